@@ -1,0 +1,1 @@
+"""From raw frames to the grain's own signal."""

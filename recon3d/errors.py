@@ -1,0 +1,27 @@
+"""The exceptions and warnings that Recon3D raises on purpose.
+
+Every one of them is meant to be read by the person at the keyboard: it names the
+file or the value, what was expected, and the likely cause, in one or two lines.
+"""
+
+from __future__ import annotations
+
+
+class Recon3DError(Exception):
+    """Base class of every error that Recon3D raises on purpose."""
+
+
+class ParameterError(Recon3DError, ValueError):
+    """A value given by the user is missing, of the wrong type, or impossible."""
+
+
+class DataError(Recon3DError):
+    """A data file, or a set of them, is damaged, incomplete or inconsistent."""
+
+
+class GridError(DataError):
+    """The motor positions of a scan do not span a usable grid of settings."""
+
+
+class Recon3DWarning(UserWarning):
+    """Something that the user should know of, and that does not stop the run."""

@@ -1,0 +1,309 @@
+"""What was measured and how it is to be worked on, in frozen dataclasses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.crystal import Crystal
+from recon3d.errors import ParameterError
+from recon3d.ini import read_ini
+from recon3d.ini_keys import parse_keys
+
+
+@dataclass(frozen=True)
+class Goniometer:
+    """Which motor, by its name in the files, plays which part.
+
+    Parameters
+    ----------
+    omega, base_tilt, chi, phi, two_theta, energy
+        Names of the motors.
+    ring_current
+        Name of the counter with the ring current.
+    """
+
+    omega: str
+    base_tilt: str
+    chi: str = "chi"
+    phi: str = "phi"
+    two_theta: str = "obpitch"
+    energy: str = "energy"
+    ring_current: str = "srcur"
+
+
+GONIOMETERS = {
+    "id06": Goniometer(omega="diffry", base_tilt="diffrz"),
+    "id03": Goniometer(omega="omega", base_tilt="mu", ring_current="current"),
+}
+"""The beamlines whose motor names are known."""
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How frames are cleaned; every step can be switched off.
+
+    Parameters
+    ----------
+    framebg
+        Width in pixels of the cornice, the rim of a frame that holds no signal; 0 for a
+        grain that fills the detector (no frame background is then subtracted).
+    binth
+        Counts above which a pixel is signal.
+    min_region_pix
+        Smallest lit region that is kept, in pixels.
+    dark
+        Subtract the mean of the two weakest frames of each projection.
+    hot_pixels
+        A pixel is hot where it exceeds its neighbours' median by this many standard
+        deviations of that median's counting noise and by this factor of it; 0 for none.
+    hot_limit
+        Counts above which a pixel is hot in any case; None for no limit.
+    normalize
+        "current" divides by the ring current, "total" brings every projection to the same
+        total, "auto" takes the current where it is recorded, "none" leaves the counts.
+    close_radius_pix
+        Radius of the disk that closes the mask; 0 for none.
+    fill_holes
+        Fill the holes of the mask.
+    """
+
+    framebg: int = 20
+    binth: float = 12.0
+    min_region_pix: int = 100
+    dark: bool = True
+    hot_pixels: float = 8.0
+    hot_limit: float | None = None
+    normalize: str = "auto"
+    close_radius_pix: int = 1
+    fill_holes: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("framebg", "binth", "min_region_pix", "hot_pixels", "close_radius_pix"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ParameterError(f"{name} is {value}: expected a number of 0 or more")
+        if self.normalize not in ("auto", "current", "total", "none"):
+            raise ParameterError(
+                f"normalize is '{self.normalize}': expected auto, current, total or none"
+            )
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The detector: its scale, its senses, and where the rotation axis falls on it.
+
+    Parameters
+    ----------
+    magnification_pix_per_um
+        Pixels for one µm in the sample.
+    omega_sense
+        +1 or -1: the sense of the ω motor in the map from sample to detector.
+    flip
+        "none", "rows", "columns" or "both": which axes of the image are reversed.
+    transpose
+        True where the rotation axis lies along the image's columns.
+    tilt_x_deg, tilt_z_deg
+        Deviations from perpendicular to the diffracted beam about the detector's
+        horizontal and vertical axis; they stretch the rows and the columns.
+    rotation_center_pix
+        Column of the ROI on which the rotation axis falls; None to find it from the data.
+    centre_row_pix
+        Row of the ROI on which the sample's origin falls; None for the middle.
+    """
+
+    magnification_pix_per_um: float
+    omega_sense: int = 1
+    flip: str = "none"
+    transpose: bool = False
+    tilt_x_deg: float = 0.0
+    tilt_z_deg: float = 0.0
+    rotation_center_pix: float | None = None
+    centre_row_pix: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.magnification_pix_per_um > 0:
+            raise ParameterError(
+                f"M is {self.magnification_pix_per_um:g}: expected the magnification as a "
+                "positive number of pixels per µm"
+            )
+        _require_sign("omega_sense", self.omega_sense)
+        for name, tilt in (("t_x", self.tilt_x_deg), ("t_z", self.tilt_z_deg)):
+            if not abs(tilt) < 80:
+                raise ParameterError(
+                    f"{name} is {tilt:g}°: expected the deviation of the detector from "
+                    "perpendicular to the diffracted beam, below 80° (0 for none)"
+                )
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The box of voxels that is reconstructed, in sample axes (x, y along **G**, z).
+
+    Parameters
+    ----------
+    position_um
+        Centre of the box.
+    size_um
+        Edges of the box.
+    shape
+        Number of voxels along each axis.
+    """
+
+    position_um: tuple[float, float, float]
+    size_um: tuple[float, float, float]
+    shape: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise ParameterError(f"grain_steps {list(self.shape)}: expected whole numbers from 1")
+        if not min(self.size_um) > 0:
+            raise ParameterError(f"grain_dim {list(self.size_um)}: expected positive lengths in µm")
+
+    @property
+    def voxel_um(self) -> tuple[float, ...]:
+        """Edges of one voxel."""
+        return tuple(size / n for size, n in zip(self.size_um, self.shape, strict=True))
+
+    def axis_um(self, axis: int) -> NDArray[np.float64]:
+        """Centres of the voxels along one axis, position + size / n (i - (n - 1) / 2)."""
+        n = self.shape[axis]
+        index = np.arange(n) - (n - 1) / 2
+        return self.position_um[axis] + self.size_um[axis] / n * index
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the grain is reconstructed; None stands for "find it from the data".
+
+    Parameters
+    ----------
+    method
+        "backprojection" (or "iterative").
+    frame
+        "sample" turns the tilts with ω; "lab" sums at fixed (μ, γ), for comparison.
+    iterations
+        Passes of the iterative method.
+    handedness
+        +1, -1, or 0 for automatic.
+    turning_center_deg
+        (μ_c, γ_c): the setting at which **G** lies exactly along the rotation axis.
+    rocking_width_deg, rolling_width_deg, two_theta_width_deg
+        Standard deviations of the instrument's acceptance.
+    tilt_azimuth_deg
+        0 or 90: turns (χ, φ), for scan macros that swap the two.
+    base_tilt_sense
+        +1 or -1: sense of the base tilt motor against θ.
+    completeness_cutoff
+        Completeness from which a voxel belongs to the grain (backprojection).
+    bin_deg
+        Distance of the orientation bins; None for half a step of the scan.
+    omega_exclude
+        Rotation angles, in degrees, of projections to leave out.
+    """
+
+    method: str = "backprojection"
+    frame: str = "sample"
+    iterations: int = 4
+    handedness: int = 0
+    turning_center_deg: tuple[float, float] | None = None
+    rocking_width_deg: float | None = None
+    rolling_width_deg: float | None = None
+    two_theta_width_deg: float | None = None
+    tilt_azimuth_deg: float | None = None
+    base_tilt_sense: int | None = None
+    completeness_cutoff: float = 0.5
+    bin_deg: float | None = None
+    omega_exclude: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.handedness:
+            _require_sign("handedness", self.handedness)
+        if self.iterations < 1:
+            raise ParameterError(f"iterations is {self.iterations}: expected 1 or more")
+        if not 0 <= self.completeness_cutoff <= 1:
+            raise ParameterError(
+                f"completeness_cutoff is {self.completeness_cutoff:g}: expected a share, 0 to 1"
+            )
+        for name in ("rocking_width", "rolling_width", "two_theta_width", "bin"):
+            value = getattr(self, f"{name}_deg")
+            if value is not None and not value > 0:
+                raise ParameterError(f"{name} is {value:g}: expected a positive angle in degrees")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that an .ini file says of an experiment.
+
+    Parameters
+    ----------
+    crystal
+        The unit cell, the reflection and the wavelength.
+    detector
+        Scale, senses and centres of the image.
+    volume
+        The voxels to reconstruct.
+    settings
+        How to reconstruct them.
+    path
+        The folder with the cleaned scan; results go there too.
+    source
+        Every key of the .ini file with its text, for the record.
+    """
+
+    crystal: Crystal
+    detector: Detector
+    volume: Volume
+    settings: Settings = field(default_factory=Settings)
+    path: Path | None = None
+    source: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_ini(cls, path: str | Path) -> Experiment:
+        """Read an experiment from a file of `key value` lines.
+
+        Parameters
+        ----------
+        path
+            The .ini file. A relative `path` in it counts from the folder of the file.
+
+        Raises
+        ------
+        ParameterError
+            A key is missing, or its value is of the wrong type or impossible. The message
+            names the file, the key and what was expected.
+
+        Warns
+        -----
+        Recon3DWarning
+            A key is not known; the nearest known one is named.
+        """
+        path = Path(path)
+        source = read_ini(path)
+        try:
+            values = parse_keys(source)
+            folder = values["experiment"].get("path")
+            return cls(
+                crystal=Crystal(**values["crystal"]),
+                detector=Detector(**values["detector"]),
+                volume=Volume(**values["volume"]),
+                settings=Settings(**values["settings"]),
+                path=path.parent / folder if folder else None,
+                source=source,
+            )
+        except ParameterError as error:
+            raise ParameterError(f"{path}: {error}") from error
+
+    def with_settings(self, **changes: Any) -> Experiment:
+        """Return the experiment with some of its `Settings` changed."""
+        return replace(self, settings=replace(self.settings, **changes))
+
+
+def _require_sign(name: str, value: int) -> None:
+    if value not in (1, -1):
+        raise ParameterError(f"{name} is {value}: expected +1 or -1")

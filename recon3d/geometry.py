@@ -1,0 +1,194 @@
+"""Where a voxel lands on the detector, and which frames light it up.
+
+Sample axes (x, y, z) are in µm, right-handed, y along the rotation axis, which is along
+the diffraction vector **G**. A voxel's orientation is a small tilt (a, b), in degrees,
+fixed in the sample: the (μ, γ) at which it diffracts at ω = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ProjectionGeometry:
+    """The map from sample coordinates to detector pixels.
+
+    Parameters
+    ----------
+    theta_deg
+        Bragg angle in degrees, the tilt of the sample against the diffracted beam.
+    magnification_pix_per_um
+        Pixels of the detector for one µm in the sample.
+    centre_row_pix, centre_col_pix
+        Where the sample's origin falls, in pixels of the ROI, pixel centres at integers;
+        `centre_col_pix` is the column of the rotation axis.
+    stretch_rows, stretch_cols
+        1 / cos of the detector's deviation from perpendicular, along each image axis.
+    omega_sense
+        +1 or -1: the sense of the ω motor in this map.
+    """
+
+    theta_deg: float
+    magnification_pix_per_um: float
+    centre_row_pix: float
+    centre_col_pix: float
+    stretch_rows: float = 1.0
+    stretch_cols: float = 1.0
+    omega_sense: int = 1
+
+    def affine(self, omega_deg: float) -> FloatArray:
+        r"""Affine map of the projection at ω.
+
+        .. math::
+            x' = x \cos ω + z \sin ω, \quad z' = -x \sin ω + z \cos ω
+
+            row = -M (x' \sin t + y \cos t) + row_0, \quad col = -M z' + col_0, \quad t = -θ
+
+        Parameters
+        ----------
+        omega_deg
+            Reading of the ω motor in degrees.
+
+        Returns
+        -------
+        matrix, shape (2, 4)
+            (row, col) in pixels is ``matrix @ (x, y, z, 1)`` with x, y, z in µm.
+        """
+        omega = np.radians(self.omega_sense * omega_deg)
+        cosine, sine = np.cos(omega), np.sin(omega)
+        tilt = -np.radians(self.theta_deg)
+        per_row = -self.magnification_pix_per_um * self.stretch_rows
+        per_col = -self.magnification_pix_per_um * self.stretch_cols
+        return np.array(
+            [
+                [
+                    per_row * np.sin(tilt) * cosine,
+                    per_row * np.cos(tilt),
+                    per_row * np.sin(tilt) * sine,
+                    self.centre_row_pix,
+                ],
+                [-per_col * sine, 0.0, per_col * cosine, self.centre_col_pix],
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class TiltOrigin:
+    """The motor readings from which the tilts of a scan are counted, in degrees.
+
+    Parameters
+    ----------
+    base_tilt_deg
+        diffrz0: the middle of the range of the base tilt.
+    chi_deg, phi_deg
+        chi0 and phi0, as given by the user.
+    azimuth_deg
+        Angle by which (χ, φ) is turned, 0 or 90: which of the two is the rolling one at ω = 0.
+    """
+
+    base_tilt_deg: float = 0.0
+    chi_deg: float = 0.0
+    phi_deg: float = 0.0
+    azimuth_deg: float = 0.0
+
+
+def sample_tilts(
+    chi_deg: ArrayLike, phi_deg: ArrayLike, origin: TiltOrigin
+) -> tuple[FloatArray, FloatArray]:
+    """Tilts (χ, φ) above the rotation stage, counted from the origin.
+
+    Parameters
+    ----------
+    chi_deg, phi_deg
+        Motor readings in degrees, of any shape.
+    origin
+        Where the tilts are counted from.
+
+    Returns
+    -------
+    chi, phi
+        χ = (chi - chi0) cos phi0 and φ = phi - phi0 in degrees, turned by the azimuth.
+    """
+    chi = (np.asarray(chi_deg, float) - origin.chi_deg) * np.cos(np.radians(origin.phi_deg))
+    phi = np.asarray(phi_deg, float) - origin.phi_deg
+    azimuth = np.radians(origin.azimuth_deg)
+    return (
+        chi * np.cos(azimuth) - phi * np.sin(azimuth),
+        chi * np.sin(azimuth) + phi * np.cos(azimuth),
+    )
+
+
+def frame_settings(
+    omega_deg: ArrayLike,
+    base_tilt_deg: ArrayLike,
+    chi_deg: ArrayLike,
+    phi_deg: ArrayLike,
+    origin: TiltOrigin,
+    handedness: int,
+) -> tuple[FloatArray, FloatArray]:
+    """The setting (μ_f, γ_f) of frames, in the laboratory, from their motors.
+
+    Parameters
+    ----------
+    omega_deg, base_tilt_deg, chi_deg, phi_deg
+        Motor readings in degrees, of one shape.
+    origin
+        Where the tilts are counted from.
+    handedness
+        h = ±1, the relative sense of the tilt motors and ω.
+
+    Returns
+    -------
+    mu, gamma
+        Setting of each frame in degrees, of the shape of the motor readings.
+    """
+    chi, phi = sample_tilts(chi_deg, phi_deg, origin)
+    omega = np.radians(np.asarray(omega_deg, float))
+    mu = np.asarray(base_tilt_deg, float) - origin.base_tilt_deg
+    mu = mu + handedness * (chi * np.cos(omega) - phi * np.sin(omega))
+    return mu, chi * np.sin(omega) + phi * np.cos(omega)
+
+
+def turn_to_laboratory(
+    a_deg: ArrayLike, b_deg: ArrayLike, omega_deg: ArrayLike, handedness: int
+) -> tuple[FloatArray, FloatArray]:
+    """Turn tilts fixed in the sample by ω: (a, b) to (μ - μ_c, γ - γ_c).
+
+    Parameters
+    ----------
+    a_deg, b_deg
+        Tilt of a voxel in degrees.
+    omega_deg
+        Rotation angle in degrees; broadcasts against the tilts.
+    handedness
+        h = ±1.
+
+    Returns
+    -------
+    mu, gamma
+        a cos ω - h b sin ω and h a sin ω + b cos ω, in degrees.
+    """
+    omega = handedness * np.radians(np.asarray(omega_deg, float))
+    a, b = np.asarray(a_deg, float), np.asarray(b_deg, float)
+    return a * np.cos(omega) - b * np.sin(omega), a * np.sin(omega) + b * np.cos(omega)
+
+
+def turn_to_sample(
+    mu_deg: ArrayLike, gamma_deg: ArrayLike, omega_deg: ArrayLike, handedness: int
+) -> tuple[FloatArray, FloatArray]:
+    """Turn settings of the laboratory back into the sample, (μ - μ_c, γ - γ_c) to (a, b).
+
+    The inverse of `turn_to_laboratory`, with the same parameters.
+
+    Returns
+    -------
+    a, b
+        The tilt, in degrees, of a voxel that diffracts at that setting.
+    """
+    return turn_to_laboratory(mu_deg, gamma_deg, -np.asarray(omega_deg, float), handedness)

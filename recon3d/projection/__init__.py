@@ -1,0 +1,1 @@
+"""The projection operator and its exact adjoint."""

@@ -1,0 +1,1 @@
+"""From cleaned frames to the grain."""

@@ -1,0 +1,1 @@
+"""Planted grains and the frames that they would give."""
