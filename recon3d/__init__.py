@@ -1,0 +1,73 @@
+"""Recon3D: 3D grain shape, orientation and strain from dark-field X-ray microscopy.
+
+The names below are loaded when they are first used, so ``import recon3d`` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recon3d.cleaning.pipeline import clean
+    from recon3d.errors import (
+        DataError,
+        GridError,
+        ParameterError,
+        Recon3DError,
+        Recon3DWarning,
+    )
+    from recon3d.experiment import Cleaning, Experiment
+    from recon3d.io.grain import Grain
+    from recon3d.io.scan import open_scan
+    from recon3d.io.store import CleanedScan, open_store
+    from recon3d.reconstruction.run import reconstruct
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CleanedScan",
+    "Cleaning",
+    "DataError",
+    "Experiment",
+    "Grain",
+    "GridError",
+    "ParameterError",
+    "Recon3DError",
+    "Recon3DWarning",
+    "__version__",
+    "clean",
+    "open_scan",
+    "open_store",
+    "reconstruct",
+]
+
+_HOMES = {
+    "CleanedScan": "recon3d.io.store",
+    "Cleaning": "recon3d.experiment",
+    "DataError": "recon3d.errors",
+    "Experiment": "recon3d.experiment",
+    "Grain": "recon3d.io.grain",
+    "GridError": "recon3d.errors",
+    "ParameterError": "recon3d.errors",
+    "Recon3DError": "recon3d.errors",
+    "Recon3DWarning": "recon3d.errors",
+    "clean": "recon3d.cleaning.pipeline",
+    "open_scan": "recon3d.io.scan",
+    "open_store": "recon3d.io.store",
+    "reconstruct": "recon3d.reconstruction.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home, once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'recon3d' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what the package offers, loaded or not."""
+    return sorted({*globals(), *__all__})
