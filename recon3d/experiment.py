@@ -12,36 +12,10 @@ from numpy.typing import NDArray
 
 from recon3d.crystal import Crystal
 from recon3d.errors import ParameterError
+from recon3d.goniometer import GONIOMETERS as GONIOMETERS
+from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
 from recon3d.ini_keys import parse_keys
-
-
-@dataclass(frozen=True)
-class Goniometer:
-    """Which motor, by its name in the files, plays which part.
-
-    Parameters
-    ----------
-    omega, base_tilt, chi, phi, two_theta, energy
-        Names of the motors.
-    ring_current
-        Name of the counter with the ring current.
-    """
-
-    omega: str
-    base_tilt: str
-    chi: str = "chi"
-    phi: str = "phi"
-    two_theta: str = "obpitch"
-    energy: str = "energy"
-    ring_current: str = "srcur"
-
-
-GONIOMETERS = {
-    "id06": Goniometer(omega="diffry", base_tilt="diffrz"),
-    "id03": Goniometer(omega="omega", base_tilt="mu", ring_current="current"),
-}
-"""The beamlines whose motor names are known."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +147,7 @@ class Volume:
     def axis_um(self, axis: int) -> NDArray[np.float64]:
         """Centres of the voxels along one axis, position + size / n (i - (n - 1) / 2)."""
         n = self.shape[axis]
-        index = np.arange(n) - (n - 1) / 2
+        index = np.arange(n, dtype=np.float64) - (n - 1) / 2
         return self.position_um[axis] + self.size_um[axis] / n * index
 
 

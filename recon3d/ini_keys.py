@@ -127,4 +127,5 @@ def _parsed(key: str, text: str, parse: Parser) -> Any:
 def _warn_unknown(key: str) -> None:
     near = difflib.get_close_matches(key, [*_REQUIRED, *_OPTIONAL, *_CHECKED], n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
-    warnings.warn(f"the key '{key}' is not known and is ignored{hint}", Recon3DWarning, stacklevel=4)
+    message = f"the key '{key}' is not known and is ignored{hint}"
+    warnings.warn(message, Recon3DWarning, stacklevel=4)
