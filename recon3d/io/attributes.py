@@ -1,0 +1,72 @@
+"""The parameters of a run as HDF5 attributes, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import h5py
+import numpy as np
+
+from recon3d.errors import ParameterError
+
+_NESTED = "_nested"
+
+
+def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
+    """Write named values as attributes: text, numbers and truth values as they are.
+
+    Lists and dictionaries are written as JSON text, and their names are kept in one
+    more attribute, so that text that looks like JSON stays text.
+
+    Parameters
+    ----------
+    target
+        The group (or file) that gets the attributes.
+    values
+        The values by their names.
+
+    Raises
+    ------
+    ParameterError
+        A name begins with an underscore (these are the format's own), or a value is
+        nothing that JSON can hold.
+    """
+    nested = []
+    for name, value in values.items():
+        if name.startswith("_"):
+            raise ParameterError(f"the attribute '{name}' begins with an underscore")
+        plain = _plain(value)
+        if isinstance(plain, (str, bool, int, float)):
+            target.attrs[name] = plain
+            continue
+        try:
+            target.attrs[name] = json.dumps(plain, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(f"the attribute '{name}' cannot be kept ({error})") from error
+        nested.append(name)
+    target.attrs[_NESTED] = json.dumps(nested)
+
+
+def read_attributes(target: h5py.Group) -> dict[str, Any]:
+    """Read what `write_attributes` wrote, as plain Python values.
+
+    Parameters
+    ----------
+    target
+        The group (or file) with the attributes.
+    """
+    nested = json.loads(target.attrs.get(_NESTED, "[]"))
+    values = {name: _plain(value) for name, value in target.attrs.items() if name[0] != "_"}
+    return {name: json.loads(v) if name in nested else v for name, v in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy scalars and arrays, and paths, into what Python and JSON know."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value) if isinstance(value, PurePath) else value

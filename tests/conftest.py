@@ -1,0 +1,71 @@
+"""Helpers that tests of several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recon3d.experiment import Volume
+from recon3d.io.grain import Grain
+
+INI = {
+    "sg_no": "225",
+    "unit_cell": "[4.0495, 4.0495, 4.0495, 90, 90, 90]",
+    "hkl": "[2, 0, 0]",
+    "wavelength": "0.7293",
+    "grain_pos": "[0, 0, 0]",
+    "grain_dim": "[20, 24, 28]",
+    "grain_steps": "[10, 12, 14]",
+    "M": "18.57",
+}
+"""The keys that every experiment needs: aluminium (200) at 17 keV."""
+
+
+@pytest.fixture
+def repository() -> Path:
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture
+def write_ini(tmp_path):
+    """Write an .ini of the required keys, with some changed, added, or (None) left out."""
+
+    def write(**changes: str | None) -> Path:
+        keys = {key: text for key, text in (INI | changes).items() if text is not None}
+        path = tmp_path / "experiment.ini"
+        path.write_text("".join(f"{key} {text}\n" for key, text in keys.items()), "utf-8")
+        return path
+
+    return write
+
+
+def make_grain(shape=(5, 4, 3), *, strain: bool = True, **changes) -> Grain:
+    """A small grain in which every voxel of every array has a value of its own."""
+    volume = Volume((1.0, -2.0, 3.0), (10.0, 6.0, 3.0), shape)
+    number = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    mask = np.zeros(shape, bool)
+    mask[1:4, 1:3, :2] = True
+    inside = np.where(mask, 1, np.nan).astype(np.float32)
+    arrays = {
+        "occupancy": number / number.max(),
+        "mask": mask,
+        "orientation": np.stack([number / 1000 * inside, -number / 500 * inside], axis=-1),
+        "orientation_spread": number / 2000 * inside,
+        "completeness": 1 - number / number.max(),
+        "strain": number * 1e-6 * inside if strain else None,
+        "residual": np.array([0.5, 0.25, 0.125]),
+        "provenance": {"method": "iterative", "iterations": 4, "handedness": -1},
+    }
+    return Grain(volume, **(arrays | changes))
+
+
+@pytest.fixture
+def grain() -> Grain:
+    return make_grain()
+
+
+@pytest.fixture
+def grain_factory():
+    return make_grain

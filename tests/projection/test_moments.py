@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from recon3d.errors import ParameterError
+from recon3d.projection import moments
+from recon3d.projection.moments import projection_moments
+
+MU = np.array([-0.1, 0.0, 0.1, 0.3])
+GAMMA = np.array([0.2, -0.2, 0.4, 0.0])
+
+
+def plain_moments(frames, mu, gamma):
+    total = frames.sum(axis=0, dtype=float)
+    with np.errstate(invalid="ignore"):
+        return (
+            total,
+            np.einsum("fij,f->ij", frames, mu) / total,
+            np.einsum("fij,f->ij", frames, gamma) / total,
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_the_kernel_agrees_with_plain_numpy(dtype):
+    frames = np.random.default_rng(1).integers(0, 60_000, (4, 7, 5)).astype(dtype)
+    frames[:, 2, 3] = 0
+    result = projection_moments(frames, MU, GAMMA)
+    for mine, plain in zip(result, plain_moments(frames, MU, GAMMA), strict=True):
+        np.testing.assert_allclose(mine, plain, rtol=1e-12, atol=1e-15)
+    assert np.isnan(result[1][2, 3])
+    assert result[0][2, 3] == 0
+
+
+def test_the_kernel_runs_as_python_too():
+    frames = np.random.default_rng(2).random((4, 3, 2), np.float32)
+    known = np.ones(4, bool)
+    for mine, plain in zip(
+        moments._moments.py_func(frames, MU, GAMMA, known),
+        plain_moments(frames, MU, GAMMA),
+        strict=True,
+    ):
+        np.testing.assert_allclose(mine, plain)
+
+
+def test_a_pixel_lit_once_has_that_setting():
+    frames = np.zeros((4, 2, 2), np.uint16)
+    frames[2, 0, 1] = 7
+    total, mean_mu, mean_gamma = projection_moments(frames, MU, GAMMA)
+    assert (total[0, 1], mean_mu[0, 1], mean_gamma[0, 1]) == pytest.approx((7, 0.1, 0.4))
+    assert np.isnan(mean_gamma[1, 1])
+
+
+def test_missing_frames_are_left_out():
+    frames = np.ones((4, 2, 2), np.float32)
+    mu = np.where(np.arange(4) == 3, np.nan, MU)
+    total, mean_mu, _ = projection_moments(frames, mu, GAMMA)
+    np.testing.assert_allclose(total, 3)
+    np.testing.assert_allclose(mean_mu, 0, atol=1e-15)
+
+
+def test_settings_of_the_wrong_length_are_refused():
+    with pytest.raises(ParameterError, match=r"\(4, 2, 2\).*\(3,\)"):
+        projection_moments(np.ones((4, 2, 2)), MU[:3], GAMMA)
