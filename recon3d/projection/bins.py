@@ -1,0 +1,58 @@
+"""The orientation bins that every voxel is resolved into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OrientationBins:
+    """A regular grid of tilts (a, b), and of Bragg angle shifts where strain was scanned.
+
+    Bins are numbered in C order over (a, b, Δθ).
+
+    Parameters
+    ----------
+    a_deg, b_deg
+        Centres of the bins along each tilt.
+    dtheta_deg
+        Centres of the bins of the shift of the Bragg angle; one bin at 0 without strain.
+    """
+
+    a_deg: FloatArray
+    b_deg: FloatArray
+    dtheta_deg: FloatArray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of bins along a, b and Δθ."""
+        return self.a_deg.size, self.b_deg.size, self.dtheta_deg.size
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return int(np.prod(self.shape))
+
+    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(a, b, Δθ) of every bin, each of shape (size,)."""
+        a, b, dtheta = np.meshgrid(self.a_deg, self.b_deg, self.dtheta_deg, indexing="ij")
+        return a.ravel(), b.ravel(), dtheta.ravel()
+
+
+def centred_axis(half_range_deg: float, step_deg: float) -> FloatArray:
+    """Bin centres symmetric about 0 that cover ± `half_range_deg`, one at 0.
+
+    Parameters
+    ----------
+    half_range_deg
+        What the outermost centres reach at least, to within half a step.
+    step_deg
+        Distance of the centres.
+    """
+    half = max(int(np.ceil(half_range_deg / step_deg - 0.5)), 0)
+    return np.arange(-half, half + 1) * step_deg

@@ -1,0 +1,151 @@
+"""The loops over voxels and bins, compiled.
+
+A voxel's values over the orientation bins are contiguous, and so are a pixel's: what the
+geometry decides once for a voxel is used for all its bins. Images hold one row for each
+pixel that matters (`lookup` says which row), and a last row for all others, which
+is read as zeros and never kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+AnyFloats = NDArray[np.floating[Any]]
+
+
+@njit(inline="always")
+def _corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
+    """Lower corner of the four pixels around a point, its fractions, and whether it is seen."""
+    row = affine[0, 0] * point[0] + affine[0, 1] * point[1] + affine[0, 2] * point[2] + affine[0, 3]
+    col = affine[1, 0] * point[0] + affine[1, 1] * point[1] + affine[1, 2] * point[2] + affine[1, 3]
+    seen = -1 < row < rows and -1 < col < cols
+    first_row, first_col = int(np.floor(row)), int(np.floor(col))
+    return first_row, first_col, row - first_row, col - first_col, seen
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def backproject(volume, points, affine, lookup, images):  # type: ignore[no-untyped-def]
+    """Add to each voxel its four pixels, weighted bilinearly: the adjoint of `project`.
+
+    Parameters
+    ----------
+    volume : (voxels, bins)
+        Added to in place.
+    points : (voxels, 3)
+        Voxel centres in µm.
+    affine : (2, 4)
+        The map to (row, col).
+    lookup : (rows + 2, cols + 2) of int
+        Row of `images` for each pixel, with a border of one pixel around the detector.
+    images : (pixels + 1, bins)
+        Values of the pixels, the last row zero.
+    """
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    dark = images.shape[0] - 1
+    for voxel in prange(points.shape[0]):
+        row, col, down, right, seen = _corner(points[voxel], affine, rows, cols)
+        if not seen:
+            continue
+        p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
+        p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+        if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
+            continue
+        w00 = images.dtype.type((1 - down) * (1 - right))
+        w01 = images.dtype.type((1 - down) * right)
+        w10 = images.dtype.type(down * (1 - right))
+        w11 = images.dtype.type(down * right)
+        for i in range(volume.shape[1]):
+            volume[voxel, i] += (
+                w00 * images[p00, i] + w01 * images[p01, i] + w10 * images[p10, i]
+            ) + w11 * images[p11, i]
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def project(volume, points, affine, lookup, images, bin_lanes):  # type: ignore[no-untyped-def]
+    """Spread each voxel over its four pixels, weighted bilinearly.
+
+    Threads write to images of their own, or to bins of their own, so they never meet.
+
+    Parameters
+    ----------
+    volume : (voxels, bins)
+        What to project.
+    points, affine, lookup
+        As in `backproject`.
+    images : (voxel lanes, pixels + 1, bins)
+        Added to in place; the sum over the first axis is the projection.
+    bin_lanes : int
+        In how many parts the bins are shared among threads.
+    """
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    voxel_lanes, dark = images.shape[0], images.shape[1] - 1
+    voxels, bins = volume.shape
+    for lane in prange(voxel_lanes * bin_lanes):
+        image = images[lane // bin_lanes]
+        part = lane % bin_lanes
+        first, last = part * bins // bin_lanes, (part + 1) * bins // bin_lanes
+        start = lane // bin_lanes * voxels // voxel_lanes
+        stop = (lane // bin_lanes + 1) * voxels // voxel_lanes
+        for voxel in range(start, stop):
+            row, col, down, right, seen = _corner(points[voxel], affine, rows, cols)
+            if not seen:
+                continue
+            p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
+            p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+            if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
+                continue
+            w00 = volume.dtype.type((1 - down) * (1 - right))
+            w01 = volume.dtype.type((1 - down) * right)
+            w10 = volume.dtype.type(down * (1 - right))
+            w11 = volume.dtype.type(down * right)
+            for i in range(first, last):
+                value = volume[voxel, i]
+                image[p00, i] += w00 * value
+                image[p01, i] += w01 * value
+                image[p10, i] += w10 * value
+                image[p11, i] += w11 * value
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def backproject_nearest(volume, points, affine, lookup, images):  # type: ignore[no-untyped-def]
+    """Add to each voxel the pixel nearest to it; parameters as in `backproject`."""
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    for voxel in prange(points.shape[0]):
+        row, col, down, right, seen = _corner(points[voxel], affine, rows, cols)
+        pixel = lookup[row + 1 + (down >= 0.5), col + 1 + (right >= 0.5)] if seen else -1
+        if pixel < 0 or pixel == images.shape[0] - 1:
+            continue
+        for i in range(volume.shape[1]):
+            volume[voxel, i] += images[pixel, i]
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: ignore[no-untyped-def]
+    """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
+
+    Parameters
+    ----------
+    hits, seen : (voxels,) of int
+        Added to in place: projections in which the frame is lit, and in which it could be.
+    points, affine, lookup
+        As in `backproject`.
+    images : (pixels + 1, frames)
+        Intensities of the pixels in every frame.
+    frames : (voxels,) of int
+        The frame that each voxel ought to light; -1 where none was measured.
+    """
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    for voxel in prange(points.shape[0]):
+        if frames[voxel] < 0:
+            continue
+        row, col, down, right, inside = _corner(points[voxel], affine, rows, cols)
+        if not inside:
+            continue
+        row, col = row + (down >= 0.5), col + (right >= 0.5)
+        if 0 <= row < rows and 0 <= col < cols:
+            seen[voxel] += 1
+            hits[voxel] += images[lookup[row + 1, col + 1], frames[voxel]] > 0

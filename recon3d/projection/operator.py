@@ -1,0 +1,128 @@
+r"""The projection P_ω of a volume, and its exact adjoint.
+
+.. math::
+    (P_ω f)[pixel, bin] = \sum_{voxel} p_ω[pixel, voxel] \, f[voxel, bin]
+
+with bilinear weights p_ω around the place on which a voxel's centre falls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.experiment import Volume
+from recon3d.geometry import ProjectionGeometry
+from recon3d.projection import kernels
+from recon3d.projection.kernels import AnyFloats
+
+
+@dataclass(frozen=True)
+class LitPixels:
+    """The pixels of a projection that are worked on.
+
+    Parameters
+    ----------
+    lookup, shape (rows + 2, cols + 2)
+        Number of each pixel, `count` for those left out; a border of one pixel is left out.
+    count
+        How many pixels there are.
+    """
+
+    lookup: NDArray[np.int32]
+    count: int
+
+    @classmethod
+    def from_mask(cls, mask: NDArray[np.bool_]) -> LitPixels:
+        """Number the pixels that are true in an image of shape (rows, cols)."""
+        count = int(np.count_nonzero(mask))
+        lookup = np.full((mask.shape[0] + 2, mask.shape[1] + 2), count, np.int32)
+        lookup[1:-1, 1:-1][mask] = np.arange(count)
+        return cls(lookup, count)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Which pixels of the image, of shape (rows, cols), are worked on."""
+        return self.lookup[1:-1, 1:-1] < self.count
+
+    def gather(self, frames: AnyFloats) -> AnyFloats:
+        """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
+
+        The last row is zero: it stands for all other pixels.
+        """
+        picked = np.zeros((self.count + 1, frames.shape[0]), frames.dtype)
+        picked[:-1] = frames[:, self.mask].T
+        return picked
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Projects values of voxels onto the detector, and back.
+
+    Parameters
+    ----------
+    geometry
+        The map from sample to detector.
+    points_um, shape (voxels, 3)
+        Centres of the voxels.
+    """
+
+    geometry: ProjectionGeometry
+    points_um: NDArray[np.float64]
+
+    def forward(self, volume: AnyFloats, omega_deg: float, pixels: LitPixels) -> AnyFloats:
+        """Project a volume, P_ω f.
+
+        Parameters
+        ----------
+        volume, shape (voxels, bins)
+            f, C-contiguous.
+        omega_deg
+            Rotation angle.
+        pixels
+            The pixels to fill.
+
+        Returns
+        -------
+        images, shape (pixels + 1, bins)
+            Values of the pixels; the last row is zero.
+        """
+        threads = numba.get_num_threads()
+        bins = volume.shape[1]
+        # Many bins are shared among threads; few bins make private images cheap instead.
+        bin_lanes = threads if bins >= 8 * threads else 1
+        voxel_lanes = 1 if bin_lanes > 1 else threads
+        images = np.zeros((voxel_lanes, pixels.count + 1, bins), volume.dtype)
+        affine = self.geometry.affine(omega_deg)
+        kernels.project(volume, self.points_um, affine, pixels.lookup, images, bin_lanes)
+        total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
+        total[-1] = 0
+        return total
+
+    def adjoint(
+        self, images: AnyFloats, omega_deg: float, pixels: LitPixels, out: AnyFloats
+    ) -> None:
+        """Add the backprojection of images to a volume, out += P_ωᵀ images.
+
+        Parameters
+        ----------
+        images, shape (pixels + 1, bins)
+            Values of the pixels, the last row zero.
+        omega_deg
+            Rotation angle.
+        pixels
+            The pixels that `images` holds.
+        out, shape (voxels, bins)
+            Added to in place.
+        """
+        affine = self.geometry.affine(omega_deg)
+        kernels.backproject(out, self.points_um, affine, pixels.lookup, images)
+
+
+def voxel_centres_um(volume: Volume) -> NDArray[np.float64]:
+    """Centres of all voxels of a volume in C order, of shape (voxels, 3)."""
+    axes = [volume.axis_um(axis) for axis in range(3)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -1,0 +1,173 @@
+r"""How strongly each orientation bin shows in each frame, the factor W of the operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.geometry import turn_to_laboratory
+from recon3d.projection.bins import OrientationBins
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What the instrument accepts about a setting, fixed in the laboratory.
+
+    Parameters
+    ----------
+    rocking_width_deg, rolling_width_deg
+        Standard deviations in μ and γ; infinite where the instrument is wide open.
+    two_theta_width_deg
+        Standard deviation in 2θ.
+    """
+
+    rocking_width_deg: float
+    rolling_width_deg: float
+    two_theta_width_deg: float = np.inf
+
+
+@dataclass(frozen=True)
+class Turning:
+    """How tilts fixed in the sample turn in the laboratory.
+
+    Parameters
+    ----------
+    handedness
+        h = ±1.
+    centre_mu_deg, centre_gamma_deg
+        (μ_c, γ_c), the setting at which **G** lies exactly along the rotation axis.
+    base_tilt_sense
+        Sense with which a shift of the Bragg angle shows in μ.
+    """
+
+    handedness: int
+    centre_mu_deg: float = 0.0
+    centre_gamma_deg: float = 0.0
+    base_tilt_sense: int = 1
+
+    def settings_of(
+        self, bins: OrientationBins, omega_deg: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(μ, γ, 2θ shift) in degrees at which every bin diffracts at ω, each (bins,)."""
+        a, b, dtheta = bins.centres_deg()
+        mu, gamma = turn_to_laboratory(a, b, omega_deg, self.handedness)
+        return (
+            self.centre_mu_deg + mu + self.base_tilt_sense * dtheta,
+            self.centre_gamma_deg + gamma,
+            2 * dtheta,
+        )
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """The settings of the frames of a scan in the laboratory, each (projections, frames).
+
+    NaN stands for a frame that is missing.
+
+    Parameters
+    ----------
+    mu_deg, gamma_deg
+        (μ_f, γ_f).
+    two_theta_deg
+        2θ from the middle of its range; 0 where it was not scanned.
+    """
+
+    mu_deg: FloatArray
+    gamma_deg: FloatArray
+    two_theta_deg: FloatArray
+
+
+def frame_weights(
+    settings: FrameSettings,
+    projection: int,
+    omega_deg: float,
+    bins: OrientationBins,
+    turning: Turning,
+    acceptance: Acceptance,
+) -> NDArray[np.float32]:
+    r"""Weights of the orientation bins in the frames of one projection.
+
+    .. math::
+        W_{f,bin} = \exp\left(-\tfrac12 \left(\frac{μ_f - μ(ω)}{σ_μ}\right)^2
+        -\tfrac12 \left(\frac{γ_f - γ(ω)}{σ_γ}\right)^2
+        -\tfrac12 \left(\frac{2θ_f - 2Δθ}{σ_{2θ}}\right)^2\right)
+
+    the Gaussian approximation of the resolution function (Poulsen et al. 2017, J. Appl.
+    Cryst. 50, 1441) with the turning law of Recon3D.
+
+    Parameters
+    ----------
+    settings
+        Settings of all frames.
+    projection
+        Which projection.
+    omega_deg
+        Its rotation angle.
+    bins
+        The orientation bins.
+    turning, acceptance
+        The turning law and the instrument.
+
+    Returns
+    -------
+    weights, shape (frames, bins)
+        Rows of missing frames are zero.
+    """
+    mu, gamma, two_theta = turning.settings_of(bins, omega_deg)
+    squares = _squares(settings.mu_deg[projection], mu, acceptance.rocking_width_deg)
+    squares += _squares(settings.gamma_deg[projection], gamma, acceptance.rolling_width_deg)
+    squares += _squares(
+        settings.two_theta_deg[projection], two_theta, acceptance.two_theta_width_deg
+    )
+    weights = np.exp(-0.5 * squares)
+    # Beyond four widths nothing is seen; exact zeros keep denormal numbers out of the kernels.
+    weights[~(squares < 16)] = 0
+    return weights.astype(np.float32)
+
+
+def nearest_frames(
+    settings: FrameSettings,
+    projection: int,
+    omega_deg: float,
+    bins: OrientationBins,
+    turning: Turning,
+    reach_deg: tuple[float, float, float],
+) -> NDArray[np.int64]:
+    """Which frame of a projection lies nearest to the setting of each bin.
+
+    Parameters
+    ----------
+    settings, projection, omega_deg, bins, turning
+        As in `frame_weights`.
+    reach_deg
+        How far off in (μ, γ, 2θ) a frame may be; infinite where no choice was measured.
+
+    Returns
+    -------
+    frame, shape (bins,)
+        Index of the frame, -1 where none is within reach.
+    """
+    reach_mu, reach_gamma, reach_two_theta = reach_deg
+    mu, gamma, two_theta = turning.settings_of(bins, omega_deg)
+    distance = np.maximum(
+        np.abs(settings.mu_deg[projection][:, None] - mu) / reach_mu,
+        np.abs(settings.gamma_deg[projection][:, None] - gamma) / reach_gamma,
+    )
+    distance = np.maximum(
+        distance,
+        np.abs(settings.two_theta_deg[projection][:, None] - two_theta) / reach_two_theta,
+    )
+    distance[np.isnan(distance)] = np.inf
+    frame = distance.argmin(axis=0)
+    frame[distance.min(axis=0) > 1] = -1
+    return frame
+
+
+def _squares(frame_deg: FloatArray, bin_deg: FloatArray, width_deg: float) -> FloatArray:
+    if np.isinf(width_deg):
+        return np.where(np.isnan(frame_deg), np.nan, 0.0)[:, None] * np.ones(bin_deg.size)
+    return ((frame_deg[:, None] - bin_deg) / width_deg) ** 2

@@ -1,0 +1,148 @@
+"""What the data itself says of the rotation axis, the turning centre and the handedness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from recon3d.errors import DataError
+from recon3d.projection.weights import FrameSettings
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TurningFit:
+    """The turning law fitted to the mean setting of every projection.
+
+    Parameters
+    ----------
+    centre_mu_deg, centre_gamma_deg
+        (μ_c, γ_c) in degrees.
+    a_deg, b_deg
+        Mean tilt of the grain.
+    residual_deg
+        Root mean square of what the law leaves unexplained.
+    """
+
+    centre_mu_deg: float
+    centre_gamma_deg: float
+    a_deg: float
+    b_deg: float
+    residual_deg: float
+
+
+def rotation_axis_from_mass(
+    summed: NDArray[np.float32], omega_deg: FloatArray, omega_sense: int = 1
+) -> float:
+    r"""Column of the rotation axis, from how the centre of mass of the images turns.
+
+    .. math:: \bar{col}(ω) = col_0 + p \cos ω + q \sin ω
+
+    Parameters
+    ----------
+    summed, shape (projections, rows, cols)
+        Summed frames of each projection.
+    omega_deg, shape (projections,)
+        Rotation angles.
+    omega_sense
+        Sense of ω.
+
+    Returns
+    -------
+    column
+        col_0 in pixels. With fewer than three projections, or less than 60° of rotation, the
+        law is not determined and the middle of the image is returned.
+    """
+    cols = np.arange(summed.shape[2])
+    profile = summed.sum(axis=1, dtype=np.float64)
+    mass = profile.sum(axis=1)
+    lit = mass > 0
+    if np.count_nonzero(lit) < 3 or np.ptp(omega_deg[lit]) < 60:
+        return (summed.shape[2] - 1) / 2
+    mean_col = profile[lit] @ cols / mass[lit]
+    omega = omega_sense * np.radians(omega_deg[lit])
+    design = np.stack([np.ones_like(omega), np.cos(omega), np.sin(omega)], axis=1)
+    return float(_robust_fit(design, mean_col, scale=1.0)[0])
+
+
+def fit_turning(
+    settings: FrameSettings, integrated: FloatArray, omega_deg: FloatArray, handedness: int
+) -> TurningFit:
+    r"""Fit the turning law to the intensity-weighted mean setting of each projection.
+
+    .. math::
+        \bar μ(ω) = μ_c + a \cos ω - h b \sin ω, \quad \barγ(ω) = γ_c + h a \sin ω + b \cos ω
+
+    Where γ was not scanned, the law of μ alone is fitted and γ_c is the setting of the frames.
+
+    Parameters
+    ----------
+    settings
+        Settings of the frames, (projections, frames).
+    integrated, shape (projections, frames)
+        Integrated intensities; 0 where a frame is missing.
+    omega_deg, shape (projections,)
+        Rotation angles.
+    handedness
+        h = ±1.
+
+    Raises
+    ------
+    DataError
+        There is no intensity.
+    """
+    lit = integrated.sum(axis=1) > 0
+    if not lit.any():
+        raise DataError("the scan has no signal: no frame of it has any intensity")
+    weights = integrated[lit] / integrated[lit].sum(axis=1, keepdims=True)
+    mu = (np.nan_to_num(settings.mu_deg[lit]) * weights).sum(axis=1)
+    gamma = (np.nan_to_num(settings.gamma_deg[lit]) * weights).sum(axis=1)
+    omega = handedness * np.radians(omega_deg[lit])
+    one, zero, cosine, sine = (
+        np.ones_like(omega),
+        np.zeros_like(omega),
+        np.cos(omega),
+        np.sin(omega),
+    )
+    rows_mu = np.stack([one, zero, cosine, -sine], axis=1)
+    rows_gamma = np.stack([zero, one, sine, cosine], axis=1)
+    if not _is_scanned(settings.gamma_deg):
+        rows_gamma[:, 2:] = 0
+    design, values = np.concatenate([rows_mu, rows_gamma]), np.concatenate([mu, gamma])
+    solution = _robust_fit(design, values, scale=float(np.std(values)) / 4 + 1e-6)
+    residual = np.sqrt(np.mean((design @ solution - values) ** 2))
+    return TurningFit(*(float(x) for x in solution), float(residual))
+
+
+def effective_bins(volume: NDArray[np.float32]) -> float:
+    r"""How many bins the voxels fill on average, :math:`(\sum p)^2 / \sum p^2`.
+
+    The fewer, the sharper: maps turned back with the right handedness pile up in few bins.
+
+    Parameters
+    ----------
+    volume, shape (voxels, bins)
+        Backprojected intensities.
+    """
+    total = volume.sum(axis=1, dtype=np.float64)
+    squares = (volume.astype(np.float64) ** 2).sum(axis=1)
+    lit = squares > 0
+    return float(np.mean(total[lit] ** 2 / squares[lit])) if lit.any() else float("inf")
+
+
+def _is_scanned(setting_deg: FloatArray) -> bool:
+    spread = np.nanmax(setting_deg, axis=1) - np.nanmin(setting_deg, axis=1)
+    return bool(np.median(spread) > 1e-3)
+
+
+def _robust_fit(design: FloatArray, values: FloatArray, scale: float) -> FloatArray:
+    """Least squares in which outlying projections count less (soft L1)."""
+    start = np.linalg.lstsq(design, values, rcond=None)[0]
+    fit = least_squares(
+        lambda parameters: design @ parameters - values, start, loss="soft_l1", f_scale=scale
+    )
+    return fit.x

@@ -1,0 +1,177 @@
+"""What stands between a cleaned scan and its reconstruction: the model of one experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import DataError
+from recon3d.experiment import Detector, Experiment
+from recon3d.geometry import ProjectionGeometry, TiltOrigin, frame_settings
+from recon3d.io.store import CleanedScan
+from recon3d.projection.bins import OrientationBins, centred_axis
+from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScanModel:
+    """A cleaned scan with all that is needed to predict its frames from a grain.
+
+    Parameters
+    ----------
+    store
+        The cleaned frames.
+    detector
+        How the images are oriented.
+    geometry
+        Where voxels land.
+    settings
+        (μ_f, γ_f) of every frame.
+    turning, acceptance
+        Which frames an orientation lights.
+    projections
+        Numbers of the projections that are used.
+    """
+
+    store: CleanedScan
+    detector: Detector
+    geometry: ProjectionGeometry
+    settings: FrameSettings
+    turning: Turning
+    acceptance: Acceptance
+    projections: NDArray[np.int64]
+
+    def omega_deg(self, projection: int) -> float:
+        """Rotation angle of a projection."""
+        return float(self.store.omega_deg[projection])
+
+    def frames(self, projection: int) -> NDArray[np.float32]:
+        """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
+        return orient(self.store.read_projection(projection), self.detector)
+
+    def weights(self, projection: int, bins: OrientationBins) -> NDArray[np.float32]:
+        """Weights W of the bins in the frames of a projection, (frames, bins)."""
+        return frame_weights(
+            self.settings,
+            projection,
+            self.omega_deg(projection),
+            bins,
+            self.turning,
+            self.acceptance,
+        )
+
+
+def orient(images: NDArray[np.float32], detector: Detector) -> NDArray[np.float32]:
+    """Reverse and transpose the last two axes of images as the detector's keys say.
+
+    The axes are reversed first, then transposed.
+    """
+    if detector.flip in ("rows", "both"):
+        images = images[..., ::-1, :]
+    if detector.flip in ("columns", "both"):
+        images = images[..., ::-1]
+    return np.swapaxes(images, -1, -2) if detector.transpose else images
+
+
+def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -> NDArray[np.int64]:
+    """Numbers of the projections that have frames and were not excluded.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    """
+    omega = store.omega_deg
+    tolerance = np.diff(omega).min() / 2 if omega.size > 1 else 0.5
+    excluded = [np.abs(omega - angle) < tolerance for angle in omega_exclude]
+    lit = (store.integrated > 0).any(axis=1)
+    accepted = np.flatnonzero(lit & ~np.any(excluded, axis=0) if excluded else lit)
+    if accepted.size == 0:
+        raise DataError(
+            f"{store.path}: no projection is left: of {omega.size}, {int(lit.sum())} have signal "
+            f"and {len(omega_exclude)} were excluded"
+        )
+    return accepted
+
+
+def projection_geometry(
+    experiment: Experiment, image_shape: tuple[int, int], centre_col_pix: float
+) -> ProjectionGeometry:
+    """The geometry of an experiment for oriented images of a shape (rows, cols)."""
+    detector = experiment.detector
+    centre_row = detector.centre_row_pix
+    return ProjectionGeometry(
+        theta_deg=experiment.crystal.bragg_angle_deg,
+        magnification_pix_per_um=detector.magnification_pix_per_um,
+        centre_row_pix=(image_shape[0] - 1) / 2 if centre_row is None else centre_row,
+        centre_col_pix=centre_col_pix,
+        stretch_rows=float(1 / np.cos(np.radians(detector.tilt_x_deg))),
+        stretch_cols=float(1 / np.cos(np.radians(detector.tilt_z_deg))),
+        omega_sense=detector.omega_sense,
+    )
+
+
+def scan_origin(store: CleanedScan, azimuth_deg: float | None) -> TiltOrigin:
+    """Where the tilts of a store are counted from, with the azimuth of the experiment."""
+    origin = store.origin
+    if azimuth_deg is None:
+        return origin
+    return TiltOrigin(origin.base_tilt_deg, origin.chi_deg, origin.phi_deg, azimuth_deg)
+
+
+def settings_of_frames(store: CleanedScan, origin: TiltOrigin, handedness: int) -> FrameSettings:
+    """Settings in the laboratory of all frames of a store."""
+    motors = store.motors
+    mu, gamma = frame_settings(
+        motors.omega_deg,
+        motors.base_tilt_deg,
+        motors.chi_deg,
+        motors.phi_deg,
+        origin,
+        handedness,
+    )
+    two_theta = np.where(np.isnan(mu), np.nan, 0.0)
+    return FrameSettings(mu, gamma, two_theta)
+
+
+def setting_steps_deg(store: CleanedScan) -> tuple[float, float]:
+    """Distance of neighbouring settings in μ and in γ; infinite along what was not scanned.
+
+    Tilts above rotation have one step, that of their grid, in both directions.
+    """
+    steps = {axis.name: _step(axis.values_deg) for axis in store.axes}
+    if store.kind in ("tilts", "skew"):
+        finite = [step for step in steps.values() if np.isfinite(step)]
+        return min(finite), min(finite)
+    return steps.get("mu", np.inf), steps.get("gamma", np.inf)
+
+
+def _step(values_deg: FloatArray) -> float:
+    return float(np.median(np.diff(values_deg))) if values_deg.size > 1 else np.inf
+
+
+def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:
+    """Bins that cover every tilt which the scan can have seen.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    step_deg
+        Distance of the bins.
+    """
+    used = model.projections
+    reach_mu = _reach(model.settings.mu_deg[used] - model.turning.centre_mu_deg)
+    gamma = model.settings.gamma_deg[used] - model.turning.centre_gamma_deg
+    scanned_gamma = np.nanmax(gamma, axis=1) - np.nanmin(gamma, axis=1) > step_deg / 2
+    reach = max(reach_mu, _reach(gamma)) if scanned_gamma.any() else reach_mu
+    axis = centred_axis(reach, step_deg)
+    return OrientationBins(axis, axis, np.zeros(1))
+
+
+def _reach(offsets_deg: FloatArray) -> float:
+    return float(np.nanmax(np.abs(offsets_deg)))

@@ -1,0 +1,193 @@
+"""From a cleaned scan and an experiment to a model: what was not given is found."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import Recon3DWarning
+from recon3d.experiment import Experiment
+from recon3d.io.store import CleanedScan
+from recon3d.projection.operator import voxel_centres_um
+from recon3d.projection.weights import Acceptance, Turning
+from recon3d.reconstruction.alignment import (
+    effective_bins,
+    fit_turning,
+    rotation_axis_from_mass,
+)
+from recon3d.reconstruction.backprojection import backproject_sample, find_support
+from recon3d.reconstruction.model import (
+    ScanModel,
+    accepted_projections,
+    orient,
+    orientation_bins,
+    projection_geometry,
+    scan_origin,
+    setting_steps_deg,
+    settings_of_frames,
+)
+
+logger = logging.getLogger(__name__)
+
+TRIAL_VOXELS = 3000
+"""How many voxels of the support the two handednesses are tried on."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model of the scan, the voxels worth reconstructing, and how they were found.
+
+    Parameters
+    ----------
+    model
+        The scan with its geometry and its turning law.
+    points_um, shape (voxels, 3)
+        Centres of all voxels of the volume.
+    support, shape (voxels,)
+        Which of them may be grain.
+    step_deg
+        The smallest step of the scan's settings.
+    evidence
+        What was found from the data, and how well, for the record.
+    """
+
+    model: ScanModel
+    points_um: NDArray[np.float64]
+    support: NDArray[np.bool_]
+    step_deg: float
+    evidence: dict[str, Any]
+
+
+def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool = True) -> Prepared:
+    """Find the rotation axis, the support, the turning centre and the handedness.
+
+    Parameters
+    ----------
+    store
+        The cleaned scan.
+    experiment
+        What is known; whatever it leaves open is found from the data.
+    show_progress
+        False for a silent run.
+    """
+    trial = _model(store, experiment, handedness=experiment.settings.handedness or 1)
+    points = voxel_centres_um(experiment.volume)
+    support = find_support(trial, points, show_progress=show_progress)
+    evidence: dict[str, Any] = {"rotation_center": trial.geometry.centre_col_pix}
+    logger.info("rotation axis at column %.2f of the ROI", trial.geometry.centre_col_pix)
+    step = min(setting_steps_deg(store))
+    handedness = experiment.settings.handedness
+    if not handedness:
+        sample = _some(points[support])
+        handedness, found = _find_handedness(store, experiment, sample, step, show_progress)
+        evidence |= found
+    model = _model(store, experiment, handedness)
+    turning = model.turning
+    centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
+    evidence |= {"handedness": handedness, "turning_center": list(centre)}
+    logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
+    return Prepared(model, points, support, step, evidence)
+
+
+def _model(store: CleanedScan, experiment: Experiment, handedness: int) -> ScanModel:
+    """The model of a scan at one handedness, with first estimates of axis and centre."""
+    given = experiment.settings
+    used = accepted_projections(store, given.omega_exclude)
+    settings = settings_of_frames(store, scan_origin(store, given.tilt_azimuth_deg), handedness)
+    steps = setting_steps_deg(store)
+    if given.turning_center_deg is None:
+        fit = fit_turning(
+            replace(
+                settings,
+                mu_deg=settings.mu_deg[used],
+                gamma_deg=settings.gamma_deg[used],
+                two_theta_deg=settings.two_theta_deg[used],
+            ),
+            store.integrated[used],
+            store.omega_deg[used],
+            handedness,
+        )
+        centre = (fit.centre_mu_deg, fit.centre_gamma_deg)
+    else:
+        centre = given.turning_center_deg
+    summed = orient(store.summed, experiment.detector)
+    axis = experiment.detector.rotation_center_pix
+    if axis is None:
+        axis = rotation_axis_from_mass(
+            summed[used], store.omega_deg[used], experiment.detector.omega_sense
+        )
+    return ScanModel(
+        store=store,
+        detector=experiment.detector,
+        geometry=projection_geometry(experiment, summed.shape[1:], axis),
+        settings=settings,
+        turning=Turning(handedness, *centre, base_tilt_sense=given.base_tilt_sense or 1),
+        acceptance=Acceptance(
+            given.rocking_width_deg or steps[0] / 2,
+            given.rolling_width_deg or steps[1] / 2,
+            given.two_theta_width_deg or np.inf,
+        ),
+        projections=used,
+    )
+
+
+def _find_handedness(
+    store: CleanedScan,
+    experiment: Experiment,
+    points_um: NDArray[np.float64],
+    step_deg: float,
+    show_progress: bool,
+) -> tuple[int, dict[str, Any]]:
+    """Try both senses on some voxels and keep the one that gives the sharper maps."""
+    if not _tells_handedness(store):
+        warnings.warn(
+            f"this scan ({store.kind}) cannot tell the handedness from its mirror image: +1 is "
+            "assumed; give 'handedness' in the .ini where it is known",
+            Recon3DWarning,
+            stacklevel=2,
+        )
+        return 1, {"handedness_from": "assumed"}
+    sharpness = {}
+    for sign in (1, -1):
+        model = _model(store, experiment, sign)
+        bins = orientation_bins(model, step_deg)
+        volume = backproject_sample(
+            model,
+            bins,
+            points_um,
+            description=f"handedness {sign:+d}",
+            show_progress=show_progress,
+        )
+        sharpness[sign] = effective_bins(volume)
+    best = min(sharpness, key=lambda sign: sharpness[sign])
+    logger.info(
+        "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",
+        best,
+        sharpness[best],
+        sharpness[-best],
+        -best,
+    )
+    return best, {
+        "handedness_from": "sharpness",
+        "effective_bins_plus": sharpness[1],
+        "effective_bins_minus": sharpness[-1],
+    }
+
+
+def _tells_handedness(store: CleanedScan) -> bool:
+    """Only base tilt and rolling scanned together, over a range of ω, tell the two apart."""
+    sizes = {axis.name: axis.values_deg.size for axis in store.axes}
+    both = sizes.get("mu", 1) > 1 and sizes.get("gamma", 1) > 1
+    base_moves = np.nanmax(store.motors.base_tilt_deg) > np.nanmin(store.motors.base_tilt_deg)
+    return both and bool(base_moves) and len(store.omega_deg) > 2
+
+
+def _some(points_um: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At most `TRIAL_VOXELS` of the points, spread evenly, always the same ones."""
+    step = max(len(points_um) // TRIAL_VOXELS, 1)
+    return np.ascontiguousarray(points_um[::step])

@@ -1,0 +1,100 @@
+"""Which frames an orientation lights, against the turning law written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recon3d.projection.bins import OrientationBins, centred_axis
+from recon3d.projection.weights import (
+    Acceptance,
+    FrameSettings,
+    Turning,
+    frame_weights,
+    nearest_frames,
+)
+
+
+def one_bin(a_deg, b_deg, dtheta_deg=0.0):
+    return OrientationBins(np.array([a_deg]), np.array([b_deg]), np.array([dtheta_deg]))
+
+
+def settings_of(mu, gamma, two_theta=0.0):
+    mu, gamma, two_theta = np.broadcast_arrays(mu, gamma, two_theta)
+    return FrameSettings(mu[None] * 1.0, gamma[None] * 1.0, two_theta[None] * 1.0)
+
+
+@given(
+    a=st.floats(-0.1, 0.1),
+    b=st.floats(-0.1, 0.1),
+    omega_deg=st.floats(-180, 360),
+    handedness=st.sampled_from([1, -1]),
+)
+def test_a_voxel_lights_the_frame_it_turns_to(a, b, omega_deg, handedness):
+    omega = np.radians(omega_deg)
+    mu = 0.01 + a * np.cos(omega) - handedness * b * np.sin(omega)
+    gamma = -0.02 + handedness * a * np.sin(omega) + b * np.cos(omega)
+    frames = settings_of([mu, mu + 0.016], [gamma, gamma + 0.03])
+    weights = frame_weights(
+        frames,
+        0,
+        omega_deg,
+        one_bin(a, b),
+        Turning(handedness, 0.01, -0.02),
+        Acceptance(0.016, 0.03),
+    )
+    assert weights[:, 0] == pytest.approx([1, np.exp(-1)], rel=1e-5)
+
+
+def test_strain_shifts_rocking_and_two_theta():
+    frames = settings_of([0.004, 0.0], 0.0, [0.008, 0.0])
+    weights = frame_weights(
+        frames, 0, 0.0, one_bin(0, 0, 0.004), Turning(1), Acceptance(0.004, np.inf, 0.008)
+    )
+    assert weights[:, 0] == pytest.approx([1, np.exp(-1)], rel=1e-5)
+
+
+def test_base_tilt_sense_turns_the_shift_round():
+    frames = settings_of([-0.004], 0.0)
+    turning = Turning(1, base_tilt_sense=-1)
+    weights = frame_weights(
+        frames, 0, 0.0, one_bin(0, 0, 0.004), turning, Acceptance(0.001, np.inf)
+    )
+    assert weights[0, 0] == pytest.approx(1)
+
+
+def test_a_missing_frame_weighs_nothing_even_wide_open():
+    frames = settings_of([0.0, np.nan], [0.0, np.nan])
+    weights = frame_weights(frames, 0, 0.0, one_bin(0, 0), Turning(1), Acceptance(0.01, np.inf))
+    assert weights[:, 0].tolist() == [1, 0]
+    wide = frame_weights(frames, 0, 0.0, one_bin(0, 0), Turning(1), Acceptance(np.inf, np.inf))
+    assert wide[:, 0].tolist() == [1, 0]
+
+
+def test_far_off_frames_weigh_exactly_nothing():
+    frames = settings_of([0.05], 0.0)
+    weights = frame_weights(frames, 0, 0.0, one_bin(0, 0), Turning(1), Acceptance(0.01, np.inf))
+    assert weights[0, 0] == 0
+
+
+def test_nearest_frames_and_those_out_of_reach():
+    mu, gamma = (x.ravel() for x in np.meshgrid([-0.03, 0, 0.03], [-0.03, 0, 0.03], indexing="ij"))
+    bins = OrientationBins(np.array([0.0, 0.028, 0.09]), np.array([-0.02]), np.zeros(1))
+    nearest = nearest_frames(settings_of(mu, gamma), 0, 0.0, bins, Turning(1), (0.02, 0.02, np.inf))
+    assert nearest.tolist() == [3, 6, -1]
+
+
+def test_bins_are_numbered_in_c_order():
+    bins = OrientationBins(np.array([1.0, 2]), np.array([3.0, 4, 5]), np.array([6.0]))
+    a, b, dtheta = bins.centres_deg()
+    assert (bins.shape, bins.size) == ((2, 3, 1), 6)
+    assert (a[4], b[4], dtheta[4]) == (2, 4, 6)
+
+
+@given(half_range=st.floats(0, 1), step=st.floats(0.01, 0.5))
+def test_centred_axis_covers_its_range_about_zero(half_range, step):
+    axis = centred_axis(half_range, step)
+    assert axis == pytest.approx(-axis[::-1])
+    assert 0 in axis
+    assert axis[-1] >= half_range - step / 2 - 1e-12
+    assert axis[-1] < half_range + step / 2 + 1e-9
