@@ -41,9 +41,13 @@ class Crystal:
     def __post_init__(self) -> None:
         if not 1 <= self.space_group <= 230:
             raise ParameterError(f"sg_no is {self.space_group}: space groups run from 1 to 230")
-        if min(self.unit_cell[:3]) <= 0:
+        if not all(length > 0 for length in self.unit_cell[:3]):
             raise ParameterError(
                 f"unit_cell {list(self.unit_cell)}: a, b and c must be positive lengths in Å"
+            )
+        if not all(0 < angle < 180 for angle in self.unit_cell[3:]):
+            raise ParameterError(
+                f"unit_cell {list(self.unit_cell)}: α, β and γ must lie between 0 and 180 degrees"
             )
         if not any(self.hkl):
             raise ParameterError("hkl is 0 0 0, which is no reflection: give the imaged one")

@@ -15,7 +15,7 @@ from recon3d.errors import ParameterError
 from recon3d.goniometer import GONIOMETERS as GONIOMETERS
 from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
-from recon3d.ini_keys import parse_keys
+from recon3d.ini_keys import FLIPS, FRAMES, METHODS, parse_keys
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Detector:
                 "positive number of pixels per µm"
             )
         _require_sign("omega_sense", self.omega_sense)
+        _require_one_of("detector_flip", self.flip, FLIPS)
         for name, tilt in (("t_x", self.tilt_x_deg), ("t_z", self.tilt_z_deg)):
             if not abs(tilt) < 80:
                 raise ParameterError(
@@ -196,18 +197,27 @@ class Settings:
     omega_exclude: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        _require_one_of("method", self.method, METHODS)
+        _require_one_of("frame", self.frame, FRAMES)
+        _require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))
         if self.handedness:
             _require_sign("handedness", self.handedness)
+        if self.base_tilt_sense is not None:
+            _require_sign("base_tilt_sense", self.base_tilt_sense)
         if self.iterations < 1:
             raise ParameterError(f"iterations is {self.iterations}: expected 1 or more")
         if not 0 <= self.completeness_cutoff <= 1:
             raise ParameterError(
                 f"completeness_cutoff is {self.completeness_cutoff:g}: expected a share, 0 to 1"
             )
-        for name in ("rocking_width", "rolling_width", "two_theta_width", "bin"):
-            value = getattr(self, f"{name}_deg")
-            if value is not None and not value > 0:
-                raise ParameterError(f"{name} is {value:g}: expected a positive angle in degrees")
+        for key, angle in (
+            ("rocking_width", self.rocking_width_deg),
+            ("rolling_width", self.rolling_width_deg),
+            ("two_theta_width", self.two_theta_width_deg),
+            ("bin_size", self.bin_deg),
+        ):
+            if angle is not None and not angle > 0:
+                raise ParameterError(f"{key} is {angle:g}: expected a positive angle in degrees")
 
 
 @dataclass(frozen=True)
@@ -276,6 +286,12 @@ class Experiment:
     def with_settings(self, **changes: Any) -> Experiment:
         """Return the experiment with some of its `Settings` changed."""
         return replace(self, settings=replace(self.settings, **changes))
+
+
+def _require_one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        known = ", ".join(str(choice) for choice in choices if choice is not None)
+        raise ParameterError(f"{name} is {value}: expected one of {known}")
 
 
 def _require_sign(name: str, value: int) -> None:

@@ -39,7 +39,7 @@ def read_ini(path: str | Path) -> dict[str, str]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -10,6 +10,10 @@ from typing import Any
 from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.ini import integer, number, one_of, parse_literal, several, truth, word
 
+METHODS = ("iterative", "backprojection")
+FRAMES = ("sample", "lab")
+FLIPS = ("none", "rows", "columns", "both")
+
 Parser = Callable[[str], Any]
 Rule = tuple[str, str, Parser]
 """The dataclass that a key belongs to, the field's name, and the parser of its text."""
@@ -45,13 +49,13 @@ _OPTIONAL: dict[str, Rule] = {
     "t_x": ("detector", "tilt_x_deg", number),
     "t_z": ("detector", "tilt_z_deg", number),
     "omega_sense": ("detector", "omega_sense", integer),
-    "detector_flip": ("detector", "flip", one_of("none", "rows", "columns", "both")),
+    "detector_flip": ("detector", "flip", one_of(*FLIPS)),
     "detector_transpose": ("detector", "transpose", truth),
     "rotation_center": ("detector", "rotation_center_pix", number),
     "centre_row": ("detector", "centre_row_pix", number),
     "path": ("experiment", "path", word),
-    "method": ("settings", "method", one_of("iterative", "backprojection")),
-    "frame": ("settings", "frame", one_of("sample", "lab")),
+    "method": ("settings", "method", one_of(*METHODS)),
+    "frame": ("settings", "frame", one_of(*FRAMES)),
     "iterations": ("settings", "iterations", integer),
     "handedness": ("settings", "handedness", _handedness),
     "turning_center": ("settings", "turning_center_deg", several(number, 2)),
