@@ -1,0 +1,162 @@
+"""The parts that figures share: bare axes, outlines, scale bars, colour bars."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from numpy.typing import NDArray
+
+Extent = tuple[float, float, float, float]
+"""Left, right, bottom and top edge of an image, in µm."""
+Box = tuple[float, float, float, float]
+"""Left, bottom, width and height in inches."""
+
+TEXT_SIZE = 8
+"""Size of text in points."""
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """A figure that needs no display and leaves no state behind.
+
+    Parameters
+    ----------
+    width_in, height_in
+        Size in inches.
+    """
+    figure = Figure(figsize=(width_in, height_in), dpi=150)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def place_axes(figure: Figure, box_in: Box) -> Axes:
+    """Add axes at a place given in inches.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    box_in
+        Left, bottom, width and height in inches.
+    """
+    width, height = figure.get_size_inches()
+    left, bottom, across, up = box_in
+    return figure.add_axes((left / width, bottom / height, across / width, up / height))
+
+
+def scale_bar_length_um(width_um: float) -> float:
+    """The longest of 1, 2 or 5 times a power of ten that is up to a third of a width.
+
+    Parameters
+    ----------
+    width_um
+        Width of what is shown.
+    """
+    longest = width_um / 3 * (1 + 1e-9)
+    power = 10.0 ** np.floor(np.log10(longest))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= longest))
+
+
+def draw_scale_bar(ax: Axes) -> AnchoredSizeBar:
+    """Draw a scale bar below the right end of an image whose horizontal axis is in µm.
+
+    Parameters
+    ----------
+    ax
+        Axes of an image.
+
+    Returns
+    -------
+    bar
+        The bar with its label; `bar.size_bar` is as wide as its length in µm.
+    """
+    left, right = sorted(ax.get_xlim())
+    length = scale_bar_length_um(right - left)
+    bar = AnchoredSizeBar(
+        ax.transData,
+        length,
+        f"{length:g} µm",
+        "upper right",
+        bbox_to_anchor=(1, 0),
+        bbox_transform=ax.transAxes,
+        frameon=False,
+        pad=0,
+        borderpad=0.6,
+        sep=2,
+        size_vertical=(right - left) / 80,
+        fontproperties={"size": TEXT_SIZE},
+    )
+    ax.add_artist(bar)
+    return bar
+
+
+def make_bare(ax: Axes, horizontal: str, vertical: str) -> None:
+    """Name the axes of an image in place of ticks: a scale bar says the rest.
+
+    Parameters
+    ----------
+    ax
+        Axes of an image.
+    horizontal, vertical
+        Names of the axes.
+    """
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel(horizontal, loc="left", fontsize=TEXT_SIZE)
+    ax.set_ylabel(vertical, fontsize=TEXT_SIZE)
+    for spine in ax.spines.values():
+        spine.set(color="0.7", linewidth=0.6)
+
+
+def draw_outline(
+    ax: Axes, mask: NDArray[np.bool_], extent: Extent, color: str = "0.25"
+) -> LineCollection:
+    """Draw the border of a mask along the edges of its pixels.
+
+    Parameters
+    ----------
+    ax
+        Axes of an image.
+    mask
+        Shape (rows, cols), row 0 at the bottom.
+    extent
+        Edges of the image.
+    color
+        Colour of the line.
+    """
+    rows, cols = mask.shape
+    x = np.linspace(extent[0], extent[1], cols + 1)
+    y = np.linspace(extent[2], extent[3], rows + 1)
+    padded = np.pad(mask, 1)
+    across = np.argwhere(padded[:-1, 1:-1] != padded[1:, 1:-1])
+    upward = np.argwhere(padded[1:-1, :-1] != padded[1:-1, 1:])
+    lines = [[(x[j], y[i]), (x[j + 1], y[i])] for i, j in across]
+    lines += [[(x[j], y[i]), (x[j], y[i + 1])] for i, j in upward]
+    outline = LineCollection(lines, colors=color, linewidths=0.5, capstyle="projecting")
+    ax.add_collection(outline)
+    return outline
+
+
+def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
+    """Draw the colour bar of an image into axes of its own.
+
+    Parameters
+    ----------
+    mappable
+        The image.
+    cax
+        Where to draw.
+    label
+        Name and unit of what is shown.
+    """
+    figure = cax.get_figure(root=True)
+    assert figure is not None, "axes are made by a figure"
+    bar = figure.colorbar(mappable, cax=cax)
+    bar.set_label(label, fontsize=TEXT_SIZE)
+    bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
+    return bar
