@@ -1,0 +1,143 @@
+"""Sort the frames of a source into projections and settings, from their motors alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.experiment import Goniometer
+from recon3d.geometry import TiltOrigin
+from recon3d.io.coordinates import Coordinates
+from recon3d.io.exposure import centre_exposures
+from recon3d.io.motors import MotorTable
+from recon3d.io.refusals import explain_misfit, refuse_flat
+from recon3d.io.settings_grid import SettingAxis, best_grid
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may say of how a scan was made.
+
+    Parameters
+    ----------
+    phi0_deg, chi0_deg
+        The readings of phi and chi at which the tilts are zero; None for the middle of
+        their ranges.
+    tilt_azimuth_deg
+        0 or 90: turns (χ, φ), for scan macros that swap the two.
+    recorded_at
+        "middle", or "start" where motors were read at the start of the exposures of a
+        continuous scan.
+    step_deg
+        About how far the positions of (mu, gamma) are apart, one number or two.
+    """
+
+    phi0_deg: float | None = None
+    chi0_deg: float | None = None
+    tilt_azimuth_deg: float = 0.0
+    recorded_at: str = "middle"
+    step_deg: float | tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tilt_azimuth_deg not in (0, 90):
+            raise ParameterError(
+                f"tilt_azimuth is {self.tilt_azimuth_deg:g}: expected 0 or 90 degrees"
+            )
+        if self.recorded_at not in ("middle", "start"):
+            raise ParameterError(f"recorded_at is '{self.recorded_at}': expected middle or start")
+        for step in self.steps_deg:
+            if step is not None and not (math.isfinite(step) and step > 0):
+                raise ParameterError(f"step_deg is {step:g}: expected a positive number of degrees")
+
+    @property
+    def steps_deg(self) -> tuple[float | None, float | None]:
+        """Steps of mu and of gamma."""
+        if isinstance(self.step_deg, tuple):
+            if len(self.step_deg) != 2:
+                raise ParameterError(f"step_deg is {self.step_deg}: expected (mu, gamma)")
+            return self.step_deg
+        return (self.step_deg, self.step_deg)
+
+    def coordinates(self, motors: MotorTable) -> Coordinates:
+        """The coordinates of frames, counted from the origin that was chosen."""
+        chi0 = _middle(motors.chi_deg) if self.chi0_deg is None else self.chi0_deg
+        phi0 = _middle(motors.phi_deg) if self.phi0_deg is None else self.phi0_deg
+        origin = TiltOrigin(chi_deg=chi0, phi_deg=phi0, azimuth_deg=self.tilt_azimuth_deg)
+        return Coordinates(motors, origin, self.steps_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Frames sorted into projections and settings; the fields are those of `Scan`."""
+
+    origin: TiltOrigin
+    kind: str
+    axes: tuple[SettingAxis, ...]
+    omega_deg: FloatArray
+    slots: NDArray[np.int64]
+    readings: MotorTable
+
+
+def arrange(
+    motors: MotorTable, goniometer: Goniometer, choices: Choices, name: Callable[[int], str]
+) -> Arrangement:
+    """Find the grid of settings and the place of every frame in it.
+
+    Parameters
+    ----------
+    motors
+        Readings of the frames in the order in which they were taken, shape (frames,). A
+        tilt that is NaN throughout is taken as still.
+    goniometer
+        The names of the motors, for messages.
+    choices
+        What the user says of the scan.
+    name
+        File of a frame, for messages.
+
+    Raises
+    ------
+    DataError
+        Two frames were taken at the same setting.
+    GridError
+        The motors span no usable grid of settings.
+    """
+    coordinates = choices.coordinates(_fill_absent(motors, choices))
+    if choices.recorded_at == "start":
+        coordinates = choices.coordinates(centre_exposures(coordinates))
+    grid = best_grid(coordinates)
+    if grid is None:
+        raise explain_misfit(coordinates, goniometer, name)
+    refuse_flat(coordinates, grid, goniometer)
+    base = coordinates.likeliest("base").centres
+    if "base" in grid.axis_coordinates:
+        base = grid.groups[grid.axis_coordinates.index("base")].centres
+    return Arrangement(
+        origin=replace(coordinates.origin, base_tilt_deg=_middle(base)),
+        kind=grid.kind.name,
+        axes=grid.axes,
+        omega_deg=grid.omega.centres,
+        slots=grid.slots(),
+        readings=coordinates.motors,
+    )
+
+
+def _fill_absent(motors: MotorTable, choices: Choices) -> MotorTable:
+    """Put tilts that the files do not know at their origin."""
+    changes = {
+        column: np.full(motors.shape, zero or 0.0)
+        for column, zero in (("chi_deg", choices.chi0_deg), ("phi_deg", choices.phi0_deg))
+        if np.isnan(getattr(motors, column)).all()
+    }
+    return replace(motors, **changes)
+
+
+def _middle(readings: FloatArray) -> float:
+    return float(readings.min() + readings.max()) / 2

@@ -1,0 +1,282 @@
+"""A scan: its motors known at once, its frames read when asked for."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError, Recon3DWarning
+from recon3d.experiment import GONIOMETERS, Goniometer
+from recon3d.geometry import TiltOrigin
+from recon3d.io.arrange import Choices, arrange
+from recon3d.io.edf import EdfFolder
+from recon3d.io.motors import MotorTable
+from recon3d.io.settings_grid import SettingAxis
+from recon3d.io.source import FrameSource, Roi
+
+__all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
+
+FloatArray = NDArray[np.float64]
+
+_READERS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Frames sorted into projections (one ω each) and settings, still on disk.
+
+    Parameters
+    ----------
+    source
+        Where the frames are.
+    roi
+        The part of every frame that is read.
+    origin
+        The readings from which tilts are counted.
+    kind
+        "mosaicity" (mu x gamma, fixed in the laboratory), "rocking" (mu alone), "tilts"
+        (chi x phi above the rotation), or "skew" (mu with one of these two).
+    axes
+        The grid of settings; C order of it is the order of frames in a projection. "mu"
+        holds readings of the base tilt, and "gamma" γ relative to (phi0, chi0). Where a
+        mosaicity scan left the base tilt alone and rocked with the tilts above the rotation,
+        "mu" holds χ cos ω - φ sin ω: the true μ if the handedness is +1, which the motors do
+        not tell. "chi" and "phi" hold χ and φ relative to (chi0, phi0). A scan of strain adds
+        "two_theta" or "energy" (in keV).
+    omega_deg
+        Rotation of each projection, increasing, shape (projections,).
+    slots
+        Index into the source of each frame, -1 where it is missing, shape
+        (projections, frames).
+    readings
+        The motors of the source's frames where they differ from what it recorded: absent
+        tilts, or readings moved to the middle of the exposures.
+    """
+
+    source: FrameSource
+    roi: Roi
+    origin: TiltOrigin
+    kind: str
+    axes: tuple[SettingAxis, ...]
+    omega_deg: FloatArray
+    slots: NDArray[np.int64]
+    readings: MotorTable | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Projections, frames in each, rows and columns of the ROI."""
+        return (*self.slots.shape, self.roi.rows, self.roi.cols)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return self.source.dtype
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where there is a frame, shape (projections, frames)."""
+        return self.slots >= 0
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """(projection, frame) of every frame that is missing."""
+        return [(int(k), int(frame)) for k, frame in np.argwhere(self.slots < 0)]
+
+    @property
+    def motors(self) -> MotorTable:
+        """Motor readings, shape (projections, frames), NaN where a frame is missing."""
+        readings = self.readings or self.source.motors
+        return readings[self.slots].map(lambda column: np.where(self.valid, column, np.nan))
+
+    def crop(self, center: tuple[int, int], size: tuple[int, int]) -> Scan:
+        """The same scan with a smaller ROI; nothing is read.
+
+        Parameters
+        ----------
+        center, size
+            (x, y) = (column, row) in pixels of the whole frame, also where the scan was
+            cropped before. The ROI starts at center - size // 2.
+
+        Raises
+        ------
+        ParameterError
+            The ROI leaves the frame.
+        """
+        roi = Roi.around(_whole_pair("center", center), _whole_pair("size", size))
+        roi.require_inside(self.source.frame_shape)
+        return replace(self, roi=roi)
+
+    def read_projection(self, k: int) -> NDArray[Any]:
+        """The frames of one projection, shape (frames, rows, cols), zeros where missing.
+
+        Raises
+        ------
+        ParameterError
+            There is no such projection.
+        DataError
+            A frame cannot be read whole.
+        """
+        if not -len(self.slots) <= k < len(self.slots):
+            raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
+        frames = np.zeros(self.shape[1:], self.dtype)
+
+        def read(frame: int) -> None:
+            frames[frame] = self.source.read(int(self.slots[k, frame]), self.roi)
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            list(pool.map(read, np.flatnonzero(self.slots[k] >= 0)))
+        return frames
+
+    def __repr__(self) -> str:
+        omega = f"{self.omega_deg[0]:.5g}"
+        if self.omega_deg.size > 1:
+            omega += f" to {self.omega_deg[-1]:.5g}"
+        grid = " x ".join(f"{axis.values_deg.size} {axis.name}" for axis in self.axes)
+        gaps = int(np.count_nonzero(self.slots < 0))
+        return (
+            f"Scan({self.kind}: {len(self.slots)} omega ({omega} degrees) x {grid}, "
+            f"{self.roi.cols} x {self.roi.rows} pixels from column {self.roi.col}, row "
+            f"{self.roi.row}, {self.dtype}, {f'{gaps} frames missing' if gaps else 'complete'})"
+        )
+
+
+def open_scan(
+    path: str | Path,
+    prefix: str = "",
+    *,
+    goniometer: str | Goniometer = "id06",
+    phi0_deg: float | None = None,
+    chi0_deg: float | None = None,
+    tilt_azimuth_deg: float = 0.0,
+    recorded_at: str = "middle",
+    step_deg: float | tuple[float, float] | None = None,
+    skip_damaged: bool = False,
+    show_progress: bool = True,
+) -> Scan:
+    """Open a folder of EDF files as a scan: headers now, frames when asked for.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    prefix
+        How the names of the scan's files begin.
+    goniometer
+        Name of a beamline ("id06", "id03"), or the names of the motors.
+    phi0_deg, chi0_deg
+        The readings of phi and chi at which the tilts are zero; None for the middle of
+        their ranges.
+    tilt_azimuth_deg
+        0 or 90: turns (χ, φ), for scan macros that swap the two.
+    recorded_at
+        "middle", or "start" where motors were read at the start of the exposures of a
+        continuous scan.
+    step_deg
+        About how far the positions of (mu, gamma) are apart, one number or two. It only
+        helps to tell jitter from steps: the motors are the truth.
+    skip_damaged
+        Leave damaged files out, with a warning that lists them.
+    show_progress
+        Show a progress bar.
+
+    Raises
+    ------
+    ParameterError
+        An argument is impossible.
+    DataError
+        Files are missing, damaged or doubled.
+    GridError
+        The motors span no usable grid of settings.
+
+    Warns
+    -----
+    Recon3DWarning
+        Frames are missing.
+    """
+    choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
+    names = _goniometer(goniometer)
+    source = EdfFolder.open(
+        path, prefix, names, skip_damaged=skip_damaged, show_progress=show_progress
+    )
+    return arrange_scan(source, names, choices)
+
+
+def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) -> Scan:
+    """Sort the frames of any source into projections and settings.
+
+    Parameters
+    ----------
+    source
+        Where the frames are.
+    goniometer
+        The names of the motors, for messages.
+    choices
+        What the user says of the scan.
+
+    Raises
+    ------
+    DataError, GridError
+        As `open_scan`.
+
+    Warns
+    -----
+    Recon3DWarning
+        Frames are missing.
+    """
+    found = arrange(source.motors, goniometer, choices, source.name)
+    scan = Scan(
+        source=source,
+        roi=Roi.whole(source.frame_shape),
+        origin=found.origin,
+        kind=found.kind,
+        axes=found.axes,
+        omega_deg=found.omega_deg,
+        slots=found.slots,
+        readings=found.readings,
+    )
+    _warn_of_missing(scan)
+    return scan
+
+
+def _goniometer(goniometer: str | Goniometer) -> Goniometer:
+    if isinstance(goniometer, Goniometer):
+        return goniometer
+    if goniometer not in GONIOMETERS:
+        raise ParameterError(
+            f"goniometer is '{goniometer}': expected {' or '.join(GONIOMETERS)}, or a Goniometer "
+            "with the names of the motors"
+        )
+    return GONIOMETERS[goniometer]
+
+
+def _whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
+    if len(pair) != 2 or any(int(value) != value for value in pair):
+        raise ParameterError(f"{name} is {pair}: expected two whole numbers, (x, y) in pixels")
+    return int(pair[0]), int(pair[1])
+
+
+def _warn_of_missing(scan: Scan) -> None:
+    gaps = np.argwhere(scan.slots < 0)
+    if not gaps.size:
+        return
+    shape = [axis.values_deg.size for axis in scan.axes]
+    named = []
+    for k, frame in gaps[:3]:
+        place = np.unravel_index(frame, shape)
+        setting = ", ".join(
+            f"{axis.name} {axis.values_deg[i]:.5g}"
+            for axis, i in zip(scan.axes, place, strict=True)
+        )
+        named.append(f"omega {scan.omega_deg[k]:.5g}, {setting}")
+    more = "; ..." if len(gaps) > len(named) else ""
+    warnings.warn(
+        f"{len(gaps)} of {scan.slots.size} frames are missing: {'; '.join(named)}{more}",
+        Recon3DWarning,
+        stacklevel=4,
+    )
