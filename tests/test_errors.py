@@ -1,0 +1,34 @@
+import pytest
+
+from recon3d import errors
+from recon3d.progress import track
+
+
+def test_one_except_catches_every_error_of_ours():
+    for error in (errors.ParameterError, errors.DataError, errors.GridError):
+        assert issubclass(error, errors.Recon3DError)
+    assert issubclass(errors.GridError, errors.DataError)
+
+
+def test_errors_and_warnings_are_what_python_programs_expect():
+    assert issubclass(errors.ParameterError, ValueError)
+    assert issubclass(errors.Recon3DWarning, UserWarning)
+    assert not issubclass(errors.DataError, ValueError)
+
+
+def test_a_tracked_loop_passes_its_items_on(capsys):
+    assert list(track(range(3), "reading", unit="frame")) == [0, 1, 2]
+    assert "reading" in capsys.readouterr().err
+    assert list(track(iter("ab"), "silent", total=2, show=False)) == ["a", "b"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_tracked_loop_is_lazy_and_lets_errors_through():
+    def items():
+        yield 1
+        raise errors.DataError("the second is damaged")
+
+    loop = track(items(), "reading", show=False)
+    assert next(loop) == 1
+    with pytest.raises(errors.DataError, match="damaged"):
+        next(loop)
