@@ -95,11 +95,13 @@ def test_what_is_imported_is_declared_and_the_other_way_round(project, repositor
     assert imported - set(everything(project)) == set(), "imported, and declared nowhere"
 
 
-def test_the_script_and_the_module_start_the_same_command(project):
+def test_the_script_and_the_module_start_the_same_command(project, repository):
     module, _, name = project["scripts"]["recon3d"].partition(":")
     assert callable(getattr(import_module(module), name))
     command = [sys.executable, "-m", "recon3d", "--version"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    printed = subprocess.run(
+        command, cwd=repository, check=True, capture_output=True, text=True, timeout=60
+    )
     assert printed.stdout.split() == ["recon3d", recon3d.__version__]
 
 
