@@ -35,9 +35,10 @@ class Cleaning:
         Subtract the mean of the two weakest frames of each projection.
     hot_pixels
         A pixel is hot where it exceeds its neighbours' median by this many standard
-        deviations of that median's counting noise and by this factor of it; 0 for none.
+        deviations of the counting noise, and stands alone; 0 for none.
     hot_limit
-        Counts above which a pixel is hot in any case; None for no limit.
+        Counts above the dark frame from which on a pixel is hot in any case; None for no
+        limit.
     normalize
         "current" divides by the ring current, "total" brings every projection to the same
         total, "auto" takes the current where it is recorded, "none" leaves the counts.
@@ -62,6 +63,10 @@ class Cleaning:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ParameterError(f"{name} is {value}: expected a number of 0 or more")
+            if name not in ("binth", "hot_pixels") and value != int(value):
+                raise ParameterError(f"{name} is {value}: expected a whole number of pixels")
+        if self.hot_limit is not None and not self.hot_limit > 0:
+            raise ParameterError(f"hot_limit is {self.hot_limit}: expected counts above 0, or None")
         if self.normalize not in ("auto", "current", "total", "none"):
             raise ParameterError(
                 f"normalize is '{self.normalize}': expected auto, current, total or none"

@@ -1,0 +1,132 @@
+"""What is known of the detector beforehand: background, flat field, bad pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame
+from recon3d.errors import ParameterError
+from recon3d.io.source import Roi
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Background, flat field and bad pixels of the region of interest.
+
+    Parameters
+    ----------
+    background
+        Shape (rows, cols) float32: mean background frame; zeros for none.
+    gain
+        Shape (rows, cols) float32: factor from the flat field; ones for none.
+    bad
+        Shape (rows, cols) bool: bad pixels.
+    """
+
+    background: FloatFrame
+    gain: FloatFrame
+    bad: BoolFrame
+    bad_at: NDArray[np.int64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bad_at", np.argwhere(self.bad).astype(np.int64))
+
+    @classmethod
+    def none(cls, shape: tuple[int, int]) -> Calibration:
+        """Nothing known: no background, an even detector, no bad pixels."""
+        return cls(np.zeros(shape, np.float32), np.ones(shape, np.float32), np.zeros(shape, bool))
+
+    @classmethod
+    def for_roi(
+        cls,
+        roi: Roi,
+        frame_shape: tuple[int, int],
+        background: ArrayLike | None = None,
+        flat_field: ArrayLike | None = None,
+        bad_pixels: ArrayLike | None = None,
+    ) -> Calibration:
+        """Cut the calibration frames to the region of interest.
+
+        Parameters
+        ----------
+        roi
+            The region.
+        frame_shape
+            Rows and columns of a whole frame.
+        background, flat_field, bad_pixels
+            Of the shape of a whole frame, or of the region; None where there is none. Bad
+            pixels are those that are not zero. A flat field is divided by its mean over the
+            good pixels of the region.
+
+        Raises
+        ------
+        ParameterError
+            A frame has neither shape, or a number in it is not finite, or the flat field is
+            not positive at a good pixel.
+        """
+        plain = cls.none((roi.rows, roi.cols))
+        bad = plain.bad
+        if bad_pixels is not None:
+            bad = _cut(bad_pixels, roi, frame_shape, "the bad-pixel mask") != 0
+        gain, counts = plain.gain, plain.background
+        if flat_field is not None:
+            gain = flat_field_gain(_cut(flat_field, roi, frame_shape, "the flat field"), bad)
+        if background is not None:
+            counts = _cut(background, roi, frame_shape, "the background").astype(np.float32)
+            if not np.isfinite(counts[~bad]).all():
+                raise ParameterError("the background holds numbers that are not finite")
+            counts = np.where(bad, np.float32(0), counts)
+        return cls(counts, gain, bad)
+
+
+def flat_field_gain(flat_field: ArrayLike, bad: BoolFrame | None = None) -> FloatFrame:
+    """The factor by which each pixel's counts are to be multiplied (step 0 of cleaning).
+
+    Parameters
+    ----------
+    flat_field
+        Shape (rows, cols): the detector's answer to even light, its own dark subtracted, in
+        any unit.
+    bad
+        Shape (rows, cols): pixels to leave out; their factor is 1.
+
+    Returns
+    -------
+    gain, shape (rows, cols)
+        The flat field's mean over the good pixels divided by the flat field, so that counts
+        keep their scale.
+
+    Raises
+    ------
+    ParameterError
+        A pixel that is not marked as bad has no positive flat field.
+    """
+    flat = as_frame(flat_field, "the flat field")
+    good = np.ones(flat.shape, bool) if bad is None else ~bad
+    dead = good & ~(np.isfinite(flat) & (flat > 0))
+    if dead.any():
+        row, col = np.argwhere(dead)[0]
+        raise ParameterError(
+            f"the flat field is {flat[row, col]:g} at row {row}, column {col} ({dead.sum()} such "
+            "pixels): expected positive numbers; mark dead pixels as bad ones"
+        )
+    gain = np.ones_like(flat)
+    gain[good] = flat[good].mean(dtype=np.float64) / flat[good]
+    return gain
+
+
+def _cut(values: ArrayLike, roi: Roi, frame_shape: tuple[int, int], what: str) -> NDArray[Any]:
+    """Cut a whole frame to the region, or pass a region on."""
+    frame: NDArray[Any] = np.asarray(values)
+    if frame.shape == (roi.rows, roi.cols):
+        return frame
+    if frame.shape == tuple(frame_shape):
+        return frame[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols]
+    raise ParameterError(
+        f"{what} has the shape {frame.shape}: expected that of a whole frame, "
+        f"{tuple(frame_shape)}, or of the region of interest, {(roi.rows, roi.cols)}"
+    )

@@ -1,0 +1,245 @@
+"""Compiled loops on the counts of one frame, and on all frames of a projection in parallel.
+
+Frames are (rows, cols) float32 and are changed in place. Nothing here checks its arguments:
+`recon3d.cleaning.steps` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from recon3d.cleaning.mask_kernels import mask_frame
+
+FloatFrame = NDArray[np.float32]
+BoolFrame = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+ISOLATION = 3.0
+"""How far a hot pixel stands above its surroundings, in units of their own contrast."""
+
+CONTRAST = 2.0
+"""How many times its neighbours' median a hot pixel is at least."""
+
+NO_LIMIT = np.inf
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def total(frame: NDArray[Any]) -> float:
+    """Sum of a frame, in double precision."""
+    result = 0.0
+    for value in frame.flat:
+        result += value
+    return result
+
+
+@njit(cache=True)
+def neighbours(frame: FloatFrame, row: int, col: int, ring: FloatFrame) -> None:
+    """Fill `ring` with the 8 neighbours of a pixel, mirrored at the frame's edges."""
+    rows, cols = frame.shape
+    above, below = abs(row - 1), row + 1 if row + 1 < rows else rows - 2
+    left, right = abs(col - 1), col + 1 if col + 1 < cols else cols - 2
+    ring[0], ring[1], ring[2] = frame[above, left], frame[above, col], frame[above, right]
+    ring[3], ring[4] = frame[row, left], frame[row, right]
+    ring[5], ring[6], ring[7] = frame[below, left], frame[below, col], frame[below, right]
+
+
+@njit(cache=True)
+def repair_pixels(frame: FloatFrame, bad: BoolFrame, bad_at: NDArray[np.int64]) -> None:
+    """Replace bad pixels by the median of their good neighbours, by 0 where there is none.
+
+    `bad_at`, shape (n, 2), lists the rows and columns of the pixels that `bad` marks.
+    """
+    rows, cols = frame.shape
+    good = np.empty(8, np.float32)
+    for row, col in bad_at:
+        found = 0
+        for r in range(max(row - 1, 0), min(row + 2, rows)):
+            for c in range(max(col - 1, 0), min(col + 2, cols)):
+                if not bad[r, c]:
+                    good[found] = frame[r, c]
+                    found += 1
+        frame[row, col] = np.median(good[:found]) if found else 0.0
+
+
+@njit(cache=True)
+def _median_if_hot(
+    frame: FloatFrame, row: int, col: int, variance: float, sigmas: float, limit: float
+) -> float:
+    """Median of the neighbours of a hot pixel, -1 where the pixel is not hot."""
+    value = frame[row, col]
+    ring = np.empty(8, np.float32)
+    neighbours(frame, row, col, ring)
+    ring.sort()
+    median = 0.5 * (ring[3] + ring[4])
+    if value > limit:
+        return median
+    far = value - median > sigmas * np.sqrt(median + variance) and value > CONTRAST * median
+    alone = value - ring[1] > ISOLATION * (ring[5] - ring[1])
+    return median if sigmas > 0 and far and alone else -1.0
+
+
+@njit(cache=True)
+def _may_be_hot(frame: FloatFrame, row: int, col: int, least: float) -> bool:
+    """Whether 4 of the neighbours lie `least` below a pixel; a quick necessary condition."""
+    rows, cols = frame.shape
+    near = 0
+    for r in (row - 1, row, row + 1):
+        for c in (col - 1, col, col + 1):
+            inside = 0 <= r < rows and 0 <= c < cols
+            if inside and frame[row, col] - frame[r, c] <= least:
+                near += 1
+    return near <= 5 or row in (0, rows - 1) or col in (0, cols - 1)
+
+
+@njit(cache=True)
+def replace_hot_pixels(
+    frame: FloatFrame, variance: FloatFrame, sigmas: float, limit: float
+) -> float:
+    """Replace hot pixels by their neighbours' median; return the counts that this took away.
+
+    Whether a pixel is hot is decided on the frame as it came. `variance` is that of the
+    counts where there is no signal.
+    """
+    rows, cols = frame.shape
+    at = np.empty((rows * cols, 2), np.int32)
+    by = np.empty(rows * cols, np.float32)
+    found, removed = 0, 0.0
+    for row in range(rows):
+        for col in range(cols):
+            value = frame[row, col]
+            least = sigmas * np.sqrt(variance[row, col])
+            if not (value > limit or (sigmas > 0 and value > least)):
+                continue
+            if value <= limit and not _may_be_hot(frame, row, col, least):
+                continue
+            median = _median_if_hot(frame, row, col, variance[row, col], sigmas, limit)
+            if median >= 0:
+                at[found, 0], at[found, 1], by[found] = row, col, median
+                found += 1
+    for i in range(found):
+        removed += frame[at[i, 0], at[i, 1]] - by[i]
+        frame[at[i, 0], at[i, 1]] = by[i]
+    return removed
+
+
+@njit(cache=True)
+def cornice_means(frame: FloatFrame, framebg: int, first_row: int, means: FloatFrame) -> None:
+    """Fill `means`, shape (cols,), with the mean of each column's cornice cell.
+
+    The cells begin at `first_row` and are `framebg` rows high and `framebg` columns wide.
+    """
+    cols = frame.shape[1]
+    for start in range(0, cols, framebg):
+        stop = min(start + framebg, cols)
+        cell = frame[first_row : first_row + framebg, start:stop]
+        means[start:stop] = total(cell) / cell.size
+
+
+@njit(cache=True)
+def cornice_lines(frame: FloatFrame, framebg: int) -> FloatFrame:
+    """The straight lines between the top and the bottom cornice cells, along all rows."""
+    rows, cols = frame.shape
+    top, bottom = np.empty(cols, np.float32), np.empty(cols, np.float32)
+    cornice_means(frame, framebg, 0, top)
+    cornice_means(frame, framebg, rows - framebg, bottom)
+    lines = np.empty(frame.shape, np.float32)
+    for row in range(rows):
+        share = np.float32((row - 0.5 * (framebg - 1)) / (rows - framebg))
+        lines[row] = top + share * (bottom - top)
+    return lines
+
+
+@njit(cache=True)
+def subtract_cornice_lines(frame: FloatFrame, framebg: int) -> None:
+    """Subtract the straight lines between the cornice cells, clip, zero the cornice."""
+    rows, cols = frame.shape
+    lines = cornice_lines(frame, framebg)
+    for row in range(framebg, rows - framebg):
+        for col in range(framebg, cols - framebg):
+            frame[row, col] = max(frame[row, col] - lines[row, col], np.float32(0))
+    frame[:framebg], frame[rows - framebg :] = 0, 0
+    frame[:, :framebg], frame[:, cols - framebg :] = 0, 0
+
+
+@njit(cache=True)
+def subtract_and_clip(
+    raw: NDArray[Any],
+    pedestal: FloatFrame,
+    gain: FloatFrame,
+    bad: BoolFrame,
+    bad_at: NDArray[np.int64],
+    frame: FloatFrame,
+) -> float:
+    """Write (raw - pedestal) gain, repaired and clipped at 0; return the sum before the clip."""
+    rows, cols = raw.shape
+    for row in range(rows):
+        for col in range(cols):
+            frame[row, col] = (np.float32(raw[row, col]) - pedestal[row, col]) * gain[row, col]
+    repair_pixels(frame, bad, bad_at)
+    signed = total(frame)
+    for row in range(rows):
+        for col in range(cols):
+            frame[row, col] = max(frame[row, col], np.float32(0))
+    return signed
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def integrate_frames(raw: NDArray[Any], bad_at: NDArray[np.int64]) -> FloatArray:
+    """Sum of each frame without its bad pixels."""
+    sums = np.empty(raw.shape[0])
+    for f in prange(raw.shape[0]):
+        sums[f] = total(raw[f])
+        for row, col in bad_at:
+            sums[f] -= raw[f, row, col]
+    return sums
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def subtract_frames(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    pedestal: FloatFrame,
+    gain: FloatFrame,
+    bad: BoolFrame,
+    bad_at: NDArray[np.int64],
+    variance: FloatFrame,
+    sigmas: float,
+    limit: float,
+    frames: NDArray[np.float32],
+) -> FloatArray:
+    """Do steps 0 to 3 on every valid frame; return their signed totals without hot pixels."""
+    totals = np.zeros(raw.shape[0])
+    for f in prange(raw.shape[0]):
+        if not valid[f]:
+            frames[f] = 0
+            continue
+        totals[f] = subtract_and_clip(raw[f], pedestal, gain, bad, bad_at, frames[f])
+        if sigmas > 0 or limit < NO_LIMIT:
+            totals[f] -= replace_hot_pixels(frames[f], variance, sigmas, limit)
+    return totals
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def scale_frames(frames: NDArray[np.float32], factors: NDArray[np.float32], framebg: int) -> None:
+    """Do steps 4 and 5: normalise every frame and subtract its own background."""
+    for f in prange(frames.shape[0]):
+        if factors[f] != 1:
+            frames[f] *= factors[f]
+        if framebg > 0:
+            subtract_cornice_lines(frames[f], framebg)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def mask_frames(
+    frames: NDArray[np.float32], binth: float, min_region: int, radius: int, fill: bool
+) -> FloatArray:
+    """Do step 6: zero every frame outside its signal; return what is left of each."""
+    sums = np.zeros(frames.shape[0])
+    for f in prange(frames.shape[0]):
+        mask_frame(frames[f], binth, min_region, radius, fill)
+        sums[f] = total(frames[f])
+    return sums

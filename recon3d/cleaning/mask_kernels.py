@@ -1,0 +1,150 @@
+"""Compiled morphology of one frame's mask, confined to the lit box.
+
+A mask is a (rows, cols) uint8 array, 1 where lit, inside a rim of zeros. The frame is thought
+of as lying on an endless dark plane: holes are what the lit pixels enclose on that plane, and
+closing does not wear away what touches the frame's edge. So nothing depends on where the box
+ends, and the rim need only be as wide as each function says.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+FloatFrame = NDArray[np.float32]
+Mask = NDArray[np.uint8]
+
+RIM = 2
+"""Dark pixels around a mask, beyond twice the radius of the disk."""
+
+
+@njit(cache=True)
+def lit_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
+    """First row, last row + 1, first column, last column + 1 above `binth`; zeros if none."""
+    rows, cols = frame.shape
+    top, bottom, left, right = rows, 0, cols, 0
+    for row in range(rows):
+        first = 0
+        while first < cols and not frame[row, first] > binth:
+            first += 1
+        if first == cols:
+            continue
+        last = cols
+        while last > right and not frame[row, last - 1] > binth:
+            last -= 1
+        top, bottom = min(top, row), row + 1
+        left, right = min(left, first), max(right, last)
+    return (top, bottom, left, right) if bottom else (0, 0, 0, 0)
+
+
+@njit(cache=True)
+def fill_holes(mask: Mask) -> None:
+    """Light every dark pixel that no path of edge-sharing dark pixels joins to the rim.
+
+    The rim must be 2 pixels wide: the outermost keeps the flood inside the array.
+    """
+    flat, cols = mask.reshape(-1), mask.shape[1]
+    flat[:cols], flat[-cols:] = 2, 2
+    mask[:, 0], mask[:, -1] = 2, 2
+    stack = np.empty(flat.size, np.int64)
+    stack[0], depth = cols + 1, 1
+    flat[cols + 1] = 2
+    while depth:
+        depth -= 1
+        at = stack[depth]
+        for near in (at - cols, at - 1, at + 1, at + cols):
+            if flat[near] == 0:
+                flat[near] = 2
+                stack[depth] = near
+                depth += 1
+    for at in range(flat.size):
+        flat[at] = flat[at] != 2
+
+
+@njit(cache=True)
+def close_with_disk(mask: Mask, radius: int) -> None:
+    """Close the mask with a disk: dark pixels that no disk outside the mask covers are lit.
+
+    The rim must be twice the `radius` wide; closing never leaves the box of the lit pixels.
+    """
+    flat, cols = mask.reshape(-1), mask.shape[1]
+    grown, closed = flat.copy(), np.ones_like(flat)
+    reach = radius * cols + radius
+    inside = slice(reach, flat.size - reach)
+    for down in range(-radius, radius + 1):
+        for right in range(-radius, radius + 1):
+            if down**2 + right**2 <= radius**2:
+                step = down * cols + right
+                grown[inside] |= flat[reach + step : flat.size - reach + step]
+    for down in range(-radius, radius + 1):
+        for right in range(-radius, radius + 1):
+            if down**2 + right**2 <= radius**2:
+                step = down * cols + right
+                closed[inside] &= grown[reach + step : flat.size - reach + step]
+    box = (slice(2 * radius, -2 * radius), slice(2 * radius, -2 * radius))
+    mask[box] = closed.reshape(mask.shape)[box]
+
+
+@njit(cache=True)
+def drop_small_regions(mask: Mask, min_region: int) -> None:
+    """Put out the regions of fewer than `min_region` pixels that share edges or corners.
+
+    The rim must be 1 pixel wide.
+    """
+    flat, cols = mask.reshape(-1), mask.shape[1]
+    region = np.empty(flat.size, np.int64)
+    for start in range(flat.size):
+        if flat[start] != 1:
+            continue
+        region[0], done, found = start, 0, 1
+        flat[start] = 2
+        while done < found:
+            at = region[done]
+            done += 1
+            for line in (at - cols, at, at + cols):
+                for near in (line - 1, line, line + 1):
+                    if flat[near] == 1:
+                        flat[near] = 2
+                        region[found] = near
+                        found += 1
+        if found < min_region:
+            for i in range(found):
+                flat[region[i]] = 0
+    for at in range(flat.size):
+        flat[at] = flat[at] != 0
+
+
+@njit(cache=True)
+def box_mask(frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool) -> Mask:
+    """Mask, of the shape of `frame`, of a frame or of its lit box."""
+    rows, cols = frame.shape
+    rim = 2 * radius + RIM
+    mask = np.zeros((rows + 2 * rim, cols + 2 * rim), np.uint8)
+    for row in range(rows):
+        for col in range(cols):
+            mask[row + rim, col + rim] = frame[row, col] > binth
+    if fill:
+        fill_holes(mask)
+    if radius > 0:
+        close_with_disk(mask, radius)
+        if fill:
+            fill_holes(mask)
+    if min_region > 1:
+        drop_small_regions(mask, min_region)
+    return mask[rim:-rim, rim:-rim]
+
+
+@njit(cache=True)
+def mask_frame(frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool) -> None:
+    """Zero a frame outside its mask, in place."""
+    top, bottom, left, right = lit_box(frame, binth)
+    frame[:top], frame[bottom:] = 0, 0
+    frame[:, :left], frame[:, right:] = 0, 0
+    if bottom == 0:
+        return
+    mask = box_mask(frame[top:bottom, left:right], binth, min_region, radius, fill)
+    for row in range(top, bottom):
+        for col in range(left, right):
+            if not mask[row - top, col - left]:
+                frame[row, col] = 0

@@ -1,0 +1,114 @@
+"""Bringing all frames of a scan to the beam of its first projection (step 4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import DataError
+
+FloatArray = NDArray[np.float64]
+
+LARGEST_FACTOR = 10.0
+"""Beyond this, or its inverse, there was no beam or no grain, and frames are left unscaled."""
+
+
+@dataclass
+class Normalizer:
+    """The factors of one projection after another; the first one sets the scale.
+
+    Parameters
+    ----------
+    method
+        "current", "total", "auto" or "none", as in `Cleaning`.
+    reference_current_ma
+        Ring current to which frames are brought; None until the first projection that has
+        one sets it, to the mean of its frames.
+    reference_total
+        Total counts to which projections are brought; None until the first projection with
+        any signal sets it.
+    used
+        How many projections each way was used for.
+    unscaled
+        Numbers of the projections of which frames were left unscaled, since they had less
+        than a tenth (or more than ten times) of the reference.
+    """
+
+    method: str = "auto"
+    reference_current_ma: float | None = None
+    reference_total: float | None = None
+    used: Counter[str] = field(default_factory=Counter)
+    unscaled: list[int] = field(default_factory=list)
+
+    def factors(
+        self, totals: FloatArray, valid: NDArray[np.bool_], currents: FloatArray
+    ) -> FloatArray:
+        """Factors for the frames of the next projection.
+
+        Parameters
+        ----------
+        totals
+            Shape (frames,): the sum of each frame's counts after the dark was subtracted and
+            hot pixels replaced, negative noise included, so that it is the signal's alone.
+        valid
+            Shape (frames,): which frames were recorded.
+        currents
+            Shape (frames,): ring current during each, mA; NaN where it is not known.
+
+        Returns
+        -------
+        factors, shape (frames,)
+            1 for frames that are not valid.
+
+        Raises
+        ------
+        DataError
+            The method is "current" and a valid frame has none.
+        """
+        number = self.used.total()
+        way = self._way(valid, currents)
+        self.used[way] += 1
+        factors = np.ones(totals.shape)
+        if way == "current":
+            factors[valid] = self._by_current(currents[valid])
+        elif way == "total":
+            factors[valid] = self._by_total(float(totals[valid].sum()))
+        odd = ~((factors <= LARGEST_FACTOR) & (factors >= 1 / LARGEST_FACTOR))
+        factors[odd] = 1
+        if odd.any():
+            self.unscaled.append(number)
+        scaled = float((factors * totals)[valid].sum())
+        if self.reference_total is None and scaled > 0:
+            self.reference_total = scaled
+        return factors
+
+    def _way(self, valid: NDArray[np.bool_], currents: FloatArray) -> str:
+        """Which way a projection is normalised."""
+        if not valid.any():
+            return "none"
+        if self.method in ("none", "total"):
+            return self.method
+        with np.errstate(invalid="ignore"):
+            recorded = np.isfinite(currents) & (currents > 0)
+        if recorded[valid].all():
+            return "current"
+        if self.method == "auto":
+            return "total"
+        raise DataError(
+            f"the ring current is not recorded for {(valid & ~recorded).sum()} of "
+            f"{valid.sum()} frames of a projection: expected a positive number for each; "
+            "normalize by 'total', or 'auto'"
+        )
+
+    def _by_current(self, currents: FloatArray) -> FloatArray:
+        if self.reference_current_ma is None:
+            self.reference_current_ma = float(currents.mean())
+        return self.reference_current_ma / currents
+
+    def _by_total(self, total: float) -> float:
+        if self.reference_total is None:
+            return 1.0
+        return self.reference_total / total if total > 0 else np.inf

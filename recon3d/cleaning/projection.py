@@ -1,0 +1,281 @@
+"""Cleaning of one projection, whole or, to look at, one frame of it step by step."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.cleaning import kernels
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.normalization import Normalizer
+from recon3d.cleaning.steps import (
+    BoolFrame,
+    FloatFrame,
+    check_framebg,
+    counting_variance,
+    dark_frame,
+    frame_background,
+    signal_mask,
+    subtract_frame_background,
+)
+from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.experiment import Cleaning
+
+FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CleanedProjection:
+    """One projection after cleaning.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols): counts, zero outside the mask.
+    unmasked
+        Shape (frames, rows, cols): the same before the mask (after step 5), where asked for.
+    sums
+        Shape (frames,): what is left in each frame.
+    dark_subtracted
+        False where no dark frame could be made though one was asked for.
+    """
+
+    frames: Frames
+    unmasked: Frames | None
+    sums: FloatArray
+    dark_subtracted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSteps:
+    """One frame on its way through cleaning; every image has the shape (rows, cols).
+
+    Parameters
+    ----------
+    before
+        The recorded counts.
+    pedestal
+        What steps 1 and 2 subtract: background and dark.
+    background
+        The frame's own background of step 5.
+    unmasked
+        The counts after step 5.
+    mask
+        Where the grain is.
+    after
+        The result: `unmasked` inside the mask.
+    factor
+        By how much step 4 multiplied.
+    """
+
+    before: FloatFrame
+    pedestal: FloatFrame
+    background: FloatFrame
+    unmasked: FloatFrame
+    mask: BoolFrame
+    after: FloatFrame
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Subtracted:
+    """A projection after step 3, with the factors of step 4."""
+
+    frames: Frames
+    factors: NDArray[np.float32]
+    pedestal: FloatFrame
+    dark_subtracted: bool
+
+
+def work_on_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+    keep_unmasked: bool = False,
+) -> CleanedProjection:
+    """Clean one projection and tell what was done; parameters as in `clean_projection`."""
+    start = _subtract(raw, valid, currents, cleaning, calibration, normalizer)
+    frames = start.frames
+    kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
+    unmasked = frames.copy() if keep_unmasked else None
+    sums = kernels.mask_frames(
+        frames,
+        float(cleaning.binth),
+        int(cleaning.min_region_pix),
+        int(cleaning.close_radius_pix),
+        cleaning.fill_holes,
+    )
+    return CleanedProjection(frames, unmasked, sums, start.dark_subtracted)
+
+
+def clean_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    *,
+    calibration: Calibration | None = None,
+    normalizer: Normalizer | None = None,
+) -> Frames:
+    """Clean the frames of one projection.
+
+    Parameters
+    ----------
+    raw
+        Shape (frames, rows, cols): recorded counts, of any real type.
+    valid
+        Shape (frames,): which frames were recorded; the others come back as zeros.
+    currents
+        Shape (frames,): ring current during each, mA; NaN where it is not known.
+    cleaning
+        The parameters of every step.
+    calibration
+        Background, flat field and bad pixels; none by default.
+    normalizer
+        Carries the reference from the first projection on; by default this projection is its
+        own reference.
+
+    Returns
+    -------
+    frames, shape (frames, rows, cols)
+        Counts of the reference's beam, zero outside the grain.
+
+    Raises
+    ------
+    ParameterError
+        Shapes do not fit, or `framebg` leaves nothing of the frames.
+    DataError
+        A count is not finite, or a ring current that was asked for is not known.
+
+    Warns
+    -----
+    Recon3DWarning
+        Fewer than 3 frames have any intensity: no dark frame is subtracted.
+    """
+    calibration, normalizer = _defaults(raw, cleaning, calibration, normalizer)
+    result = work_on_projection(raw, valid, currents, cleaning, calibration, normalizer)
+    if not result.dark_subtracted:
+        warnings.warn(
+            "the projection has fewer than 3 frames with any intensity: no dark frame is "
+            "subtracted from it",
+            Recon3DWarning,
+            stacklevel=2,
+        )
+    return result.frames
+
+
+def explain_frame(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    index: int,
+    *,
+    calibration: Calibration | None = None,
+    normalizer: Normalizer | None = None,
+) -> FrameSteps:
+    """Clean one frame of a projection and keep the images on the way.
+
+    Parameters
+    ----------
+    raw, valid, currents, cleaning, calibration, normalizer
+        As in `clean_projection`: the dark frame comes from the whole projection.
+    index
+        Number of the frame in the projection.
+    """
+    calibration, normalizer = _defaults(raw, cleaning, calibration, normalizer)
+    start = _subtract(raw, valid, currents, cleaning, calibration, normalizer)
+    factor = start.factors[index]
+    scaled = start.frames[index] * factor
+    unmasked = subtract_frame_background(scaled, cleaning.framebg)
+    mask = signal_mask(
+        unmasked,
+        cleaning.binth,
+        cleaning.min_region_pix,
+        cleaning.close_radius_pix,
+        cleaning.fill_holes,
+    )
+    return FrameSteps(
+        before=raw[index].astype(np.float32),
+        pedestal=start.pedestal,
+        background=frame_background(scaled, cleaning.framebg),
+        unmasked=unmasked,
+        mask=mask,
+        after=np.where(mask, unmasked, np.float32(0)),
+        factor=float(factor),
+    )
+
+
+def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
+    """Raise a ParameterError where a region of `shape` (rows, cols) cannot be cleaned."""
+    if min(shape) < 2:
+        raise ParameterError(f"a region of {shape[0]} x {shape[1]} pixels is too small to clean")
+    check_framebg(shape, cleaning.framebg)
+
+
+def _defaults(
+    raw: NDArray[Any],
+    cleaning: Cleaning,
+    calibration: Calibration | None,
+    normalizer: Normalizer | None,
+) -> tuple[Calibration, Normalizer]:
+    """What stands in for a calibration and a reference that are not given."""
+    shape = raw.shape[-2:]
+    check_region(shape, cleaning)
+    calibration = calibration or Calibration.none((shape[0], shape[1]))
+    if calibration.gain.shape != shape:
+        raise ParameterError(f"the calibration is for {calibration.gain.shape}, not {shape} pixels")
+    return calibration, normalizer or Normalizer(cleaning.normalize)
+
+
+def _subtract(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+) -> _Subtracted:
+    """Do steps 0 to 3 on a projection and find the factors of step 4.
+
+    Background and dark frame are subtracted in one, as the raw mean of the weakest frames: the
+    background is in it already. Flat field and repair come after the subtraction, which is
+    the same where the flat field is concerned and better informed where the repair is.
+    """
+    raw = _native(raw)
+    dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
+    pedestal = calibration.background if dark is None else dark
+    variance = counting_variance(pedestal, calibration.gain, None if dark is None else 2)
+    frames = np.empty(raw.shape, np.float32)
+    totals = kernels.subtract_frames(
+        raw,
+        valid,
+        pedestal,
+        calibration.gain,
+        calibration.bad,
+        calibration.bad_at,
+        variance,
+        float(cleaning.hot_pixels),
+        kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
+        frames,
+    )
+    factors = normalizer.factors(totals, valid, currents).astype(np.float32)
+    return _Subtracted(frames, factors, pedestal, not (cleaning.dark and dark is None))
+
+
+def _native(raw: NDArray[Any]) -> NDArray[Any]:
+    """The counts as the compiled loops take them, without a copy where they are so already."""
+    native = np.ascontiguousarray(raw, dtype=raw.dtype.newbyteorder("="))
+    if native.dtype.kind not in "iuf":
+        raise DataError(f"frames of type {raw.dtype} cannot be cleaned: expected real numbers")
+    if native.dtype.kind == "f" and not np.isfinite(native).all():
+        raise DataError("a projection holds counts that are not finite")
+    return native

@@ -1,0 +1,279 @@
+"""The steps of cleaning, one function each: frames in, frames out, nothing changed in place.
+
+Arithmetic is signed and in float32 throughout. The pipeline does the same with the compiled
+loops on whole projections; these functions are for a single frame, to look at and to test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.cleaning import kernels, mask_kernels
+from recon3d.errors import ParameterError
+
+FloatFrame = NDArray[np.float32]
+BoolFrame = NDArray[np.bool_]
+
+LEAST_FRAMES_FOR_DARK = 3
+"""The two weakest frames and one that they can be taken from."""
+
+
+def repair_pixels(frame: ArrayLike, bad: BoolFrame) -> FloatFrame:
+    """Replace bad pixels by the median of their good neighbours (step 0).
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, cols), counts.
+    bad
+        Shape (rows, cols), true where the detector cannot be trusted.
+
+    Returns
+    -------
+    frame, shape (rows, cols)
+        A bad pixel all of whose 8 neighbours are bad too is 0.
+    """
+    result = as_frame(frame)
+    kernels.repair_pixels(result, bad, np.argwhere(bad))
+    return result
+
+
+def subtract_background(frame: ArrayLike, background: ArrayLike) -> FloatFrame:
+    """Subtract the mean background frame; the result may be negative (step 1)."""
+    return as_frame(frame) - as_frame(background, "the background")
+
+
+def weakest_frames(
+    frames: NDArray[Any], valid: BoolFrame | None = None, bad: BoolFrame | None = None
+) -> NDArray[np.intp]:
+    """Pick the two frames of a projection that make its dark frame (step 2).
+
+    Frames are compared by the sum of their counts as they were recorded, before a background
+    is subtracted: the order is the same, and a frame without signal stays above 0.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols): one projection's raw frames.
+    valid
+        Shape (frames,): which of them were recorded; all of them by default.
+    bad
+        Shape (rows, cols): pixels to leave out.
+
+    Returns
+    -------
+    indices, shape (2,) or (0,)
+        The two weakest with a sum above 0. None where fewer than 3 frames have one: the dark
+        frame would then be made of the very frames that it is subtracted from.
+    """
+    bad_at = np.argwhere(np.zeros(frames.shape[1:], bool) if bad is None else bad)
+    sums = kernels.integrate_frames(frames, bad_at)
+    usable = sums > 0 if valid is None else valid & (sums > 0)
+    candidates = np.flatnonzero(usable)
+    if candidates.size < LEAST_FRAMES_FOR_DARK:
+        return candidates[:0]
+    return np.sort(candidates[np.argsort(sums[candidates], kind="stable")[:2]])
+
+
+def dark_frame(
+    frames: NDArray[Any],
+    valid: BoolFrame | None = None,
+    background: FloatFrame | None = None,
+    bad: BoolFrame | None = None,
+) -> FloatFrame | None:
+    """Mean of a projection's two weakest frames, less the background (step 2).
+
+    Parameters
+    ----------
+    frames, valid, bad
+        As in `weakest_frames`.
+    background
+        Shape (rows, cols): what step 1 subtracts from every frame, and so from these two.
+
+    Returns
+    -------
+    dark, shape (rows, cols), or None
+        None where too few frames have any intensity: then nothing can be subtracted.
+    """
+    weakest = weakest_frames(frames, valid, bad)
+    if not weakest.size:
+        return None
+    mean = frames[weakest].mean(axis=0, dtype=np.float64)
+    return (mean if background is None else mean - background).astype(np.float32)
+
+
+def subtract_dark(frame: ArrayLike, dark: ArrayLike | None) -> FloatFrame:
+    """Subtract the dark frame, where there is one, and clip at 0 (step 2)."""
+    frame = as_frame(frame)
+    return np.maximum(frame if dark is None else frame - as_frame(dark, "the dark frame"), 0)
+
+
+def counting_variance(
+    pedestal: FloatFrame, gain: FloatFrame, frames_of_pedestal: int | None
+) -> FloatFrame:
+    """Variance of a pixel's counts where there is no signal, for `replace_hot_pixels`.
+
+    Parameters
+    ----------
+    pedestal
+        Shape (rows, cols): the counts that were subtracted, background and dark together.
+    gain
+        Shape (rows, cols): the factor of the flat field.
+    frames_of_pedestal
+        How many frames the pedestal is the mean of; None for very many.
+
+    Returns
+    -------
+    variance, shape (rows, cols)
+        Of a Poisson process with the pedestal's mean, plus that of the pedestal itself, plus
+        one count, so that a single photon is never hot. Part of a pedestal may be a constant
+        offset of the camera; the noise is then overestimated, which spares true signal.
+    """
+    own = 0.0 if frames_of_pedestal is None else 1.0 / frames_of_pedestal
+    return (1 + (1 + own) * gain**2 * np.maximum(pedestal, 0)).astype(np.float32)
+
+
+def replace_hot_pixels(
+    frame: ArrayLike, sigmas: float, limit: float | None = None, variance: ArrayLike = 1.0
+) -> FloatFrame:
+    """Replace hot pixels by the median of their 8 neighbours (step 3).
+
+    A pixel is hot where it exceeds `limit`, and where all of this holds:
+
+    - it exceeds that median by `sigmas` standard deviations of the counting noise, whose
+      variance is the median plus `variance`;
+    - it is more than twice that median;
+    - it stands alone: it is above the second weakest of its neighbours by more than 3 times
+      what the third strongest is, so that up to two of the neighbours may be hot themselves.
+
+    A corner of a lit region has three lit neighbours and is safe. Speckle is safe where the
+    optics blur over 2 pixels or more (full width): of exponentially distributed speckle,
+    fewer than 1 pixel in 100,000 is taken. What stands out less in a bright grain stays, and
+    does little harm there; larger clusters of hot pixels belong in the bad-pixel mask.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, cols), counts, clipped at 0.
+    sigmas
+        0 for no test against the noise.
+    limit
+        Counts above which a pixel is hot in any case; None for no limit.
+    variance
+        Variance of the counts without signal, one number or shape (rows, cols).
+
+    Returns
+    -------
+    frame, shape (rows, cols)
+        The frame is thought of as mirrored about its outermost pixels.
+    """
+    result = as_frame(frame)
+    if min(result.shape) < 2:
+        raise ParameterError(f"hot pixels need neighbours; the frame has only {result.shape}")
+    spread = np.broadcast_to(np.asarray(variance, np.float32), result.shape)
+    top = kernels.NO_LIMIT if limit is None else float(limit)
+    kernels.replace_hot_pixels(result, np.ascontiguousarray(spread), float(sigmas), top)
+    return result
+
+
+def check_framebg(shape: tuple[int, ...], framebg: int) -> None:
+    """Raise a ParameterError where a cornice of `framebg` pixels leaves nothing of a frame."""
+    if 2 * framebg >= min(shape):
+        raise ParameterError(
+            f"framebg is {framebg}, but a region of {shape[0]} x {shape[1]} pixels (rows x "
+            "columns) has nothing left inside a rim of that width: expected at most "
+            f"{(min(shape) - 1) // 2}"
+        )
+
+
+def frame_background(frame: ArrayLike, framebg: int) -> FloatFrame:
+    """A frame's own background, as its rim tells it (step 5).
+
+    The outermost `framebg` pixels on every side, the cornice, hold no signal. In every band of
+    `framebg` columns (the last one may be narrower) the background is a straight line along
+    the rows, from the mean of the band's top cornice cell, at the centre of that cell, to the
+    mean of its bottom one.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, cols), counts.
+    framebg
+        Width of the cornice in pixels; 0 for no background.
+
+    Returns
+    -------
+    background, shape (rows, cols)
+
+    Raises
+    ------
+    ParameterError
+        The frame has nothing left inside the cornice.
+    """
+    image = as_frame(frame)
+    check_framebg(image.shape, framebg)
+    return kernels.cornice_lines(image, int(framebg)) if framebg > 0 else np.zeros_like(image)
+
+
+def subtract_frame_background(frame: ArrayLike, framebg: int) -> FloatFrame:
+    """Subtract `frame_background`, clip at 0 and zero the cornice (step 5).
+
+    With a `framebg` of 0 the frame stays as it is.
+    """
+    result = as_frame(frame)
+    check_framebg(result.shape, framebg)
+    if framebg > 0:
+        kernels.subtract_cornice_lines(result, int(framebg))
+    return result
+
+
+def signal_mask(
+    frame: ArrayLike,
+    binth: float,
+    min_region_pix: int = 100,
+    close_radius_pix: int = 1,
+    fill_holes: bool = True,
+) -> BoolFrame:
+    """Where a frame shows the grain (step 6).
+
+    Pixels above `binth`, their holes filled, closed with a disk, filled again, without the
+    small regions. Dark pixels are joined by edges, lit ones by edges or corners, so that the
+    rim of a hole is always one piece.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, cols), counts.
+    binth
+        Counts above which a pixel is signal.
+    min_region_pix
+        Smallest region that is kept, in pixels.
+    close_radius_pix
+        Radius of the disk; 0 for none.
+    fill_holes
+        False leaves holes as they are.
+
+    Returns
+    -------
+    mask, shape (rows, cols), bool
+    """
+    image = as_frame(frame)
+    mask = np.zeros(image.shape, bool)
+    top, bottom, left, right = mask_kernels.lit_box(image, float(binth))
+    if bottom:
+        box = image[top:bottom, left:right]
+        mask[top:bottom, left:right] = mask_kernels.box_mask(
+            box, float(binth), int(min_region_pix), int(close_radius_pix), fill_holes
+        )
+    return mask
+
+
+def as_frame(values: ArrayLike, what: str = "the frame") -> FloatFrame:
+    """Copy one frame, (rows, cols), to contiguous float32."""
+    frame = np.array(values, np.float32, order="C")
+    if frame.ndim != 2:
+        raise ParameterError(f"{what} has the shape {frame.shape}: expected (rows, cols)")
+    return frame

@@ -1,0 +1,131 @@
+"""The cleaned scan on disk, scan.h5: opened here, written by a `StoreWriter`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.geometry import TiltOrigin
+from recon3d.io import store_format as layout
+from recon3d.io.attributes import read_attributes
+from recon3d.io.motors import MotorTable
+from recon3d.io.scan import Roi, SettingAxis
+from recon3d.io.store_writer import StoreWriter
+
+__all__ = ["CleanedScan", "StoreWriter", "open_store"]
+
+FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CleanedScan:
+    """A cleaned scan on disk: what is known of its frames, and the frames when asked for.
+
+    It holds no open file, so that it can be sent to other processes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    shape
+        (projections, frames, rows, cols).
+    omega_deg
+        Shape (projections,).
+    motors
+        Motors of every frame, (projections, frames); NaN where a frame is missing.
+    valid
+        Shape (projections, frames): which frames were recorded.
+    axes
+        The grid of settings of a projection, in C order.
+    kind
+        What was scanned: "mosaicity", "rocking", "tilts" or "skew".
+    origin
+        The motor readings from which tilts are counted.
+    roi
+        Where the frames lie on the detector.
+    integrated
+        Shape (projections, frames): the sum of each frame's counts.
+    provenance
+        How the file was made.
+    """
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    omega_deg: FloatArray
+    motors: MotorTable
+    valid: NDArray[np.bool_]
+    axes: tuple[SettingAxis, ...]
+    kind: str
+    origin: TiltOrigin
+    roi: Roi
+    integrated: FloatArray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summed(self) -> Frames:
+        """Each projection's sum over its frames, (projections, rows, cols), read on the spot."""
+        with layout.opened(self.path) as file:
+            return file["entry/data/summed"][()]
+
+    @property
+    def source_files(self) -> NDArray[np.str_]:
+        """Names of the raw frames, (projections, frames), read on the spot; "" if unknown."""
+        with layout.opened(self.path) as file:
+            if "source_files" not in file["entry/data"]:
+                return np.full(self.shape[:2], "")
+            return file["entry/data/source_files"].asstr()[()].astype(str)
+
+    def read_projection(self, k: int) -> Frames:
+        """Read the frames of projection `k`, (frames, rows, cols), zero where dark.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read.
+        IndexError
+            There is no such projection.
+        """
+        lit = self.integrated[k] > 0
+        frames = np.zeros(self.shape[1:], np.float32)
+        with layout.opened(self.path) as file:
+            stored = file["entry/data/frames"]
+            for run in layout.runs(lit):
+                stored.read_direct(frames, np.s_[k % self.shape[0], run], np.s_[run])
+        return frames
+
+
+def open_store(path: str | Path) -> CleanedScan:
+    """Open a cleaned scan; the frames stay on disk.
+
+    Parameters
+    ----------
+    path
+        The file, usually scan.h5.
+
+    Raises
+    ------
+    DataError
+        The file cannot be opened, is no cleaned scan, is of a newer version than this
+        program knows, or lacks a part.
+    """
+    path = Path(path)
+    with layout.opened(path) as file:
+        data, motors, axes = (file[f"entry/{name}"] for name in ("data", "motors", "axes"))
+        return CleanedScan(
+            path=path,
+            shape=data["frames"].shape,
+            omega_deg=data["omega"][()],
+            motors=MotorTable(**{column: motors[n][()] for n, column in layout.MOTORS.items()}),
+            valid=data["valid"][()],
+            axes=tuple(SettingAxis(n, axes[n][()]) for n in axes.attrs["order"].split()),
+            kind=file["entry"].attrs["kind"],
+            origin=TiltOrigin(**read_attributes(file["entry/origin"])),
+            roi=Roi(**read_attributes(file["entry/roi"])),
+            integrated=data["integrated"][()],
+            provenance=read_attributes(file["entry/provenance"]),
+        )

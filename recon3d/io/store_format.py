@@ -1,0 +1,101 @@
+"""What scan.h5 looks like inside, and what can be wrong with such a file.
+
+    /entry/data            frames (omega, frame, row, col), summed, integrated, valid, omega
+    /entry/motors          the motors of every frame, (omega, frame); mu and gamma are derived
+    /entry/axes            the settings of a projection, one axis after another in C order
+    /entry/origin, /entry/roi, /entry/provenance   as attributes
+
+Frames that are dark everywhere are not written, and read as zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d import __version__
+from recon3d.errors import DataError
+
+FORMAT = "recon3d-scan"
+FORMAT_VERSION = 1
+
+COMPRESSION = hdf5plugin.Bitshuffle(cname="lz4")
+
+CHUNK_BYTES = 1 << 20
+"""What one chunk of frames holds at most, unless a single row of pixels is longer."""
+
+MOTORS = {
+    "omega": "omega_deg",
+    "diffrz": "base_tilt_deg",
+    "chi": "chi_deg",
+    "phi": "phi_deg",
+    "obpitch": "two_theta_deg",
+    "energy": "energy_kev",
+    "ring_current": "ring_current_ma",
+}
+"""The datasets of /entry/motors and the columns of a `MotorTable` that they hold."""
+
+UNITS = {"energy": "keV", "ring_current": "mA"}
+"""Units of the motors; degrees where none is named."""
+
+
+def chunk_shape(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Shape of the chunks: as many frames of one projection as fit, or rows of one frame."""
+    _, frames, rows, cols = shape
+    frame_bytes = 4 * rows * cols
+    if frame_bytes > CHUNK_BYTES:
+        return (1, 1, max(1, CHUNK_BYTES // (4 * cols)), cols)
+    return (1, min(frames, CHUNK_BYTES // frame_bytes), rows, cols)
+
+
+def runs(flags: NDArray[np.bool_]) -> Iterator[slice]:
+    """Go through the stretches of true values, as slices."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        yield slice(start, stop)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Open a cleaned scan for reading, and tell what is wrong with it.
+
+    Locks are not asked for: a store never changes once it has its name, and many engines
+    read one at a time.
+
+    Raises
+    ------
+    DataError
+        The file cannot be opened, is no cleaned scan, is of a newer version than this
+        program knows, or lacks a part.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            _check_format(file, path)
+            yield file
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read as HDF5 (damaged, or a copy cut short?): {error}"
+        ) from error
+    except KeyError as error:
+        raise DataError(f"{path}: lacks a part of a cleaned scan: {error}") from error
+
+
+def _check_format(file: h5py.File, path: Path) -> None:
+    if file.attrs.get("_format") != FORMAT:
+        raise DataError(f"{path}: is no cleaned scan (the attribute '_format' is not '{FORMAT}')")
+    version = int(file.attrs.get("_format_version", 0))
+    if version > FORMAT_VERSION:
+        raise DataError(
+            f"{path}: is of version {version}, and recon3d {__version__} reads up to "
+            f"{FORMAT_VERSION}: update recon3d"
+        )
+    if not file.attrs.get("_complete", False):
+        raise DataError(f"{path}: was not written to its end; clean the scan again")
