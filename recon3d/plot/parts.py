@@ -154,9 +154,7 @@ def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
     label
         Name and unit of what is shown.
     """
-    figure = cax.get_figure(root=True)
-    assert figure is not None, "axes are made by a figure"
-    bar = figure.colorbar(mappable, cax=cax)
+    bar = Colorbar(cax, mappable)
     bar.set_label(label, fontsize=TEXT_SIZE)
     bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
     return bar
