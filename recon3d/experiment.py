@@ -7,15 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from recon3d.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.goniometer import GONIOMETERS as GONIOMETERS
 from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
 from recon3d.ini_keys import FLIPS, FRAMES, METHODS, parse_keys
+from recon3d.volume import Volume as Volume
 
 
 @dataclass(frozen=True)
@@ -119,42 +117,6 @@ class Detector:
                     f"{name} is {tilt:g}°: expected the deviation of the detector from "
                     "perpendicular to the diffracted beam, below 80° (0 for none)"
                 )
-
-
-@dataclass(frozen=True)
-class Volume:
-    """The box of voxels that is reconstructed, in sample axes (x, y along **G**, z).
-
-    Parameters
-    ----------
-    position_um
-        Centre of the box.
-    size_um
-        Edges of the box.
-    shape
-        Number of voxels along each axis.
-    """
-
-    position_um: tuple[float, float, float]
-    size_um: tuple[float, float, float]
-    shape: tuple[int, int, int]
-
-    def __post_init__(self) -> None:
-        if min(self.shape) < 1:
-            raise ParameterError(f"grain_steps {list(self.shape)}: expected whole numbers from 1")
-        if not min(self.size_um) > 0:
-            raise ParameterError(f"grain_dim {list(self.size_um)}: expected positive lengths in µm")
-
-    @property
-    def voxel_um(self) -> tuple[float, ...]:
-        """Edges of one voxel."""
-        return tuple(size / n for size, n in zip(self.size_um, self.shape, strict=True))
-
-    def axis_um(self, axis: int) -> NDArray[np.float64]:
-        """Centres of the voxels along one axis, position + size / n (i - (n - 1) / 2)."""
-        n = self.shape[axis]
-        index = np.arange(n, dtype=np.float64) - (n - 1) / 2
-        return self.position_um[axis] + self.size_um[axis] / n * index
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ ROOMS = (
     "ini",
     "ini_keys",
     "goniometer",
+    "volume",
     "experiment",
     "geometry",
     "io",
