@@ -105,16 +105,17 @@ def replace_hot_pixels(
     counts where there is no signal.
     """
     rows, cols = frame.shape
+    least = np.float32(sigmas) * np.sqrt(variance)
+    lowest = np.minimum(least, np.float32(limit)) if sigmas > 0 else np.full_like(least, limit)
     at = np.empty((rows * cols, 2), np.int32)
     by = np.empty(rows * cols, np.float32)
     found, removed = 0, 0.0
     for row in range(rows):
         for col in range(cols):
             value = frame[row, col]
-            least = sigmas * np.sqrt(variance[row, col])
-            if not (value > limit or (sigmas > 0 and value > least)):
+            if value <= lowest[row, col]:
                 continue
-            if value <= limit and not _may_be_hot(frame, row, col, least):
+            if value <= limit and not _may_be_hot(frame, row, col, least[row, col]):
                 continue
             median = _median_if_hot(frame, row, col, variance[row, col], sigmas, limit)
             if median >= 0:

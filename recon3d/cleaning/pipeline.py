@@ -14,14 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.explain import FrameSteps, explain_frame
 from recon3d.cleaning.normalization import Normalizer
-from recon3d.cleaning.projection import (
-    FrameSteps,
-    check_region,
-    clean_projection,
-    explain_frame,
-    work_on_projection,
-)
+from recon3d.cleaning.projection import check_region, clean_projection, work_on_projection
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.experiment import Cleaning
 from recon3d.io.scan import Scan
@@ -126,6 +121,8 @@ def clean(
             if valid[k].any() and not done.dark_subtracted:
                 without_dark.append(k)
             left += done.sums.sum()
+            # Else its frames would be held while the next ones are worked on.
+            del done
         _require_signal(left, scan, cleaning)
         store.note(**_normalization(normalizer))
     _warn(scan, without_dark, normalizer.unscaled)

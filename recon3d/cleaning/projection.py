@@ -1,4 +1,4 @@
-"""Cleaning of one projection, whole or, to look at, one frame of it step by step."""
+"""Cleaning of the frames of one projection."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ from recon3d.cleaning import kernels
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.normalization import Normalizer
 from recon3d.cleaning.steps import (
-    BoolFrame,
     FloatFrame,
+    as_counts,
     check_framebg,
     counting_variance,
     dark_frame,
-    frame_background,
-    signal_mask,
-    subtract_frame_background,
 )
-from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Cleaning
 
 FloatArray = NDArray[np.float64]
@@ -52,39 +49,20 @@ class CleanedProjection:
 
 
 @dataclass(frozen=True, eq=False)
-class FrameSteps:
-    """One frame on its way through cleaning; every image has the shape (rows, cols).
+class Subtracted:
+    """A projection after step 3, with the factors of step 4.
 
     Parameters
     ----------
-    before
-        The recorded counts.
+    frames
+        Shape (frames, rows, cols): counts above the dark frame, without hot pixels.
+    factors
+        Shape (frames,): by what step 4 multiplies.
     pedestal
-        What steps 1 and 2 subtract: background and dark.
-    background
-        The frame's own background of step 5.
-    unmasked
-        The counts after step 5.
-    mask
-        Where the grain is.
-    after
-        The result: `unmasked` inside the mask.
-    factor
-        By how much step 4 multiplied.
+        Shape (rows, cols): what was subtracted, background and dark together.
+    dark_subtracted
+        False where no dark frame could be made though one was asked for.
     """
-
-    before: FloatFrame
-    pedestal: FloatFrame
-    background: FloatFrame
-    unmasked: FloatFrame
-    mask: BoolFrame
-    after: FloatFrame
-    factor: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Subtracted:
-    """A projection after step 3, with the factors of step 4."""
 
     frames: Frames
     factors: NDArray[np.float32]
@@ -102,7 +80,7 @@ def work_on_projection(
     keep_unmasked: bool = False,
 ) -> CleanedProjection:
     """Clean one projection and tell what was done; parameters as in `clean_projection`."""
-    start = _subtract(raw, valid, currents, cleaning, calibration, normalizer)
+    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer)
     frames = start.frames
     kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
     unmasked = frames.copy() if keep_unmasked else None
@@ -160,7 +138,7 @@ def clean_projection(
     Recon3DWarning
         Fewer than 3 frames have any intensity: no dark frame is subtracted.
     """
-    calibration, normalizer = _defaults(raw, cleaning, calibration, normalizer)
+    calibration, normalizer = stand_ins(raw, cleaning, calibration, normalizer)
     result = work_on_projection(raw, valid, currents, cleaning, calibration, normalizer)
     if not result.dark_subtracted:
         warnings.warn(
@@ -172,48 +150,6 @@ def clean_projection(
     return result.frames
 
 
-def explain_frame(
-    raw: NDArray[Any],
-    valid: NDArray[np.bool_],
-    currents: FloatArray,
-    cleaning: Cleaning,
-    index: int,
-    *,
-    calibration: Calibration | None = None,
-    normalizer: Normalizer | None = None,
-) -> FrameSteps:
-    """Clean one frame of a projection and keep the images on the way.
-
-    Parameters
-    ----------
-    raw, valid, currents, cleaning, calibration, normalizer
-        As in `clean_projection`: the dark frame comes from the whole projection.
-    index
-        Number of the frame in the projection.
-    """
-    calibration, normalizer = _defaults(raw, cleaning, calibration, normalizer)
-    start = _subtract(raw, valid, currents, cleaning, calibration, normalizer)
-    factor = start.factors[index]
-    scaled = start.frames[index] * factor
-    unmasked = subtract_frame_background(scaled, cleaning.framebg)
-    mask = signal_mask(
-        unmasked,
-        cleaning.binth,
-        cleaning.min_region_pix,
-        cleaning.close_radius_pix,
-        cleaning.fill_holes,
-    )
-    return FrameSteps(
-        before=raw[index].astype(np.float32),
-        pedestal=start.pedestal,
-        background=frame_background(scaled, cleaning.framebg),
-        unmasked=unmasked,
-        mask=mask,
-        after=np.where(mask, unmasked, np.float32(0)),
-        factor=float(factor),
-    )
-
-
 def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
     """Raise a ParameterError where a region of `shape` (rows, cols) cannot be cleaned."""
     if min(shape) < 2:
@@ -221,7 +157,7 @@ def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
     check_framebg(shape, cleaning.framebg)
 
 
-def _defaults(
+def stand_ins(
     raw: NDArray[Any],
     cleaning: Cleaning,
     calibration: Calibration | None,
@@ -236,21 +172,21 @@ def _defaults(
     return calibration, normalizer or Normalizer(cleaning.normalize)
 
 
-def _subtract(
+def subtract_projection(
     raw: NDArray[Any],
     valid: NDArray[np.bool_],
     currents: FloatArray,
     cleaning: Cleaning,
     calibration: Calibration,
     normalizer: Normalizer,
-) -> _Subtracted:
+) -> Subtracted:
     """Do steps 0 to 3 on a projection and find the factors of step 4.
 
     Background and dark frame are subtracted in one, as the raw mean of the weakest frames: the
     background is in it already. Flat field and repair come after the subtraction, which is
     the same where the flat field is concerned and better informed where the repair is.
     """
-    raw = _native(raw)
+    raw = as_counts(raw)
     dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
     pedestal = calibration.background if dark is None else dark
     variance = counting_variance(pedestal, calibration.gain, None if dark is None else 2)
@@ -268,14 +204,4 @@ def _subtract(
         frames,
     )
     factors = normalizer.factors(totals, valid, currents).astype(np.float32)
-    return _Subtracted(frames, factors, pedestal, not (cleaning.dark and dark is None))
-
-
-def _native(raw: NDArray[Any]) -> NDArray[Any]:
-    """The counts as the compiled loops take them, without a copy where they are so already."""
-    native = np.ascontiguousarray(raw, dtype=raw.dtype.newbyteorder("="))
-    if native.dtype.kind not in "iuf":
-        raise DataError(f"frames of type {raw.dtype} cannot be cleaned: expected real numbers")
-    if native.dtype.kind == "f" and not np.isfinite(native).all():
-        raise DataError("a projection holds counts that are not finite")
-    return native
+    return Subtracted(frames, factors, pedestal, not (cleaning.dark and dark is None))

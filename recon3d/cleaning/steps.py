@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning import kernels, mask_kernels
-from recon3d.errors import ParameterError
+from recon3d.errors import DataError, ParameterError
 
 FloatFrame = NDArray[np.float32]
 BoolFrame = NDArray[np.bool_]
@@ -70,7 +70,7 @@ def weakest_frames(
         frame would then be made of the very frames that it is subtracted from.
     """
     bad_at = np.argwhere(np.zeros(frames.shape[1:], bool) if bad is None else bad)
-    sums = kernels.integrate_frames(frames, bad_at)
+    sums = kernels.integrate_frames(as_counts(frames), bad_at)
     usable = sums > 0 if valid is None else valid & (sums > 0)
     candidates = np.flatnonzero(usable)
     if candidates.size < LEAST_FRAMES_FOR_DARK:
@@ -277,3 +277,19 @@ def as_frame(values: ArrayLike, what: str = "the frame") -> FloatFrame:
     if frame.ndim != 2:
         raise ParameterError(f"{what} has the shape {frame.shape}: expected (rows, cols)")
     return frame
+
+
+def as_counts(frames: NDArray[Any]) -> NDArray[Any]:
+    """Frames as the compiled loops take them, without a copy where they are so already.
+
+    Raises
+    ------
+    DataError
+        They are no real numbers, or not all finite.
+    """
+    native = np.ascontiguousarray(frames, dtype=frames.dtype.newbyteorder("="))
+    if native.dtype.kind not in "iuf":
+        raise DataError(f"frames of type {frames.dtype} cannot be cleaned: expected real numbers")
+    if native.dtype.kind == "f" and not np.isfinite(native).all():
+        raise DataError("a projection holds counts that are not finite")
+    return native

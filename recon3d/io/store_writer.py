@@ -123,7 +123,10 @@ class StoreWriter:
         for run in self._chunk_runs(sums > 0):
             data["frames"][k, run] = frames[run]
         data["integrated"][k] = sums
-        data["summed"][k] = frames[sums > 0].sum(axis=0, dtype=np.float32)
+        summed = np.zeros(self.shape[2:], np.float32)
+        for number in np.flatnonzero(sums):
+            summed += frames[number]
+        data["summed"][k] = summed
         self._written.add(k)
 
     def _chunk_runs(self, lit: NDArray[np.bool_]) -> Iterator[slice]:

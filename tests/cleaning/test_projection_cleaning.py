@@ -7,8 +7,9 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.cleaning import kernels
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.explain import explain_frame
 from recon3d.cleaning.normalization import Normalizer
-from recon3d.cleaning.projection import clean_projection, explain_frame, work_on_projection
+from recon3d.cleaning.projection import clean_projection, work_on_projection
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.experiment import Cleaning
 from recon3d.io.source import Roi

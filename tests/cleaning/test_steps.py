@@ -97,6 +97,7 @@ def test_the_weakest_frames_are_found_without_the_bad_pixels():
     bad[2, 2] = True
     assert weakest_frames(frames).tolist() == [1, 2]
     assert weakest_frames(frames, bad=bad).tolist() == [0, 2]
+    assert weakest_frames(frames.astype(">u2"), bad=bad).tolist() == [0, 2]
 
 
 def test_no_dark_frame_is_made_of_fewer_than_three():
