@@ -67,6 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+SCANS = ("demo", "rocking", "tilts", "strain", "off-centre", "full")
+GRAINS = ("subgrains", "gradient", "bent", "single", "strained")
+
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -93,7 +96,20 @@ def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="folder for the frames")
     parser.add_argument("--format", choices=["edf"], default="edf", help="file format")
-    commands.add_simulation_options(parser)
+    parser.add_argument("--scan", choices=SCANS, default="demo", help="what is scanned (demo)")
+    parser.add_argument("--grain", choices=GRAINS, default="subgrains", help="what is planted")
+    parser.add_argument("--size", type=float, metavar="UM", help="diameter of the grain")
+    parser.add_argument(
+        "--spread", type=float, default=0.06, metavar="DEG", help="largest tilt (0.06)"
+    )
+    parser.add_argument("--handedness", type=int, choices=[1, -1], default=1, help="h (+1)")
+    parser.add_argument("--seed", type=int, default=0, help="of shape, tilts and noise (0)")
+    parser.add_argument("--voxels", type=int, default=48, help="grain_steps of the .ini (48)")
+    parser.add_argument("--prefix", default="topotomo_", help="what file names begin with")
+    parser.add_argument(
+        "--dark-frames", type=int, default=0, metavar="N", help="background frames to add"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace frames in OUT")
     parser.set_defaults(run=commands.simulate)
     return parser
 

@@ -19,6 +19,44 @@ if TYPE_CHECKING:
 logger = logging.getLogger("recon3d.commands")
 
 
+def demo(arguments: argparse.Namespace) -> None:
+    """Run the demonstration and print how far each method is from the truth."""
+    from recon3d.demo import run_demo, table
+
+    rows = run_demo(arguments.out, full=arguments.full, show_progress=not arguments.quiet)
+    print(table(rows))
+    logger.info("everything is in %s", arguments.out)
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """Simulate a scan of a planted grain."""
+    from recon3d.simulate.detector import SimulatedDetector
+    from recon3d.simulate.phantom import make_phantom
+    from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS, grain_size_um
+    from recon3d.simulate.scan import simulate_scan
+
+    plan = dataclasses.replace(PLANS[arguments.scan](), handedness=arguments.handedness)
+    phantom = make_phantom(
+        arguments.grain,
+        arguments.size or grain_size_um(plan),
+        arguments.spread,
+        arguments.seed,
+        position_um=OFF_CENTRE_POSITION_UM if arguments.scan == "off-centre" else (0.0, 0.0, 0.0),
+    )
+    folder = simulate_scan(
+        arguments.out,
+        phantom,
+        plan,
+        SimulatedDetector(seed=arguments.seed),
+        prefix=arguments.prefix,
+        voxels=arguments.voxels,
+        dark_frames=arguments.dark_frames,
+        overwrite=arguments.overwrite,
+        show_progress=not arguments.quiet,
+    )
+    logger.info("written: %s, with truth.h5 and experiment.ini", folder)
+
+
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
     from recon3d.cleaning.pipeline import clean

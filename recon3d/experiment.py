@@ -126,7 +126,7 @@ class Settings:
     Parameters
     ----------
     method
-        "backprojection" (or "iterative").
+        "iterative" inverts the operator; "backprojection" sums, and is quick.
     frame
         "sample" turns the tilts with ω; "lab" sums at fixed (μ, γ), for comparison.
     iterations
@@ -149,9 +149,9 @@ class Settings:
         Rotation angles, in degrees, of projections to leave out.
     """
 
-    method: str = "backprojection"
+    method: str = "iterative"
     frame: str = "sample"
-    iterations: int = 4
+    iterations: int = 6
     handedness: int = 0
     turning_center_deg: tuple[float, float] | None = None
     rocking_width_deg: float | None = None

@@ -72,6 +72,11 @@ class CleanedScan:
         with layout.opened(self.path) as file:
             return file["entry/data/summed"][()]
 
+    def read_summed(self, k: int) -> Frames:
+        """Read the sum over the frames of projection `k`, (rows, cols)."""
+        with layout.opened(self.path) as file:
+            return file["entry/data/summed"][k]
+
     @property
     def source_files(self) -> NDArray[np.str_]:
         """Names of the raw frames, (projections, frames), read on the spot; "" if unknown."""

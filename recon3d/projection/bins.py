@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
+
+class Orientations(Protocol):
+    """Anything that names orientations (a, b) and shifts Δθ one by one."""
+
+    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(a, b, Δθ) of every orientation, each of one shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class OrientationList:
+    """Orientations in no order, such as those of the voxels of a grain.
+
+    Parameters
+    ----------
+    a_deg, b_deg, dtheta_deg
+        Tilts and shift of the Bragg angle, each of shape (orientations,).
+    """
+
+    a_deg: FloatArray
+    b_deg: FloatArray
+    dtheta_deg: FloatArray
+
+    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(a, b, Δθ) of every orientation."""
+        return self.a_deg, self.b_deg, self.dtheta_deg
 
 
 @dataclass(frozen=True)
@@ -34,6 +62,11 @@ class OrientationBins:
         return self.a_deg.size, self.b_deg.size, self.dtheta_deg.size
 
     @property
+    def step_deg(self) -> float:
+        """Distance of neighbouring bins along a; 0 for a single one."""
+        return float(self.a_deg[1] - self.a_deg[0]) if self.a_deg.size > 1 else 0.0
+
+    @property
     def size(self) -> int:
         """Number of bins."""
         return int(np.prod(self.shape))
@@ -55,4 +88,4 @@ def centred_axis(half_range_deg: float, step_deg: float) -> FloatArray:
         Distance of the centres.
     """
     half = max(int(np.ceil(half_range_deg / step_deg - 0.5)), 0)
-    return np.arange(-half, half + 1) * step_deg
+    return np.arange(-half, half + 1, dtype=np.float64) * step_deg

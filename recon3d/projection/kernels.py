@@ -149,3 +149,37 @@ def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: igno
         if 0 <= row < rows and 0 <= col < cols:
             seen[voxel] += 1
             hits[voxel] += images[lookup[row + 1, col + 1], frames[voxel]] > 0
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
+    """Convolve images with a symmetric footprint, among the pixels that `lookup` numbers.
+
+    Parameters
+    ----------
+    images, out : (pixels + 1, frames)
+        Read, and added to.
+    lookup : (rows + 2, cols + 2) of int
+        Number of each pixel.
+    places : (pixels, 2) of int
+        Row and column of each pixel.
+    taps : (odd, odd)
+        The footprint.
+    """
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    reach_row, reach_col = taps.shape[0] // 2, taps.shape[1] // 2
+    dark = images.shape[0] - 1
+    for pixel in prange(places.shape[0]):
+        for i in range(taps.shape[0]):
+            row = places[pixel, 0] + i - reach_row
+            if row < 0 or row >= rows:
+                continue
+            for j in range(taps.shape[1]):
+                col = places[pixel, 1] + j - reach_col
+                if col < 0 or col >= cols:
+                    continue
+                other = lookup[row + 1, col + 1]
+                if other == dark or taps[i, j] == 0:
+                    continue
+                for frame in range(images.shape[1]):
+                    out[pixel, frame] += taps[i, j] * images[other, frame]

@@ -3,7 +3,9 @@ r"""The projection P_ω of a volume, and its exact adjoint.
 .. math::
     (P_ω f)[pixel, bin] = \sum_{voxel} p_ω[pixel, voxel] \, f[voxel, bin]
 
-with bilinear weights p_ω around the place on which a voxel's centre falls.
+with bilinear weights p_ω around the place on which a voxel's centre falls. A voxel larger
+than a pixel casts a footprint of more pixels: `spread` is that footprint, a symmetric
+convolution of the image, so it is its own adjoint and commutes with the weights W.
 """
 
 from __future__ import annotations
@@ -48,6 +50,11 @@ class LitPixels:
         """Which pixels of the image, of shape (rows, cols), are worked on."""
         return self.lookup[1:-1, 1:-1] < self.count
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Row and column of each pixel, of shape (count, 2)."""
+        return np.argwhere(self.mask)
+
     def gather(self, frames: AnyFloats) -> AnyFloats:
         """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
 
@@ -68,10 +75,13 @@ class Projector:
         The map from sample to detector.
     points_um, shape (voxels, 3)
         Centres of the voxels.
+    voxel_um
+        Edges of a voxel, for its footprint; zeros for points.
     """
 
     geometry: ProjectionGeometry
     points_um: NDArray[np.float64]
+    voxel_um: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def forward(self, volume: AnyFloats, omega_deg: float, pixels: LitPixels) -> AnyFloats:
         """Project a volume, P_ω f.
@@ -120,6 +130,66 @@ class Projector:
         """
         affine = self.geometry.affine(omega_deg)
         kernels.backproject(out, self.points_um, affine, pixels.lookup, images)
+
+    def footprint(self, omega_deg: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Footprint of a voxel at ω along the rows and along the columns, for `spread`.
+
+        The projection of a box is the convolution of the projections of its edges.
+        """
+        edges_pix = np.abs(self.geometry.affine(omega_deg)[:, :3] * self.voxel_um)
+        row_taps, col_taps = (
+            np.convolve(np.convolve(box_taps(x), box_taps(y)), box_taps(z)) for x, y, z in edges_pix
+        )
+        return row_taps, col_taps
+
+    def shadow(self, omega_deg: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Which pixels of an image (rows, cols) the voxels fall on at ω.
+
+        Plain NumPy, so that it can run in a thread beside the compiled kernels.
+        """
+        affine = self.geometry.affine(omega_deg)
+        corner = np.floor(self.points_um @ affine[:, :3].T + affine[:, 3]).astype(np.int64)
+        mask = np.zeros(shape, bool)
+        for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            place = corner + step
+            place = place[((place >= 0) & (place < shape)).all(axis=1)]
+            mask[place[:, 0], place[:, 1]] = True
+        return mask
+
+
+def spread(
+    images: AnyFloats, pixels: LitPixels, row_taps: AnyFloats, col_taps: AnyFloats
+) -> AnyFloats:
+    """Spread images over the footprint of a voxel, among the pixels that are worked on.
+
+    Parameters
+    ----------
+    images, shape (pixels + 1, frames)
+        Values of the pixels, the last row zero.
+    pixels
+        The pixels.
+    row_taps, col_taps
+        The footprint along each image axis, symmetric, of odd length.
+
+    Returns
+    -------
+    images, shape (pixels + 1, frames)
+        A new array, or the same one where the footprint is one pixel.
+    """
+    if row_taps.size == col_taps.size == 1:
+        return images
+    out = np.zeros_like(images)
+    taps = np.outer(row_taps, col_taps).astype(images.dtype)
+    kernels.convolve(images, out, pixels.lookup, pixels.places, taps)
+    return out
+
+
+def box_taps(width_pix: float) -> NDArray[np.float64]:
+    """Shares of a box of some width in the pixels around its middle; one pixel at least."""
+    half = max(width_pix - 1, 0) / 2
+    reach = int(np.ceil(half))
+    covered = np.clip(half + 1 - np.abs(np.arange(-reach, reach + 1)), 0, 1)
+    return covered / covered.sum()
 
 
 def voxel_centres_um(volume: Volume) -> NDArray[np.float64]:

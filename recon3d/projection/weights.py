@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.geometry import turn_to_laboratory
-from recon3d.projection.bins import OrientationBins
+from recon3d.projection.bins import Orientations
 
 FloatArray = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Turning:
     base_tilt_sense: int = 1
 
     def settings_of(
-        self, bins: OrientationBins, omega_deg: float
+        self, bins: Orientations, omega_deg: float
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """(μ, γ, 2θ shift) in degrees at which every bin diffracts at ω, each (bins,)."""
         a, b, dtheta = bins.centres_deg()
@@ -85,7 +85,7 @@ def frame_weights(
     settings: FrameSettings,
     projection: int,
     omega_deg: float,
-    bins: OrientationBins,
+    bins: Orientations,
     turning: Turning,
     acceptance: Acceptance,
 ) -> NDArray[np.float32]:
@@ -133,7 +133,7 @@ def nearest_frames(
     settings: FrameSettings,
     projection: int,
     omega_deg: float,
-    bins: OrientationBins,
+    bins: Orientations,
     turning: Turning,
     reach_deg: tuple[float, float, float],
 ) -> NDArray[np.int64]:

@@ -115,7 +115,8 @@ def fit_turning(
     design, values = np.concatenate([rows_mu, rows_gamma]), np.concatenate([mu, gamma])
     solution = _robust_fit(design, values, scale=float(np.std(values)) / 4 + 1e-6)
     residual = np.sqrt(np.mean((design @ solution - values) ** 2))
-    return TurningFit(*(float(x) for x in solution), float(residual))
+    centre_mu, centre_gamma, a, b = (float(value) for value in solution)
+    return TurningFit(centre_mu, centre_gamma, a, b, float(residual))
 
 
 def effective_bins(volume: NDArray[np.float32]) -> float:
@@ -141,8 +142,9 @@ def _is_scanned(setting_deg: FloatArray) -> bool:
 
 def _robust_fit(design: FloatArray, values: FloatArray, scale: float) -> FloatArray:
     """Least squares in which outlying projections count less (soft L1)."""
+
+    def misfit(parameters: FloatArray) -> FloatArray:
+        return design @ parameters - values
+
     start = np.linalg.lstsq(design, values, rcond=None)[0]
-    fit = least_squares(
-        lambda parameters: design @ parameters - values, start, loss="soft_l1", f_scale=scale
-    )
-    return fit.x
+    return least_squares(misfit, start, loss="soft_l1", f_scale=scale).x

@@ -6,20 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage as morphology
 
+from recon3d.progress import track
 from recon3d.projection import kernels
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.operator import Projector
+from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.peaks import local_peaks
 from recon3d.projection.weights import nearest_frames
-from recon3d.reconstruction.model import ScanModel
-from recon3d.reconstruction.streaming import stream_lit
+from recon3d.reconstruction.model import ScanModel, orient
+from recon3d.reconstruction.streaming import stream
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
-
-SUPPORT_SHARE = 0.5
-"""Share of the projections in which a voxel must be lit at all to be worth a look."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,14 @@ class VoxelPeaks:
 
 
 def find_support(
-    model: ScanModel, points_um: FloatArray, *, show_progress: bool = True
+    model: ScanModel,
+    points_um: FloatArray,
+    share: float,
+    margin_pix: int = 0,
+    *,
+    show_progress: bool = True,
 ) -> NDArray[np.bool_]:
-    """Which points are lit, in any frame, in at least half of the projections.
+    """Which points are lit, in any frame, in some share of the projections.
 
     Parameters
     ----------
@@ -56,6 +60,10 @@ def find_support(
         The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels.
+    share
+        Share of the projections, 0 to 1.
+    margin_pix
+        How far from a lit pixel still counts as lit.
     show_progress
         False for a silent run.
 
@@ -66,11 +74,15 @@ def find_support(
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
     any_frame = np.zeros(len(points_um), np.int64)
-    for k, pixels, images in stream_lit(model, "support", show_progress=show_progress):
-        affine = model.geometry.affine(model.omega_deg(k))
-        total = images.sum(axis=1, keepdims=True)
-        kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, total, any_frame)
-    return hits >= SUPPORT_SHARE * len(model.projections)
+    disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
+    for number in track(model.projections, "support", unit="projection", show=show_progress):
+        lit = orient(model.store.read_summed(number), model.detector) > 0
+        pixels = LitPixels.from_mask(morphology.binary_dilation(lit, disk) if margin_pix else lit)
+        images = np.ones((pixels.count + 1, 1), np.float32)
+        images[-1] = 0
+        affine = model.geometry.affine(model.omega_deg(number))
+        kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, any_frame)
+    return hits >= share * len(model.projections)
 
 
 def backproject_sample(
@@ -103,7 +115,7 @@ def backproject_sample(
     projector = Projector(model.geometry, points_um)
     volume = np.zeros((len(points_um), bins.size), np.float32)
     coverage = np.zeros(bins.size)
-    for k, pixels, images in stream_lit(model, description, show_progress=show_progress):
+    for k, pixels, images in stream(model, description, show_progress=show_progress):
         weights = model.weights(k, bins)
         coverage += weights.sum(axis=0)
         projector.adjoint(images @ weights, model.omega_deg(k), pixels, volume)
@@ -134,7 +146,7 @@ def backproject_laboratory(
     volume, shape (voxels, frames)
     """
     volume = np.zeros((len(points_um), model.store.shape[1]), np.float32)
-    for k, pixels, images in stream_lit(model, "backprojection", show_progress=show_progress):
+    for k, pixels, images in stream(model, "backprojection", show_progress=show_progress):
         affine = model.geometry.affine(model.omega_deg(k))
         kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images)
     return volume
@@ -189,8 +201,8 @@ def completeness(
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
-    stream = stream_lit(model, "completeness", show_progress=show_progress)
-    for frame_of, (k, pixels, images) in zip(frame_of_bin, stream, strict=True):
+    images_of = stream(model, "completeness", show_progress=show_progress)
+    for frame_of, (k, pixels, images) in zip(frame_of_bin, images_of, strict=True):
         own = np.where(peak_bins < 0, -1, frame_of[peak_bins])
         affine = model.geometry.affine(model.omega_deg(k))
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, own)

@@ -11,7 +11,7 @@ from recon3d.errors import DataError
 from recon3d.experiment import Detector, Experiment
 from recon3d.geometry import ProjectionGeometry, TiltOrigin, frame_settings
 from recon3d.io.store import CleanedScan
-from recon3d.projection.bins import OrientationBins, centred_axis
+from recon3d.projection.bins import OrientationBins, Orientations, centred_axis
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
 
 FloatArray = NDArray[np.float64]
@@ -53,7 +53,7 @@ class ScanModel:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
         return orient(self.store.read_projection(projection), self.detector)
 
-    def weights(self, projection: int, bins: OrientationBins) -> NDArray[np.float32]:
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
         """Weights W of the bins in the frames of a projection, (frames, bins)."""
         return frame_weights(
             self.settings,

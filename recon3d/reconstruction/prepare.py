@@ -40,7 +40,7 @@ TRIAL_VOXELS = 3000
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model of the scan, the voxels worth reconstructing, and how they were found.
+    """A model of the scan, the voxels of the volume, and how what was not given was found.
 
     Parameters
     ----------
@@ -48,8 +48,6 @@ class Prepared:
         The scan with its geometry and its turning law.
     points_um, shape (voxels, 3)
         Centres of all voxels of the volume.
-    support, shape (voxels,)
-        Which of them may be grain.
     step_deg
         The smallest step of the scan's settings.
     evidence
@@ -58,13 +56,12 @@ class Prepared:
 
     model: ScanModel
     points_um: NDArray[np.float64]
-    support: NDArray[np.bool_]
     step_deg: float
     evidence: dict[str, Any]
 
 
 def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool = True) -> Prepared:
-    """Find the rotation axis, the support, the turning centre and the handedness.
+    """Find the rotation axis, the turning centre and the handedness.
 
     Parameters
     ----------
@@ -75,26 +72,25 @@ def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool =
     show_progress
         False for a silent run.
     """
-    trial = _model(store, experiment, handedness=experiment.settings.handedness or 1)
+    trial = build_model(store, experiment, handedness=experiment.settings.handedness or 1)
     points = voxel_centres_um(experiment.volume)
-    support = find_support(trial, points, show_progress=show_progress)
     evidence: dict[str, Any] = {"rotation_center": trial.geometry.centre_col_pix}
     logger.info("rotation axis at column %.2f of the ROI", trial.geometry.centre_col_pix)
     step = min(setting_steps_deg(store))
     handedness = experiment.settings.handedness
     if not handedness:
-        sample = _some(points[support])
+        sample = _some(points[find_support(trial, points, 0.5, show_progress=show_progress)])
         handedness, found = _find_handedness(store, experiment, sample, step, show_progress)
         evidence |= found
-    model = _model(store, experiment, handedness)
+    model = build_model(store, experiment, handedness)
     turning = model.turning
     centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
     evidence |= {"handedness": handedness, "turning_center": list(centre)}
     logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
-    return Prepared(model, points, support, step, evidence)
+    return Prepared(model, points, step, evidence)
 
 
-def _model(store: CleanedScan, experiment: Experiment, handedness: int) -> ScanModel:
+def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> ScanModel:
     """The model of a scan at one handedness, with first estimates of axis and centre."""
     given = experiment.settings
     used = accepted_projections(store, given.omega_exclude)
@@ -154,7 +150,7 @@ def _find_handedness(
         return 1, {"handedness_from": "assumed"}
     sharpness = {}
     for sign in (1, -1):
-        model = _model(store, experiment, sign)
+        model = build_model(store, experiment, sign)
         bins = orientation_bins(model, step_deg)
         volume = backproject_sample(
             model,

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import DataError
+from recon3d.errors import ParameterError
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
-from recon3d.projection.bins import OrientationBins
-from recon3d.reconstruction.backprojection import (
-    VoxelPeaks,
-    backproject_laboratory,
-    backproject_sample,
-    completeness,
-    find_peaks,
-    frames_of_bins,
-)
-from recon3d.reconstruction.model import orientation_bins, setting_steps_deg
-from recon3d.reconstruction.prepare import Prepared, prepare
+from recon3d.reconstruction.methods import METHODS, SupportResult
+from recon3d.reconstruction.prepare import prepare
 
 
 def reconstruct(
     clean: CleanedScan,
     experiment: Experiment,
     *,
-    memory_gib: float = 1.0,
+    memory_gib: float = 8.0,
     show_progress: bool = True,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
@@ -41,8 +31,8 @@ def reconstruct(
     experiment
         Crystal, detector, volume and settings.
     memory_gib
-        What the orientation distributions may take at a time; a larger volume is worked on
-        in parts.
+        What the orientation distributions may take. A backprojection of more is worked on in
+        parts; an iterative fit of more is refused.
     show_progress
         False for a silent run.
 
@@ -53,137 +43,43 @@ def reconstruct(
 
     Raises
     ------
+    ParameterError
+        The method is not made for the frame, or needs more memory than allowed.
     DataError
-        No voxel of the volume is lit in half of the projections.
+        No voxel of the volume is lit often enough, or no projection is left.
     """
+    settings = experiment.settings
+    method = METHODS.get((settings.method, settings.frame))
+    if method is None:
+        raise ParameterError(
+            f"the method '{settings.method}' works in the sample frame only, not in "
+            f"'{settings.frame}': use --method backprojection for comparison"
+        )
     prepared = prepare(clean, experiment, show_progress=show_progress)
-    inside = np.flatnonzero(prepared.support)
-    if inside.size == 0:
-        raise DataError(
-            f"{clean.path}: no voxel of the volume is lit in half of the projections: are "
-            "grain_pos, grain_dim, M and rotation_center those of this scan?"
-        )
-    points = prepared.points_um[inside]
-    method = _laboratory if experiment.settings.frame == "lab" else _sample
-    peaks, share, found = method(prepared, experiment, points, memory_gib, show_progress)
-    return _grain(experiment, inside, peaks, share, prepared.evidence | found)
+    result = method(prepared, experiment, memory_gib=memory_gib, show_progress=show_progress)
+    found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
+    return _grain(experiment, result, experiment.source | found | result.found)
 
 
-Found = tuple[VoxelPeaks, NDArray[np.float32], dict[str, Any]]
-
-
-def _sample(
-    prepared: Prepared,
-    experiment: Experiment,
-    points_um: NDArray[np.float64],
-    memory_gib: float,
-    show_progress: bool,
-) -> Found:
-    """Peaks and completeness in the sample frame."""
-    model = prepared.model
-    step = experiment.settings.bin_deg or prepared.step_deg / 2
-    bins = orientation_bins(model, step)
-    # One step of the scan to each side: what the local centre of mass is taken over.
-    reach = max(round(prepared.step_deg / step), 1)
-    peaks = _in_parts(
-        points_um,
-        bins.size,
-        memory_gib,
-        lambda part: find_peaks(
-            backproject_sample(model, bins, part, show_progress=show_progress), bins, reach
-        ),
-    )
-    steps = setting_steps_deg(model.store)
-    # A setting more than this from every frame lies outside the scan.
-    reach_deg = (0.75 * steps[0], 0.75 * steps[1], np.inf)
-    frames = frames_of_bins(model, bins, reach_deg)
-    share = completeness(model, points_um, frames, peaks.bins, show_progress=show_progress)
-    acceptance = model.acceptance
-    return (
-        peaks,
-        share,
-        {
-            "bin_size": step,
-            "rocking_width": acceptance.rocking_width_deg,
-            "rolling_width": acceptance.rolling_width_deg,
-        },
-    )
-
-
-def _laboratory(
-    prepared: Prepared,
-    experiment: Experiment,  # noqa: ARG001 (the same call as _sample)
-    points_um: NDArray[np.float64],
-    memory_gib: float,
-    show_progress: bool,
-) -> Found:
-    """Peaks and completeness at fixed laboratory settings, which are the bins."""
-    model = prepared.model
-    axes = [axis.values_deg for axis in model.store.axes] + [np.zeros(1)] * 2
-    middle = [axis - (axis.max() + axis.min()) / 2 for axis in axes]
-    bins = OrientationBins(middle[0], middle[1], middle[2])
-    peaks = _in_parts(
-        points_um,
-        bins.size,
-        memory_gib,
-        lambda part: find_peaks(
-            backproject_laboratory(model, part, show_progress=show_progress), bins, reach=0
-        ),
-    )
-    same = np.tile(np.arange(bins.size), (len(model.projections), 1))
-    share = completeness(model, points_um, same, peaks.bins, show_progress=show_progress)
-    return peaks, share, {}
-
-
-def _in_parts(points_um, bins, memory_gib, peaks_of):  # type: ignore[no-untyped-def]
-    """Work on as many voxels at a time as their distributions fit into memory."""
-    at_a_time = max(int(memory_gib * 2**30 / (4 * bins)), 1)
-    parts = [
-        peaks_of(points_um[start : start + at_a_time])
-        for start in range(0, len(points_um), at_a_time)
-    ]
-    return VoxelPeaks(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in VoxelPeaks.__dataclass_fields__
-        )
-    )
-
-
-def _grain(
-    experiment: Experiment,
-    inside: NDArray[np.int64],
-    peaks: VoxelPeaks,
-    share: NDArray[np.float32],
-    found: dict[str, Any],
-) -> Grain:
+def _grain(experiment: Experiment, result: SupportResult, provenance: dict[str, Any]) -> Grain:
     """Spread the voxels of the support over the whole volume."""
-    shape = experiment.volume.shape
-    in_mask = share >= experiment.settings.completeness_cutoff
-    typical = np.median(peaks.intensity[in_mask]) if in_mask.any() else peaks.intensity.max()
 
     def fill(values: NDArray[Any], empty: float) -> NDArray[np.float32]:
-        volume = np.full(shape, empty, np.float32)
-        volume.reshape(-1)[inside] = values
+        volume = np.full(experiment.volume.shape, empty, np.float32)
+        volume.reshape(-1)[result.inside] = values
         return volume
 
-    kept = np.where(in_mask, 1.0, np.nan)
-    orientation = [fill(values * kept, np.nan) for values in (peaks.a_deg, peaks.b_deg)]
-    settings = replace(experiment.settings)
+    def fill_mask(values: NDArray[Any]) -> NDArray[np.float32]:
+        return fill(np.where(result.in_mask, values, np.nan), np.nan)
+
+    peaks = result.peaks
     return Grain(
         volume=experiment.volume,
-        occupancy=fill(peaks.intensity / typical, 0),
-        mask=fill(in_mask, 0) > 0,
-        orientation=np.stack(orientation, axis=-1),
-        orientation_spread=fill(peaks.spread_deg * kept, np.nan),
-        completeness=fill(share, 0),
-        strain=None,
-        residual=np.zeros(0),
-        provenance={
-            "method": settings.method,
-            "frame": settings.frame,
-            "completeness_cutoff": settings.completeness_cutoff,
-            **experiment.source,
-            **found,
-        },
+        occupancy=fill(result.occupancy, 0),
+        mask=fill(result.in_mask, 0) > 0,
+        orientation=np.stack([fill_mask(peaks.a_deg), fill_mask(peaks.b_deg)], axis=-1),
+        orientation_spread=fill_mask(peaks.spread_deg),
+        completeness=fill(result.completeness, 0),
+        residual=result.residual,
+        provenance=provenance,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,42 @@ from recon3d.progress import track
 from recon3d.projection.operator import LitPixels
 from recon3d.reconstruction.model import ScanModel
 
+Frames = NDArray[np.float32]
+PixelChoice = Callable[[int, Frames], LitPixels]
 
-def stream_lit(
+
+class ProjectionImages(NamedTuple):
+    """The pixels of one projection that are worked on.
+
+    Parameters
+    ----------
+    projection
+        Its number.
+    pixels
+        Which pixels.
+    images, shape (pixels + 1, frames)
+        Their intensities; the last row is zero.
+    """
+
+    projection: int
+    pixels: LitPixels
+    images: Frames
+
+
+def lit_pixels(projection: int, frames: Frames) -> LitPixels:  # noqa: ARG001 (a PixelChoice)
+    """Choose the pixels that any frame lights."""
+    return LitPixels.from_mask(np.any(frames > 0, axis=0))
+
+
+def stream(
     model: ScanModel,
     description: str,
     *,
     projections: NDArray[np.int64] | None = None,
+    choose: PixelChoice = lit_pixels,
     show_progress: bool = True,
-) -> Iterator[tuple[int, LitPixels, NDArray[np.float32]]]:
-    """Go through the projections of a scan, keeping only the pixels that are lit.
+) -> Generator[ProjectionImages]:
+    """Go through the projections of a scan.
 
     Parameters
     ----------
@@ -29,35 +57,31 @@ def stream_lit(
     description
         The stage, for the progress bar.
     projections
-        Which projections; all accepted ones where None.
+        Which projections, in which order; all accepted ones where None.
+    choose
+        Which pixels of a projection to keep, given its number and its frames. Called in the
+        reading thread, so it must use no parallel kernel.
     show_progress
         False for a silent run.
 
     Yields
     ------
-    projection
-        Number of the projection.
-    pixels
-        The pixels that any of its frames lights.
-    images, shape (pixels + 1, frames)
-        Their intensities.
+    images
+        One projection after the other.
     """
     numbers = [int(k) for k in (model.projections if projections is None else projections)]
+
+    def read(number: int) -> ProjectionImages:
+        frames = model.frames(number)
+        pixels = choose(number, frames)
+        return ProjectionImages(number, pixels, pixels.gather(frames))
+
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(_lit, model, numbers[0])
+        ahead = reader.submit(read, numbers[0])
         following = [*numbers[1:], None]
-        for number, after in zip(
-            track(numbers, description, unit="projection", show=show_progress),
-            following,
-            strict=True,
-        ):
-            pixels, images = ahead.result()
+        bar = track(following, description, unit="projection", show=show_progress)
+        for after in bar:
+            images = ahead.result()
             if after is not None:
-                ahead = reader.submit(_lit, model, after)
-            yield number, pixels, images
-
-
-def _lit(model: ScanModel, projection: int) -> tuple[LitPixels, NDArray[np.float32]]:
-    frames = model.frames(projection)
-    pixels = LitPixels.from_mask((frames > 0).any(axis=0))
-    return pixels, np.asarray(pixels.gather(frames), np.float32)
+                ahead = reader.submit(read, after)
+            yield images

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from recon3d.experiment import Volume
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
+from recon3d.projection.operator import (
+    LitPixels,
+    Projector,
+    box_taps,
+    spread,
+    voxel_centres_um,
+)
 
 GEOMETRY = ProjectionGeometry(
     theta_deg=10.4, magnification_pix_per_um=1.7, centre_row_pix=9.3, centre_col_pix=11.2
@@ -85,3 +92,54 @@ def test_voxel_centres_follow_the_volume():
     assert points[0, :, 0, 1] == pytest.approx(VOLUME.axis_um(1))
     assert points[0, 0, :, 2] == pytest.approx(VOLUME.axis_um(2))
     assert points.mean(axis=(0, 1, 2)) == pytest.approx(VOLUME.position_um)
+
+
+def test_shadow_is_where_the_projection_is_not_zero():
+    points = voxel_centres_um(VOLUME)[::3]
+    projector = Projector(GEOMETRY, points)
+    ones = np.ones((len(points), 1))
+    images = projector.forward(ones, 21.0, LitPixels.from_mask(np.ones((14, 15), bool)))
+    assert np.array_equal(projector.shadow(21.0, (14, 15)), images[:-1].reshape(14, 15) > 0)
+
+
+@pytest.mark.parametrize("width", [0.3, 1.0, 1.7, 2.0, 3.0, 3.4])
+def test_box_taps_keep_the_total_and_the_variance(width):
+    taps = box_taps(width)
+    place = np.arange(taps.size) - taps.size // 2
+    assert taps.sum() == pytest.approx(1)
+    assert taps == pytest.approx(taps[::-1])
+    # A box of whole width w has variance (w^2 - 1) / 12 on the pixels.
+    if width.is_integer() and width % 2:
+        assert taps @ place**2 == pytest.approx((width**2 - 1) / 12)
+    assert (taps.size == 1) == (width <= 1)
+
+
+def test_spread_is_its_own_adjoint_on_any_set_of_pixels():
+    rng = np.random.default_rng(5)
+    pixels = LitPixels.from_mask(rng.random((9, 10)) > 0.4)
+    taps = box_taps(2.6), box_taps(1.5)
+    first, second = (rng.random((pixels.count + 1, 4)) for _ in range(2))
+    first[-1] = second[-1] = 0
+    left, right = spread(first, pixels, *taps), spread(second, pixels, *taps)
+    assert np.vdot(left, second) == pytest.approx(np.vdot(first, right))
+
+
+def test_spread_is_a_convolution_where_all_pixels_are_worked_on():
+    image = np.random.default_rng(6).random((9, 10))
+    pixels = LitPixels.from_mask(np.ones((9, 10), bool))
+    values = np.append(image.ravel(), 0)[:, None]
+    taps = np.outer(box_taps(2.6), box_taps(1.5))
+    expected = ndimage.convolve(image, taps, mode="constant")
+    out = spread(values, pixels, box_taps(2.6), box_taps(1.5))
+    assert np.allclose(out[:-1, 0].reshape(9, 10), expected)
+
+
+def test_a_full_volume_casts_an_even_shadow_where_voxels_exceed_pixels():
+    geometry = ProjectionGeometry(10.4, 1.7, 14.5, 14.5)
+    volume = Volume((0, 0, 0), (12.0, 12.0, 12.0), (12, 12, 12))
+    projector = Projector(geometry, voxel_centres_um(volume), volume.voxel_um)
+    pixels = LitPixels.from_mask(np.ones((30, 30), bool))
+    images = projector.forward(np.ones((12**3, 1)), 0.0, pixels)
+    smooth = spread(images, pixels, *projector.footprint(0.0))
+    ripple, smoothed = (x[:-1, 0].reshape(30, 30)[13:17, 8:22].std() for x in (images, smooth))
+    assert smoothed < ripple / 2

@@ -1,0 +1,76 @@
+"""How measured and predicted frames compare, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def compare(predicted, measured, lookup, places, threshold, floor, sums):  # type: ignore[no-untyped-def]
+    """Turn predicted frames into the ratios measured / predicted, in place.
+
+    A pixel that cleaning set to zero beside a lit one is censored: all that is known of it is
+    that it was at most `threshold`, so a prediction below that is as good as measured.
+
+    Parameters
+    ----------
+    predicted : (pixels + 1, frames)
+        Replaced by the ratios; the last row becomes zero.
+    measured : (pixels + 1, frames)
+        The cleaned frames.
+    lookup : (rows + 2, cols + 2) of int
+        Number of each pixel, with a border of one pixel.
+    places : (pixels, 2) of int
+        Row and column of each pixel.
+    threshold : float
+        Counts up to which cleaning sets a pixel to zero.
+    floor : float
+        Counts added to both sides, which keep the ratios finite.
+    sums : (pixels, 2)
+        Filled with each pixel's squared differences and squared intensities.
+    """
+    pixels, frames = places.shape[0], measured.shape[1]
+    predicted[pixels, :] = 0
+    for pixel in prange(pixels):
+        row, col = places[pixel, 0] + 1, places[pixel, 1] + 1
+        differences, squares = 0.0, 0.0
+        for frame in range(frames):
+            value, expected = measured[pixel, frame], predicted[pixel, frame]
+            target = value
+            if value <= 0 and expected > 0:
+                lit = False
+                for r in range(row - 1, row + 2):
+                    for c in range(col - 1, col + 2):
+                        lit |= measured[lookup[r, c], frame] > 0
+                if lit:
+                    target = min(expected, threshold)
+            differences += (target - expected) ** 2
+            squares += value * value
+            predicted[pixel, frame] = (target + floor) / (expected + floor)
+        sums[pixel, 0], sums[pixel, 1] = differences, squares
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def multiply(volume, factors, sensitivity, lowest):  # type: ignore[no-untyped-def]
+    """Multiply a volume by factors / sensitivity, in place, and clear the factors.
+
+    Parameters
+    ----------
+    volume, factors : (voxels, bins)
+        The volume, and the backprojected ratios.
+    sensitivity : (bins,)
+        What the factors would be were every ratio 1.
+    lowest : float
+        Values are kept above this: denormal numbers would make everything slow.
+    """
+    scale = np.zeros(sensitivity.size, volume.dtype)
+    for i in range(sensitivity.size):
+        if sensitivity[i] > 0:
+            scale[i] = 1 / sensitivity[i]
+    for voxel in prange(volume.shape[0]):
+        for i in range(volume.shape[1]):
+            if scale[i] > 0:
+                value = volume[voxel, i] * factors[voxel, i] * scale[i]
+                volume[voxel, i] = max(value, lowest)
+            factors[voxel, i] = 0

@@ -1,0 +1,149 @@
+r"""The grain by maximum likelihood: the operator inverted, f >= 0.
+
+Ordered-subset expectation maximisation (Hudson & Larkin 1994, IEEE Trans. Med. Imaging 13,
+601) for the operator :math:`I_ω = P_ω f W_ω^T`:
+
+.. math::
+    f \leftarrow f \cdot \frac{\sum_{ω \in S} P_ω^T \frac{I_ω}{P_ω f W_ω^T} W_ω}
+    {\sum_{ω \in S} P_ω^T 1 W_ω}
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.projection.bins import OrientationBins
+from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.projection.ratios import compare, multiply
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
+
+FloatArray = NDArray[np.float64]
+
+FLOOR_COUNTS = 2.0
+"""Counts added to measured and predicted frames alike, about what cleaning leaves unsure."""
+
+
+class MaximumLikelihood:
+    """The fit of every voxel's orientation distribution to the frames, pass by pass.
+
+    Memory: the distributions and their update, 8 bytes a voxel and bin, and one projection.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    bins
+        The orientation bins.
+    points_um, shape (voxels, 3)
+        Centres of the voxels of the support.
+    voxel_um
+        Edges of a voxel.
+    threshold
+        Counts up to which cleaning sets a pixel to zero.
+    subset_size
+        Projections between two updates.
+
+    Attributes
+    ----------
+    volume, shape (voxels, bins)
+        f: how much of each voxel scatters at each orientation bin, in counts.
+    residuals
+        After each pass: the root of the squared differences between measured and predicted
+        frames while it ran, as a share of the measured ones.
+    projection_residuals, shape (projections,)
+        The same for each projection that is used, in the last pass.
+    """
+
+    def __init__(
+        self,
+        model: ScanModel,
+        bins: OrientationBins,
+        points_um: FloatArray,
+        voxel_um: tuple[float, ...],
+        *,
+        threshold: float,
+        subset_size: int = 3,
+    ) -> None:
+        self.model = model
+        self.bins = bins
+        self.projector = Projector(model.geometry, points_um, voxel_um)
+        self.threshold = threshold
+        self.groups = deal(model.projections, subset_size)
+        self.volume = np.full((len(points_um), bins.size), self._even_level(), np.float32)
+        self.residuals: list[float] = []
+        self.projection_residuals = np.full(len(model.projections), np.nan)
+        self._factors = np.zeros_like(self.volume)
+        # Denormal numbers would make a pass ten times slower.
+        self._lowest = np.float32(self.volume[0, 0] * 1e-6)
+
+    def run_pass(self, description: str, *, show_progress: bool = True) -> float:
+        """Visit every projection once, and return the residual."""
+        sums = {}
+        images = stream(
+            self.model,
+            description,
+            projections=np.concatenate(self.groups),
+            choose=self._shadow,
+            show_progress=show_progress,
+        )
+        for group in self.groups:
+            sensitivity = np.zeros(self.bins.size, np.float32)
+            for _ in group:
+                measured = next(images)
+                weights = self.model.weights(measured.projection, self.bins)
+                sums[measured.projection] = self._accumulate(measured, weights)
+                sensitivity += weights.sum(axis=0)
+            multiply(self.volume, self._factors, sensitivity, self._lowest)
+        images.close()
+        of_projection = np.array([sums[int(k)] for k in self.model.projections])
+        self.projection_residuals = relative(of_projection[:, 0], of_projection[:, 1])
+        self.residuals.append(float(relative(*of_projection.sum(axis=0))))
+        return self.residuals[-1]
+
+    def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
+        """Add one projection to the factors; return its squared differences and intensities."""
+        number, pixels, images = measured
+        omega = self.model.omega_deg(number)
+        footprint = self.projector.footprint(omega)
+        points = self.projector.forward(self.volume, omega, pixels) @ weights.T
+        predicted = spread(points, pixels, *footprint)
+        sums = np.zeros((pixels.count, 2))
+        compare(predicted, images, pixels.lookup, pixels.places, self.threshold, FLOOR_COUNTS, sums)
+        ratios = spread(predicted, pixels, *footprint)
+        self.projector.adjoint(ratios @ weights, omega, pixels, self._factors)
+        return sums.sum(axis=0)
+
+    def _shadow(self, projection: int, frames: Frames) -> LitPixels:
+        """Choose the pixels on which any voxel of the support falls."""
+        omega = self.model.omega_deg(projection)
+        return LitPixels.from_mask(self.projector.shadow(omega, frames.shape[1:]))
+
+    def _even_level(self) -> float:
+        """The value at which an even volume has the total intensity of the frames."""
+        measured = self.model.store.integrated[self.model.projections].sum()
+        weights = sum(self.model.weights(int(k), self.bins).sum() for k in self.model.projections)
+        return float(measured / (len(self.projector.points_um) * weights))
+
+
+def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Deal projections into subsets, each spread over ω, successive ones far apart.
+
+    Parameters
+    ----------
+    projections
+        Numbers of the projections in the order of ω.
+    size
+        About how many projections make a subset.
+    """
+    count = max(len(projections) // size, 1)
+    # Steps of the golden ratio go round without clustering.
+    order = sorted(range(count), key=lambda number: number * 0.618034 % 1)
+    return [projections[start::count] for start in order]
+
+
+def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
+    """Root of squared differences as a share of squared intensities; NaN where these are 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(np.asarray(differences, float) / np.asarray(squares, float))
