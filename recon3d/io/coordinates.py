@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -56,12 +55,6 @@ class Coordinates:
     def likeliest(self, name: str) -> Grouping:
         """The likeliest grouping of a coordinate that is known for every frame."""
         return self.groupings(name)[0]
-
-    def is_still(self, name: str, step_deg: float) -> bool:
-        """Whether a coordinate only jitters, or moves by less than half of a step."""
-        if self.likeliest(name).count == 1:
-            return True
-        return math.isfinite(step_deg) and self.width(name) <= step_deg / 2
 
     def width(self, name: str) -> float:
         """Width of a coordinate over all frames, a few stray readings left aside."""

@@ -168,8 +168,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
 def _read_edf(path: Path) -> NDArray[Any]:
     head = HeadReader().read(path)
     with open_edf(path) as file:
-        pixels = read_pixels(file, head, slice(0, head.shape[0]))
-    return pixels.astype(head.stored.newbyteorder("="))
+        return read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
 
 
 def _epoch(text: dict[str, str]) -> float:

@@ -40,15 +40,15 @@ class EdfFiles(Generic[T]):
         roi.require_inside(self.frame_shape)
         head = self.heads[index]
         rows = slice(roi.row, roi.row + roi.rows)
+        cols = slice(roi.col, roi.col + roi.cols)
         path = os.path.join(self.folder, self.names[index])  # noqa: PTH118 (ten times quicker)
         try:
             with open_edf(path) as file:
-                pixels = read_pixels(file, head, rows)
+                return read_pixels(file, head, rows, cols)
         except DataError as error:
             raise DataError(f"{path} {error}") from error
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
-        return pixels[:, roi.col : roi.col + roi.cols].astype(self.dtype)
 
     def reordered(self, order: NDArray[np.int64]) -> EdfFiles[T]:
         """The same files in another order."""

@@ -27,6 +27,7 @@ _END = re.compile(rb"}\r?\n")
 _BLANK = " \t\r\n\x00"
 _NEXT_HEADER = re.compile(rb"\s*\{\r?\n")
 _LIMIT_BYTES = 1 << 18
+_UNUSUAL = "write it anew as a plain EDF file"
 _LAYOUT_KEYS = (
     *("dim_1", "dim_2", "dim_3", "datatype", "byteorder", "compression", "size"),
     *("edf_binaryfilename", "edf_binarysize"),
@@ -107,6 +108,8 @@ class HeadReader:
         text, offset = self._split(file, length)
         key = tuple(text.get(name) for name in _LAYOUT_KEYS)
         known = self._layouts.get(key)
+        if known is None:
+            _refuse_unusual(text)
         shape, stored = known or _layout_by_fabio(path)
         head = EdfHead(text, offset, shape, stored)
         if length < head.end:
@@ -149,35 +152,33 @@ def parse_header(block: bytes) -> dict[str, str]:
     return text
 
 
-def read_pixels(file: BinaryIO, head: EdfHead, rows: slice) -> NDArray[Any]:
-    """Some rows of an image, in the byte order of the file.
+def read_pixels(file: BinaryIO, head: EdfHead, rows: slice, cols: slice) -> NDArray[Any]:
+    """A part of an image, in native byte order.
 
     Parameters
     ----------
     file
-        The open file.
+        The open file; of it, the rows that are wanted are read, and no others.
     head
         Where its image is.
-    rows
-        First row, and the row after the last.
+    rows, cols
+        First row and column, and those after the last.
 
     Returns
     -------
-    pixels, shape (rows, columns of the image)
-        Read only.
+    pixels, shape (rows, cols)
 
     Raises
     ------
     DataError
         The file ends before the last row.
     """
-    row_bytes = head.shape[1] * head.stored.itemsize
-    wanted = (rows.stop - rows.start) * row_bytes
-    file.seek(head.offset + rows.start * row_bytes)
-    content = file.read(wanted)
-    if len(content) < wanted:
+    pixels = np.empty((rows.stop - rows.start, head.shape[1]), head.stored)
+    file.seek(head.offset + rows.start * pixels.strides[0])
+    if file.readinto(pixels.data.cast("B")) < pixels.nbytes:  # type: ignore[attr-defined]
         raise DataError("ends before its last row: it was cut or is being written")
-    return np.frombuffer(content, head.stored).reshape(-1, head.shape[1])
+    native = head.stored.newbyteorder("=")
+    return np.ascontiguousarray(pixels[:, cols], native)
 
 
 def _layout_by_fabio(path: str | Path) -> tuple[tuple[int, int], np.dtype[Any]]:
@@ -196,17 +197,21 @@ def _layout_by_fabio(path: str | Path) -> tuple[tuple[int, int], np.dtype[Any]]:
 
 def _compare_with_fabio(file: BinaryIO, head: EdfHead, path: str | Path) -> None:
     """Make sure that the image read here is the one that fabio reads."""
-    ours = read_pixels(file, head, slice(0, head.shape[0]))
+    ours = read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
     try:
         with fabio.open(str(path)) as image:
             same = np.array_equal(ours, image.data, equal_nan=ours.dtype.kind == "f")
     except Exception as error:
         raise DataError(f"cannot be read by fabio ({error})") from error
     if not same:
-        raise DataError(
-            "keeps its image in an unusual way (compressed, or in a second file): "
-            "write it anew as a plain EDF file"
-        )
+        raise DataError(f"is read differently by fabio; {_UNUSUAL}")
+
+
+def _refuse_unusual(text: dict[str, str]) -> None:
+    if not text.get("compression", "none").lower().startswith("no"):
+        raise DataError(f"is compressed inside ({text['compression']}); {_UNUSUAL}")
+    if "edf_binaryfilename" in text:
+        raise DataError(f"keeps its image in {text['edf_binaryfilename']}; {_UNUSUAL}")
 
 
 def _refuse_second_frame(file: BinaryIO, end: int) -> None:

@@ -20,8 +20,9 @@ FloatArray = NDArray[np.float64]
 _RESOLUTION = 5e-6
 _CLEAR_RATIO = 3.0
 _VERY_CLEAR_RATIO = 10.0
-_DOUBTFUL_RATIO = 1.7
+_DOUBTFUL_RATIO = 1.5
 _TRIED = 8
+_MOST_UNEVEN = 200.0
 _OUTLIER_WIDTHS = 10.0
 
 
@@ -156,14 +157,14 @@ def _jittered(values: FloatArray) -> tuple[list[Grouping], list[Grouping]]:
     uneven), then the largest. The fewer the readings, the larger a jump jitter alone makes.
     """
     gaps = np.sort(np.diff(np.sort(values)))[::-1]
-    ratios = gaps[:-1] / np.maximum(gaps[1:], _RESOLUTION)
+    ratios = gaps[:-1] / np.maximum(gaps[1:], _RESOLUTION) / (1 + 10 / values.size)
     candidates = np.flatnonzero((ratios >= _DOUBTFUL_RATIO) & (gaps[1:] > _RESOLUTION))
     likely: list[Grouping] = []
     doubtful: list[Grouping] = []
     best = np.lexsort((-candidates, -np.minimum(ratios[candidates], _VERY_CLEAR_RATIO)))
     for i in candidates[best][:_TRIED]:
         grouping = split_at(values, math.sqrt(gaps[i] * gaps[i + 1]))
-        is_likely = ratios[i] >= _CLEAR_RATIO * (1 + 10 / values.size)
+        is_likely = ratios[i] >= _CLEAR_RATIO and 2 * grouping.count <= values.size
         if grouping.is_clear and not _is_outliers(grouping):
             (likely if is_likely else doubtful).append(grouping)
     return likely, doubtful
@@ -176,13 +177,14 @@ def _is_exact(grouping: Grouping) -> bool:
     is not), or are about equally spaced. Jitter that a display rounded leaves many rare
     positions in its tails.
     """
-    counts = np.bincount(grouping.index)
-    rare = np.count_nonzero(counts <= np.median(counts) / 2)
-    if grouping.count == 1 or (np.median(counts) >= 2 and rare <= 1):
+    if grouping.count == 1:
         return True
-    between = np.diff(grouping.centres)
-    is_even = between.max() <= (2 + 20 / grouping.count) * between.min()
-    return bool(is_even and rare <= grouping.count / 4)
+    counts, between = np.bincount(grouping.index), np.diff(grouping.centres)
+    rare = np.count_nonzero(counts <= np.median(counts) / 2)
+    unevenness = between.max() / between.min()
+    if np.median(counts) >= 2 and rare <= 1 and unevenness <= _MOST_UNEVEN:
+        return True
+    return bool(unevenness <= 2 + 20 / grouping.count and rare <= grouping.count / 4)
 
 
 def _is_outliers(grouping: Grouping) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,14 +26,13 @@ def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniomete
     GridError
         The message names the motors and the rotation angles.
     """
-    flat = flat_projections(coordinates, grid)
+    if len(grid.moving) < 2:
+        return
+    half_done = math.prod(grid.grid_shape[1:]) // 2 + 1
+    flat = flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
     if not flat.size:
         return
-    moving = [
-        _MOTORS[coord](goniometer)
-        for coord, group in zip(grid.axis_coordinates, grid.groups, strict=True)
-        if coord in _MOTORS and group.count > 1
-    ]
+    moving = [_MOTORS[coordinate](goniometer) for coordinate in grid.moving]
     raise GridError(
         f"{' and '.join(moving)} tilt the sample along one and the same direction at omega "
         f"({goniometer.omega}) = {_list(flat)}: there the frames cover only a line of "
@@ -54,21 +54,21 @@ def explain_misfit(
     name
         File of a frame.
     """
-    doubled = doubled_grid(coordinates)
+    advice = _other_azimuth(coordinates) or _other_origin(coordinates)
+    doubled = None if advice else doubled_grid(coordinates)
     if doubled is not None:
         return _explain_doubled(doubled, goniometer, name)
-    advice = _other_azimuth(coordinates) or _other_origin(coordinates)
     lines = _lines(coordinates, goniometer)
-    motors = "; ".join(_describe(coordinates, name, goniometer) for name in _MOTORS)
+    misfit = f"{lines}the frames fill no grid of settings (mu, gamma) or (chi, phi)"
+    if advice:
+        return GridError(f"{misfit}{advice}")
+    parts = ("omega", "base", "chi", "phi")
+    motors = "; ".join(_describe(coordinates, part, goniometer) for part in parts)
     return GridError(
-        f"{lines}the frames fill no grid of settings (mu, gamma) or (chi, phi): {motors}"
-        f"{advice or _GENERAL_ADVICE}"
+        f"{misfit}: {motors}. Check phi0, chi0, the step (ANGSTEPS) and the motor names; are two "
+        "scans mixed?"
     )
 
-
-_GENERAL_ADVICE = (
-    ". Check phi0 and chi0, the step (ANGSTEPS), and the motor names; are two scans mixed?"
-)
 
 _MOTORS: dict[str, Callable[[Goniometer], str]] = {
     "omega": lambda goniometer: goniometer.omega,
@@ -89,14 +89,14 @@ def _explain_doubled(
     first, second = order[repeats[0]], order[repeats[0] + 1]
     place = np.unravel_index(cells[first], grid.grid_shape)
     setting = ", ".join(
-        f"{axis.name} = {axis.values_deg[i]:.5g}"
+        f"{axis.name} = {short(float(axis.values_deg[i]))}"
         for axis, i in zip(grid.axes, place[1:], strict=True)
     )
     parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
     known = ", ".join(getattr(goniometer, part) for part in parts)
     return DataError(
         f"{name(int(first))} and {name(int(second))} were both taken at omega = "
-        f"{grid.omega.centres[place[0]]:.5g}, {setting} ({repeats.size} frames are doubled so): "
+        f"{short(float(grid.omega.centres[place[0]]))}, {setting} ({repeats.size} such in all): "
         "is one a copy, are two scans mixed, or did a motor move that is not among "
         f"{known}?"
     )
@@ -104,33 +104,31 @@ def _explain_doubled(
 
 def _lines(coordinates: Coordinates, goniometer: Goniometer) -> str:
     """What to say where the base tilt and the tilts above the rotation move along one line."""
-    base, projections = coordinates.likeliest("base"), coordinates.likeliest("omega")
+    base = coordinates.likeliest("base")
     tilts_move = max(coordinates.width("chi"), coordinates.width("phi")) > base.step / 2
     if base.count == 1 or not tilts_move:
         return ""
-    flat = [
-        omega
-        for k, omega in enumerate(projections.centres)
-        if np.ptp(coordinates.values("u")[projections.index == k]) < base.step / 2
-    ]
-    if not flat:
+    flat = flat_projections(coordinates, coordinates.likeliest("omega"), base.step)
+    if not flat.size:
         return ""
     return (
         f"{goniometer.base_tilt} and {goniometer.chi} / {goniometer.phi} tilt the sample along one "
-        f"and the same direction at omega ({goniometer.omega}) = {_list(np.array(flat))}, and "
+        f"and the same direction at omega ({goniometer.omega}) = {_list(flat)}, and "
     )
 
 
-def _describe(coordinates: Coordinates, name: str, goniometer: Goniometer) -> str:
-    values, groups = coordinates.values(name), coordinates.likeliest(name)
-    what = _MOTORS[name](goniometer)
-    if name in ("u", "v"):
-        direction = "rolling" if name == "u" else "rocking"
-        what = f"{what}, along {direction} in the laboratory,"
-    span = f"{values.min():.5g} to {values.max():.5g}"
-    if groups.count > 1:
-        return f"{what} has {groups.count} positions, {span}"
-    return f"{what} has no separate positions, {span}"
+def _describe(coordinates: Coordinates, part: str, goniometer: Goniometer) -> str:
+    values, groups = coordinates.values(part), coordinates.likeliest(part)
+    span = f"{short(float(values.min()))} to {short(float(values.max()))}"
+    if part in ("chi", "phi"):
+        span += f" about {part}0"
+    count = str(groups.count) if groups.count > 1 else "no separate"
+    return f"{_MOTORS[part](goniometer)} has {count} positions, {span}"
+
+
+def short(value_deg: float) -> str:
+    """A number for messages, to a tenth of a millidegree."""
+    return f"{round(value_deg, 4) + 0.0:.7g}"
 
 
 def _other_azimuth(coordinates: Coordinates) -> str:
@@ -164,12 +162,12 @@ def _other_origin(coordinates: Coordinates) -> str:
 
 
 def _fits(coordinates: Coordinates, origin: TiltOrigin) -> bool:
-    other = Coordinates(coordinates.motors, origin, coordinates.steps_deg)
-    grid = best_grid(other)
-    return grid is not None and not flat_projections(other, grid).size
+    """Whether the frames are a mosaicity scan about another origin."""
+    grid = best_grid(Coordinates(coordinates.motors, origin, coordinates.steps_deg))
+    return grid is not None and grid.kind.name == "mosaicity"
 
 
 def _list(omega_deg: NDArray[np.float64]) -> str:
-    listed = ", ".join(f"{value:.5g}" for value in omega_deg[:_NAMED])
+    listed = ", ".join(short(value) for value in omega_deg[:_NAMED])
     more = f" and {omega_deg.size - _NAMED} more" if omega_deg.size > _NAMED else ""
     return f"{listed}{more} degrees"

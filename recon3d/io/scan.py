@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from recon3d.geometry import TiltOrigin
 from recon3d.io.arrange import Choices, arrange
 from recon3d.io.edf import EdfFolder
 from recon3d.io.motors import MotorTable
+from recon3d.io.refusals import short
 from recon3d.io.settings_grid import SettingAxis
 from recon3d.io.source import FrameSource, Roi
 
 __all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
 
 FloatArray = NDArray[np.float64]
-
-_READERS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,18 +123,14 @@ class Scan:
         if not -len(self.slots) <= k < len(self.slots):
             raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
         frames = np.zeros(self.shape[1:], self.dtype)
-
-        def read(frame: int) -> None:
+        for frame in np.flatnonzero(self.slots[k] >= 0):
             frames[frame] = self.source.read(int(self.slots[k, frame]), self.roi)
-
-        with ThreadPoolExecutor(_READERS) as pool:
-            list(pool.map(read, np.flatnonzero(self.slots[k] >= 0)))
         return frames
 
     def __repr__(self) -> str:
-        omega = f"{self.omega_deg[0]:.5g}"
+        omega = short(self.omega_deg[0])
         if self.omega_deg.size > 1:
-            omega += f" to {self.omega_deg[-1]:.5g}"
+            omega += f" to {short(self.omega_deg[-1])}"
         grid = " x ".join(f"{axis.values_deg.size} {axis.name}" for axis in self.axes)
         gaps = int(np.count_nonzero(self.slots < 0))
         return (
@@ -270,10 +264,10 @@ def _warn_of_missing(scan: Scan) -> None:
     for k, frame in gaps[:3]:
         place = np.unravel_index(frame, shape)
         setting = ", ".join(
-            f"{axis.name} {axis.values_deg[i]:.5g}"
+            f"{axis.name} {short(axis.values_deg[i])}"
             for axis, i in zip(scan.axes, place, strict=True)
         )
-        named.append(f"omega {scan.omega_deg[k]:.5g}, {setting}")
+        named.append(f"omega {short(scan.omega_deg[k])}, {setting}")
     more = "; ..." if len(gaps) > len(named) else ""
     warnings.warn(
         f"{len(gaps)} of {scan.slots.size} frames are missing: {'; '.join(named)}{more}",

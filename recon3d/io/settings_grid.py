@@ -1,8 +1,8 @@
 """Find the grid of settings that the frames of a scan fill.
 
 Every kind of scan is a table row: which coordinates are the axes of its grid, and which
-must stand still. Every row is tried with the groupings that the readings allow; the row
-that the frames fill best, with no two of them in one cell, tells what was scanned.
+must stand still. Every row is tried with the groupings that the readings allow; the simplest
+grid that the frames fill, with no two of them in one cell, tells what was scanned.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ MIN_FILL = 0.5
 """Share of the cells of a grid that frames must fill for the grid to be believed."""
 
 _CANDIDATES = 4
+_LARGEST_JITTER_DEG = 0.05
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,12 @@ class Candidate:
         )
 
     @property
+    def still(self) -> list[str]:
+        """The coordinates that must not move: those of the kind, and axes of one position."""
+        pairs = zip(self.axis_coordinates, self.groups, strict=True)
+        return [*self.kind.still, *(name for name, grouping in pairs if grouping.count == 1)]
+
+    @property
     def grid_shape(self) -> tuple[int, ...]:
         """Projections, and positions along each axis."""
         return (self.omega.count, *(grouping.count for grouping in self.groups))
@@ -123,10 +130,16 @@ class Candidate:
         return np.ravel_multi_index(index, self.grid_shape)
 
     @property
+    def moving(self) -> list[str]:
+        """The coordinates of tilts that have more than one position."""
+        pairs = zip(self.axis_coordinates, self.groups, strict=True)
+        return [name for name, g in pairs if g.count > 1 and name not in ("two_theta", "energy")]
+
+    @property
     def step_deg(self) -> float:
-        """The smallest step along the axes of the tilts."""
-        tilts = zip(self.axis_names, self.groups, strict=True)
-        return min(g.step for name, g in tilts if name not in ("two_theta", "energy"))
+        """The smallest step of a tilt; infinite where none moves."""
+        pairs = zip(self.axis_coordinates, self.groups, strict=True)
+        return min((g.step for name, g in pairs if name in self.moving), default=math.inf)
 
     def slots(self) -> NDArray[np.int64]:
         """Frame in each cell, shape (projections, settings); -1 where there is none."""
@@ -143,41 +156,56 @@ class Candidate:
 
 
 def best_grid(coordinates: Coordinates) -> Candidate | None:
-    """The grid that the frames fill best with no two in one cell; None where none fits."""
-    best, best_fill = None, 0.0
+    """The simplest grid that the frames fill with no two in one cell; None where none fits.
+
+    The simplest is the one of fewest positions, counted over the rotation and all axes: jitter
+    taken for steps adds positions, and a grid seen along a slant has a position for every
+    frame. Of equals, the one that is filled best is taken, then the first in `KINDS`.
+    """
+    best, best_rank = None, (math.inf, 0.0)
     for candidate in _candidates(coordinates):
         fill, doubled = candidate.fill()
-        if doubled == 0 and fill > best_fill + 1e-9:
-            best, best_fill = candidate, fill
-    return best if best_fill > MIN_FILL else None
+        rank = (sum(candidate.grid_shape), -round(fill, 9))
+        if doubled == 0 and fill > MIN_FILL and rank < best_rank:
+            best, best_rank = candidate, rank
+    return best
 
 
 def doubled_grid(coordinates: Coordinates) -> Candidate | None:
     """The grid of the likeliest positions that would fit if some frames were not doubled."""
-    fits = [(c, c.fill()) for c in _candidates(coordinates, 1)]
-    return min(
-        (candidate for candidate, (fill, _) in fits if fill > MIN_FILL),
-        key=lambda candidate: candidate.fill()[1],
-        default=None,
-    )
+    fits = ((candidate, *candidate.fill()) for candidate in _candidates(coordinates, 1))
+    believable = [
+        (candidate, doubled)
+        for candidate, fill, doubled in fits
+        if fill > MIN_FILL
+        and all(coordinates.width(name) <= _jitter_limit(candidate) for name in candidate.still)
+    ]
+    return min(believable, key=lambda pair: pair[1])[0] if believable else None
 
 
-def flat_projections(coordinates: Coordinates, candidate: Candidate) -> FloatArray:
-    """Rotation angles at which the settings (μ_f, γ_f) lie on a line though two motors moved.
+def flat_projections(
+    coordinates: Coordinates, omega: Grouping, step_deg: float, least: int = 3
+) -> FloatArray:
+    """Rotation angles at which the settings (μ_f, γ_f) of the frames lie on a line.
 
-    Projections that a scan left less than half done are not judged.
+    Parameters
+    ----------
+    coordinates
+        Of the frames.
+    omega
+        How the rotation falls into projections.
+    step_deg
+        Points that extend by less than half of this across a line count as being on it.
+    least
+        Projections of fewer frames, as where a scan was stopped, are not judged.
     """
-    if sum(grouping.count > 1 for grouping in candidate.groups) < 2:
-        return np.empty(0)
-    points = np.stack(
-        [coordinates.values("base") + coordinates.values("v"), coordinates.values("u")]
-    )
-    size = math.prod(candidate.grid_shape[1:])
+    rocking = coordinates.values("base") + coordinates.values("v")
+    points = np.stack([rocking, coordinates.values("u")])
     flat = []
-    for k, omega in enumerate(candidate.omega.centres):
-        own = points[:, candidate.omega.index == k]
-        if 2 * own.shape[1] > size and _extent_across(own) < candidate.step_deg / 2:
-            flat.append(omega)
+    for k, angle in enumerate(omega.centres):
+        own = points[:, omega.index == k]
+        if own.shape[1] >= least and _extent_across(own) < step_deg / 2:
+            flat.append(angle)
     return np.array(flat)
 
 
@@ -191,7 +219,7 @@ def _extent_across(points: FloatArray) -> float:
 def _candidates(coordinates: Coordinates, tried: int = _CANDIDATES) -> Iterator[Candidate]:
     """All grids whose still coordinates are still and that are not far too large."""
     frames = coordinates.motors.shape[0]
-    for omega, kind, extra in product(coordinates.groupings("omega")[:tried], KINDS, _EXTRAS):
+    for omega, kind, extra in product(_omega_groupings(coordinates)[:tried], KINDS, _EXTRAS):
         names, coords, least = zip(*(*kind.axes, *extra), strict=True)
         options = [
             [g for g in coordinates.groupings(coord)[:tried] if g.count >= count]
@@ -199,8 +227,46 @@ def _candidates(coordinates: Coordinates, tried: int = _CANDIDATES) -> Iterator[
         ]
         for groups in product(*options):
             candidate = Candidate(kind, names, coords, groups, omega)
-            still = [*kind.still, *(c for c, g in zip(coords, groups, strict=True) if g.count == 1)]
             if math.prod(candidate.grid_shape) * MIN_FILL <= frames and all(
-                coordinates.is_still(coord, candidate.step_deg) for coord in still
+                _is_still(coordinates, name, candidate) for name in candidate.still
             ):
                 yield candidate
+
+
+def _omega_groupings(coordinates: Coordinates) -> list[Grouping]:
+    """The likeliest grouping of the rotation, and others that neither join angles nor split one."""
+    likeliest, *others = coordinates.groupings("omega")[:_CANDIDATES]
+    limit = _LARGEST_JITTER_DEG
+    return [likeliest, *(g for g in others if g.widths.max() <= limit <= g.step)]
+
+
+def _jitter_limit(candidate: Candidate) -> float:
+    """How far a coordinate may move and still count as still."""
+    return min(candidate.step_deg / 2, _LARGEST_JITTER_DEG)
+
+
+def _is_still(coordinates: Coordinates, name: str, candidate: Candidate) -> bool:
+    """Whether a coordinate moves by less than half of a step, or only jitters.
+
+    Jitter can exceed a fine step; it does not follow the motors that move.
+    """
+    if math.isfinite(candidate.step_deg) and coordinates.width(name) <= candidate.step_deg / 2:
+        return True
+    if coordinates.likeliest(name).count > 1:
+        return False
+    return not candidate.moving or _explained(coordinates, name, candidate) < 0.5
+
+
+def _explained(coordinates: Coordinates, name: str, candidate: Candidate) -> float:
+    """Share of a coordinate's variance that the moving ones explain within projections."""
+    values = coordinates.values(name)
+    moving = np.stack([coordinates.values(other) for other in candidate.moving], axis=1)
+    total = residual = 0.0
+    for k in range(candidate.omega.count):
+        own = candidate.omega.index == k
+        target = values[own] - values[own].mean()
+        drivers = moving[own] - moving[own].mean(axis=0)
+        slopes = np.linalg.lstsq(drivers, target, rcond=None)[0]
+        total += float(target @ target)
+        residual += float(np.sum((target - drivers @ slopes) ** 2))
+    return 1 - residual / total if total else 0.0
