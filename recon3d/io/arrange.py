@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import ParameterError
-from recon3d.experiment import Goniometer
+from recon3d.errors import DataError, ParameterError
+from recon3d.goniometer import Goniometer
 from recon3d.geometry import TiltOrigin
 from recon3d.io.coordinates import Coordinates
 from recon3d.io.exposure import centre_exposures
@@ -105,11 +105,13 @@ def arrange(
     Raises
     ------
     DataError
-        Two frames were taken at the same setting.
+        Two frames were taken at the same setting, or a reading is not known.
     GridError
         The motors span no usable grid of settings.
     """
-    coordinates = choices.coordinates(_fill_absent(motors, choices))
+    filled = _fill_absent(motors, choices)
+    _require_readings(filled, name)
+    coordinates = choices.coordinates(filled)
     if choices.recorded_at == "start":
         coordinates = choices.coordinates(centre_exposures(coordinates))
     grid = best_grid(coordinates)
@@ -137,6 +139,13 @@ def _fill_absent(motors: MotorTable, choices: Choices) -> MotorTable:
         if np.isnan(getattr(motors, column)).all()
     }
     return replace(motors, **changes)
+
+
+def _require_readings(motors: MotorTable, name: Callable[[int], str]) -> None:
+    for column in ("omega_deg", "base_tilt_deg", "chi_deg", "phi_deg"):
+        unknown = np.flatnonzero(~np.isfinite(getattr(motors, column)))
+        if unknown.size:
+            raise DataError(f"{name(int(unknown[0]))} has no reading of {column}")
 
 
 def _middle(readings: FloatArray) -> float:

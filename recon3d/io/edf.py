@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.experiment import GONIOMETERS, Goniometer
+from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.edf_files import EdfFiles, read_heads
 from recon3d.io.edf_header import HeadReader, open_edf, read_pixels
 from recon3d.io.edf_motors import MotorReader
@@ -159,7 +159,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
             with fabio.open(str(path)) as opened:
                 image = opened.data
     except Exception as error:
-        raise DataError(f"{path} cannot be read as an image: it {error}") from error
+        raise DataError(f"{path} cannot be read as an image: {error}") from error
     if image.ndim != 2:
         raise DataError(f"{path} holds an array of shape {image.shape}: expected rows x columns")
     return image

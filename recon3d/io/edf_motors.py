@@ -7,7 +7,7 @@ import math
 import warnings
 
 from recon3d.errors import DataError, Recon3DWarning
-from recon3d.experiment import Goniometer
+from recon3d.goniometer import Goniometer
 
 _MOTORS = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
 _NEEDED = ("omega", "base_tilt")

@@ -11,7 +11,7 @@ import pytest
 from id06_folders import REAL_DATA, frame, grid, write_edf
 
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.experiment import Goniometer
+from recon3d.goniometer import Goniometer
 from recon3d.io.edf import EdfFolder, mean_frame, read_image
 from recon3d.io.source import Roi
 

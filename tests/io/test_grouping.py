@@ -191,11 +191,11 @@ def test_every_grouping_is_clear_and_one_is_a_single_group(values):
 
 
 @pytest.mark.skipif(not VOXEL.exists(), reason="real data is not here")
-def test_93_real_positions_of_gamma_are_7():
-    """One voxel's frames tell which of the 93 sorted positions were visited at each ω.
+def test_visits_of_a_real_scan_leave_7_of_93_positions():
+    """The file counts the visits of 93 sorted positions, but not where they were.
 
-    The readings themselves are not in the file: each of the 7 settings is visited once a
-    projection and μ, so its position is known up to jitter from the count of visits.
+    So the visits are real, and the positions are made up: each belongs to the one of 7
+    equally visited settings that its place among the visits says, and jitters.
     """
     counts = np.load(VOXEL)
     visits = (counts > 0).sum(axis=(0, 2))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from id06_folders import frame, grid, jittered, mosaicity, write_edf
 
 from recon3d.errors import DataError, GridError, ParameterError, Recon3DWarning
-from recon3d.experiment import Goniometer
-from recon3d.io.scan import Scan, open_scan
+from recon3d.goniometer import Goniometer
+from recon3d.io.scan import Choices, Scan, arrange_scan, open_scan
 
 OMEGA = np.arange(0, 180, 30.0)
 MU = np.array([-0.064, -0.032, 0, 0.032, 0.064])
@@ -414,6 +414,14 @@ def test_damaged_files_can_be_left_out(write_folder):
 def test_bad_arguments_are_refused(tmp_path, options, message):
     with pytest.raises(ParameterError, match=message):
         open_quietly(tmp_path, **options)
+
+
+@pytest.mark.parametrize("column", ["omega_deg", "base_tilt_deg", "chi_deg", "phi_deg"])
+def test_a_source_without_a_reading_is_refused(mosaicity_scan, column):
+    source = mosaicity_scan.source
+    getattr(source.motors, column)[4] = np.nan
+    with pytest.raises(DataError, match=rf"topo_0004\.edf has no reading of {column}"):
+        arrange_scan(source, Goniometer("diffry", "diffrz"), Choices())
 
 
 def test_no_such_projection(mosaicity_scan):
