@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError, ParameterError
-from recon3d.goniometer import Goniometer
 from recon3d.geometry import TiltOrigin
+from recon3d.goniometer import Goniometer
 from recon3d.io.coordinates import Coordinates
 from recon3d.io.exposure import centre_exposures
 from recon3d.io.motors import MotorTable

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError, GridError
-from recon3d.goniometer import Goniometer
 from recon3d.geometry import TiltOrigin
+from recon3d.goniometer import Goniometer
 from recon3d.io.coordinates import Coordinates
 from recon3d.io.settings_grid import Candidate, best_grid, doubled_grid, flat_projections
 

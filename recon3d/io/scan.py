@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.geometry import TiltOrigin
+from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.arrange import Choices, arrange
 from recon3d.io.edf import EdfFolder
 from recon3d.io.motors import MotorTable
