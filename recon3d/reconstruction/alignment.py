@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from recon3d.errors import DataError
+from recon3d.io.store import CleanedScan
 from recon3d.projection.weights import FrameSettings
+from recon3d.reconstruction.model import strain_axis
 
 FloatArray = NDArray[np.float64]
+
+NEAR_THETA_DEG = 3.0
+"""How near to ±θ a base tilt motor reads where its zero is that of the goniometer."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,39 @@ def fit_turning(
     residual = np.sqrt(np.mean((design @ solution - values) ** 2))
     centre_mu, centre_gamma, a, b = (float(value) for value in solution)
     return TurningFit(centre_mu, centre_gamma, a, b, float(residual))
+
+
+def mean_two_theta(settings: FrameSettings, integrated: FloatArray) -> float:
+    """Intensity-weighted mean of the frames' 2θ, from the middle of its range, in degrees."""
+    return float((np.nan_to_num(settings.two_theta_deg) * integrated).sum() / integrated.sum())
+
+
+def base_tilt_sense(store: CleanedScan, settings: FrameSettings, theta_deg: float) -> int:
+    """Sense with which a shift of the Bragg angle shows in the base tilt.
+
+    +1 where the base tilt motor reads about +θ, -1 where about -θ; else the slope of μ against
+    2θ within the projections decides. 0 where the energy was scanned, which leaves μ alone,
+    and +1 where strain was not scanned.
+
+    Parameters
+    ----------
+    store
+        The cleaned scan.
+    settings
+        Its frames' settings.
+    theta_deg
+        Bragg angle.
+    """
+    scanned = strain_axis(store)
+    if scanned != "two_theta":
+        return 0 if scanned == "energy" else 1
+    reading = store.origin.base_tilt_deg
+    if min(abs(reading - theta_deg), abs(reading + theta_deg)) < NEAR_THETA_DEG:
+        return 1 if reading > 0 else -1
+    weights = store.integrated / np.maximum(store.integrated.sum(axis=1, keepdims=True), 1e-30)
+    mu, two_theta = np.nan_to_num(settings.mu_deg), np.nan_to_num(settings.two_theta_deg)
+    means = [(values * weights).sum(axis=1) for values in (mu, two_theta, mu * two_theta)]
+    return 1 if (means[2] - means[0] * means[1]).sum() >= 0 else -1
 
 
 def effective_bins(volume: NDArray[np.float32]) -> float:

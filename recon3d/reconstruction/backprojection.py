@@ -31,6 +31,8 @@ class VoxelPeaks:
         Sum of the orientation distribution around its peak.
     a_deg, b_deg
         Orientation; at fixed laboratory angles μ and γ from the middle of the scan.
+    dtheta_deg
+        Shift of the Bragg angle; 0 where strain was not scanned.
     spread_deg
         Root of the summed second moments around the peak.
     bins
@@ -40,6 +42,7 @@ class VoxelPeaks:
     intensity: FloatArray
     a_deg: FloatArray
     b_deg: FloatArray
+    dtheta_deg: FloatArray
     spread_deg: FloatArray
     bins: NDArray[np.int64]
 
@@ -170,7 +173,8 @@ def find_peaks(volume: FloatVolume, bins: OrientationBins, reach: int) -> VoxelP
     for row, axis in zip(axes, (bins.a_deg, bins.b_deg, bins.dtheta_deg), strict=True):
         row[: axis.size] = axis
     local_peaks(volume, np.array(bins.shape), axes, reach, moments, peak_bins)
-    return VoxelPeaks(moments[:, 0], moments[:, 1], moments[:, 2], moments[:, 4], peak_bins)
+    intensity, a, b, dtheta, spread = moments.T
+    return VoxelPeaks(intensity, a, b, dtheta, spread, peak_bins)
 
 
 def completeness(

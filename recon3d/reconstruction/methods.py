@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from recon3d.reconstruction.backprojection import (
     frames_of_bins,
 )
 from recon3d.reconstruction.iterative import MaximumLikelihood
-from recon3d.reconstruction.model import orientation_bins, setting_steps_deg
+from recon3d.reconstruction.model import orientation_bins, setting_steps_deg, strain_axis
 from recon3d.reconstruction.prepare import Prepared
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class SupportResult:
         Orientation, spread and strongest bin.
     completeness
         Share of the projections in which the voxel's own frame is lit.
+    strain
+        Along **G**; None where it was not scanned.
     residual, shape (passes,)
         What is left unexplained; empty where nothing was fitted.
     found
@@ -60,6 +62,7 @@ class SupportResult:
     in_mask: NDArray[np.bool_]
     peaks: VoxelPeaks
     completeness: NDArray[np.float32]
+    strain: NDArray[np.float64] | None = None
     residual: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -79,9 +82,10 @@ def by_backprojection(
         ),
     )
     share = _own_completeness(prepared, bins, points, peaks, show_progress)
-    return _cut_from_completeness(
+    result = _cut_from_completeness(
         experiment, inside, peaks, share, _parameters(prepared, bins.step_deg)
     )
+    return replace(result, strain=_strain(prepared, experiment, peaks))
 
 
 def at_laboratory_angles(
@@ -136,8 +140,16 @@ def by_iteration(
         "iterations": passes,
         "projection_residual": fit.projection_residuals.tolist(),
     }
-    residual = np.array(fit.residuals)
-    return SupportResult(inside, occupancy, in_mask, peaks, share, residual, found)
+    return SupportResult(
+        inside,
+        occupancy,
+        in_mask,
+        peaks,
+        share,
+        _strain(prepared, experiment, peaks),
+        np.array(fit.residuals),
+        found,
+    )
 
 
 METHODS = {
@@ -230,12 +242,23 @@ def _cut_from_completeness(
     return SupportResult(inside, occupancy, in_mask, peaks, share, found=found)
 
 
+def _strain(
+    prepared: Prepared, experiment: Experiment, peaks: VoxelPeaks
+) -> NDArray[np.float64] | None:
+    """Strain along **G**, -cot θ Δθ; None where it was not scanned."""
+    if strain_axis(prepared.model.store) is None:
+        return None
+    theta = np.radians(experiment.crystal.bragg_angle_deg)
+    return -np.radians(peaks.dtheta_deg) / np.tan(theta)
+
+
 def _parameters(prepared: Prepared, bin_deg: float) -> dict[str, Any]:
     acceptance = prepared.model.acceptance
     return {
         "bin_size": bin_deg,
         "rocking_width": acceptance.rocking_width_deg,
         "rolling_width": acceptance.rolling_width_deg,
+        "two_theta_width": acceptance.two_theta_width_deg,
     }
 
 

@@ -123,8 +123,14 @@ def scan_origin(store: CleanedScan, azimuth_deg: float | None) -> TiltOrigin:
     return TiltOrigin(origin.base_tilt_deg, origin.chi_deg, origin.phi_deg, azimuth_deg)
 
 
-def settings_of_frames(store: CleanedScan, origin: TiltOrigin, handedness: int) -> FrameSettings:
-    """Settings in the laboratory of all frames of a store."""
+def settings_of_frames(
+    store: CleanedScan, origin: TiltOrigin, handedness: int, theta_deg: float
+) -> FrameSettings:
+    r"""Settings in the laboratory of all frames of a store.
+
+    Where the photon energy was scanned in place of 2θ, it is expressed as the 2θ that meets
+    the same strain: :math:`Δ2θ = 2 \tan θ \, ΔE / E`.
+    """
     motors = store.motors
     mu, gamma = frame_settings(
         motors.omega_deg,
@@ -135,7 +141,27 @@ def settings_of_frames(store: CleanedScan, origin: TiltOrigin, handedness: int) 
         handedness,
     )
     two_theta = np.where(np.isnan(mu), np.nan, 0.0)
+    scanned = strain_axis(store)
+    if scanned == "two_theta":
+        two_theta = motors.two_theta_deg - _middle(motors.two_theta_deg)
+    elif scanned == "energy":
+        middle = _middle(motors.energy_kev)
+        per_share = 2 * np.degrees(np.tan(np.radians(theta_deg)))
+        two_theta = per_share * (motors.energy_kev - middle) / middle
     return FrameSettings(mu, gamma, two_theta)
+
+
+def strain_axis(store: CleanedScan) -> str | None:
+    """What was scanned to see strain: "two_theta", "energy", or None."""
+    names = [axis.name for axis in store.axes if axis.values_deg.size > 1]
+    return next((name for name in ("two_theta", "energy") if name in names), None)
+
+
+def two_theta_step_deg(store: CleanedScan, settings: FrameSettings) -> float:
+    """Distance of neighbouring settings in 2θ; infinite where strain was not scanned."""
+    axes = {axis.name: axis.values_deg.size for axis in store.axes}
+    name = strain_axis(store)
+    return float(np.ptp(_finite(settings.two_theta_deg)) / (axes[name] - 1)) if name else np.inf
 
 
 def setting_steps_deg(store: CleanedScan) -> tuple[float, float]:
@@ -170,8 +196,22 @@ def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:
     scanned_gamma = np.nanmax(gamma, axis=1) - np.nanmin(gamma, axis=1) > step_deg / 2
     reach = max(reach_mu, _reach(gamma)) if scanned_gamma.any() else reach_mu
     axis = centred_axis(reach, step_deg)
-    return OrientationBins(axis, axis, np.zeros(1))
+    shift = np.zeros(1)
+    if strain_axis(model.store):
+        # Δθ is half of Δ2θ, and bins are half a step as those of the tilts are.
+        two_theta = model.settings.two_theta_deg[used]
+        shift_step = two_theta_step_deg(model.store, model.settings) / 4
+        shift = centred_axis(_reach(two_theta) / 2, shift_step)
+    return OrientationBins(axis, axis, shift)
 
 
 def _reach(offsets_deg: FloatArray) -> float:
     return float(np.nanmax(np.abs(offsets_deg)))
+
+
+def _middle(values: FloatArray) -> float:
+    return float(np.nanmax(values) + np.nanmin(values)) / 2
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    return values[np.isfinite(values)]

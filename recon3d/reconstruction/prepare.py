@@ -16,8 +16,10 @@ from recon3d.io.store import CleanedScan
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.projection.weights import Acceptance, Turning
 from recon3d.reconstruction.alignment import (
+    base_tilt_sense,
     effective_bins,
     fit_turning,
+    mean_two_theta,
     rotation_axis_from_mass,
 )
 from recon3d.reconstruction.backprojection import backproject_sample, find_support
@@ -30,6 +32,7 @@ from recon3d.reconstruction.model import (
     scan_origin,
     setting_steps_deg,
     settings_of_frames,
+    two_theta_step_deg,
 )
 
 logger = logging.getLogger(__name__)
@@ -94,8 +97,11 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
     """The model of a scan at one handedness, with first estimates of axis and centre."""
     given = experiment.settings
     used = accepted_projections(store, given.omega_exclude)
-    settings = settings_of_frames(store, scan_origin(store, given.tilt_azimuth_deg), handedness)
+    theta = experiment.crystal.bragg_angle_deg
+    origin = scan_origin(store, given.tilt_azimuth_deg)
+    settings = settings_of_frames(store, origin, handedness, theta)
     steps = setting_steps_deg(store)
+    sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
     if given.turning_center_deg is None:
         fit = fit_turning(
             replace(
@@ -108,7 +114,9 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
             store.omega_deg[used],
             handedness,
         )
-        centre = (fit.centre_mu_deg, fit.centre_gamma_deg)
+        # What the grain's mean strain adds to μ at every ω is no part of the centre.
+        shift = sense * mean_two_theta(settings, store.integrated) / 2
+        centre = (fit.centre_mu_deg - shift, fit.centre_gamma_deg)
     else:
         centre = given.turning_center_deg
     summed = orient(store.summed, experiment.detector)
@@ -122,11 +130,11 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
         detector=experiment.detector,
         geometry=projection_geometry(experiment, summed.shape[1:], axis),
         settings=settings,
-        turning=Turning(handedness, *centre, base_tilt_sense=given.base_tilt_sense or 1),
+        turning=Turning(handedness, *centre, base_tilt_sense=sense),
         acceptance=Acceptance(
             given.rocking_width_deg or steps[0] / 2,
             given.rolling_width_deg or steps[1] / 2,
-            given.two_theta_width_deg or np.inf,
+            given.two_theta_width_deg or two_theta_step_deg(store, settings) / 2,
         ),
         projections=used,
     )

@@ -80,6 +80,7 @@ def _grain(experiment: Experiment, result: SupportResult, provenance: dict[str, 
         orientation=np.stack([fill_mask(peaks.a_deg), fill_mask(peaks.b_deg)], axis=-1),
         orientation_spread=fill_mask(peaks.spread_deg),
         completeness=fill(result.completeness, 0),
+        strain=None if result.strain is None else fill_mask(result.strain),
         residual=result.residual,
         provenance=provenance,
     )

@@ -1,0 +1,107 @@
+"""Grains planted on a finer grid come back, from every kind of scan."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.reconstruction.run import reconstruct
+
+
+def run(planted, **settings):
+    experiment = planted.experiment.with_settings(**settings)
+    return reconstruct(planted.store, experiment, show_progress=False)
+
+
+@pytest.mark.parametrize("handedness", [1, -1])
+def test_backprojection_in_the_sample_frame_beats_fixed_angles(planted, handedness):
+    scan = planted("demo", handedness=handedness)
+    sample = run(scan, method="backprojection")
+    lab = run(scan, method="backprojection", frame="lab")
+    assert sample.provenance["handedness"] == handedness
+    assert scan.compare(sample).median_mdeg < 14
+    assert scan.compare(lab).median_mdeg > 3 * scan.compare(sample).median_mdeg
+    assert scan.compare(sample).best_dice > 0.9
+
+
+@pytest.mark.parametrize("handedness", [1, -1])
+def test_iteration_finds_shape_and_orientation_without_tuning(planted, handedness):
+    scan = planted("demo", handedness=handedness)
+    grain = run(scan)
+    found = scan.compare(grain)
+    assert found.median_mdeg < 5
+    assert found.dice > 0.95
+    assert np.all(np.diff(grain.residual) < 0)
+    inner = grain.completeness > 0.99
+    assert np.median(grain.occupancy[inner & grain.mask]) == pytest.approx(1, abs=0.1)
+
+
+def test_what_was_found_is_right_and_recorded(planted):
+    scan = planted("demo", handedness=-1)
+    provenance = run(scan, method="backprojection").provenance
+    assert provenance["rotation_center"] == pytest.approx(scan.truth.rotation_center_pix, abs=0.3)
+    assert provenance["turning_center"] == pytest.approx(scan.truth.turning_center_deg, abs=2e-3)
+    assert provenance["effective_bins_minus"] < provenance["effective_bins_plus"]
+    assert provenance["M"] == "4"
+
+
+def test_tilts_above_the_rotation(planted):
+    scan = planted("tilts")
+    with pytest.warns(Recon3DWarning, match="handedness"):
+        grain = run(scan, handedness=0)
+    found = scan.compare(grain)
+    assert found.median_mdeg < 5
+    assert found.dice > 0.95
+
+
+def test_an_off_centre_region_of_a_larger_detector(planted):
+    grain = run(planted("off-centre"), method="backprojection")
+    found = planted("off-centre").compare(grain)
+    assert found.median_mdeg < 14
+    assert found.best_dice > 0.8
+
+
+def test_what_is_given_is_used(planted):
+    scan = planted("demo", handedness=-1)
+    given = replace(
+        scan.experiment, detector=replace(scan.experiment.detector, rotation_center_pix=30.25)
+    )
+    given = given.with_settings(
+        method="backprojection", handedness=1, turning_center_deg=(0.01, 0.02)
+    )
+    provenance = reconstruct(scan.store, given, show_progress=False).provenance
+    assert provenance["rotation_center"] == 30.25
+    assert provenance["handedness"] == 1
+    assert list(provenance["turning_center"]) == [0.01, 0.02]
+
+
+def test_a_backprojection_in_parts_is_the_same(planted):
+    scan = planted("demo", handedness=-1)
+    experiment = scan.experiment.with_settings(method="backprojection", handedness=-1)
+    whole = reconstruct(scan.store, experiment, show_progress=False)
+    parts = reconstruct(scan.store, experiment, memory_gib=0.004, show_progress=False)
+    assert np.array_equal(whole.orientation, parts.orientation, equal_nan=True)
+    assert np.array_equal(whole.completeness, parts.completeness)
+
+
+def test_excluded_projections_are_left_out(planted):
+    scan = planted("demo", handedness=-1)
+    omega = scan.store.omega_deg
+    grain = run(scan, handedness=-1, omega_exclude=tuple(omega[1:4]), iterations=1)
+    assert len(grain.provenance["projection_residual"]) == len(omega) - 3
+    with pytest.raises(DataError, match="no projection is left"):
+        run(scan, omega_exclude=tuple(omega))
+
+
+def test_impossible_requests_are_refused(planted):
+    scan = planted("demo", handedness=-1)
+    with pytest.raises(ParameterError, match="sample frame only"):
+        run(scan, method="iterative", frame="lab")
+    with pytest.raises(ParameterError, match="GiB"):
+        reconstruct(scan.store, scan.experiment, memory_gib=1e-3, show_progress=False)
+    elsewhere = replace(
+        scan.experiment, volume=replace(scan.experiment.volume, position_um=(0.0, 60.0, 0.0))
+    )
+    with pytest.raises(DataError, match="grain_pos"):
+        reconstruct(scan.store, elsewhere, show_progress=False)
