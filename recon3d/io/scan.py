@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.geometry import TiltOrigin
-from recon3d.goniometer import GONIOMETERS, Goniometer
+from recon3d.goniometer import Goniometer
 from recon3d.io.arrange import Choices, arrange
-from recon3d.io.edf import EdfFolder
 from recon3d.io.motors import MotorTable
 from recon3d.io.refusals import short
 from recon3d.io.settings_grid import SettingAxis
 from recon3d.io.source import FrameSource, Roi
+from recon3d.io.sources import explaining_misfits, open_source
 
 __all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
 
@@ -123,8 +123,9 @@ class Scan:
         if not -len(self.slots) <= k < len(self.slots):
             raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
         frames = np.zeros(self.shape[1:], self.dtype)
-        for frame in np.flatnonzero(self.slots[k] >= 0):
-            frames[frame] = self.source.read(int(self.slots[k, frame]), self.roi)
+        slots = self.slots[k]
+        for frame in np.argsort(slots)[np.count_nonzero(slots < 0) :]:  # as they were taken
+            frames[frame] = self.source.read(int(slots[frame]), self.roi)
         return frames
 
     def __repr__(self) -> str:
@@ -144,7 +145,8 @@ def open_scan(
     path: str | Path,
     prefix: str = "",
     *,
-    goniometer: str | Goniometer = "id06",
+    goniometer: str | Goniometer = "auto",
+    entries: str | None = None,
     phi0_deg: float | None = None,
     chi0_deg: float | None = None,
     tilt_azimuth_deg: float = 0.0,
@@ -153,16 +155,22 @@ def open_scan(
     skip_damaged: bool = False,
     show_progress: bool = True,
 ) -> Scan:
-    """Open a folder of EDF files as a scan: headers now, frames when asked for.
+    """Open a folder of EDF files, or a BLISS HDF5 file, as a scan.
+
+    The motors are read now, the frames when they are asked for.
 
     Parameters
     ----------
     path
-        The folder.
+        The folder, or the file (by its content, or .h5, .hdf5 or .nxs).
     prefix
-        How the names of the scan's files begin.
+        How the names of the scan's EDF files begin; the name of the detector in an HDF5
+        file, "" or "-" where it has frames of one only.
     goniometer
-        Name of a beamline ("id06", "id03"), or the names of the motors.
+        Name of a beamline ("id06", "id03"), the names of the motors, or "auto" for the
+        beamline whose motors the files have.
+    entries
+        Entries of an HDF5 file to use, such as "3.1,5-40"; None for all.
     phi0_deg, chi0_deg
         The readings of phi and chi at which the tilts are zero; None for the middle of
         their ranges.
@@ -194,11 +202,16 @@ def open_scan(
         Frames are missing.
     """
     choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
-    names = _goniometer(goniometer)
-    source = EdfFolder.open(
-        path, prefix, names, skip_damaged=skip_damaged, show_progress=show_progress
+    source, names = open_source(
+        path,
+        prefix,
+        goniometer,
+        entries=entries,
+        skip_damaged=skip_damaged,
+        show_progress=show_progress,
     )
-    return arrange_scan(source, names, choices)
+    with explaining_misfits(source):
+        return arrange_scan(source, names, choices)
 
 
 def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) -> Scan:
@@ -236,17 +249,6 @@ def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) 
     )
     _warn_of_missing(scan)
     return scan
-
-
-def _goniometer(goniometer: str | Goniometer) -> Goniometer:
-    if isinstance(goniometer, Goniometer):
-        return goniometer
-    if goniometer not in GONIOMETERS:
-        raise ParameterError(
-            f"goniometer is '{goniometer}': expected {' or '.join(GONIOMETERS)}, or a Goniometer "
-            "with the names of the motors"
-        )
-    return GONIOMETERS[goniometer]
 
 
 def _whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:

@@ -1,0 +1,265 @@
+"""Scans in HDF5 files as BLISS writes them: one or several projections in each entry `N.1`."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import DataError, Recon3DWarning
+from recon3d.goniometer import GONIOMETERS, Goniometer
+from recon3d.io.beamline import choose_goniometer
+from recon3d.io.bliss_entries import entry_numbers, explained, opened
+from recon3d.io.bliss_motors import absent_parts, known_and_moving, motor_columns
+from recon3d.io.bliss_reader import FrameReader
+from recon3d.io.bliss_records import EntryRecord, list_entries, read_records
+from recon3d.io.motors import MotorTable
+from recon3d.io.source import Roi
+from recon3d.progress import track
+
+FloatArray = NDArray[np.float64]
+_ONE_OMEGA_DEG = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class BlissFile:
+    """The frames of a scan in a BLISS file, in the order they were taken.
+
+    Parameters
+    ----------
+    path
+        The file.
+    records
+        Its entries with frames.
+    places
+        Record and index in it of each frame, shape (frames, 2).
+    motors
+        The motor readings.
+    goniometer
+        The names of the motors.
+    reader
+        Reads the frames.
+    """
+
+    path: Path
+    records: tuple[EntryRecord, ...]
+    places: NDArray[np.int64]
+    motors: MotorTable
+    goniometer: Goniometer
+    reader: FrameReader
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        detector: str = "",
+        goniometer: Goniometer | None = None,
+        *,
+        entries: str | None = None,
+        skip_damaged: bool = False,
+        show_progress: bool = True,
+    ) -> BlissFile:
+        """Read the motors of all entries, and see which frames are on the disk.
+
+        Entries without frames of the detector, or in which no motor moves, are left out.
+        Of a scan that did not come to its end, the frames up to the last whole one are used.
+
+        Parameters
+        ----------
+        path
+            The file.
+        detector
+            Name of the detector; "" or "-" where the file has frames of one only.
+        goniometer
+            The names of the motors; None for those of the beamline that the file has.
+        entries
+            Which entries to use, such as "3.1,5-40"; None for all.
+        skip_damaged
+            Leave frames out that are not on the disk, with a warning that tells them.
+        show_progress
+            Show a progress bar.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, has no such frames, lacks some of them, or a motor.
+        ParameterError
+            There are no such entries.
+
+        Warns
+        -----
+        Recon3DWarning
+            Entries or frames are left out, or motors are not recorded and taken as still.
+        """
+        path = Path(path)
+        known = tuple(GONIOMETERS.values()) if goniometer is None else (goniometer,)
+        with opened(path) as file:
+            numbers = entry_numbers(file, entries)
+            name = "" if detector == "-" else detector
+            records, skipped = read_records(file, numbers, name, known, show=show_progress)
+        try:
+            names = goniometer or choose_goniometer(
+                *known_and_moving([record.motors for record in records])
+            )
+            moving = _moving(records, skipped, names)
+            places, motors = _table(moving, names, skip_damaged)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        if skipped:
+            _warn(f"{path}: entries left out: {list_entries(skipped)}")
+        return cls(path, tuple(moving), places, motors, names, FrameReader(path))
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of the whole frame."""
+        return self.records[0].shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels, in native byte order."""
+        return self.records[0].dtype
+
+    def name(self, index: int) -> str:
+        """File, entry, and number in the entry, of a frame."""
+        record, frame = self.places[index]
+        return f"{self.path}, entry {self.records[record].entry}, frame {frame}"
+
+    def read(self, index: int, roi: Roi) -> NDArray[Any]:
+        """Pixels of a frame inside `roi`, shape (rows, cols); damage is a DataError."""
+        roi.require_inside(self.frame_shape)
+        record, frame = self.places[index]
+        with explained(self.name(index)):
+            return self.reader.read(self.records[record].dataset, int(frame), roi)
+
+
+def mean_bliss_frame(
+    path: str | Path, detector: str = "", *, entries: str | None = None, show_progress: bool = False
+) -> FloatArray:
+    """Mean of all frames of a detector in a BLISS file, as of background frames.
+
+    Parameters
+    ----------
+    path, detector, entries
+        As `BlissFile.open`; the motors play no part.
+    show_progress
+        Show a progress bar.
+
+    Returns
+    -------
+    mean, shape (rows, cols)
+        One frame is in memory at a time.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `BlissFile.open`.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        name = "" if detector == "-" else detector
+        numbers = entry_numbers(file, entries)
+        records, skipped = read_records(file, numbers, name, (), show=show_progress)
+    if skipped:
+        _warn(f"{path}: entries left out: {list_entries(skipped)}")
+    reader = FrameReader(path)
+    roi = Roi.whole(records[0].shape[1:])
+    total = np.zeros((roi.rows, roi.cols))
+    count = 0
+    for record in track(records, "Reading background", unit="entry", show=show_progress):
+        if not record.present.whole.all():
+            raise DataError(f"{path}, entry {record.entry}: frames are not on the disk")
+        for frame in range(record.shape[0]):
+            with explained(f"{path}, entry {record.entry}, frame {frame}"):
+                total += reader.read(record.dataset, frame, roi)
+        count += record.shape[0]
+    return total / count
+
+
+def _moving(
+    records: list[EntryRecord], skipped: dict[str, str], goniometer: Goniometer
+) -> list[EntryRecord]:
+    """The entries that may be part of a scan: several frames at one setting are none."""
+    moving = []
+    for record in records:
+        if record.shape[0] > 1 and record.motors.stands_still(goniometer):
+            skipped[f"{record.entry} ({record.title or 'no title'})"] = "no motor moves in it"
+        else:
+            moving.append(record)
+    if not moving:
+        raise DataError(
+            f"no motor of {_known(goniometer)} moves in any entry, though there are frames in "
+            f"{records[0].entry} ({records[0].title or 'no title'}): name the motors, as in "
+            "--motors id03,omega=...,base_tilt=..."
+        )
+    return moving
+
+
+def _known(goniometer: Goniometer) -> str:
+    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
+    return ", ".join(getattr(goniometer, part) for part in parts)
+
+
+def _table(
+    records: list[EntryRecord], goniometer: Goniometer, skip_damaged: bool
+) -> tuple[NDArray[np.int64], MotorTable]:
+    """Places and motor readings of all frames that can be read."""
+    absent = absent_parts([record.motors for record in records], goniometer)
+    if "base_tilt" in absent:
+        raise DataError(
+            f"there is no motor '{goniometer.base_tilt}' (base_tilt) in any entry; name the "
+            "motors, as in --motors id03,base_tilt=..."
+        )
+    rows, places, lacks = [], [], []
+    for number, record in enumerate(records):
+        frames, lack = record.frames(goniometer, skip_damaged=skip_damaged)
+        if lack:
+            lacks.append(lack)
+        try:
+            columns = motor_columns(record.motors, goniometer, absent, frames)
+        except DataError as error:
+            raise DataError(f"entry {record.entry}: {error}") from error
+        rows.append(np.stack([*columns, _current(record, goniometer, columns[0], frames)]))
+        places.append(np.stack([np.full_like(frames, number), frames], axis=1))
+    table = np.concatenate(rows, axis=1)
+    if not table.size:
+        raise DataError("; ".join(lacks))
+    _tell(lacks, absent, goniometer)
+    if "omega" in absent:
+        table[0] = 0.0
+    return np.concatenate(places), MotorTable(*table)
+
+
+def _current(
+    record: EntryRecord, goniometer: Goniometer, omega_deg: FloatArray, frames: NDArray[np.int64]
+) -> FloatArray:
+    """Ring current of the frames, NaN where it is not recorded.
+
+    One number for the whole entry says nothing of how the beam decayed from one projection
+    to the next, so it counts in an entry of one projection only.
+    """
+    recorded = record.current[goniometer.ring_current]
+    column = np.full(frames.size, np.nan)
+    if isinstance(recorded, np.ndarray):
+        column[:] = recorded[frames]
+    elif isinstance(recorded, float) and frames.size and not np.ptp(omega_deg) > _ONE_OMEGA_DEG:
+        column[:] = recorded
+    return np.where(np.isfinite(column) & (column > 0), column, np.nan)
+
+
+def _tell(lacks: list[str], absent: list[str], goniometer: Goniometer) -> None:
+    """Warn of what is left out."""
+    for part in absent:
+        _warn(
+            f"there is no motor '{getattr(goniometer, part)}' in the file: {part} is taken as still"
+        )
+    if lacks:
+        more = f"; and {len(lacks) - 3} more" if len(lacks) > 3 else ""
+        _warn(f"frames are left out: {'; '.join(lacks[:3])}{more}")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, Recon3DWarning, stacklevel=4)

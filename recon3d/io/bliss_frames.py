@@ -1,0 +1,151 @@
+"""Datasets of frames in an entry of a BLISS file: where they are, and which are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import DataError
+from recon3d.io.bliss_entries import explained
+
+BoolArray = NDArray[np.bool_]
+
+
+def frame_datasets(entry: h5py.Group) -> dict[str, str]:
+    """Path in the entry of each detector's frames, by the detector's name.
+
+    Frames are known by their kind: three axes and numbers, as `image` or `data` of a group
+    in `instrument`, or in `measurement`.
+    """
+    found: dict[str, str] = {}
+    instrument = entry.get("instrument")
+    for name in instrument if isinstance(instrument, h5py.Group) else ():
+        for leaf in ("image", "data"):
+            if _holds_frames(entry, f"instrument/{name}/{leaf}"):
+                found.setdefault(name, f"instrument/{name}/{leaf}")
+    measurement = entry.get("measurement")
+    for name in measurement if isinstance(measurement, h5py.Group) else ():
+        if _holds_frames(entry, f"measurement/{name}"):
+            found.setdefault(name, f"measurement/{name}")
+    return found
+
+
+def _holds_frames(entry: h5py.Group, path: str) -> bool:
+    item = entry.get(path)
+    return isinstance(item, h5py.Dataset) and item.ndim == 3 and item.dtype.kind in "iuf"
+
+
+@dataclass(frozen=True, eq=False)
+class Presence:
+    """Which frames of a dataset are on the disk.
+
+    HDF5 gives zeros for those that are not, without a word.
+
+    Parameters
+    ----------
+    whole
+        Shape (frames,): True where every pixel of the frame is there.
+    missing
+        What is wrong with files that should hold others, in words.
+    """
+
+    whole: BoolArray
+    missing: tuple[str, ...] = ()
+
+
+def presence(frames: h5py.Dataset) -> Presence:
+    """Find the frames that are on the disk, in this file or those that it points to.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols).
+    """
+    if frames.is_virtual:
+        return _virtual_presence(frames)
+    if frames.chunks is not None:
+        return Presence(_frames_in_chunks(frames))
+    written = frames.id.get_storage_size() > 0 or frames.external is not None
+    return Presence(np.full(len(frames), written))
+
+
+def _frames_in_chunks(frames: h5py.Dataset) -> BoolArray:
+    """Frames of which every chunk has been written."""
+    counts = [-(-size // chunk) for size, chunk in zip(frames.shape, frames.chunks, strict=True)]
+    if frames.id.get_num_chunks() >= np.prod(counts):
+        return np.ones(len(frames), bool)
+    written = np.zeros(counts[0], int)
+
+    def count(chunk: h5py.h5d.StoreInfo) -> None:
+        written[chunk.chunk_offset[0] // frames.chunks[0]] += 1
+
+    frames.id.chunk_iter(count)
+    return np.repeat(written == counts[1] * counts[2], frames.chunks[0])[: len(frames)]
+
+
+def _virtual_presence(frames: h5py.Dataset) -> Presence:
+    """Frames that other files provide: the pixels that they really hold are counted."""
+    pixels = np.zeros(len(frames), np.int64)
+    missing: list[str] = []
+    for source in frames.virtual_sources():
+        low, high = source.vspace.get_select_bounds()
+        places = slice(low[0], high[0] + 1)
+        count = places.stop - places.start
+        try:
+            with _opened_source(frames, source.file_name) as file:
+                there = _source_frames(file, source, count)
+        except DataError as error:
+            missing.append(str(error))
+            continue
+        pixels[places] += np.where(there, source.vspace.get_select_npoints() // count, 0)
+    return Presence(pixels >= frames.shape[1] * frames.shape[2], tuple(dict.fromkeys(missing)))
+
+
+def _source_frames(file: h5py.File, source: h5py.VDSmap, count: int) -> BoolArray:
+    """Which of the `count` frames that a source should give are in it."""
+    held = file.get(source.dset_name)
+    if not isinstance(held, h5py.Dataset):
+        raise DataError(f"{file.filename} has no dataset {source.dset_name}")
+    found = presence(held)
+    if found.missing:
+        raise DataError("; ".join(found.missing))
+    first, wanted = 0, count
+    if source.src_space.get_select_type() != h5py.h5s.SEL_ALL:  # which knows no bounds
+        low, high = source.src_space.get_select_bounds()
+        first, wanted = low[0], high[0] + 1 - low[0]
+    there = np.zeros(wanted, bool)
+    own = found.whole[first : first + wanted]
+    there[: own.size] = own
+    return there if wanted == count else np.full(count, there.all())
+
+
+@contextmanager
+def _opened_source(frames: h5py.Dataset, name: str) -> Iterator[h5py.File]:
+    """Lend the file of a virtual source, found as HDF5 finds it."""
+    if name == ".":
+        yield frames.file
+        return
+    path = next((p for p in _source_paths(frames.file.filename, name) if p.is_file()), None)
+    if path is None:
+        raise DataError(f"the file {name} is missing")
+    with explained(path), h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+def _source_paths(master: str, name: str) -> Iterator[Path]:
+    """Where HDF5 looks for the file of a virtual source of `master`, in its order."""
+    prefix = os.environ.get("HDF5_VDS_PREFIX")
+    if prefix:
+        yield Path(prefix) / name
+    for beside in (Path(master).parent, Path(master).resolve().parent):
+        yield beside / name
+        if Path(name).is_absolute():
+            yield beside / Path(name).name
+    yield Path(name)
