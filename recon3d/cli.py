@@ -91,11 +91,17 @@ def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "simulate",
         help="write the frames that a planted grain would give, and the truth beside them",
-        description="Simulate a scan of a planted grain: ID06-style EDF frames with noise, hot "
-        "pixels, beam decay and motor jitter in OUT, with truth.h5 and experiment.ini beside them.",
+        description="Simulate a scan of a planted grain: frames with noise, hot pixels, beam decay "
+        "and motor jitter in OUT, as ID06-style EDF files or an ID03-style BLISS HDF5 file, with "
+        "truth.h5 and experiment.ini beside them.",
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="folder for the frames")
-    parser.add_argument("--format", choices=["edf"], default="edf", help="file format")
+    parser.add_argument("--format", choices=["edf", "bliss"], default="edf", help="file format")
+    parser.add_argument(
+        "--external",
+        action="store_true",
+        help="bliss: frames in files of their own, to which the scan's file points",
+    )
     parser.add_argument("--scan", choices=SCANS, default="demo", help="what is scanned (demo)")
     parser.add_argument("--grain", choices=GRAINS, default="subgrains", help="what is planted")
     parser.add_argument("--size", type=float, metavar="UM", help="diameter of the grain")
@@ -126,10 +132,14 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
     scan = parser.add_argument_group("how the scan was taken")
     scan.add_argument(
         "--motors",
-        default="id06",
+        default="auto",
         metavar="NAMES",
         help=f"motor names: {' or '.join(GONIOMETERS)}, with changes such as "
-        "id06,omega=diffry,base_tilt=diffrz (default: id06)",
+        "id06,omega=diffry,base_tilt=diffrz (default: auto, the beamline whose motors the files "
+        "have)",
+    )
+    scan.add_argument(
+        "--entries", metavar="LIST", help="entries of an HDF5 file to use, such as 3.1,5-40"
     )
     scan.add_argument(
         "--tilt-azimuth", type=float, default=0.0, metavar="DEG", help="0 or 90: turns (chi, phi)"
@@ -169,10 +179,11 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 
 _GETDATA_ARGUMENTS = {
-    "DATADIR": "folder with the frames",
-    "DATANAME": "what the names of the frames begin with",
-    "BGDIR": "folder with background frames, - for none",
-    "BGNAME": "what the names of the background frames begin with, - for none",
+    "DATADIR": "folder with EDF frames, or a BLISS HDF5 file",
+    "DATANAME": "what the names of the frames begin with; of an HDF5 file, the name of the "
+    "detector, - where there is only one",
+    "BGDIR": "folder or HDF5 file with background frames, - for none",
+    "BGNAME": "what the names of the background frames begin with, or the detector, - for any",
     "POI": "centre of the region of interest, x,y = column,row in pixels",
     "IMGSIZE": "size of the region of interest, x,y in pixels",
     "OUTPUTPATH": "folder in which to make the output folder",

@@ -30,6 +30,7 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def simulate(arguments: argparse.Namespace) -> None:
     """Simulate a scan of a planted grain."""
+    from recon3d.simulate.bliss_file import simulate_bliss
     from recon3d.simulate.detector import SimulatedDetector
     from recon3d.simulate.phantom import make_phantom
     from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS, grain_size_um
@@ -43,26 +44,32 @@ def simulate(arguments: argparse.Namespace) -> None:
         arguments.seed,
         position_um=OFF_CENTRE_POSITION_UM if arguments.scan == "off-centre" else (0.0, 0.0, 0.0),
     )
-    folder = simulate_scan(
-        arguments.out,
-        phantom,
-        plan,
-        SimulatedDetector(seed=arguments.seed),
-        prefix=arguments.prefix,
-        voxels=arguments.voxels,
-        dark_frames=arguments.dark_frames,
-        overwrite=arguments.overwrite,
-        show_progress=not arguments.quiet,
-    )
-    logger.info("written: %s, with truth.h5 and experiment.ini", folder)
+    common: dict[str, Any] = {
+        "voxels": arguments.voxels,
+        "dark_frames": arguments.dark_frames,
+        "overwrite": arguments.overwrite,
+        "show_progress": not arguments.quiet,
+    }
+    detector = SimulatedDetector(seed=arguments.seed)
+    if arguments.format == "bliss":
+        name = arguments.prefix.rstrip("_") or "scan"
+        written = simulate_bliss(
+            arguments.out, phantom, plan, detector, name=name, external=arguments.external, **common
+        )
+    else:
+        written = simulate_scan(
+            arguments.out, phantom, plan, detector, prefix=arguments.prefix, **common
+        )
+    logger.info("written: %s, with truth.h5 and experiment.ini", written)
 
 
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
     from recon3d.cleaning.pipeline import clean
     from recon3d.io.arrays import write_arrays
-    from recon3d.io.edf import mean_frame, read_image
+    from recon3d.io.edf import read_image
     from recon3d.io.scan import open_scan
+    from recon3d.io.sources import mean_background
 
     show = not arguments.quiet
     cleaning = _cleaning(arguments)
@@ -71,6 +78,7 @@ def getdata(arguments: argparse.Namespace) -> None:
         arguments.datadir,
         arguments.dataname,
         goniometer=_goniometer(arguments.motors),
+        entries=arguments.entries,
         phi0_deg=_number("PHI0", arguments.phi0),
         chi0_deg=_number("CHI0", arguments.chi0),
         tilt_azimuth_deg=arguments.tilt_azimuth,
@@ -85,8 +93,7 @@ def getdata(arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     background = None
     if arguments.bgdir != "-":
-        name = "" if arguments.bgname == "-" else arguments.bgname
-        background = mean_frame(arguments.bgdir, name)
+        background = mean_background(arguments.bgdir, arguments.bgname)
     store = clean(
         scan,
         cleaning,
@@ -145,13 +152,15 @@ def _cleaning(arguments: argparse.Namespace) -> Cleaning:
     return dataclasses.replace(cleaning, hot_pixels=arguments.hot_pixels)
 
 
-def _goniometer(text: str) -> Goniometer:
-    """Parse `id06,omega=diffry,...`: a beamline's names with some changed."""
+def _goniometer(text: str) -> str | Goniometer:
+    """Parse `auto`, or `id06,omega=diffry,...`: a beamline's names with some changed."""
+    if text == "auto":
+        return text
     beamline, *changes = text.split(",")
     if beamline not in GONIOMETERS:
         raise ParameterError(
             f"--motors {text}: '{beamline}' is no known beamline, expected "
-            f"{' or '.join(GONIOMETERS)}"
+            f"auto, {' or '.join(GONIOMETERS)}"
         )
     parts = [field.name for field in dataclasses.fields(Goniometer)]
     names: dict[str, Any] = {}
