@@ -1,0 +1,143 @@
+"""What a detector makes of ideal frames: counts, noise, offset, hot pixels, beam decay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from recon3d.errors import ParameterError
+
+FloatArray = NDArray[np.float64]
+_HOT, _FRAME, _DARK = 2, 3, 4
+"""First numbers of the seeds, after the user's, so that no two draws share one."""
+
+
+@dataclass(frozen=True)
+class SimulatedDetector:
+    """A detector with its faults, and the beam that it sees.
+
+    Parameters
+    ----------
+    peak_counts
+        Counts, without offset, of about the brightest pixel of the scan at full beam.
+    offset_counts
+        Counts without any light, at the middle of the image.
+    offset_gradient_counts
+        Growth of the offset from the first row to the last, and from the first column to
+        the last.
+    readout_noise_counts
+        Standard deviation of every reading.
+    blur_pix
+        Standard deviation of the point spread.
+    hot_pixels, hot_counts
+        Number of pixels that are always too bright, and by how much at most.
+    zingers, zinger_counts
+        Mean number of pixels struck in each frame, and by how much at most.
+    beam_decay
+        Share of the ring current that is lost between first and last frame.
+    ring_current_ma
+        Current at the first frame.
+    record_current
+        False to leave the current out of the headers.
+    poisson
+        False for no counting noise.
+    saturation_counts
+        Largest count.
+    seed
+        Seed of all noise, and of the jitter of the recorded motors.
+
+    Raises
+    ------
+    ParameterError
+        A negative noise, or a decay that is no share.
+    """
+
+    peak_counts: float = 600.0
+    offset_counts: float = 100.0
+    offset_gradient_counts: tuple[float, float] = (6.0, 10.0)
+    readout_noise_counts: float = 3.0
+    blur_pix: float = 0.0
+    hot_pixels: int = 12
+    hot_counts: float = 4000.0
+    zingers: float = 0.5
+    zinger_counts: float = 8000.0
+    beam_decay: float = 0.1
+    ring_current_ma: float = 190.0
+    record_current: bool = True
+    poisson: bool = True
+    saturation_counts: int = 65535
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("offset_counts", "readout_noise_counts", "blur_pix", "hot_pixels", "zingers"):
+            if not getattr(self, name) >= 0:
+                raise ParameterError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        if not self.peak_counts > 0 or not self.ring_current_ma > 0:
+            raise ParameterError(
+                f"peak_counts is {self.peak_counts:g} and ring_current_ma "
+                f"{self.ring_current_ma:g}: expected positive numbers"
+            )
+        if not 0 <= self.beam_decay < 1:
+            raise ParameterError(f"beam_decay is {self.beam_decay:g}: expected a share below 1")
+        if not 0 < self.saturation_counts <= 65535:
+            raise ParameterError(
+                f"saturation_counts is {self.saturation_counts}: frames are 16 bit, up to 65535"
+            )
+
+    def current_ma(self, frame: int, frames: int) -> float:
+        """Ring current at a frame, out of all that are taken: it decays exponentially."""
+        elapsed = frame / max(frames - 1, 1)
+        return float(self.ring_current_ma * (1 - self.beam_decay) ** elapsed)
+
+    def static(self, shape: tuple[int, int]) -> FloatArray:
+        """Counts of every frame without light: offset, its gradient, and hot pixels.
+
+        Parameters
+        ----------
+        shape
+            Rows and columns of the recorded image.
+        """
+        down, right = self.offset_gradient_counts
+        rows = np.linspace(-0.5, 0.5, shape[0])[:, None]
+        counts = self.offset_counts + down * rows + right * np.linspace(-0.5, 0.5, shape[1])
+        rng = np.random.default_rng([self.seed, _HOT])
+        pixels = rng.choice(counts.size, min(self.hot_pixels, counts.size), replace=False)
+        counts.flat[pixels] += self.hot_counts * rng.uniform(0.1, 1.0, pixels.size)
+        return counts
+
+    def expose(
+        self, light: NDArray[np.floating], static: FloatArray, frame: int
+    ) -> NDArray[np.uint16]:
+        """Record one frame.
+
+        Parameters
+        ----------
+        light
+            Expected counts of the sample in the beam as it is then, shape (rows, cols).
+        static
+            What `static` gives for that shape.
+        frame
+            Number of the frame, which seeds its noise.
+        """
+        rng = np.random.default_rng([self.seed, _FRAME, frame])
+        if self.blur_pix:
+            light = gaussian_filter(light, self.blur_pix)
+        counts = rng.poisson(light).astype(np.float32) if self.poisson else light
+        return self._read_out(counts, static, rng)
+
+    def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:
+        """Record one frame with the beam off."""
+        rng = np.random.default_rng([self.seed, _DARK, frame])
+        return self._read_out(np.zeros(static.shape), static, rng)
+
+    def _read_out(
+        self, counts: NDArray[np.floating], static: FloatArray, rng: np.random.Generator
+    ) -> NDArray[np.uint16]:
+        noise = rng.standard_normal(static.shape, dtype=np.float32)
+        counts = counts + static + self.readout_noise_counts * noise
+        struck = rng.integers(0, counts.size, rng.poisson(self.zingers))
+        counts.flat[struck] += self.zinger_counts * rng.uniform(0.1, 1.0, struck.size)
+        return np.rint(np.clip(counts, 0, self.saturation_counts)).astype(np.uint16)

@@ -1,0 +1,213 @@
+"""Planted grains: a known shape, orientation field and strain field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.simulate.fields import Bend, Cells, Constant, Field, Gradient, Inclusion, Vector
+from recon3d.simulate.shapes import Polyhedron, irregular_polyhedron
+
+FloatArray = NDArray[np.float64]
+_NONE, _WHOLE = Constant(0.0), Constant(1.0)
+Maker = Callable[["Phantom", float, float, np.random.Generator], "Phantom"]
+
+
+@dataclass(frozen=True)
+class PhantomSample:
+    """What a planted grain is at a set of points, all arrays of one shape.
+
+    Parameters
+    ----------
+    density
+        Scattering power, 1 in a plain grain, 0 outside.
+    a_deg, b_deg
+        Tilt of the lattice, fixed in the sample; the fields go on outside the grain.
+    strain
+        Strain along **G**.
+    """
+
+    density: FloatArray
+    a_deg: FloatArray
+    b_deg: FloatArray
+    strain: FloatArray
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A grain of which everything is known.
+
+    Parameters
+    ----------
+    shape
+        Its outline, about its own centre.
+    a_deg, b_deg
+        The orientation field: tilts in degrees, as fields about the grain's centre.
+    strain
+        Strain along **G**, as a field about the grain's centre.
+    density
+        Scattering power inside the shape, as a field about the grain's centre.
+    position_um
+        Where the grain's centre sits, in sample axes.
+    """
+
+    shape: Polyhedron
+    a_deg: Field = _NONE
+    b_deg: Field = _NONE
+    strain: Field = _NONE
+    density: Field = _WHOLE
+    position_um: Vector = (0.0, 0.0, 0.0)
+
+    @property
+    def radius_um(self) -> float:
+        """Radius of the sphere about `position_um` that just holds the grain."""
+        return self.shape.radius_um
+
+    def sample(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> PhantomSample:
+        """Tell what the grain is at points.
+
+        Parameters
+        ----------
+        x_um, y_um, z_um
+            Sample coordinates; they broadcast against each other.
+        """
+        x, y, z = (
+            np.asarray(coordinate, float) - centre
+            for coordinate, centre in zip((x_um, y_um, z_um), self.position_um, strict=True)
+        )
+        inside = self.shape.holds(x, y, z)
+        return PhantomSample(
+            density=np.where(inside, self.density.at(x, y, z), 0.0),
+            a_deg=self.a_deg.at(x, y, z),
+            b_deg=self.b_deg.at(x, y, z),
+            strain=self.strain.at(x, y, z),
+        )
+
+
+def make_phantom(
+    name: str = "subgrains",
+    size_um: float = 12.0,
+    spread_deg: float = 0.06,
+    seed: int = 0,
+    *,
+    strain: float = 1e-3,
+    position_um: Vector = (0.0, 0.0, 0.0),
+) -> Phantom:
+    """Plant one of the named grains in an irregular polyhedron.
+
+    Parameters
+    ----------
+    name
+        "single": one orientation. "subgrains": seven cells, each with its own.
+        "gradient": a tilt that grows linearly. "bent": one that grows quadratically along
+        one direction and linearly along another. "strained": a linear tilt, and a linear
+        strain with an inclusion.
+    size_um
+        Diameter of the sphere that just holds the grain.
+    spread_deg
+        Largest tilt: a² + b² stays within its square.
+    seed
+        Seed of the random shape, directions and subgrains.
+    strain
+        Largest strain of the "strained" grain, either sign.
+    position_um
+        Where the grain's centre sits, in sample axes.
+
+    Raises
+    ------
+    ParameterError
+        No such grain, a size that is not positive, or a negative spread.
+    """
+    if name not in PHANTOMS:
+        raise ParameterError(f"phantom '{name}' is not known: expected one of {list(PHANTOMS)}")
+    if not spread_deg >= 0:
+        raise ParameterError(f"spread is {spread_deg:g}: expected an angle of 0° or more")
+    rng = np.random.default_rng(seed)
+    grain = Phantom(irregular_polyhedron(size_um, rng), position_um=position_um)
+    return PHANTOMS[name](grain, spread_deg, strain, rng)
+
+
+def _single(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -> Phantom:
+    azimuth = rng.uniform(0, 2 * np.pi)
+    return replace(
+        grain,
+        a_deg=Constant(0.7 * spread * float(np.cos(azimuth))),
+        b_deg=Constant(0.7 * spread * float(np.sin(azimuth))),
+    )
+
+
+def _subgrains(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -> Phantom:
+    inner = _points_inside(grain.shape, 400, rng)
+    seeds = tuple((float(x), float(y), float(z)) for x, y, z in _far_apart(inner, 7))
+    radius, azimuth = np.sqrt(rng.uniform(0, 1, 400)), rng.uniform(0, 2 * np.pi, 400)
+    disk = np.column_stack((radius * np.cos(azimuth), radius * np.sin(azimuth)))
+    a, b = (spread * _far_apart(disk, 7)).T
+    return replace(
+        grain,
+        a_deg=Cells(seeds, tuple(float(value) for value in a)),
+        b_deg=Cells(seeds, tuple(float(value) for value in b)),
+    )
+
+
+def _gradient(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -> Phantom:
+    slopes = spread / grain.radius_um * _directions(rng)
+    return replace(grain, a_deg=Gradient(_vector(slopes[0])), b_deg=Gradient(_vector(slopes[1])))
+
+
+def _bent(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -> Phantom:
+    along, across = _directions(rng)[:2]
+    bend = Bend(1.6 * spread / grain.radius_um**2, _vector(along))
+    return replace(
+        grain,
+        a_deg=Constant(-0.8 * spread) + bend,
+        b_deg=Gradient(_vector(0.55 * spread / grain.radius_um * across)),
+    )
+
+
+def _strained(grain: Phantom, spread: float, strain: float, rng: np.random.Generator) -> Phantom:
+    tilted = _gradient(grain, spread, strain, rng)
+    along = _directions(rng)[0]
+    inclusion = Inclusion(
+        _vector(0.25 * grain.radius_um * along), 0.3 * grain.radius_um, -0.45 * strain
+    )
+    return replace(
+        tilted, strain=Gradient(_vector(0.9 * strain / grain.radius_um * along)) + inclusion
+    )
+
+
+PHANTOMS: dict[str, Maker] = {
+    "single": _single,
+    "subgrains": _subgrains,
+    "gradient": _gradient,
+    "bent": _bent,
+    "strained": _strained,
+}
+"""The named grains and how they are made."""
+
+
+def _vector(values: FloatArray) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
+
+
+def _directions(rng: np.random.Generator) -> FloatArray:
+    """Three random directions at right angles, shape (3, 3)."""
+    return np.linalg.qr(rng.standard_normal((3, 3)))[0].T
+
+
+def _points_inside(shape: Polyhedron, count: int, rng: np.random.Generator) -> FloatArray:
+    points = rng.uniform(-shape.radius_um, shape.radius_um, (20 * count, 3))
+    return points[shape.holds(*points.T)][:count]
+
+
+def _far_apart(points: FloatArray, count: int) -> FloatArray:
+    """Pick points one by one, each as far as can be from those before."""
+    picked = [points[0]]
+    while len(picked) < count:
+        apart = np.linalg.norm(points[:, None] - np.array(picked), axis=2).min(axis=1)
+        picked.append(points[apart.argmax()])
+    return np.array(picked)

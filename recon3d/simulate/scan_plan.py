@@ -1,0 +1,256 @@
+"""What a simulated scan does: its motors, its optics, and where the grain falls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.crystal import Crystal
+from recon3d.errors import ParameterError
+from recon3d.geometry import ProjectionGeometry, TiltOrigin
+from recon3d.simulate.image_axes import recorded_shape, restored_box
+
+FloatArray = NDArray[np.float64]
+KINDS = ("mosaicity", "rocking", "tilts")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Evenly spaced settings of a motor, about the middle of its range.
+
+    Parameters
+    ----------
+    half_range_deg
+        From the middle to the last setting.
+    number
+        How many settings; 1 for a motor that stands still.
+    """
+
+    half_range_deg: float = 0.0
+    number: int = 1
+
+    def __post_init__(self) -> None:
+        if self.number < 1 or not self.half_range_deg >= 0:
+            raise ParameterError(
+                f"{self.number} steps over ±{self.half_range_deg:g}°: expected 1 step or more, "
+                "over a range of 0° or more"
+            )
+        if (self.number == 1) != (self.half_range_deg == 0):
+            raise ParameterError(
+                f"{self.number} steps over ±{self.half_range_deg:g}°: one step has no range, and "
+                "several need one"
+            )
+
+    @property
+    def values_deg(self) -> FloatArray:
+        """The settings, in increasing order."""
+        return np.linspace(-self.half_range_deg, self.half_range_deg, self.number)
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """A topo-tomography scan that is to be simulated.
+
+    Parameters
+    ----------
+    kind
+        "mosaicity": μ and γ in the laboratory, as the ID06 macro drives them. "rocking": μ
+        alone. "tilts": χ and φ above the rotation, base tilt fixed.
+    omega_deg
+        Readings of the rotation motor, one a projection.
+    mu, gamma
+        Rocking and rolling steps; the steps of χ and φ in a scan of kind "tilts".
+    crystal
+        Crystal, reflection and wavelength.
+    magnification_pix_per_um
+        Pixels for one µm in the sample.
+    rows, cols
+        Size of the image, the rotation axis along the rows' direction, before `flip` and
+        `transpose`.
+    two_theta
+        Steps of the detector arm, in 2θ, of a strain scan.
+    handedness
+        h = ±1, the relative sense of the tilt motors and ω.
+    turning_center_deg
+        (μ_c, γ_c): the setting at which **G** lies along the rotation axis.
+    rocking_width_deg, rolling_width_deg, two_theta_width_deg
+        Standard deviations of the instrument's acceptance; infinity for wide open.
+    phi0_deg, chi0_deg
+        Readings of the tilt motors from which γ is counted.
+    base_tilt_deg
+        Reading of the base tilt from which μ is counted; None for the Bragg angle.
+    base_tilt_sense
+        +1 or -1: sense of the base tilt motor against θ.
+    tilt_azimuth_deg
+        0 or 90: the angle by which (χ, φ) is turned.
+    omega_sense
+        +1 or -1: sense of the ω motor in the map from sample to detector.
+    tilt_x_deg, tilt_z_deg
+        Deviations of the detector from perpendicular; they stretch rows and columns.
+    flip, transpose
+        What a reader must do, in this order, to put the recorded image upright.
+    centre_row_pix, centre_col_pix
+        Where the sample's origin falls; None for the middle of the image.
+    axis_offset_pix
+        Added to `centre_col_pix`: how far the rotation axis is off.
+    drift_pix
+        (row, column) by which the sample has drifted at each projection; () for no drift.
+    roi
+        Row, column, rows and columns of the recorded image that hold the grain, for the
+        .ini file; None for the whole image.
+    zigzag
+        True where every other rocking series runs backwards.
+    jitter_deg
+        Standard deviation of recorded motor readings about the true ones.
+
+    Raises
+    ------
+    ParameterError
+        A value is impossible, or does not belong to the kind of scan.
+    """
+
+    kind: str
+    omega_deg: tuple[float, ...]
+    mu: Steps
+    gamma: Steps
+    crystal: Crystal
+    magnification_pix_per_um: float
+    rows: int
+    cols: int
+    two_theta: Steps = Steps()
+    handedness: int = 1
+    turning_center_deg: tuple[float, float] = (0.0, 0.0)
+    rocking_width_deg: float = 0.016
+    rolling_width_deg: float = 0.03
+    two_theta_width_deg: float = 0.007
+    phi0_deg: float = -3.5
+    chi0_deg: float = 1.2
+    base_tilt_deg: float | None = None
+    base_tilt_sense: int = 1
+    tilt_azimuth_deg: float = 0.0
+    omega_sense: int = 1
+    tilt_x_deg: float = 0.0
+    tilt_z_deg: float = 0.0
+    flip: str = "none"
+    transpose: bool = False
+    centre_row_pix: float | None = None
+    centre_col_pix: float | None = None
+    axis_offset_pix: float = 0.0
+    drift_pix: tuple[tuple[float, float], ...] = ()
+    roi: tuple[int, int, int, int] | None = None
+    zigzag: bool = False
+    jitter_deg: float = 0.0005
+
+    def __post_init__(self) -> None:
+        self._check_kind()
+        self._check_signs()
+        if min(self.rows, self.cols) < 1 or not self.magnification_pix_per_um > 0:
+            raise ParameterError(
+                f"{self.rows} x {self.cols} pixels at {self.magnification_pix_per_um:g} a µm: "
+                "expected an image of positive size and magnification"
+            )
+        widths = (self.rocking_width_deg, self.rolling_width_deg, self.two_theta_width_deg)
+        if not min(widths) > 0 or not self.jitter_deg >= 0:
+            raise ParameterError(
+                f"widths {list(widths)} and jitter {self.jitter_deg:g}: expected angles above 0° "
+                "(infinity for wide open), and a jitter of 0° or more"
+            )
+        if self.drift_pix and len(self.drift_pix) != len(self.omega_deg):
+            raise ParameterError(
+                f"drift_pix has {len(self.drift_pix)} entries for {len(self.omega_deg)} "
+                "projections: expected one (row, column) for each"
+            )
+        self._check_roi()
+
+    def _check_kind(self) -> None:
+        if self.kind not in KINDS:
+            raise ParameterError(f"kind '{self.kind}' is not known: expected one of {list(KINDS)}")
+        if not self.omega_deg:
+            raise ParameterError("omega_deg is empty: expected the angle of each projection")
+        if self.kind == "rocking" and self.gamma.number != 1:
+            raise ParameterError(
+                f"a rocking scan with {self.gamma.number} rolling steps: make it a mosaicity scan"
+            )
+
+    def _check_signs(self) -> None:
+        for name in ("handedness", "base_tilt_sense", "omega_sense"):
+            if getattr(self, name) not in (1, -1):
+                raise ParameterError(f"{name} is {getattr(self, name)}: expected +1 or -1")
+        if self.flip not in ("none", "rows", "columns", "both"):
+            raise ParameterError(f"flip is '{self.flip}': expected none, rows, columns or both")
+
+    def _check_roi(self) -> None:
+        if self.roi is None:
+            return
+        (row, col, rows, cols), shape = self.roi, self.recorded_shape
+        fits = min(row, col) >= 0 and row + rows <= shape[0] and col + cols <= shape[1]
+        if not fits or min(rows, cols) < 1:
+            raise ParameterError(
+                f"roi {list(self.roi)} (row, column, rows, columns) is not inside the recorded "
+                f"image of {shape[0]} rows x {shape[1]} columns"
+            )
+
+    @property
+    def projections(self) -> int:
+        """Number of rotation angles."""
+        return len(self.omega_deg)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in a projection."""
+        return self.mu.number * self.gamma.number * self.two_theta.number
+
+    @property
+    def recorded_shape(self) -> tuple[int, int]:
+        """Rows and columns of the recorded image."""
+        return recorded_shape((self.rows, self.cols), self.transpose)
+
+    @property
+    def origin(self) -> TiltOrigin:
+        """Motor readings from which μ and γ are counted."""
+        base_tilt = self.base_tilt_deg
+        if base_tilt is None:
+            base_tilt = self.base_tilt_sense * round(self.crystal.bragg_angle_deg, 3)
+        return TiltOrigin(base_tilt, self.chi0_deg, self.phi0_deg, self.tilt_azimuth_deg)
+
+    @property
+    def centre_pix(self) -> tuple[float, float]:
+        """Row and column of the whole upright image on which the sample's origin falls."""
+        row, col = self.centre_row_pix, self.centre_col_pix
+        row = (self.rows - 1) / 2 if row is None else row
+        col = (self.cols - 1) / 2 if col is None else col
+        return row, col + self.axis_offset_pix
+
+    @property
+    def roi_shape(self) -> tuple[int, int]:
+        """Rows and columns of the upright ROI."""
+        return self.upright_roi[2:]
+
+    @property
+    def roi_centre_pix(self) -> tuple[float, float]:
+        """Row and column of the upright ROI on which the sample's origin falls."""
+        row, col, _, _ = self.upright_roi
+        return self.centre_pix[0] - row, self.centre_pix[1] - col
+
+    def geometry(self, projection: int) -> ProjectionGeometry:
+        """Map from sample to the upright image, drift of that projection included."""
+        row, col = self.centre_pix
+        if self.drift_pix:
+            row, col = row + self.drift_pix[projection][0], col + self.drift_pix[projection][1]
+        return ProjectionGeometry(
+            theta_deg=self.crystal.bragg_angle_deg,
+            magnification_pix_per_um=self.magnification_pix_per_um,
+            centre_row_pix=row,
+            centre_col_pix=col,
+            stretch_rows=float(1 / np.cos(np.radians(self.tilt_x_deg))),
+            stretch_cols=float(1 / np.cos(np.radians(self.tilt_z_deg))),
+            omega_sense=self.omega_sense,
+        )
+
+    @property
+    def upright_roi(self) -> tuple[int, int, int, int]:
+        """First row, first column, rows and columns of the ROI in the upright image."""
+        roi = self.roi or (0, 0, *self.recorded_shape)
+        return restored_box(roi, self.recorded_shape, self.flip, self.transpose)

@@ -1,0 +1,184 @@
+"""truth.h5: what was planted, to compare a reconstruction with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d import __version__
+from recon3d.errors import DataError
+from recon3d.experiment import Volume
+from recon3d.io.atomic import complete_or_absent
+from recon3d.io.attributes import read_attributes, write_attributes
+from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.phantom import Phantom, PhantomSample
+from recon3d.simulate.plain import from_plain, to_plain
+from recon3d.simulate.scan_plan import ScanPlan
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VoxelTruth:
+    """The planted grain on the voxels of a reconstruction, arrays of shape (nx, ny, nz).
+
+    Parameters
+    ----------
+    occupancy
+        Mean density of each voxel: the share of it that the grain fills.
+    inside
+        Where the occupancy is 0.5 or more.
+    a_deg, b_deg
+        Tilts, means over the filled part of each voxel; NaN where it is empty.
+    strain
+        Strain along **G**, likewise.
+    """
+
+    occupancy: FloatArray
+    inside: NDArray[np.bool_]
+    a_deg: FloatArray
+    b_deg: FloatArray
+    strain: FloatArray
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A simulated scan's own parameters.
+
+    Parameters
+    ----------
+    phantom
+        The planted grain.
+    plan
+        The scan; it knows the handedness, the turning centre and the rotation axis.
+    detector
+        The detector and the beam.
+    """
+
+    phantom: Phantom
+    plan: ScanPlan
+    detector: SimulatedDetector
+
+    @property
+    def handedness(self) -> int:
+        """Handedness, h, of the simulated instrument."""
+        return self.plan.handedness
+
+    @property
+    def turning_center_deg(self) -> tuple[float, float]:
+        """(μ_c, γ_c) of the simulated scan."""
+        return self.plan.turning_center_deg
+
+    @property
+    def rotation_center_pix(self) -> float:
+        """Column of the upright ROI on which the rotation axis falls."""
+        return self.plan.roi_centre_pix[1]
+
+    @property
+    def centre_row_pix(self) -> float:
+        """Row of the upright ROI on which the sample's origin falls."""
+        return self.plan.roi_centre_pix[0]
+
+    def sample_on(self, volume: Volume, oversampling: int = 3) -> VoxelTruth:
+        """Average the planted grain over the voxels of a reconstruction.
+
+        Parameters
+        ----------
+        volume
+            The voxels.
+        oversampling
+            Points along each edge of a voxel.
+        """
+        shares = (np.arange(oversampling) + 0.5) / oversampling - 0.5
+        totals = np.zeros((4, *volume.shape))
+        for dx in shares:
+            for dy in shares:
+                for dz in shares:
+                    sample = self.phantom.sample(*_shifted_axes(volume, (dx, dy, dz)))
+                    totals[0] += sample.density
+                    for row, name in enumerate(("a_deg", "b_deg", "strain"), start=1):
+                        totals[row] += sample.density * getattr(sample, name)
+        filled = totals[0] > 0
+        means = np.full((3, *volume.shape), np.nan)
+        means[:, filled] = totals[1:, filled] / totals[0, filled]
+        occupancy = totals[0] / oversampling**3
+        return VoxelTruth(occupancy, occupancy >= 0.5, *means)
+
+    def save(self, path: str | Path, points: int = 96) -> None:
+        """Write truth.h5.
+
+        It holds the grain on a regular grid (`density`, `a`, `b`, `strain`, axes `x`, `y`,
+        `z` in µm, NaN outside) for other programs, and all parameters as attributes.
+
+        Parameters
+        ----------
+        path
+            The file.
+        points
+            Points of the grid along each axis.
+        """
+        axis = np.linspace(-1, 1, points) * 1.02 * self.phantom.radius_um
+        axes = [centre + axis for centre in self.phantom.position_um]
+        sample = self.phantom.sample(*np.meshgrid(*axes, indexing="ij", sparse=True))
+        with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+            write_attributes(file, self._attributes())
+            for name, values in zip("xyz", axes, strict=True):
+                file.create_dataset(name, data=values).attrs["units"] = "um"
+            for name, values in _columns(sample).items():
+                file.create_dataset(name, data=values.astype(np.float32), compression="gzip")
+            for name in ("a", "b"):
+                file[name].attrs["units"] = "degree"
+
+    @classmethod
+    def load(cls, path: str | Path) -> Truth:
+        """Read truth.h5.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, or is no truth of a simulated scan.
+        """
+        try:
+            with h5py.File(path, "r") as file:
+                values = read_attributes(file)
+            parts = [from_plain(values[name]) for name in ("phantom", "plan", "detector")]
+        except (OSError, KeyError, json.JSONDecodeError) as error:
+            raise DataError(
+                f"{path}: cannot be read as the truth of a simulated scan ({error})"
+            ) from error
+        return cls(*parts)
+
+    def _attributes(self) -> dict[str, object]:
+        return {
+            "program": f"recon3d {__version__}",
+            "phantom": to_plain(self.phantom),
+            "plan": to_plain(self.plan),
+            "detector": to_plain(self.detector),
+            "handedness": self.handedness,
+            "turning_center_deg": list(self.turning_center_deg),
+            "rotation_center_pix": self.rotation_center_pix,
+            "centre_row_pix": self.centre_row_pix,
+        }
+
+
+def _shifted_axes(volume: Volume, shift: tuple[float, float, float]) -> list[FloatArray]:
+    """Axes of a volume, moved by parts of a voxel, ready to broadcast."""
+    axes = [
+        volume.axis_um(axis) + part * edge
+        for axis, (part, edge) in enumerate(zip(shift, volume.voxel_um, strict=True))
+    ]
+    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
+
+
+def _columns(sample: PhantomSample) -> dict[str, FloatArray]:
+    outside = sample.density == 0
+    tilts = {"a": sample.a_deg, "b": sample.b_deg, "strain": sample.strain}
+    return {
+        "density": sample.density,
+        **{name: np.where(outside, np.nan, values) for name, values in tilts.items()},
+    }
