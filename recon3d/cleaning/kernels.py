@@ -12,8 +12,6 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from recon3d.cleaning.mask_kernels import mask_frame
-
 FloatFrame = NDArray[np.float32]
 BoolFrame = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -232,15 +230,3 @@ def scale_frames(frames: NDArray[np.float32], factors: NDArray[np.float32], fram
             frames[f] *= factors[f]
         if framebg > 0:
             subtract_cornice_lines(frames[f], framebg)
-
-
-@njit(cache=True, parallel=True, nogil=True)
-def mask_frames(
-    frames: NDArray[np.float32], binth: float, min_region: int, radius: int, fill: bool
-) -> FloatArray:
-    """Do step 6: zero every frame outside its signal; return what is left of each."""
-    sums = np.zeros(frames.shape[0])
-    for f in prange(frames.shape[0]):
-        mask_frame(frames[f], binth, min_region, radius, fill)
-        sums[f] = total(frames[f])
-    return sums

@@ -1,4 +1,4 @@
-"""Compiled morphology of one frame's mask, confined to the lit box.
+"""Compiled morphology of the masks of frames, confined to the lit box.
 
 A mask is a (rows, cols) uint8 array, 1 where lit, inside a rim of zeros. The frame is thought
 of as lying on an endless dark plane: holes are what the lit pixels enclose on that plane, and
@@ -9,7 +9,7 @@ ends, and the rim need only be as wide as each function says.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 FloatFrame = NDArray[np.float32]
@@ -136,15 +136,29 @@ def box_mask(frame: FloatFrame, binth: float, min_region: int, radius: int, fill
 
 
 @njit(cache=True)
-def mask_frame(frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool) -> None:
-    """Zero a frame outside its mask, in place."""
+def mask_frame(frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool) -> float:
+    """Zero a frame outside its mask, in place; return the sum of what is left."""
     top, bottom, left, right = lit_box(frame, binth)
     frame[:top], frame[bottom:] = 0, 0
     frame[:, :left], frame[:, right:] = 0, 0
+    left_over = 0.0
     if bottom == 0:
-        return
+        return left_over
     mask = box_mask(frame[top:bottom, left:right], binth, min_region, radius, fill)
     for row in range(top, bottom):
         for col in range(left, right):
             if not mask[row - top, col - left]:
                 frame[row, col] = 0
+            left_over += frame[row, col]
+    return left_over
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def mask_frames(
+    frames: NDArray[np.float32], binth: float, min_region: int, radius: int, fill: bool
+) -> NDArray[np.float64]:
+    """Do step 6 on every frame of a projection; return the sum of what is left of each."""
+    sums = np.zeros(frames.shape[0])
+    for f in prange(frames.shape[0]):
+        sums[f] = mask_frame(frames[f], binth, min_region, radius, fill)
+    return sums

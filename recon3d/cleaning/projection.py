@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.cleaning import kernels
+from recon3d.cleaning import kernels, mask_kernels
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.normalization import Normalizer
 from recon3d.cleaning.steps import (
@@ -84,7 +84,7 @@ def work_on_projection(
     frames = start.frames
     kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
     unmasked = frames.copy() if keep_unmasked else None
-    sums = kernels.mask_frames(
+    sums = mask_kernels.mask_frames(
         frames,
         float(cleaning.binth),
         int(cleaning.min_region_pix),

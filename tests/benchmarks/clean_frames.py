@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from recon3d.cleaning import kernels, steps
+from recon3d.cleaning import kernels, mask_kernels, steps
 from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.projection import clean_projection
 from recon3d.experiment import Cleaning
@@ -160,7 +160,7 @@ def stages(raw: NDArray[np.uint16]) -> dict[str, float]:
 
     def mask() -> None:
         work = flat.copy()
-        kernels.mask_frames(work, CLEANING.binth, CLEANING.min_region_pix, 1, True)
+        mask_kernels.mask_frames(work, CLEANING.binth, CLEANING.min_region_pix, 1, True)
 
     found = {"weakest frames": best_ms(lambda: steps.dark_frame(raw), frames)}
     found["subtract, clip"] = best_ms(lambda: subtract(0.0), frames)

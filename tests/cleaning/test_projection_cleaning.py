@@ -103,6 +103,28 @@ def test_a_decaying_beam_is_brought_back_by_its_current_and_by_its_total():
         assert totals == pytest.approx([totals[0]] * 3, rel=0.02 if known else 0.05)
 
 
+def test_hot_pixels_do_not_count_as_beam():
+    rng = np.random.default_rng(4)
+    raw = make_projection(rng)
+    hotter = raw.copy()
+    hotter[4::2, 20, 3] = 65000
+    normalizer, cleaning = Normalizer("total"), Cleaning(framebg=7, binth=30)
+    for frames in (raw, hotter):
+        arguments = (np.ones(9, bool), np.full(9, np.nan), cleaning, Calibration.none(SHAPE))
+        cleaned = work_on_projection(frames, *arguments, normalizer).frames
+    alone = clean_projection(raw, np.ones(9, bool), np.full(9, np.nan), cleaning)
+    np.testing.assert_allclose(cleaned, alone, rtol=2e-3, atol=0.1)
+
+
+@pytest.mark.parametrize(("excess", "hot"), [(90, False), (105, True)])
+def test_the_limit_of_hot_pixels_is_that_of_the_counts_under_the_dark_frame(excess, hot):
+    raw = np.full((4, *SHAPE), 100, np.uint16)
+    raw[3, 20, 20] += excess
+    cleaning = Cleaning(framebg=0, binth=1, min_region_pix=1, close_radius_pix=0)
+    cleaned = clean_projection(raw, np.ones(4, bool), np.full(4, 200.0), cleaning)
+    assert cleaned[3, 20, 20] == (0 if hot else excess)
+
+
 def test_too_few_frames_for_a_dark_one_are_told():
     rng = np.random.default_rng(5)
     raw = make_projection(rng, frames=3)

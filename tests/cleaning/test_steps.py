@@ -161,21 +161,37 @@ def test_a_limit_removes_what_no_frame_can_hold():
     np.testing.assert_array_equal(replace_hot_pixels(frame, 0, limit=60000), 10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    rows=st.integers(2, 12),
-    cols=st.integers(2, 12),
-    sigmas=st.sampled_from([0.0, 1.0, 3.0, 8.0]),
+    rows=st.integers(2, 16),
+    cols=st.integers(2, 16),
+    levels=st.sampled_from([(0, 1), (0, 0, 0, 0, 5), (0, 0, 3, 50, 500)]),
+    sigmas=st.sampled_from([0.0, 1.0, 1.5, 8.0]),
     limit=st.sampled_from([None, 400.0]),
 )
-def test_hot_pixels_are_those_of_plain_loops(seed, rows, cols, sigmas, limit):
+def test_hot_pixels_are_those_of_plain_loops(seed, rows, cols, levels, sigmas, limit):
     rng = np.random.default_rng(seed)
-    frame = rng.poisson(rng.choice([0, 3, 50, 500], (rows, cols), p=[0.6, 0.2, 0.1, 0.1])) * 1.0
-    variance = rng.integers(1, 9, (rows, cols)) + 0.37
+    frame = rng.poisson(rng.choice(levels, (rows, cols))) * 1.0
+    variance = rng.integers(0, 9, (rows, cols)) + 0.37
     expected, _ = plain_hot(frame, sigmas, limit, variance.astype(np.float32).astype(float))
     found = replace_hot_pixels(frame, sigmas, limit, variance)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_quick_look_at_the_neighbours_misses_no_hot_pixel():
+    frame = np.zeros((5, 5))
+    frame[1:4, 1:4] = [[0, 2, 0], [2, 7.5, 2], [0, 2, 0]]
+    expected, hot = plain_hot(frame, 2.0, None, np.full((5, 5), 8.0))
+    assert hot[2, 2]
+    np.testing.assert_allclose(replace_hot_pixels(frame, 2.0, variance=8.0), expected)
+
+
+def test_the_noise_of_the_dark_frame_counts_too():
+    pedestal, gain = np.full((3, 3), 100, np.float32), np.full((3, 3), 2, np.float32)
+    np.testing.assert_allclose(counting_variance(pedestal, gain, 2), 1 + 4 * 150)
+    np.testing.assert_allclose(counting_variance(pedestal, gain, None), 1 + 4 * 100)
+    np.testing.assert_allclose(counting_variance(-pedestal, gain, 2), 1)
 
 
 # The frame's own background.

@@ -131,7 +131,8 @@ def test_none_leaves_the_small_files(tmp_path):
 def test_dark_frames_are_holes(tmp_path):
     with SparseArrayFile(tmp_path / "a.npy", (3, 500, 1000, 100), np.float32) as file:
         file.write((1, 7), np.ones((1000, 100), np.float32))
-        file.write((2, 8), np.zeros((1000, 100), np.float32))
+        for setting in range(20):
+            file.write((2, setting), np.zeros((1000, 100), np.float32))
     stat = (tmp_path / "a.npy").stat()
     assert stat.st_size > 6e8
     assert stat.st_blocks * 512 < 2e6
