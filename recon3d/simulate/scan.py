@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,17 +116,19 @@ def simulated_projections(
     counts_per_unit = detector.peak_counts / _brightest(cloud, plan)
     static = detector.static(plan.recorded_shape)
     total = plan.projections * plan.frames
-    for k in range(plan.projections):
-        light = as_recorded(ideal_frames(cloud, plan, k), plan.flip, plan.transpose)
-        numbers = range(k * plan.frames, (k + 1) * plan.frames)
-        current = np.array([detector.current_ma(number, total) for number in numbers])
-        beam = counts_per_unit * current / detector.ring_current_ma
-        frames = [
-            detector.expose(image * factor, static, number)
-            for image, factor, number in zip(light, beam, numbers, strict=True)
-        ]
-        motors = recorded_motors(plan, k, detector.seed)
-        yield np.stack(frames), replace(motors, ring_current_ma=current)
+
+    def expose(image: NDArray[np.float32], number: int) -> NDArray[np.uint16]:
+        beam = detector.current_ma(number, total) / detector.ring_current_ma
+        return detector.expose(image * (counts_per_unit * beam), static, number)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for k in range(plan.projections):
+            light = as_recorded(ideal_frames(cloud, plan, k), plan.flip, plan.transpose)
+            numbers = range(k * plan.frames, (k + 1) * plan.frames)
+            frames = np.stack(list(threads.map(expose, light, numbers)))
+            current = np.array([detector.current_ma(number, total) for number in numbers])
+            motors = recorded_motors(plan, k, detector.seed)
+            yield frames, replace(motors, ring_current_ma=current)
 
 
 def _brightest(cloud: PointCloud, plan: ScanPlan) -> float:
