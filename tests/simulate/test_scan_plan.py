@@ -105,7 +105,7 @@ def test_the_largest_grain_leaves_the_rim_free(name):
     for k, omega in enumerate(plan.omega_deg):
         row, col = plan.geometry(k).affine(omega) @ (*position, 1.0) - (row0, col0)
         nearest = min(nearest, row, rows - 1 - row, col, cols - 1 - col)
-    assert 8 <= nearest + 0.5 - radius < 11
+    assert 10 <= nearest + 0.5 - radius < 10.5
 
 
 def test_a_grain_that_cannot_fit_is_refused():

@@ -77,6 +77,13 @@ def test_voxels_get_the_mean_over_their_filled_part():
     assert np.isnan(truth.a_deg[0, 0, 0])
 
 
+def test_a_voxel_that_is_half_full_is_inside():
+    volume = Volume((1.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1, 1, 1))
+    truth = truth_of(Phantom(BLOCK)).sample_on(volume, oversampling=2)
+    assert truth.occupancy[0, 0, 0] == 0.5
+    assert truth.inside.all()
+
+
 def test_a_voxel_on_the_border_of_two_cells_gets_their_mean():
     cells = Cells(((-1.0, 0.0, 0.0), (1.0 / 3, 0.0, 0.0)), (0.0, 0.03))
     truth = truth_of(Phantom(BLOCK, a_deg=cells)).sample_on(
