@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all went well, 1 after an error in the data or the values, 2 after a mistake
         in the call itself, 130 when interrupted.
     """
-    arguments = build_parser().parse_args(_plain_numbers(sys.argv[1:] if argv is None else argv))
+    arguments = build_parser().parse_args(plain_numbers(sys.argv[1:] if argv is None else argv))
     _report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
@@ -151,6 +151,11 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
         help="when in the exposure motors were read; 'start' moves the fast motor of a "
         "continuous scan by half a step (default: middle)",
     )
+    scan.add_argument(
+        "--skip-damaged",
+        action="store_true",
+        help="leave damaged frames out, list them, and go on (default: stop)",
+    )
     cleaning = parser.add_argument_group("cleaning")
     cleaning.add_argument(
         "--min-region", type=int, default=100, metavar="PIX", help="smallest lit region (100)"
@@ -226,7 +231,7 @@ def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _plain_numbers(argv: Sequence[str]) -> list[str]:
+def plain_numbers(argv: Sequence[str]) -> list[str]:
     """Write -1e-3 as -0.001: argparse would take it for an option."""
 
     def plain(text: str) -> str:

@@ -66,7 +66,7 @@ def simulate(arguments: argparse.Namespace) -> None:
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
     from recon3d.cleaning.pipeline import clean
-    from recon3d.io.arrays import write_arrays
+    from recon3d.io.arrays import ArrayWriter
     from recon3d.io.edf import read_image
     from recon3d.io.scan import open_scan
     from recon3d.io.sources import mean_background
@@ -84,6 +84,7 @@ def getdata(arguments: argparse.Namespace) -> None:
         tilt_azimuth_deg=arguments.tilt_azimuth,
         recorded_at=arguments.recorded_at,
         step_deg=min((step for step in steps if step > 0), default=None),
+        skip_damaged=arguments.skip_damaged,
         show_progress=show,
     )
     scan = scan.crop(_pair("POI", arguments.poi), _pair("IMGSIZE", arguments.imgsize))
@@ -94,16 +95,21 @@ def getdata(arguments: argparse.Namespace) -> None:
     background = None
     if arguments.bgdir != "-":
         background = mean_background(arguments.bgdir, arguments.bgname)
-    store = clean(
-        scan,
-        cleaning,
-        folder / "scan.h5",
-        background=background,
-        flat_field=arguments.flat_field and read_image(arguments.flat_field),
-        bad_pixels=None if arguments.bad_pixels is None else read_image(arguments.bad_pixels) != 0,
-        show_progress=show,
-    )
-    write_arrays(store, folder, arguments.arrays, raw=scan, show_progress=show)
+    flat_field = arguments.flat_field and read_image(arguments.flat_field)
+    bad_pixels = arguments.bad_pixels and read_image(arguments.bad_pixels) != 0
+    properties = {"framebg": cleaning.framebg, "binth": cleaning.binth}
+    with ArrayWriter(scan, folder, arguments.arrays, properties) as arrays:
+        clean(
+            scan,
+            cleaning,
+            folder / "scan.h5",
+            background=background,
+            flat_field=flat_field,
+            bad_pixels=bad_pixels,
+            provenance={"getdata": _plain(arguments)},
+            sink=arrays,
+            show_progress=show,
+        )
     logger.info("written: %s", folder)
 
 
@@ -136,6 +142,11 @@ def export(arguments: argparse.Namespace) -> None:
 
     export_vti(Grain.load(arguments.grain), arguments.out)
     logger.info("written: %s", arguments.out)
+
+
+def _plain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a command as text, for the record."""
+    return {name: str(value) for name, value in vars(arguments).items() if name != "run"}
 
 
 def _cleaning(arguments: argparse.Namespace) -> Cleaning:

@@ -4,18 +4,16 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from recon3d.cli import build_parser, main
+from recon3d.cli import build_parser, main, plain_numbers
 from recon3d.io.grain import Grain
+from recon3d.io.store import open_store
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan import simulate_scan
-
-SCAN = {"phi0": "-3.5", "chi0": "1.2"}
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +71,9 @@ def test_the_whole_road(folder, capsys):
 
 def test_provenance_is_in_the_file(folder):
     assert getdata(folder, outputdirname="again") == 0
-    with h5py.File(folder / "again" / "scan.h5") as file:
-        assert "framebg" in str(dict(file.attrs))
+    provenance = open_store(folder / "again" / "scan.h5").provenance
+    assert provenance["cleaning"]["framebg"] == 6
+    assert provenance["getdata"]["dataname"] == "topotomo_"
 
 
 def test_background_arrays_and_options(folder):
@@ -99,7 +98,7 @@ def test_background_arrays_and_options(folder):
         ({"datadir": "no_such_folder"}, "no_such_folder"),
         ({"poi": "30"}, "POI"),
         ({"imgsize": "60,56.5"}, "IMGSIZE"),
-        ({"imgsize": "400,56"}, "400"),
+        ({"imgsize": "400,56"}, "60 columns"),
         ({"phi0": "north"}, "PHI0"),
         ({"framebg": "40"}, "framebg"),
         ({"framebg": "1.5"}, "FRAMEBG"),
@@ -133,10 +132,7 @@ def test_reconstruct_without_a_cleaned_scan(tmp_path, write_ini, capsys):
 
 def test_negative_numbers_are_no_options():
     words = ["d", "n", "-", "-", "1,1", "2,2", "o", "r", "-1.4e-06", "-3", "0.1", "7", "8", "12"]
-    parser = build_parser()
-    from recon3d.cli import _plain_numbers
-
-    arguments = parser.parse_args(_plain_numbers(["getdata", *words]))
+    arguments = build_parser().parse_args(plain_numbers(["getdata", *words]))
     assert (float(arguments.phi0), arguments.chi0, arguments.bgdir) == (-1.4e-06, "-3", "-")
 
 

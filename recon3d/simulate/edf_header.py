@@ -75,13 +75,13 @@ class FrameHeader:
         ParameterError
             A name in it breaks the format.
         """
+        if _plain(self.prefix) != self.prefix:
+            raise ParameterError(
+                f"EDF headers cannot hold the prefix '{self.prefix}': use plain letters without ; "
+                "{ }"
+            )
         lines = "".join(f"{key:<14} = {value} ;\n" for key, value in self._fields().items())
         body = f"{{\n{lines}"
-        if not body.isascii() or any(c in self.prefix + self.folder for c in ";{}\n"):
-            raise ParameterError(
-                f"EDF headers cannot hold the names '{self.folder}' and '{self.prefix}': use "
-                "plain letters without ; { }"
-            )
         blocks = max(-(-(len(body) + 2) // _BLOCK_BYTES), HEADER_BYTES // _BLOCK_BYTES)
         return (body.ljust(blocks * _BLOCK_BYTES - 2) + "}\n").encode("ascii")
 
@@ -112,7 +112,7 @@ class FrameHeader:
             **self._readings(),
             "suffix": ".edf",
             "prefix": self.prefix,
-            "dir": self.folder,
+            "dir": _plain(self.folder),
             "run": 0,
             "title": "CCD Image",
         }
@@ -153,3 +153,8 @@ def motor_readings(motors: MotorTable, frame: int) -> dict[str, float]:
 
 def _number(value: float) -> str:
     return "-nan" if value != value else f"{value:.8g}"
+
+
+def _plain(text: str) -> str:
+    """The text with a ? for every character that an EDF header cannot hold."""
+    return "".join("?" if c in ";{}" or not " " <= c <= "~" else c for c in text)
