@@ -123,7 +123,7 @@ def test_steps_that_disagree_with_the_motors_give_a_warning(folder, capsys):
     assert "NUMANGSTEPS is 11" in message
 
 
-def test_reconstruct_without_a_cleaned_scan(tmp_path, write_ini, capsys):
+def test_reconstruct_without_a_cleaned_scan(write_ini, capsys):
     assert main(["reconstruct", str(write_ini())]) == 1
     assert "path" in capsys.readouterr().err
     assert main(["reconstruct", str(write_ini(path="results"))]) == 1

@@ -183,6 +183,11 @@ def _moving(
     records: list[EntryRecord], skipped: dict[str, str], goniometer: Goniometer
 ) -> list[EntryRecord]:
     """The entries that may be part of a scan: several frames at one setting are none."""
+    if "base_tilt" in absent_parts([record.motors for record in records], goniometer):
+        raise DataError(
+            f"there is no motor '{goniometer.base_tilt}' (base_tilt) in any entry; name the "
+            "motors, as in --motors id03,base_tilt=..."
+        )
     moving = []
     for record in records:
         if record.shape[0] > 1 and record.motors.stands_still(goniometer):
@@ -208,11 +213,6 @@ def _table(
 ) -> tuple[NDArray[np.int64], MotorTable]:
     """Places and motor readings of all frames that can be read."""
     absent = absent_parts([record.motors for record in records], goniometer)
-    if "base_tilt" in absent:
-        raise DataError(
-            f"there is no motor '{goniometer.base_tilt}' (base_tilt) in any entry; name the "
-            "motors, as in --motors id03,base_tilt=..."
-        )
     rows, places, lacks = [], [], []
     for number, record in enumerate(records):
         frames, lack = record.frames(goniometer, skip_damaged=skip_damaged)

@@ -36,8 +36,18 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: there is no such file")
-    with explained(path), h5py.File(path, "r", locking=False) as file:
+    with explained(path), open_unlocked(path) as file:
         yield file
+
+
+def open_unlocked(path: str | Path) -> h5py.File:
+    """Open a file for reading without a lock, so that it may still be written to."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "flag values don't match" not in str(error):
+            raise
+    return h5py.File(path, "r")  # it is open elsewhere in this process, with a lock
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.io.bliss_entries import explained
+from recon3d.io.bliss_entries import explained, open_unlocked
 
 BoolArray = NDArray[np.bool_]
 
@@ -135,7 +135,7 @@ def _opened_source(frames: h5py.Dataset, name: str) -> Iterator[h5py.File]:
     path = next((p for p in _source_paths(frames.file.filename, name) if p.is_file()), None)
     if path is None:
         raise DataError(f"the file {name} is missing")
-    with explained(path), h5py.File(path, "r", locking=False) as file:
+    with explained(path), open_unlocked(path) as file:
         yield file
 
 

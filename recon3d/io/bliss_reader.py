@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,17 +11,34 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.io.bliss_entries import open_unlocked
 from recon3d.io.source import Roi
 
 _BLOCK_BYTES = 1 << 28
-_KEPT_OPEN = 2
+_LONGEST_RUN = 16
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Successive frames of a dataset inside a ROI, from `first` on."""
+
+    dataset: str
+    roi: Roi
+    first: int
+    pixels: NDArray[Any]
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.pixels)
 
 
 class FrameReader:
-    """Reads frames from the datasets of one file, which stays open meanwhile.
+    """Reads frames from the datasets of one file, which is open only while it is read.
 
-    Where a chunk holds one frame, frames are read singly, as quick as in runs. Where it
-    holds several, all of them are read at once and kept until one of another is wanted.
+    A file that stays open would be in the way of anyone who opens it otherwise. As opening
+    takes as long as reading a small frame, frames that are wanted in their order are read
+    in runs, the longer the more of them. Where a chunk holds several frames, all of them are
+    read at once: they would be decompressed again for each.
 
     Parameters
     ----------
@@ -31,9 +49,7 @@ class FrameReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
-        self._file: h5py.File | None = None
-        self._datasets: dict[str, h5py.Dataset] = {}
-        self._block: tuple[Any, NDArray[Any]] | None = None
+        self._block: _Block | None = None
 
     def __reduce__(self) -> tuple[type[FrameReader], tuple[Path]]:
         return FrameReader, (self._path,)
@@ -51,41 +67,30 @@ class FrameReader:
             The part that is wanted; only it is read.
         """
         with self._lock:
-            frames = self._open(dataset)
-            first, count = _run(frames, frame, roi)
-            key = (dataset, first, count, roi)
-            if self._block is None or self._block[0] != key:
+            block = self._block
+            if block is None or (block.dataset, block.roi) != (dataset, roi):
+                block = None
+            if block is None or not block.first <= frame < block.end:
                 self._block = None
-                self._block = key, _read_block(frames, slice(first, first + count), roi)
-            block = self._block[1]
-            if count == 1:
-                self._block = None
-                return block[0]
-            return block[frame - first].copy()
+                block = self._block = self._read_block(dataset, frame, roi, block)
+            return block.pixels[frame - block.first].copy()
 
-    def _open(self, dataset: str) -> h5py.Dataset:
-        """A dataset of the file; the ones used last stay open, with the files they point to."""
-        if self._file is None:
-            self._file = h5py.File(self._path, "r", locking=False)
-        frames = self._datasets.pop(dataset, None)
-        if frames is None:
-            frames = self._file[dataset]
-        self._datasets[dataset] = frames
-        while len(self._datasets) > _KEPT_OPEN:
-            del self._datasets[next(iter(self._datasets))]
-        return frames
+    def _read_block(self, dataset: str, frame: int, roi: Roi, last: _Block | None) -> _Block:
+        follows = last is not None and frame == last.end
+        ahead = min(2 * len(last.pixels), _LONGEST_RUN) if last is not None and follows else 1
+        with open_unlocked(self._path) as file:
+            frames = file[dataset]
+            together = frames.chunks[0] if frames.chunks else 1
+            affordable = max(1, _BLOCK_BYTES // (roi.rows * roi.cols * frames.dtype.itemsize))
+            first = frame
+            if together > 1:
+                ahead = min(together, affordable)
+                first = frame - frame % ahead
+            places = slice(first, first + min(ahead, affordable))
+            return _Block(dataset, roi, first, _pixels(frames, places, roi))
 
 
-def _run(frames: h5py.Dataset, frame: int, roi: Roi) -> tuple[int, int]:
-    """First and number of the frames to read with one that is wanted."""
-    together = frames.chunks[0] if frames.chunks else 1
-    affordable = _BLOCK_BYTES // (roi.rows * roi.cols * frames.dtype.itemsize)
-    count = max(1, min(together, affordable))
-    first = frame - frame % count
-    return first, min(count, len(frames) - first)
-
-
-def _read_block(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
+def _pixels(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
     rows = slice(roi.row, roi.row + roi.rows)
     cols = slice(roi.col, roi.col + roi.cols)
     pixels = frames[places, rows, cols]

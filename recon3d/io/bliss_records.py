@@ -101,8 +101,8 @@ def _explain_lack(record: EntryRecord, goniometer: Goniometer, usable: int) -> s
     }
     if lengths:
         readings = ", ".join(f"{count} readings of {name}" for name, count in lengths.items())
-        state = "though the scan came to its end" if record.finished else "the scan did not end"
-        parts.append(f"{record.shape[0]} frames but {readings}: {state}")
+        state = "though the scan came to its end" if record.finished else "as the scan did not end"
+        parts.append(f"{record.shape[0]} frames but {readings}, {state}")
     if parts and not record.finished and not record.present.missing:
         parts.append(f"the first {usable} frames are used")
     return "; ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.beamline import edf_goniometer
 from recon3d.io.bliss import BlissFile, mean_bliss_frame
 from recon3d.io.bliss_entries import is_hdf5
-from recon3d.io.bliss_records import list_entries
 from recon3d.io.edf import EdfFolder, mean_frame
 from recon3d.io.source import FrameSource
+
+_NAMED = 3
 
 
 def open_source(
@@ -68,10 +70,11 @@ def explaining_misfits(source: FrameSource) -> Iterator[None]:
     except DataError as error:
         if not isinstance(source, BlissFile) or len(source.records) < 2:
             raise
-        titles = {record.entry: record.title or "no title" for record in source.records}
+        titles = Counter(record.title or "no title" for record in source.records)
+        listed = "; ".join(f"{count} x {title}" for title, count in titles.most_common(_NAMED))
         raise type(error)(
-            f"{error} Does every entry belong to the scan ({list_entries(titles)})? Choose them "
-            "with entries, as in --entries 3.1,5-40"
+            f"{error}. The frames are from {len(source.records)} entries ({listed}); should one "
+            "be left out? Choose them with entries, as in --entries 3.1,5-40"
         ) from error
 
 

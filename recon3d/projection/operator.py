@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.experiment import Volume
-from recon3d.geometry import ProjectionGeometry
 from recon3d.projection import kernels
 from recon3d.projection.kernels import AnyFloats
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -71,27 +72,24 @@ class Projector:
 
     Parameters
     ----------
-    geometry
-        The map from sample to detector.
     points_um, shape (voxels, 3)
         Centres of the voxels.
     voxel_um
         Edges of a voxel, for its footprint; zeros for points.
     """
 
-    geometry: ProjectionGeometry
     points_um: NDArray[np.float64]
     voxel_um: tuple[float, ...] = (0.0, 0.0, 0.0)
 
-    def forward(self, volume: AnyFloats, omega_deg: float, pixels: LitPixels) -> AnyFloats:
+    def forward(self, volume: AnyFloats, affine: FloatArray, pixels: LitPixels) -> AnyFloats:
         """Project a volume, P_ω f.
 
         Parameters
         ----------
         volume, shape (voxels, bins)
             f, C-contiguous.
-        omega_deg
-            Rotation angle.
+        affine, shape (2, 4)
+            Map from sample to detector at ω.
         pixels
             The pixels to fill.
 
@@ -106,14 +104,13 @@ class Projector:
         bin_lanes = threads if bins >= 8 * threads else 1
         voxel_lanes = 1 if bin_lanes > 1 else threads
         images = np.zeros((voxel_lanes, pixels.count + 1, bins), volume.dtype)
-        affine = self.geometry.affine(omega_deg)
         kernels.project(volume, self.points_um, affine, pixels.lookup, images, bin_lanes)
         total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
         total[-1] = 0
         return total
 
     def adjoint(
-        self, images: AnyFloats, omega_deg: float, pixels: LitPixels, out: AnyFloats
+        self, images: AnyFloats, affine: FloatArray, pixels: LitPixels, out: AnyFloats
     ) -> None:
         """Add the backprojection of images to a volume, out += P_ωᵀ images.
 
@@ -121,33 +118,31 @@ class Projector:
         ----------
         images, shape (pixels + 1, bins)
             Values of the pixels, the last row zero.
-        omega_deg
-            Rotation angle.
+        affine, shape (2, 4)
+            Map from sample to detector at ω.
         pixels
             The pixels that `images` holds.
         out, shape (voxels, bins)
             Added to in place.
         """
-        affine = self.geometry.affine(omega_deg)
         kernels.backproject(out, self.points_um, affine, pixels.lookup, images)
 
-    def footprint(self, omega_deg: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def footprint(self, affine: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Footprint of a voxel at ω along the rows and along the columns, for `spread`.
 
         The projection of a box is the convolution of the projections of its edges.
         """
-        edges_pix = np.abs(self.geometry.affine(omega_deg)[:, :3] * self.voxel_um)
+        edges_pix = np.abs(affine[:, :3] * self.voxel_um)
         row_taps, col_taps = (
             np.convolve(np.convolve(box_taps(x), box_taps(y)), box_taps(z)) for x, y, z in edges_pix
         )
         return row_taps, col_taps
 
-    def shadow(self, omega_deg: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    def shadow(self, affine: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Which pixels of an image (rows, cols) the voxels fall on at ω.
 
         Plain NumPy, so that it can run in a thread beside the compiled kernels.
         """
-        affine = self.geometry.affine(omega_deg)
         corner = np.floor(self.points_um @ affine[:, :3].T + affine[:, 3]).astype(np.int64)
         mask = np.zeros(shape, bool)
         for step in ((0, 0), (0, 1), (1, 0), (1, 1)):

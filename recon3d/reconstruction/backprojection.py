@@ -83,7 +83,7 @@ def find_support(
         pixels = LitPixels.from_mask(morphology.binary_dilation(lit, disk) if margin_pix else lit)
         images = np.ones((pixels.count + 1, 1), np.float32)
         images[-1] = 0
-        affine = model.geometry.affine(model.omega_deg(number))
+        affine = model.affine(number)
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, any_frame)
     return hits >= share * len(model.projections)
 
@@ -115,13 +115,13 @@ def backproject_sample(
     -------
     volume, shape (voxels, bins)
     """
-    projector = Projector(model.geometry, points_um)
+    projector = Projector(points_um)
     volume = np.zeros((len(points_um), bins.size), np.float32)
     coverage = np.zeros(bins.size)
     for k, pixels, images in stream(model, description, show_progress=show_progress):
         weights = model.weights(k, bins)
         coverage += weights.sum(axis=0)
-        projector.adjoint(images @ weights, model.omega_deg(k), pixels, volume)
+        projector.adjoint(images @ weights, model.affine(k), pixels, volume)
     # A bin that hardly any frame covered is not blown up by more than a factor of two.
     volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
     return volume
@@ -150,7 +150,7 @@ def backproject_laboratory(
     """
     volume = np.zeros((len(points_um), model.store.shape[1]), np.float32)
     for k, pixels, images in stream(model, "backprojection", show_progress=show_progress):
-        affine = model.geometry.affine(model.omega_deg(k))
+        affine = model.affine(k)
         kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images)
     return volume
 
@@ -208,7 +208,7 @@ def completeness(
     images_of = stream(model, "completeness", show_progress=show_progress)
     for frame_of, (k, pixels, images) in zip(frame_of_bin, images_of, strict=True):
         own = np.where(peak_bins < 0, -1, frame_of[peak_bins])
-        affine = model.geometry.affine(model.omega_deg(k))
+        affine = model.affine(k)
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, own)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
 

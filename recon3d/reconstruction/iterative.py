@@ -68,7 +68,7 @@ class MaximumLikelihood:
     ) -> None:
         self.model = model
         self.bins = bins
-        self.projector = Projector(model.geometry, points_um, voxel_um)
+        self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         self.groups = deal(model.projections, subset_size)
         self.volume = np.full((len(points_um), bins.size), self._even_level(), np.float32)
@@ -105,20 +105,20 @@ class MaximumLikelihood:
     def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
         """Add one projection to the factors; return its squared differences and intensities."""
         number, pixels, images = measured
-        omega = self.model.omega_deg(number)
-        footprint = self.projector.footprint(omega)
-        points = self.projector.forward(self.volume, omega, pixels) @ weights.T
+        affine = self.model.affine(number)
+        footprint = self.projector.footprint(affine)
+        points = self.projector.forward(self.volume, affine, pixels) @ weights.T
         predicted = spread(points, pixels, *footprint)
         sums = np.zeros((pixels.count, 2))
         compare(predicted, images, pixels.lookup, pixels.places, self.threshold, FLOOR_COUNTS, sums)
         ratios = spread(predicted, pixels, *footprint)
-        self.projector.adjoint(ratios @ weights, omega, pixels, self._factors)
+        self.projector.adjoint(ratios @ weights, affine, pixels, self._factors)
         return sums.sum(axis=0)
 
     def _shadow(self, projection: int, frames: Frames) -> LitPixels:
         """Choose the pixels on which any voxel of the support falls."""
-        omega = self.model.omega_deg(projection)
-        return LitPixels.from_mask(self.projector.shadow(omega, frames.shape[1:]))
+        affine = self.model.affine(projection)
+        return LitPixels.from_mask(self.projector.shadow(affine, frames.shape[1:]))
 
     def _even_level(self) -> float:
         """The value at which an even volume has the total intensity of the frames."""

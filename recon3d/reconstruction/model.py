@@ -35,6 +35,8 @@ class ScanModel:
         Which frames an orientation lights.
     projections
         Numbers of the projections that are used.
+    drift_pix, shape (all projections, 2)
+        (row, column) by which the sample has drifted at each projection.
     """
 
     store: CleanedScan
@@ -44,10 +46,17 @@ class ScanModel:
     turning: Turning
     acceptance: Acceptance
     projections: NDArray[np.int64]
+    drift_pix: FloatArray
 
     def omega_deg(self, projection: int) -> float:
         """Rotation angle of a projection."""
         return float(self.store.omega_deg[projection])
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector of a projection, its drift included, (2, 4)."""
+        matrix = self.geometry.affine(self.omega_deg(projection))
+        matrix[:, 3] += self.drift_pix[projection]
+        return matrix
 
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""

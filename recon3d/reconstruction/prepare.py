@@ -137,6 +137,7 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
             given.two_theta_width_deg or two_theta_step_deg(store, settings) / 2,
         ),
         projections=used,
+        drift_pix=np.zeros((len(store.omega_deg), 2)),
     )
 
 

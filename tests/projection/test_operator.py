@@ -41,7 +41,7 @@ def test_forward_is_the_explicit_matrix(bins):
     points = voxel_centres_um(VOLUME)
     values = np.random.default_rng(0).random((len(points), bins))
     pixels = LitPixels.from_mask(np.ones(SHAPE, bool))
-    images = Projector(GEOMETRY, points).forward(values, 33.0, pixels)
+    images = Projector(points).forward(values, GEOMETRY.affine(33.0), pixels)
     assert np.allclose(images[:-1], explicit_matrix(points, 33.0, SHAPE) @ values)
     assert not images[-1].any()
 
@@ -50,7 +50,7 @@ def test_only_the_chosen_pixels_are_filled():
     points = voxel_centres_um(VOLUME)
     values = np.random.default_rng(1).random((len(points), 2))
     mask = np.random.default_rng(2).random(SHAPE) > 0.5
-    images = Projector(GEOMETRY, points).forward(values, -70.0, LitPixels.from_mask(mask))
+    images = Projector(points).forward(values, GEOMETRY.affine(-70.0), LitPixels.from_mask(mask))
     expected = explicit_matrix(points, -70.0, SHAPE)[mask.ravel()] @ values
     assert np.allclose(images[:-1], expected)
 
@@ -66,13 +66,14 @@ def test_adjoint_is_exact(omega_deg, bins, dtype, seed):
     points = voxel_centres_um(VOLUME)
     # A detector smaller than the projection, with dark pixels: borders and holes count too.
     pixels = LitPixels.from_mask(rng.random((12, 13)) > 0.3)
-    projector = Projector(GEOMETRY, points)
+    projector = Projector(points)
+    affine = GEOMETRY.affine(omega_deg)
     volume = rng.random((len(points), bins)).astype(dtype)
     images = rng.random((pixels.count + 1, bins)).astype(dtype)
     images[-1] = 0
     back = np.zeros_like(volume)
-    projector.adjoint(images, omega_deg, pixels, back)
-    left = np.vdot(projector.forward(volume, omega_deg, pixels), images)
+    projector.adjoint(images, affine, pixels, back)
+    left = np.vdot(projector.forward(volume, affine, pixels), images)
     right = np.vdot(volume, back)
     assert left == pytest.approx(right, rel=1e-5 if dtype is np.float32 else 1e-12)
 
@@ -96,10 +97,11 @@ def test_voxel_centres_follow_the_volume():
 
 def test_shadow_is_where_the_projection_is_not_zero():
     points = voxel_centres_um(VOLUME)[::3]
-    projector = Projector(GEOMETRY, points)
+    projector = Projector(points)
+    affine = GEOMETRY.affine(21.0)
     ones = np.ones((len(points), 1))
-    images = projector.forward(ones, 21.0, LitPixels.from_mask(np.ones((14, 15), bool)))
-    assert np.array_equal(projector.shadow(21.0, (14, 15)), images[:-1].reshape(14, 15) > 0)
+    images = projector.forward(ones, affine, LitPixels.from_mask(np.ones((14, 15), bool)))
+    assert np.array_equal(projector.shadow(affine, (14, 15)), images[:-1].reshape(14, 15) > 0)
 
 
 @pytest.mark.parametrize("width", [0.3, 1.0, 1.7, 2.0, 3.0, 3.4])
@@ -137,9 +139,9 @@ def test_spread_is_a_convolution_where_all_pixels_are_worked_on():
 def test_a_full_volume_casts_an_even_shadow_where_voxels_exceed_pixels():
     geometry = ProjectionGeometry(10.4, 1.7, 14.5, 14.5)
     volume = Volume((0, 0, 0), (12.0, 12.0, 12.0), (12, 12, 12))
-    projector = Projector(geometry, voxel_centres_um(volume), volume.voxel_um)
+    projector = Projector(voxel_centres_um(volume), volume.voxel_um)
     pixels = LitPixels.from_mask(np.ones((30, 30), bool))
-    images = projector.forward(np.ones((12**3, 1)), 0.0, pixels)
-    smooth = spread(images, pixels, *projector.footprint(0.0))
+    images = projector.forward(np.ones((12**3, 1)), geometry.affine(0.0), pixels)
+    smooth = spread(images, pixels, *projector.footprint(geometry.affine(0.0)))
     ripple, smoothed = (x[:-1, 0].reshape(30, 30)[13:17, 8:22].std() for x in (images, smooth))
     assert smoothed < ripple / 2

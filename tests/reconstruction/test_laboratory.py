@@ -15,7 +15,7 @@ def slow_laboratory(model, points_um):
     for point in points_um:
         seen = []
         for k, frames in zip(model.projections, stack, strict=True):
-            row, col = model.geometry.affine(model.omega_deg(k)) @ [*point, 1]
+            row, col = model.affine(k) @ [*point, 1]
             row, col = int(np.floor(row + 0.5)), int(np.floor(col + 0.5))
             inside = 0 <= row < rows and 0 <= col < cols
             seen.append(frames[:, row, col] if inside else np.zeros(len(frames)))
