@@ -65,7 +65,8 @@ class EntryRecord:
     ) -> tuple[NDArray[np.int64], str]:
         """Indices of the frames that can be read, and what to tell of the others.
 
-        The last frames of a scan that did not come to its end may lack.
+        The last frames of a scan that did not come to its end may lack. Where readings and
+        frames of one that did are not as many, nothing tells which belong together.
 
         Raises
         ------
@@ -74,38 +75,42 @@ class EntryRecord:
         """
         length = self.length(goniometer)
         whole = self.present.whole[:length]
-        usable = int(np.argmin(whole)) if not whole.all() else length
-        problem = _explain_lack(self, goniometer, usable)
+        uneven = _explain_lengths(self, goniometer)
+        problem = "; ".join(filter(None, (_explain_absence(self), uneven)))
+        if not problem:
+            return np.flatnonzero(whole), ""
+        usable = length if whole.all() else int(np.argmin(whole))
         ends_early = not (self.finished or self.present.missing or whole[usable:].any())
-        if problem and not ends_early and not skip_damaged:
+        if not ends_early and not skip_damaged:
             raise DataError(f"entry {self.entry}: {problem}")
-        return np.flatnonzero(whole), f"entry {self.entry}: {problem}" if problem else ""
+        frames = np.flatnonzero(whole) if ends_early or not uneven else np.arange(0)
+        return frames, f"entry {self.entry}: {problem} ({frames.size} frames are used)"
 
 
-def _explain_lack(record: EntryRecord, goniometer: Goniometer, usable: int) -> str:
-    """Why not all frames of an entry can be used; empty where they can."""
-    parts = []
-    if record.present.missing:
-        named = "; ".join(record.present.missing[:_NAMED])
-        parts.append(f"{named}: was only the master file copied?")
+def _explain_absence(record: EntryRecord) -> str:
+    """Which frames are not on the disk, and why; empty where all are."""
     absent = np.flatnonzero(~record.present.whole)
-    if absent.size:
-        parts.append(
-            f"{absent.size} of {record.shape[0]} frames, from frame {absent[0]} on, are not on "
-            "the disk"
-        )
+    if not absent.size:
+        return ""
+    where = f"{absent.size} of {record.shape[0]} frames, from frame {absent[0]} on, are not there"
+    if not record.present.missing:
+        return where
+    named = "; ".join(record.present.missing[:_NAMED])
+    return f"{named} (was only the master file copied?): {where}"
+
+
+def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
+    """Which motors have another number of readings than there are frames; empty for none."""
     lengths = {
         getattr(goniometer, part): values.size
         for part, values in record.motors.lists(goniometer).items()
         if values.size != record.shape[0]
     }
-    if lengths:
-        readings = ", ".join(f"{count} readings of {name}" for name, count in lengths.items())
-        state = "though the scan came to its end" if record.finished else "as the scan did not end"
-        parts.append(f"{record.shape[0]} frames but {readings}, {state}")
-    if parts and not record.finished and not record.present.missing:
-        parts.append(f"the first {usable} frames are used")
-    return "; ".join(parts)
+    if not lengths:
+        return ""
+    readings = ", ".join(f"{count} readings of {name}" for name, count in lengths.items())
+    state = "though the scan came to its end" if record.finished else "as the scan did not end"
+    return f"{record.shape[0]} frames but {readings}, {state}"
 
 
 def read_records(

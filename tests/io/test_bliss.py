@@ -288,6 +288,22 @@ class TestEntries:
         ):
             assert part in str(caught[0].message)
 
+    def test_the_usual_shape_is_that_of_most_frames(self, tmp_path):
+        path = topotomo(tmp_path / "scan.h5")
+        with h5py.File(path, "r+") as file:
+            for number in range(3, 8):
+                add_entry(file, number, stack(0, 1, (2, 2)), scalars=STILL, title="ct 1")
+        with pytest.warns(Recon3DWarning, match=r"3\.1 \(ct 1\): 2 x 2 pixels"):
+            assert opened(path).shape == (2, 3, *SHAPE)
+
+    @quiet
+    def test_entries_of_one_frame(self, tmp_path):
+        with h5py.File(tmp_path / "scan.h5", "w") as file:
+            for number in range(6):
+                place = {"omega": 10.0 * (number // 3), "mu": 0.1 * (number % 3)}
+                add_entry(file, number + 1, stack(number, 1), scalars=STILL | place, title="ct 1")
+        np.testing.assert_array_equal(opened(tmp_path / "scan.h5").read_projection(1), stack(3, 3))
+
     @quiet
     @pytest.mark.parametrize(
         ("wanted", "omega"),

@@ -8,7 +8,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from bliss_files import SHAPE, add_entry, external, stack, topotomo
+from bliss_files import SHAPE, add_entry, external, mosaicity, stack, topotomo
 
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.io import bliss_reader
@@ -105,7 +105,7 @@ class TestExternalFiles:
         with pytest.warns(Recon3DWarning) as caught:
             scan = opened(path)
         assert "entry 2.1: 1 of 5 frames, from frame 4 on" in str(caught[0].message)
-        assert "the first 4 frames are used" in str(caught[0].message)
+        assert "(4 frames are used)" in str(caught[0].message)
         assert scan.missing == [(1, 4)]
 
     def test_a_gap_is_an_error_even_while_the_scan_goes_on(self, tmp_path):
@@ -188,6 +188,12 @@ class TestUnfinishedScans:
         with pytest.raises(DataError, match=r"entry 2\.1: 3 frames but 4 readings of mu, though"):
             opened(path)
 
+    def test_and_nothing_tells_which_frames_lack(self, tmp_path):
+        path = self.write(tmp_path / "scan.h5", 3, 4, "SUCCESS")
+        with pytest.warns(Recon3DWarning, match=r"entry 2\.1: .*\(0 frames are used\)"):
+            scan = opened(path, skip_damaged=True)
+        assert scan.omega_deg.tolist() == [0.0]
+
     def test_one_that_stopped_between_frames_is_only_incomplete(self, tmp_path):
         path = self.write(tmp_path / "scan.h5", 3, 3, "USER_ABORT")
         with pytest.warns(Recon3DWarning, match="2 of 10 frames are missing"):
@@ -203,6 +209,23 @@ STORED = {
 
 
 class TestReader:
+    def test_a_projection_is_read_in_the_order_it_was_taken(self, tmp_path, monkeypatch):
+        path = tmp_path / "scan.h5"
+        lists = mosaicity(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1.1]))
+        with h5py.File(path, "w") as file:
+            add_entry(file, 1, stack(0, 6), lists=lists, scalars={"omega": 0.0, "phi": 0.0})
+        scan = opened(path, tilt_azimuth_deg=90)
+        assert scan.slots.tolist() == [[0, 3, 1, 4, 2, 5]]
+        order = []
+        real = FrameReader.read
+        monkeypatch.setattr(
+            FrameReader,
+            "read",
+            lambda self, *wanted: order.append(wanted[1]) or real(self, *wanted),
+        )
+        scan.read_projection(0)
+        assert order == [0, 1, 2, 3, 4, 5]
+
     @pytest.mark.parametrize("storage", STORED.values(), ids=STORED)
     @pytest.mark.parametrize("order", ["forward", "backward", "random", "twice"])
     def test_any_order_gives_the_same_frames(self, tmp_path, storage, order):
