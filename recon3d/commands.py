@@ -37,12 +37,13 @@ def simulate(arguments: argparse.Namespace) -> None:
     from recon3d.simulate.scan import simulate_scan
 
     plan = dataclasses.replace(PLANS[arguments.scan](), handedness=arguments.handedness)
+    position = OFF_CENTRE_POSITION_UM if arguments.scan == "off-centre" else (0.0, 0.0, 0.0)
     phantom = make_phantom(
         arguments.grain,
-        arguments.size or grain_size_um(plan),
+        arguments.size or grain_size_um(plan, position_um=position),
         arguments.spread,
         arguments.seed,
-        position_um=OFF_CENTRE_POSITION_UM if arguments.scan == "off-centre" else (0.0, 0.0, 0.0),
+        position_um=position,
     )
     common: dict[str, Any] = {
         "voxels": arguments.voxels,

@@ -12,7 +12,7 @@ from recon3d.errors import ParameterError
 from recon3d.goniometer import GONIOMETERS as GONIOMETERS
 from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
-from recon3d.ini_keys import FLIPS, FRAMES, METHODS, parse_keys
+from recon3d.ini_keys import ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
 from recon3d.volume import Volume as Volume
 
 
@@ -147,6 +147,12 @@ class Settings:
         Distance of the orientation bins; None for half a step of the scan.
     omega_exclude
         Rotation angles, in degrees, of projections to leave out.
+    align
+        "drift" refines the rotation axis and finds how the sample drifted, by reprojection;
+        "axis" the axis alone; "none" takes both as they are.
+    split_half
+        Reconstruct from the odd and the even projections too, to say how far the result can
+        be trusted.
     """
 
     method: str = "iterative"
@@ -162,10 +168,13 @@ class Settings:
     completeness_cutoff: float = 0.5
     bin_deg: float | None = None
     omega_exclude: tuple[float, ...] = ()
+    align: str = "drift"
+    split_half: bool = True
 
     def __post_init__(self) -> None:
         _require_one_of("method", self.method, METHODS)
         _require_one_of("frame", self.frame, FRAMES)
+        _require_one_of("align", self.align, ALIGNMENTS)
         _require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))
         if self.handedness:
             _require_sign("handedness", self.handedness)

@@ -12,6 +12,7 @@ from recon3d.ini import integer, number, one_of, parse_literal, several, truth, 
 
 METHODS = ("iterative", "backprojection")
 FRAMES = ("sample", "lab")
+ALIGNMENTS = ("drift", "axis", "none")
 FLIPS = ("none", "rows", "columns", "both")
 
 Parser = Callable[[str], Any]
@@ -66,6 +67,8 @@ _OPTIONAL: dict[str, Rule] = {
     "base_tilt_sense": ("settings", "base_tilt_sense", integer),
     "completeness_cutoff": ("settings", "completeness_cutoff", number),
     "bin_size": ("settings", "bin_deg", number),
+    "align": ("settings", "align", one_of(*ALIGNMENTS)),
+    "split_half": ("settings", "split_half", truth),
     "omega_exclude": ("settings", "omega_exclude", several(number)),
 }
 _CHECKED: dict[str, Parser] = {

@@ -18,8 +18,9 @@ _NESTED = "_nested"
 def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
     """Write named values as attributes: text, numbers and truth values as they are.
 
-    Lists and dictionaries are written as JSON text, and their names are kept in one
-    more attribute, so that text that looks like JSON stays text.
+    Lists of numbers become arrays. Other lists, and dictionaries, are written as JSON text,
+    and their names are kept in one more attribute, so that text that looks like JSON stays
+    text.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
         if name.startswith("_"):
             raise ParameterError(f"the attribute '{name}' begins with an underscore")
         plain = _plain(value)
-        if isinstance(plain, (str, bool, int, float)):
+        if isinstance(plain, (str, bool, int, float)) or _is_numbers(plain):
             target.attrs[name] = plain
             continue
         try:
@@ -61,6 +62,13 @@ def read_attributes(target: h5py.Group) -> dict[str, Any]:
     nested = json.loads(target.attrs.get(_NESTED, "[]"))
     values = {name: _plain(value) for name, value in target.attrs.items() if name[0] != "_"}
     return {name: json.loads(v) if name in nested else v for name, v in values.items()}
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a value is a list of plain numbers, which HDF5 keeps as an array."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return all(type(item) in (int, float) for item in value)
 
 
 def _plain(value: Any) -> Any:

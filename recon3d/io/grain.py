@@ -52,6 +52,11 @@ class Grain:
         Shape (nx, ny, nz), along **G**; None where it was not scanned.
     residual
         Shape (iterations,): what the model left unexplained after each iteration.
+    projections
+        What is known of each projection that was used, by its name: omega (degrees), residual,
+        drift (row and column, pixels) and so on, each of shape (projections, ...).
+    curves
+        Curves that tell how far the grain can be trusted, by their names.
     provenance
         Every parameter of the run by its name.
 
@@ -69,6 +74,8 @@ class Grain:
     completeness: NDArray[np.float32]
     strain: NDArray[np.float32] | None = None
     residual: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,10 +110,14 @@ class Grain:
             file.attrs["_format_version"] = FORMAT_VERSION
             file.attrs["_written_by"] = f"recon3d {__version__}"
             group = file.create_group("grain")
+            write_attributes(group, self.provenance)
             _write_volume(group, self.volume)
             for name, array in self.arrays().items():
                 _write_array(group, name, array)
             group["residual"] = np.asarray(self.residual, np.float64)
+            for room, columns in (("projections", self.projections), ("curves", self.curves)):
+                for name, column in columns.items():
+                    file[f"{room}/{name}"] = np.asarray(column, np.float64)
 
     @classmethod
     def load(cls, path: str | Path) -> Grain:
@@ -131,7 +142,13 @@ class Grain:
                 _check_format(file, path)
                 group = _part(file, "grain", path)
                 arrays = {name: _part(group, name, path)[()] for name in _stored(group)}
-                return cls(_read_volume(group, path), **arrays, provenance=read_attributes(file))
+                return cls(
+                    _read_volume(group, path),
+                    **arrays,
+                    projections=_columns(file, "projections"),
+                    curves=_columns(file, "curves"),
+                    provenance=read_attributes(file),
+                )
         except ParameterError as error:
             raise DataError(f"{path}: {error}") from error
         except OSError as error:
@@ -213,6 +230,10 @@ def _part(group: h5py.Group, name: str, path: Path) -> Any:
     if name not in group:
         raise DataError(f"{path}: lacks {group.name.rstrip('/')}/{name}, which every grain has")
     return group[name]
+
+
+def _columns(file: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
+    return {column: values[()] for column, values in file.get(name, {}).items()}
 
 
 def _stored(group: h5py.Group) -> list[str]:

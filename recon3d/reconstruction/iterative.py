@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector, spread
 from recon3d.projection.ratios import compare, multiply
-from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.model import Predictable
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
 
 FloatArray = NDArray[np.float64]
@@ -58,7 +58,7 @@ class MaximumLikelihood:
 
     def __init__(
         self,
-        model: ScanModel,
+        model: Predictable,
         bins: OrientationBins,
         points_um: FloatArray,
         voxel_um: tuple[float, ...],
@@ -122,7 +122,7 @@ class MaximumLikelihood:
 
     def _even_level(self) -> float:
         """The value at which an even volume has the total intensity of the frames."""
-        measured = self.model.store.integrated[self.model.projections].sum()
+        measured = self.model.total_counts()
         weights = sum(self.model.weights(int(k), self.bins).sum() for k in self.model.projections)
         return float(measured / (len(self.projector.points_um) * weights))
 

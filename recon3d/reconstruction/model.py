@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,65 @@ from recon3d.projection.bins import OrientationBins, Orientations, centred_axis
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
 
 FloatArray = NDArray[np.float64]
+
+
+class Predictable(Protocol):
+    """Frames that can be predicted from orientation distributions: what a fit asks for."""
+
+    @property
+    def projections(self) -> NDArray[np.int64]:
+        """Numbers of the projections that are used."""
+        ...
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector of a projection, (2, 4)."""
+        ...
+
+    def frames(self, projection: int) -> NDArray[np.float32]:
+        """Measured frames of a projection, (frames, rows, cols)."""
+        ...
+
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
+        """Weights W of the bins in the frames of a projection, (frames, bins)."""
+        ...
+
+    def total_counts(self) -> float:
+        """Sum of all frames that are used."""
+        ...
+
+
+@dataclass(frozen=True)
+class SummedScan:
+    """A scan seen as one frame a projection, the sum, that every orientation lights alike.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    """
+
+    model: ScanModel
+
+    @property
+    def projections(self) -> NDArray[np.int64]:
+        """Numbers of the projections that are used."""
+        return self.model.projections
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector of a projection, (2, 4)."""
+        return self.model.affine(projection)
+
+    def frames(self, projection: int) -> NDArray[np.float32]:
+        """Summed frame of a projection, (1, rows, cols)."""
+        return orient(self.model.store.read_summed(projection), self.model.detector)[None]
+
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
+        """Ones, (1, bins)."""
+        return np.ones((1, bins.centres_deg()[0].size), np.float32)
+
+    def total_counts(self) -> float:
+        """Sum of all frames that are used."""
+        return self.model.total_counts()
 
 
 @dataclass(frozen=True)
@@ -61,6 +121,10 @@ class ScanModel:
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
         return orient(self.store.read_projection(projection), self.detector)
+
+    def total_counts(self) -> float:
+        """Sum of all frames that are used."""
+        return float(self.store.integrated[self.projections].sum())
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
         """Weights W of the bins in the frames of a projection, (frames, bins)."""
@@ -158,6 +222,11 @@ def settings_of_frames(
         per_share = 2 * np.degrees(np.tan(np.radians(theta_deg)))
         two_theta = per_share * (motors.energy_kev - middle) / middle
     return FrameSettings(mu, gamma, two_theta)
+
+
+def threshold_of(store: CleanedScan) -> float:
+    """Counts up to which cleaning set a pixel to zero."""
+    return float(store.provenance["cleaning"]["binth"])
 
 
 def strain_axis(store: CleanedScan) -> str | None:

@@ -32,8 +32,10 @@ from recon3d.reconstruction.model import (
     scan_origin,
     setting_steps_deg,
     settings_of_frames,
+    threshold_of,
     two_theta_step_deg,
 )
+from recon3d.reconstruction.refine import Alignment, align
 
 logger = logging.getLogger(__name__)
 
@@ -75,22 +77,54 @@ def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool =
     show_progress
         False for a silent run.
     """
-    trial = build_model(store, experiment, handedness=experiment.settings.handedness or 1)
-    points = voxel_centres_um(experiment.volume)
-    evidence: dict[str, Any] = {"rotation_center": trial.geometry.centre_col_pix}
-    logger.info("rotation axis at column %.2f of the ROI", trial.geometry.centre_col_pix)
-    step = min(setting_steps_deg(store))
     handedness = experiment.settings.handedness
+    points = voxel_centres_um(experiment.volume)
+    aligned = _align(
+        build_model(store, experiment, handedness or 1), experiment, points, show_progress
+    )
+    column = aligned.geometry.centre_col_pix
+    logger.info("rotation axis at column %.2f of the ROI", column)
+    evidence: dict[str, Any] = {"rotation_center": column}
+    step = min(setting_steps_deg(store))
     if not handedness:
-        sample = _some(points[find_support(trial, points, 0.5, show_progress=show_progress)])
-        handedness, found = _find_handedness(store, experiment, sample, step, show_progress)
+        sample = _some(points[find_support(aligned, points, 0.5, show_progress=show_progress)])
+        handedness, found = _find_handedness(aligned, experiment, sample, step, show_progress)
         evidence |= found
-    model = build_model(store, experiment, handedness)
+    model = _at_handedness(aligned, experiment, handedness)
     turning = model.turning
     centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
     evidence |= {"handedness": handedness, "turning_center": list(centre)}
     logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
     return Prepared(model, points, step, evidence)
+
+
+def _align(
+    model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64], show_progress: bool
+) -> ScanModel:
+    """Refine axis and drift as far as the settings allow; the original's way has neither."""
+    wanted = experiment.settings.align
+    if wanted == "none" or experiment.settings.frame == "lab":
+        return model
+    support = find_support(model, points_um, 0.75, 2, show_progress=show_progress)
+    if not support.any():
+        return model
+    allowed = Alignment(
+        axis=experiment.detector.rotation_center_pix is None, drift=wanted == "drift"
+    )
+    return align(
+        model,
+        points_um[support],
+        experiment.volume.voxel_um,
+        threshold_of(model.store),
+        allowed,
+        show_progress=show_progress,
+    )
+
+
+def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:
+    """The model at one handedness, with the axis and the drift that were found before."""
+    model = build_model(aligned.store, experiment, handedness)
+    return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
 
 
 def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> ScanModel:
@@ -142,24 +176,24 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
 
 
 def _find_handedness(
-    store: CleanedScan,
+    aligned: ScanModel,
     experiment: Experiment,
     points_um: NDArray[np.float64],
     step_deg: float,
     show_progress: bool,
 ) -> tuple[int, dict[str, Any]]:
     """Try both senses on some voxels and keep the one that gives the sharper maps."""
-    if not _tells_handedness(store):
+    if not _tells_handedness(aligned.store):
         warnings.warn(
-            f"this scan ({store.kind}) cannot tell the handedness from its mirror image: +1 is "
-            "assumed; give 'handedness' in the .ini where it is known",
+            f"this scan ({aligned.store.kind}) cannot tell the handedness from its mirror image: "
+            "+1 is assumed; give 'handedness' in the .ini where it is known",
             Recon3DWarning,
             stacklevel=2,
         )
         return 1, {"handedness_from": "assumed"}
     sharpness = {}
     for sign in (1, -1):
-        model = build_model(store, experiment, sign)
+        model = _at_handedness(aligned, experiment, sign)
         bins = orientation_bins(model, step_deg)
         volume = backproject_sample(
             model,

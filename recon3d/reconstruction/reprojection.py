@@ -30,7 +30,11 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     detector = replace(experiment.detector, rotation_center_pix=float(found["rotation_center"]))
     mu, gamma = (float(value) for value in found["turning_center"])
     given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
-    return build_model(store, given, int(found["handedness"]))
+    model = build_model(store, given, int(found["handedness"]))
+    drift = np.zeros_like(model.drift_pix)
+    if "drift" in grain.projections:
+        drift[model.projections] = grain.projections["drift"]
+    return replace(model, drift_pix=drift)
 
 
 def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from recon3d.errors import ParameterError
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.methods import METHODS, SupportResult
+from recon3d.reconstruction.methods import METHODS
 from recon3d.reconstruction.prepare import prepare
+from recon3d.reconstruction.support import SupportResult
 
 
 def reconstruct(
@@ -58,7 +60,13 @@ def reconstruct(
     prepared = prepare(clean, experiment, show_progress=show_progress)
     result = method(prepared, experiment, memory_gib=memory_gib, show_progress=show_progress)
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
-    return _grain(experiment, result, experiment.source | found | result.found)
+    model = prepared.model
+    known = {
+        "omega": clean.omega_deg[model.projections],
+        "drift": model.drift_pix[model.projections],
+    }
+    grain = _grain(experiment, result, experiment.source | found | result.found)
+    return replace(grain, projections=known | result.projections, curves=result.curves)
 
 
 def _grain(experiment: Experiment, result: SupportResult, provenance: dict[str, Any]) -> Grain:

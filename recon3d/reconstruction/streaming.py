@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d.progress import track
 from recon3d.projection.operator import LitPixels
-from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.model import Predictable
 
 Frames = NDArray[np.float32]
 PixelChoice = Callable[[int, Frames], LitPixels]
@@ -41,7 +41,7 @@ def lit_pixels(projection: int, frames: Frames) -> LitPixels:  # noqa: ARG001 (a
 
 
 def stream(
-    model: ScanModel,
+    model: Predictable,
     description: str,
     *,
     projections: NDArray[np.int64] | None = None,

@@ -1,0 +1,171 @@
+"""The rotation axis and the drift of the sample, found by reprojection."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.progress import track
+from recon3d.projection.bins import OrientationBins
+from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.reconstruction.iterative import MaximumLikelihood
+from recon3d.reconstruction.model import ScanModel, SummedScan
+
+FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 8
+PASSES = 3
+SETTLED_PIX = 0.01
+"""Rounds of fitting and shifting, passes of each fit, and the change that ends them."""
+
+ONE_BIN = OrientationBins(np.zeros(1), np.zeros(1), np.zeros(1))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What `align` may change.
+
+    Parameters
+    ----------
+    axis
+        Move the rotation axis.
+    drift
+        Let every projection have a displacement of its own.
+    """
+
+    axis: bool
+    drift: bool
+
+
+def align(
+    model: ScanModel,
+    points_um: FloatArray,
+    voxel_um: tuple[float, ...],
+    threshold: float,
+    allowed: Alignment,
+    *,
+    show_progress: bool = True,
+) -> ScanModel:
+    """Find the rotation axis and the drift that reproject the grain onto the summed frames.
+
+    The shape is fitted to the summed frames, projected again, and every projection shifted
+    to where it fits best, until nothing moves. What a displacement of the whole sample would
+    do is taken off the shifts: it cannot be told from the grain being elsewhere.
+
+    Parameters
+    ----------
+    model
+        The scan with a first estimate of the axis.
+    points_um, shape (voxels, 3)
+        Centres of the voxels that may be grain.
+    voxel_um
+        Edges of a voxel.
+    threshold
+        Counts up to which cleaning sets a pixel to zero.
+    allowed
+        What may be changed.
+    show_progress
+        False for a silent run.
+
+    Returns
+    -------
+    model
+        The same scan with its axis and its drift.
+    """
+    if not (allowed.axis or allowed.drift) or len(model.projections) < 6:
+        return model
+    for _ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
+        shifts = _shifts(model, points_um, voxel_um, threshold)
+        moved = shift_model(model, shifts, allowed)
+        change = np.abs(moved.drift_pix - model.drift_pix).max()
+        change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
+        model = moved
+        if change < SETTLED_PIX:
+            break
+    drift = model.drift_pix[model.projections]
+    logger.info(
+        "rotation axis at column %.2f, drift of the sample %.2f pixel (rms)",
+        model.geometry.centre_col_pix,
+        np.sqrt((drift**2).sum(axis=1).mean()),
+    )
+    return model
+
+
+def fit_shape(
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+) -> NDArray[np.float32]:
+    """Fit the shape alone to the summed frames, whatever the orientations: (voxels, 1).
+
+    An independent check of the shape that the orientation distributions add up to.
+    """
+    fit = MaximumLikelihood(SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold)
+    for _ in range(PASSES):
+        fit.run_pass("shape", show_progress=False)
+    return fit.volume
+
+
+def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> ScanModel:
+    """Move axis and projections by the part of some shifts that is no displacement.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    shifts, shape (used projections, 2)
+        (row, column) by which each projection ought to move.
+    allowed
+        What may be changed.
+    """
+    used = model.projections
+    wanted = model.drift_pix[used] + shifts
+    maps = np.stack([model.affine(int(k))[:, :3] for k in used])
+    # Unknowns: a displacement of the sample (three), and the column of the axis.
+    design = np.concatenate([maps, np.zeros((len(used), 2, 1))], axis=2)
+    design[:, 1, 3] = 1.0 if allowed.axis else 0.0
+    solution = np.linalg.lstsq(design.reshape(-1, 4), wanted.ravel(), rcond=None)[0]
+    drift = np.zeros_like(model.drift_pix)
+    if allowed.drift:
+        drift[used] = wanted - design @ solution
+    column = model.geometry.centre_col_pix + (float(solution[3]) if allowed.axis else 0.0)
+    return replace(model, geometry=replace(model.geometry, centre_col_pix=column), drift_pix=drift)
+
+
+def best_shift(predicted: FloatArray, measured: FloatArray) -> FloatArray:
+    """Shift (row, column) that brings one image closest to another, up to a pixel.
+
+    One step of Gauss-Newton for the shift and a scale, in least squares.
+
+    Parameters
+    ----------
+    predicted, measured, shape (rows, cols)
+        The image to be shifted, and the one to be met.
+    """
+    slope_row, slope_col = np.gradient(predicted)
+    design = np.stack([predicted.ravel(), -slope_row.ravel(), -slope_col.ravel()], axis=1)
+    scale, row, col = np.linalg.lstsq(design, measured.ravel(), rcond=None)[0]
+    return np.clip([row / scale, col / scale], -1, 1) if scale > 0 else np.zeros(2)
+
+
+def _shifts(
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+) -> FloatArray:
+    """How far each measured sum lies from the reprojected shape."""
+    shape = fit_shape(model, points_um, voxel_um, threshold)
+    projector = Projector(points_um, voxel_um)
+    summed = SummedScan(model)
+    shifts = []
+    for k in model.projections:
+        measured = summed.frames(int(k))[0].astype(np.float64)
+        pixels = LitPixels.from_mask(np.ones(measured.shape, bool))
+        affine = model.affine(int(k))
+        image = spread(
+            projector.forward(shape, affine, pixels), pixels, *projector.footprint(affine)
+        )
+        predicted = image[:-1, 0].reshape(measured.shape).astype(np.float64)
+        shifts.append(best_shift(predicted, measured))
+    return np.array(shifts)

@@ -1,0 +1,129 @@
+"""How far a reconstruction can be trusted, from two halves of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.volume import Volume
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ShellCorrelation:
+    """Fourier shell correlation of two volumes.
+
+    Parameters
+    ----------
+    frequency_per_um, shape (shells,)
+        Spatial frequency of each shell.
+    correlation, shape (shells,)
+        Normalised correlation of the two Fourier transforms in the shell.
+    threshold, shape (shells,)
+        The half-bit criterion: the correlation at which half a bit is known of each voxel.
+    resolution_nm
+        The wavelength at which the correlation first falls below the threshold; that of the
+        last shell where it never does.
+    """
+
+    frequency_per_um: FloatArray
+    correlation: FloatArray
+    threshold: FloatArray
+    resolution_nm: float
+
+
+def fourier_shell_correlation(
+    first: FloatArray, second: FloatArray, volume: Volume
+) -> ShellCorrelation:
+    r"""Correlate two independent reconstructions shell by shell in Fourier space.
+
+    .. math::
+        FSC(q) = \frac{\sum_{|k| = q} F_1 F_2^*}
+        {\sqrt{\sum_{|k| = q} |F_1|^2 \sum_{|k| = q} |F_2|^2}}
+
+    with the half-bit threshold, both of van Heel & Schatz 2005, J. Struct. Biol. 151, 250, up
+    to the Nyquist frequency of the longest voxel edge.
+
+    Parameters
+    ----------
+    first, second, shape (nx, ny, nz)
+        The two volumes.
+    volume
+        Their voxels.
+    """
+    transforms = [np.fft.fftn(values) for values in (first, second)]
+    axes = [np.fft.fftfreq(n, d) for n, d in zip(volume.shape, volume.voxel_um, strict=True)]
+    distance = np.sqrt(sum(q**2 for q in np.meshgrid(*axes, indexing="ij")))
+    width = 1 / max(n * d for n, d in zip(volume.shape, volume.voxel_um, strict=True))
+    shell = np.rint(distance / width).astype(int).ravel()
+    shells = int(0.5 / max(volume.voxel_um) / width)
+
+    def per_shell(values: FloatArray) -> FloatArray:
+        return np.bincount(shell, values.ravel(), shells + 1)[: shells + 1].astype(float)
+
+    cross = per_shell((transforms[0] * transforms[1].conj()).real)
+    power = per_shell(np.abs(transforms[0]) ** 2) * per_shell(np.abs(transforms[1]) ** 2)
+    correlation: FloatArray = cross / np.sqrt(np.maximum(power, 1e-300))
+    # A Fourier coefficient and its mirror image are one independent number.
+    root: FloatArray = np.sqrt(np.maximum(per_shell(np.ones_like(distance)) / 2, 1))
+    threshold: FloatArray = np.asarray(
+        (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root), np.float64
+    )
+    frequency: FloatArray = np.arange(shells + 1) * width
+    resolution = _resolution_nm(frequency, correlation - threshold)
+    return ShellCorrelation(frequency, correlation, threshold, resolution)
+
+
+def orientation_precision_mdeg(first: FloatArray, second: FloatArray) -> float:
+    """Predict the error of the whole from the difference of two halves.
+
+    Two halves with independent errors differ by √2 times the error of each, and the whole,
+    with twice the data, has 1/√2 of that error: half the difference.
+
+    Parameters
+    ----------
+    first, second, shape (..., 2)
+        Orientations (a, b) in degrees from the two halves; NaN where either has none.
+
+    Returns
+    -------
+    precision
+        Median over the voxels that both halves have, in mdeg; NaN where there are none.
+    """
+    difference = np.hypot(*np.moveaxis(np.asarray(first) - np.asarray(second), -1, 0))
+    known = difference[np.isfinite(difference)]
+    return float(1e3 * np.median(known) / 2) if known.size else float("nan")
+
+
+def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
+    """Which projections the model explains far worse than the others.
+
+    Another grain passing, or the beam lost: the residual is then beyond `limit` robust
+    standard deviations above the median, and at least half as large again as it.
+
+    Parameters
+    ----------
+    residuals, shape (projections,)
+        Relative residual of each projection.
+    limit
+        Robust standard deviations.
+    """
+    median = np.nanmedian(residuals)
+    deviation = 1.4826 * np.nanmedian(np.abs(residuals - median))
+    return residuals > max(median + limit * deviation, 1.5 * median)
+
+
+def _resolution_nm(frequency_per_um: FloatArray, margin: FloatArray) -> float:
+    """Wavelength at which the margin of the correlation over the threshold is used up."""
+    below = np.flatnonzero(margin[1:] < 0)
+    last = len(margin) - 1
+    if below.size == 0 or last < 1:
+        return float(1e3 / frequency_per_um[last]) if last > 0 else float("inf")
+    i = int(below[0]) + 1
+    # Linear between the shells on either side of the crossing.
+    share = max(margin[i - 1], 0) / (max(margin[i - 1], 0) - margin[i])
+    crossing = frequency_per_um[i - 1] + share * (frequency_per_um[i] - frequency_per_um[i - 1])
+    return float(1e3 / crossing) if crossing > 0 else float("inf")
