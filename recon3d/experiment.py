@@ -12,7 +12,7 @@ from recon3d.errors import ParameterError
 from recon3d.goniometer import GONIOMETERS as GONIOMETERS
 from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
-from recon3d.ini_keys import ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
+from recon3d.ini_keys import ALGORITHMS, ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
 from recon3d.volume import Volume as Volume
 
 
@@ -130,7 +130,14 @@ class Settings:
     frame
         "sample" turns the tilts with ω; "lab" sums at fixed (μ, γ), for comparison.
     iterations
-        Passes of the iterative method.
+        Passes of the iterative method, at most.
+    stop_change
+        Relative change of the residual from one pass to the next below which it stops.
+    algorithm
+        "mlem" (for counts) or "sirt" (least squares).
+    tv_weight
+        Weight of the total variation that smooths the occupancy after each pass, as a share
+        of a typical voxel's; 0 for none.
     handedness
         +1, -1, or 0 for automatic.
     turning_center_deg
@@ -157,7 +164,10 @@ class Settings:
 
     method: str = "iterative"
     frame: str = "sample"
-    iterations: int = 6
+    iterations: int = 10
+    stop_change: float = 0.01
+    algorithm: str = "mlem"
+    tv_weight: float = 0.0
     handedness: int = 0
     turning_center_deg: tuple[float, float] | None = None
     rocking_width_deg: float | None = None
@@ -175,6 +185,10 @@ class Settings:
         _require_one_of("method", self.method, METHODS)
         _require_one_of("frame", self.frame, FRAMES)
         _require_one_of("align", self.align, ALIGNMENTS)
+        _require_one_of("algorithm", self.algorithm, ALGORITHMS)
+        for name in ("stop_change", "tv_weight"):
+            if not getattr(self, name) >= 0:
+                raise ParameterError(f"{name} is {getattr(self, name):g}: expected 0 or more")
         _require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))
         if self.handedness:
             _require_sign("handedness", self.handedness)

@@ -12,6 +12,7 @@ from recon3d.ini import integer, number, one_of, parse_literal, several, truth, 
 
 METHODS = ("iterative", "backprojection")
 FRAMES = ("sample", "lab")
+ALGORITHMS = ("mlem", "sirt")
 ALIGNMENTS = ("drift", "axis", "none")
 FLIPS = ("none", "rows", "columns", "both")
 
@@ -67,6 +68,9 @@ _OPTIONAL: dict[str, Rule] = {
     "base_tilt_sense": ("settings", "base_tilt_sense", integer),
     "completeness_cutoff": ("settings", "completeness_cutoff", number),
     "bin_size": ("settings", "bin_deg", number),
+    "stop_change": ("settings", "stop_change", number),
+    "algorithm": ("settings", "algorithm", one_of(*ALGORITHMS)),
+    "tv_weight": ("settings", "tv_weight", number),
     "align": ("settings", "align", one_of(*ALIGNMENTS)),
     "split_half": ("settings", "split_half", truth),
     "omega_exclude": ("settings", "omega_exclude", several(number)),

@@ -85,7 +85,11 @@ def third_party_imports(repository):
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.split(".")[0])
     names = found - set(sys.stdlib_module_names) - {"recon3d"}
-    return {MODULES.get(name, name) for name in names}
+    # The one package that is imported under another name than its own.
+    return {
+        "scikit-image" if name == "skimage" else name
+        for name in {MODULES.get(name, name) for name in names}
+    }
 
 
 def test_what_is_imported_is_declared_and_the_other_way_round(project, repository):

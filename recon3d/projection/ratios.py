@@ -10,6 +10,8 @@ from numba import njit, prange
 def compare(predicted, measured, lookup, places, threshold, floor, sums):  # type: ignore[no-untyped-def]
     """Turn predicted frames into the ratios measured / predicted, in place.
 
+    With a negative `floor`, into the differences measured - predicted.
+
     A pixel that cleaning set to zero beside a lit one is censored: all that is known of it is
     that it was at most `threshold`, so a prediction below that is as good as measured.
 
@@ -47,8 +49,32 @@ def compare(predicted, measured, lookup, places, threshold, floor, sums):  # typ
                     target = min(expected, threshold)
             differences += (target - expected) ** 2
             squares += value * value
-            predicted[pixel, frame] = (target + floor) / (expected + floor)
+            if floor < 0:
+                predicted[pixel, frame] = target - expected
+            else:
+                predicted[pixel, frame] = (target + floor) / (expected + floor)
         sums[pixel, 0], sums[pixel, 1] = differences, squares
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def add(volume, steps, sensitivity, lowest):  # type: ignore[no-untyped-def]
+    """Add steps / sensitivity to a volume, in place, and clear the steps.
+
+    Parameters
+    ----------
+    volume, steps : (voxels, bins)
+        The volume, and the backprojected differences.
+    sensitivity : (bins,)
+        What the steps would be were every difference 1.
+    lowest : float
+        Values are kept above this.
+    """
+    for voxel in prange(volume.shape[0]):
+        for i in range(volume.shape[1]):
+            if sensitivity[i] > 0:
+                value = volume[voxel, i] + steps[voxel, i] / sensitivity[i]
+                volume[voxel, i] = max(value, lowest)
+            steps[voxel, i] = 0
 
 
 @njit(parallel=True, cache=True, nogil=True)

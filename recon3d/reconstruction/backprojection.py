@@ -13,7 +13,6 @@ from recon3d.projection import kernels
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.peaks import local_peaks
-from recon3d.projection.weights import nearest_frames
 from recon3d.reconstruction.model import ScanModel, orient
 from recon3d.reconstruction.streaming import stream
 
@@ -211,15 +210,3 @@ def completeness(
         affine = model.affine(k)
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, own)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
-
-
-def frames_of_bins(
-    model: ScanModel, bins: OrientationBins, reach_deg: tuple[float, float, float]
-) -> NDArray[np.int64]:
-    """The frame nearest to each bin in every projection that is used, (projections, bins)."""
-    return np.stack(
-        [
-            nearest_frames(model.settings, k, model.omega_deg(k), bins, model.turning, reach_deg)
-            for k in model.projections
-        ]
-    )

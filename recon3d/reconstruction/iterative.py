@@ -1,10 +1,16 @@
-r"""The grain by maximum likelihood: the operator inverted, f >= 0.
+r"""The grain by iteration: the operator :math:`I_ω = P_ω f W_ω^T` inverted, f >= 0.
 
-Ordered-subset expectation maximisation (Hudson & Larkin 1994, IEEE Trans. Med. Imaging 13,
-601) for the operator :math:`I_ω = P_ω f W_ω^T`:
+Both rules visit ordered subsets S of the projections. "mlem" is the expectation maximisation of
+Hudson & Larkin 1994, IEEE Trans. Med. Imaging 13, 601:
 
 .. math::
     f \leftarrow f \cdot \frac{\sum_{ω \in S} P_ω^T \frac{I_ω}{P_ω f W_ω^T} W_ω}
+    {\sum_{ω \in S} P_ω^T 1 W_ω}
+
+"sirt" adds the normalised differences (Gregor & Benson 2008, IEEE Trans. Med. Imaging 27, 918):
+
+.. math::
+    f \leftarrow f + \frac{\sum_{ω \in S} P_ω^T \frac{I_ω - P_ω f W_ω^T}{P_ω 1 W_ω^T} W_ω}
     {\sum_{ω \in S} P_ω^T 1 W_ω}
 """
 
@@ -15,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector, spread
-from recon3d.projection.ratios import compare, multiply
+from recon3d.projection.ratios import add, compare, multiply
 from recon3d.reconstruction.model import Predictable
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
 
@@ -25,7 +31,7 @@ FLOOR_COUNTS = 2.0
 """Counts added to measured and predicted frames alike, about what cleaning leaves unsure."""
 
 
-class MaximumLikelihood:
+class IterativeFit:
     """The fit of every voxel's orientation distribution to the frames, pass by pass.
 
     Memory: the distributions and their update, 8 bytes a voxel and bin, and one projection.
@@ -44,6 +50,8 @@ class MaximumLikelihood:
         Counts up to which cleaning sets a pixel to zero.
     subset_size
         Projections between two updates.
+    rule
+        "mlem" or "sirt".
 
     Attributes
     ----------
@@ -65,7 +73,9 @@ class MaximumLikelihood:
         *,
         threshold: float,
         subset_size: int = 3,
+        rule: str = "mlem",
     ) -> None:
+        self.rule = rule
         self.model = model
         self.bins = bins
         self.projector = Projector(points_um, voxel_um)
@@ -95,7 +105,8 @@ class MaximumLikelihood:
                 weights = self.model.weights(measured.projection, self.bins)
                 sums[measured.projection] = self._accumulate(measured, weights)
                 sensitivity += weights.sum(axis=0)
-            multiply(self.volume, self._factors, sensitivity, self._lowest)
+            update = multiply if self.rule == "mlem" else add
+            update(self.volume, self._factors, sensitivity, self._lowest)
         images.close()
         of_projection = np.array([sums[int(k)] for k in self.model.projections])
         self.projection_residuals = relative(of_projection[:, 0], of_projection[:, 1])
@@ -110,10 +121,24 @@ class MaximumLikelihood:
         points = self.projector.forward(self.volume, affine, pixels) @ weights.T
         predicted = spread(points, pixels, *footprint)
         sums = np.zeros((pixels.count, 2))
-        compare(predicted, images, pixels.lookup, pixels.places, self.threshold, FLOOR_COUNTS, sums)
-        ratios = spread(predicted, pixels, *footprint)
-        self.projector.adjoint(ratios @ weights, affine, pixels, self._factors)
+        floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
+        compare(predicted, images, pixels.lookup, pixels.places, self.threshold, floor, sums)
+        if self.rule == "sirt":
+            predicted /= self._lengths(affine, pixels) * np.maximum(weights.sum(axis=1), 1e-6)
+        misfit = spread(predicted, pixels, *footprint)
+        self.projector.adjoint(misfit @ weights, affine, pixels, self._factors)
         return sums.sum(axis=0)
+
+    def _lengths(self, affine: FloatArray, pixels: LitPixels) -> Frames:
+        """What each pixel would see of a volume of ones, (pixels + 1, 1), never zero."""
+        ones = np.ones((len(self.projector.points_um), 1), np.float32)
+        lengths = spread(
+            self.projector.forward(ones, affine, pixels),
+            pixels,
+            *self.projector.footprint(affine),
+        )
+        # A pixel at the rim, which hardly any voxel reaches, must not be blown up.
+        return np.maximum(lengths, 0.1 * lengths.max())
 
     def _shadow(self, projection: int, frames: Frames) -> LitPixels:
         """Choose the pixels on which any voxel of the support falls."""

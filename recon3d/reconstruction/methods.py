@@ -21,18 +21,20 @@ from recon3d.reconstruction.backprojection import (
     find_peaks,
 )
 from recon3d.reconstruction.halves import compare_halves
-from recon3d.reconstruction.iterative import MaximumLikelihood
+from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel, threshold_of
 from recon3d.reconstruction.prepare import Prepared
 from recon3d.reconstruction.quality import dice
 from recon3d.reconstruction.refine import fit_shape
 from recon3d.reconstruction.support import (
+    Support,
     SupportResult,
     choose_bins,
     cut_from_completeness,
     cut_occupancy,
     own_completeness,
     parameters_of,
+    smooth_occupancy,
     strain_of,
     support_voxels,
 )
@@ -49,7 +51,9 @@ def by_backprojection(
     prepared: Prepared, experiment: Experiment, *, memory_gib: float, show_progress: bool
 ) -> SupportResult:
     """Backproject in the sample frame; the mask is cut from the completeness."""
-    model, points, inside = prepared.model, *support_voxels(prepared, 0.5, 0, show_progress)
+    model = prepared.model
+    support = support_voxels(prepared, 0.5, 0, show_progress)
+    points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
     peaks = _in_parts(
         points,
@@ -70,7 +74,9 @@ def at_laboratory_angles(
     prepared: Prepared, experiment: Experiment, *, memory_gib: float, show_progress: bool
 ) -> SupportResult:
     """Backproject at fixed laboratory settings, which are the bins: the original's way."""
-    model, points, inside = prepared.model, *support_voxels(prepared, 0.5, 0, show_progress)
+    model = prepared.model
+    support = support_voxels(prepared, 0.5, 0, show_progress)
+    points, inside = support.points_um, support.inside
     axes = [axis.values_deg for axis in model.store.axes] + [np.zeros(1)] * 2
     bins = OrientationBins(*(axis - (axis.max() + axis.min()) / 2 for axis in axes[:3]))
     peaks = _in_parts(
@@ -90,7 +96,8 @@ def by_iteration(
     prepared: Prepared, experiment: Experiment, *, memory_gib: float, show_progress: bool
 ) -> SupportResult:
     """Fit all orientation distributions to the frames; the mask is cut at half occupancy."""
-    points, inside = support_voxels(prepared, 0.75, 2, show_progress)
+    support = support_voxels(prepared, 0.75, 2, show_progress)
+    points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
     needed_gib = 8 * len(points) * bins.size / 2**30
     logger.info("%d voxels x %d bins: %.2f GiB", len(points), bins.size, needed_gib)
@@ -101,7 +108,7 @@ def by_iteration(
             "grain_steps, a larger bin_size, or allow more memory"
         )
     prepared = _with_widths(prepared, experiment, bins, points, show_progress)
-    fit = _fit(prepared.model, experiment, bins, points, "iteration", show_progress)
+    fit = _fit(prepared.model, experiment, bins, support, "iteration", show_progress)
     peaks = find_peaks(fit.volume, bins, reach)
     occupancy, in_mask = cut_occupancy(fit.volume.sum(axis=1), inside, experiment.volume.shape)
     share = own_completeness(prepared, bins, points, peaks, show_progress)
@@ -121,7 +128,7 @@ def by_iteration(
     del fit
     _warn_of_suspects(prepared.model, strange)
     if experiment.settings.split_half and len(prepared.model.projections) >= FEWEST_TO_HALVE:
-        result = _with_trust(result, prepared, experiment, bins, points, reach, show_progress)
+        result = _with_trust(result, prepared, experiment, bins, support, reach, show_progress)
     return result
 
 
@@ -130,20 +137,20 @@ def _with_trust(
     prepared: Prepared,
     experiment: Experiment,
     bins: OrientationBins,
-    points_um: NDArray[np.float64],
+    support: Support,
     reach: int,
     show_progress: bool,
 ) -> SupportResult:
     """Add what two halves of the data, and the summed frames alone, say of the result."""
 
     def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
-        fit = _fit(model, experiment, bins, points_um, "half", show_progress)
+        fit = _fit(model, experiment, bins, support, "half", show_progress)
         return fit.volume.sum(axis=1), find_peaks(fit.volume, bins, reach)
 
     volume = experiment.volume
     halves = compare_halves(prepared.model, fit_one, result.inside, result.in_mask, volume)
     threshold = threshold_of(prepared.model.store)
-    shape = fit_shape(prepared.model, points_um, volume.voxel_um, threshold)[:, 0]
+    shape = fit_shape(prepared.model, support.points_um, volume.voxel_um, threshold)[:, 0]
     _, in_shape = cut_occupancy(shape, result.inside, volume.shape)
     shells = halves.shells
     return replace(
@@ -177,18 +184,30 @@ def _fit(
     model: ScanModel,
     experiment: Experiment,
     bins: OrientationBins,
-    points_um: NDArray[np.float64],
+    support: Support,
     description: str,
     show_progress: bool,
-) -> MaximumLikelihood:
-    """Run all passes of a fit."""
-    fit = MaximumLikelihood(
-        model, bins, points_um, experiment.volume.voxel_um, threshold=threshold_of(model.store)
+) -> IterativeFit:
+    """Run the passes of a fit, until the residual hardly changes."""
+    settings = experiment.settings
+    fit = IterativeFit(
+        model,
+        bins,
+        support.points_um,
+        experiment.volume.voxel_um,
+        threshold=threshold_of(model.store),
+        rule=settings.algorithm,
     )
-    passes = experiment.settings.iterations
-    for number in range(1, passes + 1):
-        fit.run_pass(f"{description} {number}/{passes}", show_progress=show_progress)
-        logger.info("%s %d: residual %.4f", description, number, fit.residuals[-1])
+    for number in range(1, settings.iterations + 1):
+        before = fit.residuals[-1] if fit.residuals else np.inf
+        fit.run_pass(f"{description} {number}", show_progress=show_progress)
+        if settings.tv_weight:
+            smooth_occupancy(fit.volume, support.inside, experiment.volume, settings.tv_weight)
+        residual = fit.residuals[-1]
+        logger.info("%s %d: residual %.4f", description, number, residual)
+        if abs(before - residual) < settings.stop_change * residual:
+            logger.info("%s: the residual has settled", description)
+            break
     return fit
 
 

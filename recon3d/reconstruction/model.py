@@ -12,7 +12,7 @@ from recon3d.errors import DataError
 from recon3d.experiment import Detector, Experiment
 from recon3d.geometry import ProjectionGeometry, TiltOrigin, frame_settings
 from recon3d.io.store import CleanedScan
-from recon3d.projection.bins import OrientationBins, Orientations, centred_axis
+from recon3d.projection.bins import Orientations
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
 
 FloatArray = NDArray[np.float64]
@@ -256,35 +256,6 @@ def setting_steps_deg(store: CleanedScan) -> tuple[float, float]:
 
 def _step(values_deg: FloatArray) -> float:
     return float(np.median(np.diff(values_deg))) if values_deg.size > 1 else np.inf
-
-
-def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:
-    """Bins that cover every tilt which the scan can have seen.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    step_deg
-        Distance of the bins.
-    """
-    used = model.projections
-    reach_mu = _reach(model.settings.mu_deg[used] - model.turning.centre_mu_deg)
-    gamma = model.settings.gamma_deg[used] - model.turning.centre_gamma_deg
-    scanned_gamma = np.nanmax(gamma, axis=1) - np.nanmin(gamma, axis=1) > step_deg / 2
-    reach = max(reach_mu, _reach(gamma)) if scanned_gamma.any() else reach_mu
-    axis = centred_axis(reach, step_deg)
-    shift = np.zeros(1)
-    if strain_axis(model.store):
-        # Δθ is half of Δ2θ, and bins are half a step as those of the tilts are.
-        two_theta = model.settings.two_theta_deg[used]
-        shift_step = two_theta_step_deg(model.store, model.settings) / 4
-        shift = centred_axis(_reach(two_theta) / 2, shift_step)
-    return OrientationBins(axis, axis, shift)
-
-
-def _reach(offsets_deg: FloatArray) -> float:
-    return float(np.nanmax(np.abs(offsets_deg)))
 
 
 def _middle(values: FloatArray) -> float:

@@ -23,11 +23,11 @@ from recon3d.reconstruction.alignment import (
     rotation_axis_from_mass,
 )
 from recon3d.reconstruction.backprojection import backproject_sample, find_support
+from recon3d.reconstruction.binning import orientation_bins
 from recon3d.reconstruction.model import (
     ScanModel,
     accepted_projections,
     orient,
-    orientation_bins,
     projection_geometry,
     scan_origin,
     setting_steps_deg,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector, spread
-from recon3d.reconstruction.iterative import MaximumLikelihood
+from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel, SummedScan
 
 FloatArray = NDArray[np.float64]
@@ -103,7 +103,7 @@ def fit_shape(
 
     An independent check of the shape that the orientation distributions add up to.
     """
-    fit = MaximumLikelihood(SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold)
+    fit = IterativeFit(SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold)
     for _ in range(PASSES):
         fit.run_pass("shape", show_progress=False)
     return fit.volume

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from skimage.restoration import denoise_tv_chambolle
 
 from recon3d.errors import DataError
 from recon3d.experiment import Experiment
@@ -16,13 +17,30 @@ from recon3d.reconstruction.backprojection import (
     VoxelPeaks,
     completeness,
     find_support,
-    frames_of_bins,
 )
-from recon3d.reconstruction.model import orientation_bins, setting_steps_deg, strain_axis
+from recon3d.reconstruction.binning import frames_of_bins, orientation_bins
+from recon3d.reconstruction.model import strain_axis
 from recon3d.reconstruction.prepare import Prepared
+from recon3d.volume import Volume
 
 SMOOTHING_VOXELS = 0.7
 """Standard deviation with which the occupancy is smoothed before it is cut at one half."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """The voxels that may be grain.
+
+    Parameters
+    ----------
+    points_um, shape (voxels, 3)
+        Their centres.
+    inside, shape (voxels,)
+        Their numbers in the volume, in C order.
+    """
+
+    points_um: NDArray[np.float64]
+    inside: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -98,8 +116,8 @@ def cut_occupancy(
 
 def support_voxels(
     prepared: Prepared, share: float, margin_pix: int, show_progress: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points and numbers of the voxels that are lit often enough to be worth the work."""
+) -> Support:
+    """Find the voxels that are lit often enough to be worth the work."""
     found = find_support(
         prepared.model, prepared.points_um, share, margin_pix, show_progress=show_progress
     )
@@ -109,7 +127,7 @@ def support_voxels(
             f"{prepared.model.store.path}: no voxel of the volume is lit in {share:.0%} of the "
             "projections: are grain_pos, grain_dim, M and rotation_center those of this scan?"
         )
-    return prepared.points_um[inside], inside
+    return Support(prepared.points_um[inside], inside)
 
 
 def choose_bins(prepared: Prepared, experiment: Experiment) -> tuple[OrientationBins, int]:
@@ -127,9 +145,7 @@ def own_completeness(
 ) -> NDArray[np.float32]:
     """Completeness of each voxel at its own orientation, its strongest bin."""
     model = prepared.model
-    steps = setting_steps_deg(model.store)
-    # A setting further than this from every frame lies outside the scan.
-    frames = frames_of_bins(model, bins, (0.75 * steps[0], 0.75 * steps[1], np.inf))
+    frames = frames_of_bins(model, bins)
     return completeness(model, points_um, frames, peaks.bins, show_progress=show_progress)
 
 
@@ -168,3 +184,34 @@ def parameters_of(prepared: Prepared, bin_deg: float) -> dict[str, Any]:
         "rolling_width": acceptance.rolling_width_deg,
         "two_theta_width": acceptance.two_theta_width_deg,
     }
+
+
+def smooth_occupancy(
+    distributions: NDArray[np.float32],
+    inside: NDArray[np.int64],
+    volume: Volume,
+    weight: float,
+) -> None:
+    """Scale distributions, in place, so that their sums have less total variation.
+
+    Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while
+    noise goes. What every voxel's distribution looks like is left alone.
+
+    Parameters
+    ----------
+    distributions, shape (voxels, bins)
+        Orientation distributions of the support's voxels.
+    inside, shape (voxels,)
+        Their numbers in the volume.
+    volume
+        The voxels.
+    weight
+        Strength, as a share of a typical voxel's occupancy.
+    """
+    intensity = distributions.sum(axis=1)
+    typical = float(np.percentile(intensity, 90))
+    full = np.zeros(volume.shape)
+    full.reshape(-1)[inside] = intensity / typical
+    smooth = denoise_tv_chambolle(full, weight=weight).reshape(-1)[inside]
+    share = np.maximum(smooth, 1e-6) / np.maximum(intensity / typical, 1e-6)
+    distributions *= share[:, None].astype(np.float32)

@@ -72,7 +72,7 @@ def fourier_shell_correlation(
     threshold: FloatArray = np.asarray(
         (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root), np.float64
     )
-    frequency: FloatArray = np.arange(shells + 1) * width
+    frequency = width * np.arange(shells + 1, dtype=np.float64)
     resolution = _resolution_nm(frequency, correlation - threshold)
     return ShellCorrelation(frequency, correlation, threshold, resolution)
 

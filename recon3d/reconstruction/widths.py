@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.weights import Acceptance
-from recon3d.reconstruction.iterative import MaximumLikelihood
+from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel
 from recon3d.volume import Volume
 
@@ -21,10 +21,10 @@ FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 
-TRIAL_PROJECTIONS = 24
+TRIAL_PROJECTIONS = 12
 TRIAL_VOXELS = 4000
-TRIAL_PASSES = 2
-FACTORS = (1.4, 1.15, 1.07)
+TRIAL_PASSES = 4
+FACTORS = (1.3, 1.1)
 """How much of the data a trial sees, and by which factors the widths are varied in turn."""
 
 
@@ -71,7 +71,7 @@ def estimate_widths(
     @cache
     def residual(acceptance: Acceptance) -> float:
         varied = replace(trial, acceptance=acceptance)
-        fit = MaximumLikelihood(varied, bins, coarse, edges, threshold=threshold)
+        fit = IterativeFit(varied, bins, coarse, edges, threshold=threshold)
         for _ in range(TRIAL_PASSES):
             fit.run_pass("widths", show_progress=False)
         return fit.residuals[-1]

@@ -1,0 +1,137 @@
+"""The fit on tiny problems whose answers are known."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.bins import OrientationBins
+from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.ratios import compare
+from recon3d.reconstruction.iterative import IterativeFit, deal
+from recon3d.reconstruction.support import smooth_occupancy
+from recon3d.volume import Volume
+
+GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
+OMEGA = np.arange(0, 180, 15.0)
+BINS = OrientationBins(np.array([-0.01, 0.01]), np.array([0.0]), np.zeros(1))
+GRID = np.stack(np.meshgrid(*[np.arange(-2, 3.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+@dataclass
+class TinyScan:
+    """Frames computed from a volume with the operator itself, without noise."""
+
+    volume: np.ndarray
+    omitted: tuple[int, ...] = ()
+    projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
+
+    def affine(self, projection):
+        return GEOMETRY.affine(OMEGA[projection])
+
+    def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
+        mixing = np.array([[1.0, 0.2], [0.1, 1.0]], np.float32)
+        return mixing if projection % 2 else mixing[::-1].copy()
+
+    def frames(self, projection):
+        pixels = LitPixels.from_mask(np.ones((17, 17), bool))
+        projector = Projector(GRID)
+        images = projector.forward(self.volume, self.affine(projection), pixels)
+        images = images @ self.weights(projection, BINS).T
+        return np.ascontiguousarray(images[:-1].T.reshape(2, 17, 17), np.float32)
+
+    def total_counts(self):
+        return sum(float(self.frames(int(k)).sum()) for k in self.projections)
+
+
+def planted_volume():
+    volume = np.zeros((len(GRID), 2), np.float32)
+    near = np.abs(GRID).max(axis=1) < 2
+    volume[near & (GRID[:, 0] < 0), 0] = 100
+    volume[near & (GRID[:, 0] >= 0), 1] = 100
+    return volume
+
+
+def test_recovers_a_volume_from_its_own_frames():
+    truth = planted_volume()
+    fit = IterativeFit(TinyScan(truth), BINS, GRID, (0, 0, 0), threshold=0, subset_size=2)
+    for _ in range(60):
+        fit.run_pass("fit", show_progress=False)
+    assert fit.residuals[-1] < 0.02
+    assert np.abs(fit.volume - truth).max() < 25
+    assert np.corrcoef(fit.volume.ravel(), truth.ravel())[0, 1] > 0.99
+
+
+def test_sirt_recovers_it_too():
+    truth = planted_volume()
+    fit = IterativeFit(
+        TinyScan(truth), BINS, GRID, (0, 0, 0), threshold=0, subset_size=2, rule="sirt"
+    )
+    for _ in range(60):
+        fit.run_pass("fit", show_progress=False)
+    assert fit.residuals[-1] < 0.05
+    assert np.corrcoef(fit.volume.ravel(), truth.ravel())[0, 1] > 0.98
+
+
+def test_total_variation_smooths_noise_and_keeps_orientations():
+    rng = np.random.default_rng(3)
+    volume = Volume((0, 0, 0), (5, 5, 5), (5, 5, 5))
+    noisy = (planted_volume() * rng.uniform(0.6, 1.4, (len(GRID), 1))).astype(np.float32) + 0.01
+    smooth = noisy.copy()
+    smooth_occupancy(smooth, np.arange(len(GRID)), volume, weight=0.2)
+    inner = np.abs(GRID).max(axis=1) < 2
+    assert smooth.sum(axis=1)[inner].std() < 0.7 * noisy.sum(axis=1)[inner].std()
+    share = noisy[:, 0] / noisy.sum(axis=1)
+    assert smooth[:, 0] / smooth.sum(axis=1) == pytest.approx(share, rel=1e-4)
+
+
+def test_the_total_is_kept_and_nothing_is_negative():
+    truth = planted_volume()
+    fit = IterativeFit(TinyScan(truth), BINS, GRID, (0, 0, 0), threshold=0)
+    fit.run_pass("fit", show_progress=False)
+    fit.run_pass("fit", show_progress=False)
+    assert fit.volume.min() > 0
+    assert fit.volume.sum() == pytest.approx(truth.sum(), rel=0.1)
+    assert fit.residuals[1] < fit.residuals[0]
+
+
+def test_a_projection_that_disagrees_has_the_largest_residual():
+    @dataclass
+    class Disturbed(TinyScan):
+        def frames(self, projection):
+            frames = super().frames(projection)
+            return frames[::-1, ::-1].copy() if projection == 5 else frames
+
+    scan = Disturbed(planted_volume())
+    fit = IterativeFit(scan, BINS, GRID, (0, 0, 0), threshold=0)
+    for _ in range(4):
+        fit.run_pass("fit", show_progress=False)
+    assert np.argmax(fit.projection_residuals) == 5
+
+
+def test_compare_against_numpy():
+    rng = np.random.default_rng(0)
+    pixels = LitPixels.from_mask(np.ones((5, 6), bool))
+    measured = np.zeros((31, 4), np.float32)
+    measured[:30] = np.where(rng.random((30, 4)) > 0.6, 50 * rng.random((30, 4)), 0)
+    predicted = np.append(40 * rng.random((30, 4)), np.zeros((1, 4)), axis=0).astype(np.float32)
+    image = measured[:30].reshape(5, 6, 4)
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0))) > 0
+    near = np.any([padded[r : r + 5, c : c + 6] for r in range(3) for c in range(3)], axis=0)
+    censored = (near & (image <= 0)).reshape(30, 4)
+    target = np.where(censored, np.minimum(predicted[:30], 12), measured[:30])
+    expected = (target + 2) / (predicted[:30] + 2)
+    differences = ((target - predicted[:30]) ** 2).sum(axis=1)
+    sums = np.zeros((30, 2))
+    compare(predicted, measured, pixels.lookup, pixels.places, 12.0, 2.0, sums)
+    assert predicted[:30] == pytest.approx(expected, rel=1e-5)
+    assert not predicted[30].any()
+    assert sums[:, 0] == pytest.approx(differences, rel=1e-4)
+    assert sums[:, 1] == pytest.approx((measured[:30] ** 2).sum(axis=1), rel=1e-4)
+
+
+@pytest.mark.parametrize(("count", "size"), [(36, 3), (7, 3), (2, 5), (1, 1)])
+def test_every_projection_is_dealt_once(count, size):
+    groups = deal(np.arange(10, 10 + count), size)
+    assert sorted(np.concatenate(groups)) == list(range(10, 10 + count))

@@ -1,0 +1,77 @@
+"""Axis and drift found by reprojection, against planted ones."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, shift
+
+from recon3d.projection.operator import voxel_centres_um
+from recon3d.reconstruction.backprojection import find_support
+from recon3d.reconstruction.model import threshold_of
+from recon3d.reconstruction.prepare import build_model
+from recon3d.reconstruction.refine import Alignment, align, best_shift, shift_model
+
+
+@pytest.mark.parametrize("moved", [(0.3, -0.6), (-0.8, 0.1), (0.0, 0.0)])
+def test_best_shift_of_a_smooth_image(moved):
+    image = gaussian_filter(np.random.default_rng(0).random((50, 60)), 4)
+    image = np.pad(image[10:-10, 10:-10] - image.min(), 15)
+    image = gaussian_filter(image, 2)
+    assert best_shift(image, 3 * shift(image, moved)) == pytest.approx(moved, abs=0.08)
+
+
+def random_drift(count, rms_pix):
+    drift = np.random.default_rng(1).normal(size=(count, 2)) * rms_pix
+    return tuple((float(row), float(col)) for row, col in drift)
+
+
+@pytest.fixture(scope="module")
+def drifting(planted):
+    """A scan whose axis is off the middle, and every projection displaced at random."""
+    drift = random_drift(18, 0.35)
+    return planted("demo", axis_offset_pix=4.4, drift_pix=drift, handedness=-1), np.array(drift)
+
+
+def test_align_finds_axis_and_drift(drifting):
+    scan, drift = drifting
+    model = build_model(scan.store, scan.experiment, -1)
+    points = voxel_centres_um(scan.experiment.volume)
+    points = points[find_support(model, points, 0.75, 2, show_progress=False)]
+    found = align(
+        model,
+        points,
+        scan.experiment.volume.voxel_um,
+        threshold_of(scan.store),
+        Alignment(axis=True, drift=True),
+        show_progress=False,
+    )
+    assert found.geometry.centre_col_pix == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
+    # What no displacement of the whole sample explains is found to a tenth of a pixel.
+    planted = shift_model(
+        replace(model, drift_pix=np.zeros_like(drift)), drift, Alignment(axis=True, drift=True)
+    )
+    error = found.drift_pix - planted.drift_pix
+    assert np.sqrt((error**2).mean()) < 0.1 < np.sqrt((planted.drift_pix**2).mean())
+
+
+def test_displacements_of_the_sample_are_no_drift(drifting):
+    model = build_model(drifting[0].store, drifting[0].experiment, -1)
+    maps = np.stack([model.affine(int(k))[:, :3] for k in model.projections])
+    shifts = maps @ np.array([0.3, -0.2, 0.1])
+    moved = shift_model(model, shifts, Alignment(axis=True, drift=True))
+    assert np.abs(moved.drift_pix).max() < 1e-9
+    assert moved.geometry.centre_col_pix == pytest.approx(model.geometry.centre_col_pix)
+
+
+def test_only_what_is_allowed_moves(drifting):
+    model = build_model(drifting[0].store, drifting[0].experiment, -1)
+    shifts = np.random.default_rng(2).normal(size=(len(model.projections), 2))
+    axis_only = shift_model(model, shifts, Alignment(axis=True, drift=False))
+    assert not axis_only.drift_pix.any()
+    assert axis_only.geometry.centre_col_pix != model.geometry.centre_col_pix
+    drift_only = shift_model(model, shifts, Alignment(axis=False, drift=True))
+    assert drift_only.geometry == model.geometry
+    assert drift_only.drift_pix.any()
+    nothing = Alignment(axis=False, drift=False)
+    assert align(model, np.zeros((1, 3)), (1.0, 1.0, 1.0), 12, nothing) is model

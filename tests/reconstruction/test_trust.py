@@ -1,0 +1,63 @@
+"""Shell correlation, precision and suspects on made-up volumes with known answers."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from recon3d.reconstruction.trust import (
+    fourier_shell_correlation,
+    orientation_precision_mdeg,
+    suspects,
+)
+from recon3d.volume import Volume
+
+VOLUME = Volume((0, 0, 0), (16.0, 16.0, 16.0), (32, 32, 32))
+
+
+def noise(seed):
+    return np.random.default_rng(seed).normal(size=VOLUME.shape)
+
+
+def test_equal_volumes_correlate_up_to_the_voxel():
+    shells = fourier_shell_correlation(noise(0), noise(0), VOLUME)
+    assert shells.correlation == pytest.approx(np.ones_like(shells.correlation))
+    assert shells.resolution_nm == pytest.approx(1000)  # twice the voxel of 0.5 µm
+
+
+def test_unrelated_volumes_do_not_correlate():
+    shells = fourier_shell_correlation(noise(1), noise(2), VOLUME)
+    assert np.abs(shells.correlation[4:]).max() < 0.3
+    assert shells.resolution_nm > 4000
+
+
+def test_resolution_is_where_a_common_signal_sinks_into_noise():
+    signal = gaussian_filter(noise(3), 2.0, mode="wrap")
+    signal /= signal.std()
+    blurred = [signal + 0.3 * noise(seed) for seed in (4, 5)]
+    shells = fourier_shell_correlation(blurred[0], blurred[1], VOLUME)
+    # Power of the signal over that of the noise, both known per Fourier coefficient.
+    frequency = shells.frequency_per_um
+    transfer = np.exp(-0.5 * (2 * np.pi * frequency * 1.0) ** 2) ** 2
+    grid = np.sqrt(sum(q**2 for q in np.meshgrid(*[np.fft.fftfreq(32, 0.5)] * 3)))
+    mean = np.mean(np.exp(-0.5 * (2 * np.pi * grid) ** 2) ** 2)
+    expected = (transfer / mean) / (transfer / mean + 0.09)
+    assert shells.correlation[2:6] == pytest.approx(expected[2:6], abs=0.12)
+    crossing = 1e3 / np.interp(0.0, (shells.threshold - expected)[1:], frequency[1:])
+    assert shells.resolution_nm == pytest.approx(crossing, rel=0.25)
+
+
+def test_precision_is_half_the_difference_of_independent_halves():
+    rng = np.random.default_rng(6)
+    error = 0.004
+    halves = [np.sqrt(2) * error * rng.normal(size=(20000, 2)) for _ in range(2)]
+    halves[0][:50] = np.nan
+    whole = 1e3 * error * np.sqrt(2 * np.log(2))  # median of a Rayleigh distribution
+    assert orientation_precision_mdeg(halves[0], halves[1]) == pytest.approx(whole, rel=0.03)
+    assert np.isnan(orientation_precision_mdeg(halves[0][:50], halves[1][:50]))
+
+
+def test_suspects_stand_far_above_the_rest():
+    residuals = 0.2 + 0.005 * np.random.default_rng(7).normal(size=40)
+    assert not suspects(residuals).any()
+    residuals[[3, 17]] = 0.5
+    assert np.flatnonzero(suspects(residuals)).tolist() == [3, 17]
