@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,16 +72,17 @@ def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> li
     for name, settings in _METHODS.items():
         chosen = experiment.with_settings(**settings)
         grain = reconstruct(store, chosen, show_progress=show_progress)
-        grain.save(out / f"grain_{settings['frame']}.h5")
+        grain.save(out / f"grain_{name.replace(' ', '_')}.h5")
         rows.append((name, compare_with_truth(grain, truth.inside, truth.a_deg, truth.b_deg)))
-        if settings["frame"] == "sample":
+        if settings["method"] == "iterative":
             draw_figures(grain, store, chosen, out / "figures")
     return rows
 
 
-_METHODS = {
+_METHODS: dict[str, dict[str, Any]] = {
     "fixed laboratory angles": {"method": "backprojection", "frame": "lab"},
     "sample frame": {"method": "backprojection", "frame": "sample"},
+    "iterative": {"method": "iterative", "frame": "sample", "split_half": False},
 }
 
 

@@ -113,7 +113,10 @@ def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
     """
     missing = [key for key in _REQUIRED if key not in source]
     if missing:
-        raise ParameterError(f"the key '{missing[0]}' is missing (all of {', '.join(missing)})")
+        keys = ", ".join(f"'{key}'" for key in missing)
+        raise ParameterError(
+            f"of the keys that are needed, {keys} {'is' if len(missing) == 1 else 'are'} missing"
+        )
     values: dict[str, dict[str, Any]] = {
         part: {} for part in ("crystal", "detector", "volume", "settings", "experiment")
     }

@@ -75,7 +75,12 @@ def rotation_axis_from_mass(
 
 
 def fit_turning(
-    settings: FrameSettings, integrated: FloatArray, omega_deg: FloatArray, handedness: int
+    settings: FrameSettings,
+    integrated: FloatArray,
+    omega_deg: FloatArray,
+    handedness: int,
+    *,
+    gamma_scanned: bool = True,
 ) -> TurningFit:
     r"""Fit the turning law to the intensity-weighted mean setting of each projection.
 
@@ -94,6 +99,8 @@ def fit_turning(
         Rotation angles.
     handedness
         h = ±1.
+    gamma_scanned
+        False where γ stood still but for the jitter of its motors.
 
     Raises
     ------
@@ -115,7 +122,7 @@ def fit_turning(
     )
     rows_mu = np.stack([one, zero, cosine, -sine], axis=1)
     rows_gamma = np.stack([zero, one, sine, cosine], axis=1)
-    if not _is_scanned(settings.gamma_deg):
+    if not gamma_scanned:
         rows_gamma[:, 2:] = 0
     design, values = np.concatenate([rows_mu, rows_gamma]), np.concatenate([mu, gamma])
     solution = _robust_fit(design, values, scale=float(np.std(values)) / 4 + 1e-6)
@@ -171,11 +178,6 @@ def effective_bins(volume: NDArray[np.float32]) -> float:
     squares = (volume.astype(np.float64) ** 2).sum(axis=1)
     lit = squares > 0
     return float(np.mean(total[lit] ** 2 / squares[lit])) if lit.any() else float("inf")
-
-
-def _is_scanned(setting_deg: FloatArray) -> bool:
-    spread = np.nanmax(setting_deg, axis=1) - np.nanmin(setting_deg, axis=1)
-    return bool(np.median(spread) > 1e-3)
 
 
 def _robust_fit(design: FloatArray, values: FloatArray, scale: float) -> FloatArray:

@@ -27,6 +27,9 @@ from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
 
 FloatArray = NDArray[np.float64]
 
+LEAST_COVERAGE = 0.2
+"""Coverage by frames, as a share of the best covered bin's, below which a bin stays empty."""
+
 FLOOR_COUNTS = 2.0
 """Counts added to measured and predicted frames alike, about what cleaning leaves unsure."""
 
@@ -81,12 +84,17 @@ class IterativeFit:
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         self.groups = deal(model.projections, subset_size)
-        self.volume = np.full((len(points_um), bins.size), self._even_level(), np.float32)
+        coverage = sum(model.weights(int(k), bins).sum(axis=0) for k in model.projections)
+        # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
+        self._open = np.asarray(coverage) >= LEAST_COVERAGE * np.max(coverage)
+        level = model.total_counts() / (len(points_um) * np.sum(coverage, where=self._open))
+        self.volume = np.full((len(points_um), bins.size), level, np.float32)
+        self.volume[:, ~self._open] = 0
         self.residuals: list[float] = []
         self.projection_residuals = np.full(len(model.projections), np.nan)
         self._factors = np.zeros_like(self.volume)
         # Denormal numbers would make a pass ten times slower.
-        self._lowest = np.float32(self.volume[0, 0] * 1e-6)
+        self._lowest = np.float32(level * 1e-6)
 
     def run_pass(self, description: str, *, show_progress: bool = True) -> float:
         """Visit every projection once, and return the residual."""
@@ -106,6 +114,7 @@ class IterativeFit:
                 sums[measured.projection] = self._accumulate(measured, weights)
                 sensitivity += weights.sum(axis=0)
             update = multiply if self.rule == "mlem" else add
+            sensitivity[~self._open] = 0
             update(self.volume, self._factors, sensitivity, self._lowest)
         images.close()
         of_projection = np.array([sums[int(k)] for k in self.model.projections])
@@ -144,12 +153,6 @@ class IterativeFit:
         """Choose the pixels on which any voxel of the support falls."""
         affine = self.model.affine(projection)
         return LitPixels.from_mask(self.projector.shadow(affine, frames.shape[1:]))
-
-    def _even_level(self) -> float:
-        """The value at which an even volume has the total intensity of the frames."""
-        measured = self.model.total_counts()
-        weights = sum(self.model.weights(int(k), self.bins).sum() for k in self.model.projections)
-        return float(measured / (len(self.projector.points_um) * weights))
 
 
 def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import DataError
+from recon3d.errors import DataError, ParameterError
 from recon3d.experiment import Detector, Experiment
 from recon3d.geometry import ProjectionGeometry, TiltOrigin, frame_settings
 from recon3d.io.store import CleanedScan
@@ -157,10 +157,20 @@ def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -
     ------
     DataError
         None is left.
+    ParameterError
+        No projection was taken at an angle that is to be left out.
     """
     omega = store.omega_deg
-    tolerance = np.diff(omega).min() / 2 if omega.size > 1 else 0.5
+    # Within the jitter of the motor: an angle between two projections means neither.
+    tolerance = 0.1 * np.diff(omega).min() if omega.size > 1 else 0.01
     excluded = [np.abs(omega - angle) < tolerance for angle in omega_exclude]
+    for angle, matches in zip(omega_exclude, excluded, strict=True):
+        if not matches.any():
+            nearest = omega[np.abs(omega - angle).argmin()]
+            raise ParameterError(
+                f"omega_exclude {angle:g}: no projection was taken there; the nearest one is at "
+                f"{nearest:g}°"
+            )
     lit = (store.integrated > 0).any(axis=1)
     accepted = np.flatnonzero(lit & ~np.any(excluded, axis=0) if excluded else lit)
     if accepted.size == 0:

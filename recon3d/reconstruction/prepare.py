@@ -91,6 +91,13 @@ def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool =
         handedness, found = _find_handedness(aligned, experiment, sample, step, show_progress)
         evidence |= found
     model = _at_handedness(aligned, experiment, handedness)
+    if np.isinf(model.acceptance.rolling_width_deg):
+        warnings.warn(
+            "γ was not scanned and no rolling_width is given: the instrument is taken as wide "
+            "open in γ; a narrow one would hide voxels at some ω, and their shape would suffer",
+            Recon3DWarning,
+            stacklevel=3,
+        )
     turning = model.turning
     centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
     evidence |= {"handedness": handedness, "turning_center": list(centre)}
@@ -147,6 +154,7 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
             store.integrated[used],
             store.omega_deg[used],
             handedness,
+            gamma_scanned=bool(np.isfinite(steps[1])),
         )
         # What the grain's mean strain adds to μ at every ω is no part of the centre.
         shift = sense * mean_two_theta(settings, store.integrated) / 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
@@ -66,7 +67,33 @@ def reconstruct(
         "drift": model.drift_pix[model.projections],
     }
     grain = _grain(experiment, result, experiment.source | found | result.found)
+    _warn_of_doubts(grain)
     return replace(grain, projections=known | result.projections, curves=result.curves)
+
+
+POOR_FIT = 0.6
+"""Relative residual above which the model does not describe the scan."""
+
+
+def _warn_of_doubts(grain: Grain) -> None:
+    """Warn where the fit is poor, or the box cuts the grain: the result is not to be trusted."""
+    if grain.residual.size and grain.residual[-1] > POOR_FIT:
+        warnings.warn(
+            f"the grain explains the frames poorly (residual {grain.residual[-1]:.2f}, a good fit "
+            "has less than half of that): are M, rotation_center, turning_center and tilt_azimuth "
+            "right?",
+            Recon3DWarning,
+            stacklevel=3,
+        )
+    mask, axes = grain.mask, "xyz"
+    cut = [axes[k] for k in range(3) if np.moveaxis(mask, k, 0)[[0, -1]].any()]
+    if grain.residual.size and cut:
+        warnings.warn(
+            f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
+            "enlarge grain_dim or move grain_pos",
+            Recon3DWarning,
+            stacklevel=3,
+        )
 
 
 def _grain(experiment: Experiment, result: SupportResult, provenance: dict[str, Any]) -> Grain:

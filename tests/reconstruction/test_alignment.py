@@ -50,7 +50,7 @@ def test_fit_turning_without_gamma_uses_mu_alone():
     settings = FrameSettings(mu, np.full_like(mu, 0.004), np.zeros_like(mu))
     turned, _ = turn_to_laboratory(0.03, -0.02, OMEGA, 1)
     intensity = np.exp(-0.5 * ((mu - turned[:, None] - 0.01) / 0.02) ** 2)
-    fit = fit_turning(settings, intensity, OMEGA, 1)
+    fit = fit_turning(settings, intensity, OMEGA, 1, gamma_scanned=False)
     assert (fit.a_deg, fit.b_deg) == pytest.approx((0.03, -0.02), abs=1e-3)
     assert (fit.centre_mu_deg, fit.centre_gamma_deg) == pytest.approx((0.01, 0.004), abs=1e-3)
 
