@@ -114,9 +114,8 @@ def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
     missing = [key for key in _REQUIRED if key not in source]
     if missing:
         keys = ", ".join(f"'{key}'" for key in missing)
-        raise ParameterError(
-            f"of the keys that are needed, {keys} {'is' if len(missing) == 1 else 'are'} missing"
-        )
+        what = f"the key {keys} is" if len(missing) == 1 else f"the keys {keys} are"
+        raise ParameterError(f"{what} missing")
     values: dict[str, dict[str, Any]] = {
         part: {} for part in ("crystal", "detector", "volume", "settings", "experiment")
     }

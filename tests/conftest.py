@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from recon3d.experiment import Volume
 from recon3d.io.grain import Grain
+
+# Compiled kernels take their time at the first call only.
+settings.register_profile("compiled", deadline=None)
+settings.load_profile("compiled")
 
 INI = {
     "sg_no": "225",

@@ -71,7 +71,8 @@ def estimate_widths(
     @cache
     def residual(acceptance: Acceptance) -> float:
         varied = replace(trial, acceptance=acceptance)
-        fit = IterativeFit(varied, bins, coarse, edges, threshold=threshold)
+        # An update after every projection: a fit that has not settled favours narrow widths.
+        fit = IterativeFit(varied, bins, coarse, edges, threshold=threshold, subset_size=1)
         for _ in range(TRIAL_PASSES):
             fit.run_pass("widths", show_progress=False)
         return fit.residuals[-1]

@@ -89,9 +89,44 @@ def test_excluded_projections_are_left_out(planted):
     scan = planted("demo", handedness=-1)
     omega = scan.store.omega_deg
     grain = run(scan, handedness=-1, omega_exclude=tuple(omega[1:4]), iterations=1)
-    assert len(grain.provenance["projection_residual"]) == len(omega) - 3
+    assert len(grain.projections["residual"]) == len(omega) - 3
     with pytest.raises(DataError, match="no projection is left"):
         run(scan, omega_exclude=tuple(omega))
+
+
+def test_an_angle_between_projections_excludes_nothing_silently(planted):
+    scan = planted("demo", handedness=-1)
+    with pytest.raises(ParameterError, match="nearest one is at"):
+        run(scan, omega_exclude=(13.0,))
+
+
+def test_two_halves_predict_the_error(planted):
+    scan = planted("demo", handedness=-1)
+    grain = run(scan, handedness=-1, align="none")
+    found = scan.compare(grain).median_mdeg
+    assert found / 4 < grain.provenance["precision_mdeg"] < 2 * found
+    assert 1e3 * 2 * grain.volume.voxel_um[0] <= grain.provenance["resolution_nm"] < 3000
+    assert grain.provenance["shape_check_dice"] > 0.95
+    assert grain.curves["fsc"][0] == pytest.approx(1, abs=0.01)
+
+
+def test_a_box_that_cuts_the_grain_gives_a_warning(planted):
+    scan = planted("demo", handedness=-1)
+    small = replace(scan.experiment.volume, size_um=(5.0, 14.0, 14.0), shape=(10, 28, 28))
+    experiment = replace(scan.experiment, volume=small).with_settings(
+        handedness=-1, align="none", split_half=False, iterations=2
+    )
+    with pytest.warns(Recon3DWarning, match="border of the volume along x"):
+        reconstruct(scan.store, experiment, show_progress=False)
+
+
+def test_strain_and_orientation_of_a_strain_scan(planted):
+    scan = planted("strain", grain="strained", omega_deg=tuple(range(0, 180, 12)))
+    grain = run(scan, align="none", split_half=False, two_theta_width_deg=0.007, bin_deg=0.028)
+    truth = scan.truth.sample_on(grain.volume)
+    both = truth.inside & grain.mask
+    assert np.median(np.abs(grain.strain - truth.strain)[both]) < 2.5e-5
+    assert scan.compare(grain).dice > 0.95
 
 
 def test_impossible_requests_are_refused(planted):
