@@ -129,6 +129,19 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
     )
     for name, about in _GETDATA_ARGUMENTS.items():
         parser.add_argument(name.lower(), metavar=name, help=about)
+    _add_scan_options(parser)
+    _add_cleaning_options(parser)
+    parser.add_argument(
+        "--arrays",
+        choices=["final", "all", "none"],
+        default="final",
+        help="NumPy arrays of frames to write beside scan.h5 (default: final)",
+    )
+    parser.set_defaults(run=commands.getdata)
+    return parser
+
+
+def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     scan = parser.add_argument_group("how the scan was taken")
     scan.add_argument(
         "--motors",
@@ -156,6 +169,9 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
         action="store_true",
         help="leave damaged frames out, list them, and go on (default: stop)",
     )
+
+
+def _add_cleaning_options(parser: argparse.ArgumentParser) -> None:
     cleaning = parser.add_argument_group("cleaning")
     cleaning.add_argument(
         "--min-region", type=int, default=100, metavar="PIX", help="smallest lit region (100)"
@@ -173,14 +189,6 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
     cleaning.add_argument("--hot-limit", type=float, metavar="COUNTS", help="hot above this")
     cleaning.add_argument("--flat-field", type=Path, metavar="FILE", help="image to divide by")
     cleaning.add_argument("--bad-pixels", type=Path, metavar="FILE", help="image, not 0 where bad")
-    parser.add_argument(
-        "--arrays",
-        choices=["final", "all", "none"],
-        default="final",
-        help="NumPy arrays of frames to write beside scan.h5 (default: final)",
-    )
-    parser.set_defaults(run=commands.getdata)
-    return parser
 
 
 _GETDATA_ARGUMENTS = {

@@ -118,6 +118,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
     from recon3d.io.checks import check_energy
     from recon3d.io.store import open_store
+    from recon3d.plot.trust import trust_figure
     from recon3d.reconstruction.run import reconstruct
 
     experiment = Experiment.from_ini(arguments.inifile)
@@ -134,6 +135,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     grain.save_arrays(experiment.path)
     logger.info("%r", grain)
     logger.info("written: %s", experiment.path / "grain.h5")
+    if grain.residual.size:
+        trust_figure(grain).savefig(experiment.path / "trust.png", dpi=120)
+        logger.info("written: %s", experiment.path / "trust.png")
 
 
 def export(arguments: argparse.Namespace) -> None:

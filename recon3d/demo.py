@@ -16,6 +16,7 @@ from recon3d.io.store import CleanedScan
 from recon3d.plot.parts import new_figure
 from recon3d.plot.projections import draw_comparison, mosaicity_map_figure
 from recon3d.plot.slices import slices_figure
+from recon3d.plot.trust import trust_figure
 from recon3d.reconstruction.quality import Comparison, compare_with_truth
 from recon3d.reconstruction.reprojection import model_of, reproject
 from recon3d.reconstruction.run import reconstruct
@@ -126,6 +127,7 @@ def draw_figures(
     draw_comparison(left, right, measured[brightest], modelled[brightest], extent)
     figures = {
         "slices": slices_figure(grain),
+        "trust": trust_figure(grain),
         "mosaicity": mosaicity,
         "measured_and_reprojected": comparison,
     }

@@ -7,6 +7,7 @@ from recon3d.plot.colors import draw_color_key, orientation_colors, orientation_
 from recon3d.plot.parts import draw_scale_bar
 from recon3d.plot.projections import draw_comparison, draw_mosaicity, mosaicity_map_figure
 from recon3d.plot.slices import draw_slice, slices_figure
+from recon3d.plot.trust import trust_figure
 
 __all__ = [
     "draw_color_key",
@@ -18,4 +19,5 @@ __all__ = [
     "orientation_colors",
     "orientation_range",
     "slices_figure",
+    "trust_figure",
 ]
