@@ -116,7 +116,8 @@ class IterativeFit:
             update = multiply if self.rule == "mlem" else add
             sensitivity[~self._open] = 0
             update(self.volume, self._factors, sensitivity, self._lowest)
-        images.close()
+        # Asking once more lets the stream end, and its progress bar reach the last projection.
+        next(images, None)
         of_projection = np.array([sums[int(k)] for k in self.model.projections])
         self.projection_residuals = relative(of_projection[:, 0], of_projection[:, 1])
         self.residuals.append(float(relative(*of_projection.sum(axis=0))))
