@@ -130,7 +130,8 @@ def _align(
 
 def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:
     """The model at one handedness, with the axis and the drift that were found before."""
-    model = build_model(aligned.store, experiment, handedness)
+    known = replace(experiment.detector, rotation_center_pix=aligned.geometry.centre_col_pix)
+    model = build_model(aligned.store, replace(experiment, detector=known), handedness)
     return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
 
 
@@ -161,16 +162,19 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
         centre = (fit.centre_mu_deg - shift, fit.centre_gamma_deg)
     else:
         centre = given.turning_center_deg
-    summed = orient(store.summed, experiment.detector)
-    axis = experiment.detector.rotation_center_pix
+    detector = experiment.detector
+    rows, cols = store.shape[:1:-1] if detector.transpose else store.shape[2:]
+    axis = detector.rotation_center_pix
     if axis is None:
+        # One projection at a time: the sums of a large scan need not fit into memory.
+        profiles = [orient(store.read_summed(int(k)), detector).sum(axis=0) for k in used]
         axis = rotation_axis_from_mass(
-            summed[used], store.omega_deg[used], experiment.detector.omega_sense
+            np.stack(profiles)[:, None], store.omega_deg[used], detector.omega_sense
         )
     return ScanModel(
         store=store,
         detector=experiment.detector,
-        geometry=projection_geometry(experiment, summed.shape[1:], axis),
+        geometry=projection_geometry(experiment, (rows, cols), axis),
         settings=settings,
         turning=Turning(handedness, *centre, base_tilt_sense=sense),
         acceptance=Acceptance(

@@ -62,6 +62,17 @@ def test_an_off_centre_region_of_a_larger_detector(planted):
     assert found.best_dice > 0.8
 
 
+def test_a_transposed_and_reversed_detector_of_unequal_sides(planted):
+    scan = planted("demo", handedness=-1, transpose=True, flip="rows", cols=70)
+    grain = run(scan, method="backprojection", handedness=-1)
+    found = scan.compare(grain)
+    assert found.median_mdeg < 14
+    assert found.best_dice > 0.9
+    assert grain.provenance["rotation_center"] == pytest.approx(
+        scan.truth.rotation_center_pix, abs=0.3
+    )
+
+
 def test_what_is_given_is_used(planted):
     scan = planted("demo", handedness=-1)
     given = replace(
