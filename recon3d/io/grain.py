@@ -57,6 +57,8 @@ class Grain:
         drift (row and column, pixels) and so on, each of shape (projections, ...).
     curves
         Curves that tell how far the grain can be trusted, by their names.
+    images
+        What is known of each pixel of the detector, by its name, each of shape (rows, cols).
     provenance
         Every parameter of the run by its name.
 
@@ -76,6 +78,7 @@ class Grain:
     residual: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    images: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,8 +118,8 @@ class Grain:
             for name, array in self.arrays().items():
                 _write_array(group, name, array)
             group["residual"] = np.asarray(self.residual, np.float64)
-            for room, columns in (("projections", self.projections), ("curves", self.curves)):
-                for name, column in columns.items():
+            for room in ("projections", "curves", "images"):
+                for name, column in getattr(self, room).items():
                     file[f"{room}/{name}"] = np.asarray(column, np.float64)
 
     @classmethod
@@ -147,6 +150,7 @@ class Grain:
                     **arrays,
                     projections=_columns(file, "projections"),
                     curves=_columns(file, "curves"),
+                    images=_columns(file, "images"),
                     provenance=read_attributes(file),
                 )
         except ParameterError as error:

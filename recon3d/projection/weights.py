@@ -117,16 +117,53 @@ def frame_weights(
     weights, shape (frames, bins)
         Rows of missing frames are zero.
     """
-    mu, gamma, two_theta = turning.settings_of(bins, omega_deg)
-    squares = _squares(settings.mu_deg[projection], mu, acceptance.rocking_width_deg)
-    squares += _squares(settings.gamma_deg[projection], gamma, acceptance.rolling_width_deg)
-    squares += _squares(
-        settings.two_theta_deg[projection], two_theta, acceptance.two_theta_width_deg
-    )
+    of_frames, of_bins = scaled_settings(settings, projection, omega_deg, bins, turning, acceptance)
+    squares = np.zeros((len(of_frames), len(of_bins)))
+    for frame, bin_ in zip(of_frames.T, of_bins.T, strict=True):
+        squares += (frame[:, None] - bin_) ** 2
     weights = np.exp(-0.5 * squares)
     # Beyond four widths nothing is seen; exact zeros keep denormal numbers out of the kernels.
     weights[~(squares < 16)] = 0
     return weights.astype(np.float32)
+
+
+def scaled_settings(
+    settings: FrameSettings,
+    projection: int,
+    omega_deg: float,
+    bins: Orientations,
+    turning: Turning,
+    acceptance: Acceptance,
+) -> tuple[FloatArray, FloatArray]:
+    r"""Settings of the frames of a projection and of the bins, in widths of the instrument.
+
+    The weight of a bin in a frame is :math:`\exp(-d^2 / 2)` of their distance d. What the
+    instrument is wide open to is 0 everywhere.
+
+    Parameters
+    ----------
+    settings, projection, omega_deg, bins, turning, acceptance
+        As in `frame_weights`.
+
+    Returns
+    -------
+    of_frames, shape (frames, 3)
+        (μ, γ, 2θ) of the frames; NaN where one is missing.
+    of_bins, shape (bins, 3)
+        The same of the bins.
+    """
+    widths = (
+        acceptance.rocking_width_deg,
+        acceptance.rolling_width_deg,
+        acceptance.two_theta_width_deg,
+    )
+    columns = (settings.mu_deg, settings.gamma_deg, settings.two_theta_deg)
+    of_frames = [column[projection] / width for column, width in zip(columns, widths, strict=True)]
+    of_bins = [
+        column / width
+        for column, width in zip(turning.settings_of(bins, omega_deg), widths, strict=True)
+    ]
+    return np.stack(of_frames, axis=-1), np.stack(of_bins, axis=-1)
 
 
 def nearest_frames(
@@ -165,9 +202,3 @@ def nearest_frames(
     frame = distance.argmin(axis=0)
     frame[distance.min(axis=0) > 1] = -1
     return frame
-
-
-def _squares(frame_deg: FloatArray, bin_deg: FloatArray, width_deg: float) -> FloatArray:
-    if np.isinf(width_deg):
-        return np.where(np.isnan(frame_deg), np.nan, 0.0)[:, None] * np.ones(bin_deg.size)
-    return ((frame_deg[:, None] - bin_deg) / width_deg) ** 2

@@ -33,7 +33,7 @@ class HalvesResult:
     shells
         Fourier shell correlation of the two occupancies; it gives the spatial resolution.
     precision_mdeg
-        Predicted median error of the orientations.
+        Median distance of their orientations, the predicted error of the whole.
     """
 
     shells: ShellCorrelation

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.projection.forward import FrameOperator
+from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.ratios import add, compare, multiply
 from recon3d.reconstruction.model import Predictable
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
@@ -65,6 +66,8 @@ class IterativeFit:
         frames while it ran, as a share of the measured ones.
     projection_residuals, shape (projections,)
         The same for each projection that is used, in the last pass.
+    pixel_sums, shape (rows, cols, 2)
+        Squared differences and squared intensities at each pixel, in the last pass.
     """
 
     def __init__(
@@ -79,26 +82,42 @@ class IterativeFit:
         rule: str = "mlem",
     ) -> None:
         self.rule = rule
-        self.model = model
         self.bins = bins
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         self.groups = deal(model.projections, subset_size)
-        coverage = sum(model.weights(int(k), bins).sum(axis=0) for k in model.projections)
-        # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
-        self._open = np.asarray(coverage) >= LEAST_COVERAGE * np.max(coverage)
-        level = model.total_counts() / (len(points_um) * np.sum(coverage, where=self._open))
+        self._see_through(model)
+        level = model.total_counts() / (len(points_um) * self._coverage.sum(where=self._open))
         self.volume = np.full((len(points_um), bins.size), level, np.float32)
         self.volume[:, ~self._open] = 0
         self.residuals: list[float] = []
         self.projection_residuals = np.full(len(model.projections), np.nan)
+        self.pixel_sums = np.zeros((0, 0, 2))
         self._factors = np.zeros_like(self.volume)
         # Denormal numbers would make a pass ten times slower.
         self._lowest = np.float32(level * 1e-6)
 
+    def adopt(self, model: Predictable) -> None:
+        """Go on with a better model of the same projections, from where the fit stands."""
+        before = self._coverage.sum(where=self._open)
+        self._see_through(model)
+        # Wider widths show the same voxel in more frames: less of it explains them.
+        self.volume *= np.float32(before / self._coverage.sum(where=self._open))
+        np.maximum(self.volume, self._lowest, out=self.volume)
+        self.volume[:, ~self._open] = 0
+
+    def _see_through(self, model: Predictable) -> None:
+        """Predict frames by a model, with the bins that it covers well enough."""
+        self.model = model
+        weights = (model.weights(int(k), self.bins).sum(axis=0) for k in model.projections)
+        self._coverage = np.sum(list(weights), axis=0, dtype=np.float64)
+        # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
+        self._open = self._coverage >= LEAST_COVERAGE * self._coverage.max()
+
     def run_pass(self, description: str, *, show_progress: bool = True) -> float:
         """Visit every projection once, and return the residual."""
         sums = {}
+        self.pixel_sums = np.zeros((0, 0, 2))
         images = stream(
             self.model,
             description,
@@ -126,29 +145,24 @@ class IterativeFit:
     def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
         """Add one projection to the factors; return its squared differences and intensities."""
         number, pixels, images = measured
-        affine = self.model.affine(number)
-        footprint = self.projector.footprint(affine)
-        points = self.projector.forward(self.volume, affine, pixels) @ weights.T
-        predicted = spread(points, pixels, *footprint)
+        operator = FrameOperator(self.projector, self.model.affine(number), pixels, weights)
+        misfit = operator.forward(self.volume)
         sums = np.zeros((pixels.count, 2))
         floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
-        compare(predicted, images, pixels.lookup, pixels.places, self.threshold, floor, sums)
+        compare(misfit, images, pixels.lookup, pixels.places, self.threshold, floor, sums)
         if self.rule == "sirt":
-            predicted /= self._lengths(affine, pixels) * np.maximum(weights.sum(axis=1), 1e-6)
-        misfit = spread(predicted, pixels, *footprint)
-        self.projector.adjoint(misfit @ weights, affine, pixels, self._factors)
+            lengths = operator.lengths()
+            # A pixel at the rim, which hardly any voxel reaches, must not be blown up.
+            lengths = np.maximum(lengths, 0.1 * lengths.max())
+            misfit /= lengths * np.maximum(weights.sum(axis=1), 1e-6)
+        operator.adjoint(misfit, self._factors)
+        self._add_to_image(pixels, sums)
         return sums.sum(axis=0)
 
-    def _lengths(self, affine: FloatArray, pixels: LitPixels) -> Frames:
-        """What each pixel would see of a volume of ones, (pixels + 1, 1), never zero."""
-        ones = np.ones((len(self.projector.points_um), 1), np.float32)
-        lengths = spread(
-            self.projector.forward(ones, affine, pixels),
-            pixels,
-            *self.projector.footprint(affine),
-        )
-        # A pixel at the rim, which hardly any voxel reaches, must not be blown up.
-        return np.maximum(lengths, 0.1 * lengths.max())
+    def _add_to_image(self, pixels: LitPixels, sums: FloatArray) -> None:
+        if not self.pixel_sums.size:
+            self.pixel_sums = np.zeros((*pixels.mask.shape, 2))
+        self.pixel_sums[pixels.mask] += sums
 
     def _shadow(self, projection: int, frames: Frames) -> LitPixels:
         """Choose the pixels on which any voxel of the support falls."""

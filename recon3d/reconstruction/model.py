@@ -13,7 +13,13 @@ from recon3d.experiment import Detector, Experiment
 from recon3d.geometry import ProjectionGeometry, TiltOrigin, frame_settings
 from recon3d.io.store import CleanedScan
 from recon3d.projection.bins import Orientations
-from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
+from recon3d.projection.weights import (
+    Acceptance,
+    FrameSettings,
+    Turning,
+    frame_weights,
+    scaled_settings,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -66,7 +72,7 @@ class SummedScan:
 
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Summed frame of a projection, (1, rows, cols)."""
-        return orient(self.model.store.read_summed(projection), self.model.detector)[None]
+        return self.model.summed(projection)[None]
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
         """Ones, (1, bins)."""
@@ -122,9 +128,19 @@ class ScanModel:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
         return orient(self.store.read_projection(projection), self.detector)
 
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the oriented images."""
+        rows, cols = self.store.shape[2:]
+        return (cols, rows) if self.detector.transpose else (rows, cols)
+
     def total_counts(self) -> float:
         """Sum of all frames that are used."""
         return float(self.store.integrated[self.projections].sum())
+
+    def summed(self, projection: int) -> NDArray[np.float32]:
+        """Sum of the cleaned frames of a projection, (rows, cols), oriented as the model has it."""
+        return orient(self.store.read_summed(projection), self.detector)
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
         """Weights W of the bins in the frames of a projection, (frames, bins)."""
@@ -133,6 +149,19 @@ class ScanModel:
             projection,
             self.omega_deg(projection),
             bins,
+            self.turning,
+            self.acceptance,
+        )
+
+    def scaled_settings(
+        self, projection: int, orientations: Orientations
+    ) -> tuple[FloatArray, FloatArray]:
+        """Settings of frames and of orientations in widths, each (..., 3)."""
+        return scaled_settings(
+            self.settings,
+            projection,
+            self.omega_deg(projection),
+            orientations,
             self.turning,
             self.acceptance,
         )
@@ -243,6 +272,20 @@ def strain_axis(store: CleanedScan) -> str | None:
     """What was scanned to see strain: "two_theta", "energy", or None."""
     names = [axis.name for axis in store.axes if axis.values_deg.size > 1]
     return next((name for name in ("two_theta", "energy") if name in names), None)
+
+
+def gamma_scanned(store: CleanedScan) -> bool:
+    """Whether the frames of a projection differ in γ."""
+    return bool(np.isfinite(setting_steps_deg(store)[1]))
+
+
+def tells_shift(store: CleanedScan) -> bool:
+    """Whether shifts Δθ are told from the part of μ(ω) that does not turn.
+
+    In a rocking-only scan over a range of ω they are; where strain was scanned, 2θ tells them.
+    """
+    many = len(store.omega_deg) >= 12 and np.ptp(store.omega_deg) >= 90
+    return bool(store.kind == "rocking" and strain_axis(store) is None and many)
 
 
 def two_theta_step_deg(store: CleanedScan, settings: FrameSettings) -> float:

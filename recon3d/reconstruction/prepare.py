@@ -108,20 +108,17 @@ def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool =
 def _align(
     model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64], show_progress: bool
 ) -> ScanModel:
-    """Refine axis and drift as far as the settings allow; the original's way has neither."""
-    wanted = experiment.settings.align
-    if wanted == "none" or experiment.settings.frame == "lab":
+    """Refine axis and drift as far as the settings allow."""
+    allowed = Alignment.of(experiment)
+    if not allowed.any:
         return model
     support = find_support(model, points_um, 0.75, 2, show_progress=show_progress)
     if not support.any():
         return model
-    allowed = Alignment(
-        axis=experiment.detector.rotation_center_pix is None, drift=wanted == "drift"
-    )
     return align(
         model,
         points_um[support],
-        experiment.volume.voxel_um,
+        experiment.volume,
         threshold_of(model.store),
         allowed,
         show_progress=show_progress,

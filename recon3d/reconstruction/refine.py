@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.experiment import Experiment
 from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector, spread
-from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.reconstruction.iterative import IterativeFit, relative
 from recon3d.reconstruction.model import ScanModel, SummedScan
+from recon3d.volume import Volume
 
 FloatArray = NDArray[np.float64]
 
@@ -22,6 +26,9 @@ ROUNDS = 8
 PASSES = 3
 SETTLED_PIX = 0.01
 """Rounds of fitting and shifting, passes of each fit, and the change that ends them."""
+
+MOST_VOXELS = 40_000
+"""More voxels than that are merged into larger ones: a shape is enough to align by."""
 
 ONE_BIN = OrientationBins(np.zeros(1), np.zeros(1), np.zeros(1))
 
@@ -38,14 +45,31 @@ class Alignment:
         Let every projection have a displacement of its own.
     """
 
+    FEWEST: ClassVar[int] = 6
+    """Projections below which nothing can be told of either."""
+
     axis: bool
     drift: bool
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Alignment:
+        """What the settings leave open; the original's way, in the laboratory, has neither."""
+        wanted = experiment.settings.align
+        if wanted == "none" or experiment.settings.frame == "lab":
+            return cls(axis=False, drift=False)
+        axis_open = experiment.detector.rotation_center_pix is None
+        return cls(axis=axis_open, drift=wanted == "drift")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything may be changed."""
+        return self.axis or self.drift
 
 
 def align(
     model: ScanModel,
     points_um: FloatArray,
-    voxel_um: tuple[float, ...],
+    volume: Volume,
     threshold: float,
     allowed: Alignment,
     *,
@@ -63,8 +87,8 @@ def align(
         The scan with a first estimate of the axis.
     points_um, shape (voxels, 3)
         Centres of the voxels that may be grain.
-    voxel_um
-        Edges of a voxel.
+    volume
+        The volume that they are part of.
     threshold
         Counts up to which cleaning sets a pixel to zero.
     allowed
@@ -77,8 +101,9 @@ def align(
     model
         The same scan with its axis and its drift.
     """
-    if not (allowed.axis or allowed.drift) or len(model.projections) < 6:
+    if not allowed.any or len(model.projections) < Alignment.FEWEST:
         return model
+    points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
     for _ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
         shifts = _shifts(model, points_um, voxel_um, threshold)
         moved = shift_model(model, shifts, allowed)
@@ -107,6 +132,34 @@ def fit_shape(
     for _ in range(PASSES):
         fit.run_pass("shape", show_progress=False)
     return fit.volume
+
+
+def coarser_points(
+    points_um: FloatArray, volume: Volume, at_most: int
+) -> tuple[FloatArray, tuple[float, ...]]:
+    """Merge voxels into larger ones until there are few enough.
+
+    Parameters
+    ----------
+    points_um, shape (voxels, 3)
+        Centres of the voxels that may be grain.
+    volume
+        The volume that they are part of.
+    at_most
+        About how many to leave.
+
+    Returns
+    -------
+    points_um
+        Centres of the larger voxels that hold any of them.
+    voxel_um
+        Their edges.
+    """
+    merge = max(int(np.ceil((len(points_um) / at_most) ** (1 / 3))), 1)
+    edges = merge * np.array(volume.voxel_um)
+    corner = np.array(volume.position_um) - np.array(volume.size_um) / 2
+    cells = np.unique(np.floor((points_um - corner) / edges), axis=0)
+    return corner + (cells + 0.5) * edges, tuple(float(edge) for edge in edges)
 
 
 def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> ScanModel:
@@ -149,6 +202,68 @@ def best_shift(predicted: FloatArray, measured: FloatArray) -> FloatArray:
     design = np.stack([predicted.ravel(), -slope_row.ravel(), -slope_col.ravel()], axis=1)
     scale, row, col = np.linalg.lstsq(design, measured.ravel(), rcond=None)[0]
     return np.clip([row / scale, col / scale], -1, 1) if scale > 0 else np.zeros(2)
+
+
+def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> ScanModel:
+    """Shift axis and projections to where voxels of known orientations put the summed frames.
+
+    Unlike `align` this knows which voxels a projection hides, so it is right where the
+    instrument does not see every orientation at every ω.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    voxels
+        The grain as it is known so far.
+    allowed
+        What may be changed.
+    """
+    shifts = [
+        best_shift(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
+        for number in map(int, model.projections)
+    ]
+    return shift_model(model, np.array(shifts), allowed)
+
+
+def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
+    """Misfit of the summed frames that a grain predicts, projection by projection.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    voxels
+        The grain.
+
+    Returns
+    -------
+    residuals, shape (used projections,)
+        Root of the squared differences as a share of the measured sums, each projection
+        scaled to meet them best.
+    """
+    return np.array(
+        [
+            _misfit(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
+            for number in map(int, model.projections)
+        ]
+    )
+
+
+def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> FloatArray:
+    """Predict the summed frames of a projection, (rows, cols), up to their scale."""
+    shape = model.image_shape
+    pixels = LitPixels.from_mask(np.ones(shape, bool))
+    settings = model.scaled_settings(projection, voxels.orientations)
+    images = voxels.summed(settings, model.affine(projection), pixels)
+    return images[:-1, 0].reshape(shape).astype(np.float64)
+
+
+def _misfit(predicted: FloatArray, measured: FloatArray) -> float:
+    """Root of squared differences as a share of the measured; the prediction scaled to them."""
+    square = float((predicted**2).sum())
+    scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
+    return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))
 
 
 def _shifts(

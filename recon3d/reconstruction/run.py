@@ -13,7 +13,8 @@ from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.methods import METHODS
+from recon3d.reconstruction.fitting import Report
+from recon3d.reconstruction.methods import METHODS, Options
 from recon3d.reconstruction.prepare import prepare
 from recon3d.reconstruction.support import SupportResult
 
@@ -24,6 +25,7 @@ def reconstruct(
     *,
     memory_gib: float = 8.0,
     show_progress: bool = True,
+    report: Report | None = None,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -38,6 +40,9 @@ def reconstruct(
         parts; an iterative fit of more is refused.
     show_progress
         False for a silent run.
+    report
+        Called after every pass of an iterative fit with the stage, the number of the pass, its
+        residual and the occupancy so far, (nx, ny, nz).
 
     Returns
     -------
@@ -59,16 +64,25 @@ def reconstruct(
             f"'{settings.frame}': use --method backprojection for comparison"
         )
     prepared = prepare(clean, experiment, show_progress=show_progress)
-    result = method(prepared, experiment, memory_gib=memory_gib, show_progress=show_progress)
+    result = method(prepared, experiment, Options(memory_gib, show_progress, report))
+    model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
-    model = prepared.model
+    found |= {
+        "rotation_center": model.geometry.centre_col_pix,
+        "turning_center": [model.turning.centre_mu_deg, model.turning.centre_gamma_deg],
+    }
     known = {
         "omega": clean.omega_deg[model.projections],
         "drift": model.drift_pix[model.projections],
     }
-    grain = _grain(experiment, result, experiment.source | found | result.found)
+    grain = replace(
+        _grain(experiment, result, experiment.source | found | result.found),
+        projections=known | result.projections,
+        curves=result.curves,
+        images=result.images,
+    )
     _warn_of_doubts(grain)
-    return replace(grain, projections=known | result.projections, curves=result.curves)
+    return grain
 
 
 POOR_FIT = 0.6

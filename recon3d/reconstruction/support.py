@@ -19,7 +19,7 @@ from recon3d.reconstruction.backprojection import (
     find_support,
 )
 from recon3d.reconstruction.binning import frames_of_bins, orientation_bins
-from recon3d.reconstruction.model import strain_axis
+from recon3d.reconstruction.model import ScanModel, strain_axis, tells_shift
 from recon3d.reconstruction.prepare import Prepared
 from recon3d.volume import Volume
 
@@ -49,6 +49,8 @@ class SupportResult:
 
     Parameters
     ----------
+    model
+        The scan as it was modelled in the end.
     inside, shape (voxels,)
         Numbers of the voxels in the volume, in C order.
     occupancy
@@ -67,10 +69,13 @@ class SupportResult:
         What is known of each projection that was used, by its name.
     curves
         Curves that tell how far the result can be trusted, by their names.
+    images
+        What is known of each pixel of the (oriented) detector, by its name.
     found
         Parameters of the method, for the record.
     """
 
+    model: ScanModel
     inside: NDArray[np.int64]
     occupancy: NDArray[np.float32]
     in_mask: NDArray[np.bool_]
@@ -80,6 +85,7 @@ class SupportResult:
     residual: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    images: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 
 
@@ -151,6 +157,7 @@ def own_completeness(
 
 def cut_from_completeness(
     experiment: Experiment,
+    model: ScanModel,
     inside: NDArray[np.int64],
     peaks: VoxelPeaks,
     share: NDArray[np.float32],
@@ -162,14 +169,16 @@ def cut_from_completeness(
     typical = np.median(peaks.intensity[in_mask]) if in_mask.any() else 1.0
     occupancy = (peaks.intensity / typical).astype(np.float32)
     found = found | {"completeness_cutoff": cutoff}
-    return SupportResult(inside, occupancy, in_mask, peaks, share, found=found)
+    return SupportResult(model, inside, occupancy, in_mask, peaks, share, found=found)
 
 
 def strain_of(
     prepared: Prepared, experiment: Experiment, peaks: VoxelPeaks
 ) -> NDArray[np.float64] | None:
-    """Strain along **G**, -cot θ Δθ; None where it was not scanned."""
-    if strain_axis(prepared.model.store) is None:
+    """Strain along **G**, -cot θ Δθ; None where the scan does not tell it."""
+    store = prepared.model.store
+    fitted = experiment.settings.method == "iterative" and tells_shift(store)
+    if strain_axis(store) is None and not fitted:
         return None
     theta = np.radians(experiment.crystal.bragg_angle_deg)
     return -np.radians(peaks.dtheta_deg) / np.tan(theta)

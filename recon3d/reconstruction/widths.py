@@ -10,79 +10,86 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.progress import track
-from recon3d.projection.bins import OrientationBins
+from recon3d.projection.operator import LitPixels
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.ratios import compare
 from recon3d.projection.weights import Acceptance
-from recon3d.reconstruction.iterative import IterativeFit
-from recon3d.reconstruction.model import ScanModel
-from recon3d.volume import Volume
-
-FloatArray = NDArray[np.float64]
+from recon3d.reconstruction.model import ScanModel, threshold_of
 
 logger = logging.getLogger(__name__)
 
-TRIAL_PROJECTIONS = 12
-TRIAL_VOXELS = 4000
-TRIAL_PASSES = 4
-FACTORS = (1.3, 1.1)
+TRIAL_PROJECTIONS = 8
+FACTORS = (1.3, 1.1, 1.03)
 """How much of the data a trial sees, and by which factors the widths are varied in turn."""
 
 
-def estimate_widths(
-    model: ScanModel,
-    bins: OrientationBins,
-    points_um: FloatArray,
-    volume: Volume,
-    threshold: float,
-    free: tuple[str, ...],
-    *,
-    show_progress: bool = True,
-) -> Acceptance:
-    """Find the widths with which a short fit of coarse voxels leaves least unexplained.
+def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]) -> Acceptance:
+    """Find the widths with which voxels of one orientation each predict the frames best.
 
-    Too wide a width cannot follow the frames, and too narrow a one leaves gaps between the
-    bins: the residual has its least near the truth.
+    Distributions would not do: whatever a width lacks, they make up for by spreading, and no
+    width is then much better than another. One orientation a voxel cannot spread. Where the
+    grain's voxels truly do, the widths that are found hold their mean spread too.
 
     Parameters
     ----------
     model
         The scan with first estimates of the widths.
-    bins
-        The orientation bins.
-    points_um, shape (voxels, 3)
-        Centres of the voxels that may be grain.
-    volume
-        The volume that they are part of.
-    threshold
-        Counts up to which cleaning sets a pixel to zero.
+    voxels
+        The grain as it is known so far.
     free
         Which of "rocking_width_deg", "rolling_width_deg" and "two_theta_width_deg" to find.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
     acceptance
         The widths; those that are not free as they were.
     """
-    trial = _fewer_projections(model)
-    coarse, edges = coarser_points(points_um, volume, TRIAL_VOXELS)
+    used = model.projections
+    count = min(TRIAL_PROJECTIONS, len(used))
+    trial = used[np.linspace(0, len(used) - 1, count).astype(int)]
 
     @cache
     def residual(acceptance: Acceptance) -> float:
-        varied = replace(trial, acceptance=acceptance)
-        # An update after every projection: a fit that has not settled favours narrow widths.
-        fit = IterativeFit(varied, bins, coarse, edges, threshold=threshold, subset_size=1)
-        for _ in range(TRIAL_PASSES):
-            fit.run_pass("widths", show_progress=False)
-        return fit.residuals[-1]
+        return unexplained(replace(model, acceptance=acceptance, projections=trial), voxels)
 
     best = model.acceptance
-    rounds = [(name, factor) for factor in FACTORS for name in free]
-    for name, factor in track(rounds, "widths", unit="trial", show=show_progress):
-        best = descend(residual, best, name, factor)
+    for factor in FACTORS:
+        for name in free:
+            best = descend(residual, best, name, factor)
     logger.info("%s", ", ".join(f"{name[:-4]} {getattr(best, name):.4f}°" for name in free))
     return best
+
+
+def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
+    """Share of the frames' squared intensity that the voxels, scaled to them, leave.
+
+    Parameters
+    ----------
+    model
+        The scan; its projections are the ones to look at.
+    voxels
+        The grain.
+    """
+    total = np.zeros(2)
+    for number in map(int, model.projections):
+        affine, frames = model.affine(number), model.frames(number)
+        pixels = LitPixels.from_mask(voxels.projector.shadow(affine, frames.shape[1:]))
+        settings = model.scaled_settings(number, voxels.orientations)
+        predicted, measured = voxels.frames(settings, affine, pixels), pixels.gather(frames)
+        predicted *= best_scale(predicted, measured)
+        sums = np.zeros((pixels.count, 2))
+        threshold = threshold_of(model.store)
+        compare(predicted, measured, pixels.lookup, pixels.places, threshold, -1.0, sums)
+        total += sums.sum(axis=0)
+    return float(total[0] / total[1])
+
+
+def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> np.float32:
+    """The factor that brings predicted frames closest to the lit pixels of measured ones."""
+    lit = measured > 0
+    square = float((predicted[lit] ** 2).sum(dtype=np.float64))
+    cross = float((predicted[lit] * measured[lit]).sum(dtype=np.float64))
+    return np.float32(cross / square) if square > 0 else np.float32(0)
 
 
 def descend(
@@ -110,37 +117,3 @@ def descend(
         if best != start:
             break
     return best
-
-
-def coarser_points(
-    points_um: FloatArray, volume: Volume, at_most: int
-) -> tuple[FloatArray, tuple[float, ...]]:
-    """Merge voxels into larger ones until there are few enough.
-
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels that may be grain.
-    volume
-        The volume that they are part of.
-    at_most
-        About how many to leave.
-
-    Returns
-    -------
-    points_um
-        Centres of the larger voxels that hold any of them.
-    voxel_um
-        Their edges.
-    """
-    merge = max(int(np.ceil((len(points_um) / at_most) ** (1 / 3))), 1)
-    edges = merge * np.array(volume.voxel_um)
-    corner = np.array(volume.position_um) - np.array(volume.size_um) / 2
-    cells = np.unique(np.floor((points_um - corner) / edges), axis=0)
-    return corner + (cells + 0.5) * edges, tuple(float(edge) for edge in edges)
-
-
-def _fewer_projections(model: ScanModel) -> ScanModel:
-    used = model.projections
-    count = min(TRIAL_PROJECTIONS, len(used))
-    return replace(model, projections=used[np.linspace(0, len(used) - 1, count).astype(int)])

@@ -1,0 +1,70 @@
+r"""The operator A of one projection: from orientation distributions to frames, and back.
+
+.. math::
+    I_ω[pixel, frame] = \sum_{bin} (P_ω f)[pixel, bin] \, W_ω[frame, bin]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.projection.kernels import AnyFloats
+from recon3d.projection.operator import LitPixels, Projector, spread
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FrameOperator:
+    """A of one projection, on the voxels of a support and the pixels that matter.
+
+    `forward` and `adjoint` are exact transposes of each other.
+
+    Parameters
+    ----------
+    projector
+        The voxels.
+    affine, shape (2, 4)
+        Map from sample to detector at ω.
+    pixels
+        The pixels.
+    weights, shape (frames, bins)
+        How strongly each orientation bin shows in each frame.
+    """
+
+    projector: Projector
+    affine: FloatArray
+    pixels: LitPixels
+    weights: AnyFloats
+
+    def forward(self, volume: AnyFloats) -> AnyFloats:
+        """Predict the frames, (pixels + 1, frames), of distributions f, (voxels, bins).
+
+        The last row, which stands for all other pixels, is zero.
+        """
+        points = self.projector.forward(volume, self.affine, self.pixels) @ self.weights.T
+        return spread(points, self.pixels, *self.projector.footprint(self.affine))
+
+    def adjoint(self, frames: AnyFloats, out: AnyFloats) -> None:
+        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place."""
+        images = spread(frames, self.pixels, *self.projector.footprint(self.affine))
+        self.projector.adjoint(images @ self.weights, self.affine, self.pixels, out)
+
+    def lengths(self) -> AnyFloats:
+        """What each pixel would see of a volume of ones in one bin: (pixels + 1, 1)."""
+        ones = np.ones((len(self.projector.points_um), 1), self.weights.dtype)
+        images = self.projector.forward(ones, self.affine, self.pixels)
+        return spread(images, self.pixels, *self.projector.footprint(self.affine))
+
+    def explicit(self) -> FloatArray:
+        """The matrix itself, (pixels · frames, voxels · bins), for a look at a tiny problem."""
+        shape = len(self.projector.points_um), self.weights.shape[1]
+        columns = []
+        for index in range(shape[0] * shape[1]):
+            unit = np.zeros(shape)
+            unit.flat[index] = 1
+            columns.append(self.forward(unit)[:-1].ravel())
+        return np.stack(columns, axis=1)

@@ -1,0 +1,69 @@
+"""Voxels of one orientation each, and the frames that they predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.projection.bins import OrientationList
+from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.projection.oriented_kernels import project_oriented, visible_share
+
+FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
+ScaledSettings = tuple[FloatArray, FloatArray]
+
+
+@dataclass(frozen=True)
+class OrientedVoxels:
+    """Voxels that have one orientation each: far less than a distribution, and far stiffer.
+
+    The settings, as `scaled_settings` gives them for these orientations, say which frames of a
+    projection each voxel lights.
+
+    Parameters
+    ----------
+    projector
+        The voxels.
+    orientations
+        Their orientations.
+    intensity, shape (voxels,)
+        How much they scatter.
+    """
+
+    projector: Projector
+    orientations: OrientationList
+    intensity: FloatArray
+
+    def frames(self, settings: ScaledSettings, affine: FloatArray, pixels: LitPixels) -> Frames:
+        """Predict the frames of a projection: (pixels + 1, frames), the last row zero.
+
+        Parameters
+        ----------
+        settings
+            Of the frames and of the voxels, in widths of the instrument.
+        affine, shape (2, 4)
+            Map from sample to detector at ω.
+        pixels
+            The pixels to fill.
+        """
+        of_frames, of_voxels = settings
+        images = np.zeros((len(of_frames), pixels.count + 1), np.float32)
+        points = self.projector.points_um
+        project_oriented(
+            images, self.intensity, of_voxels, of_frames, points, affine, pixels.lookup
+        )
+        images[:, -1] = 0
+        columns = np.ascontiguousarray(images.T)
+        return spread(columns, pixels, *self.projector.footprint(affine))
+
+    def summed(self, settings: ScaledSettings, affine: FloatArray, pixels: LitPixels) -> Frames:
+        """Predict the sum of the frames of a projection: (pixels + 1, 1); see `frames`."""
+        of_frames, of_voxels = settings
+        share = np.empty(len(of_voxels))
+        visible_share(share, of_voxels, of_frames)
+        volume = (share * self.intensity).astype(np.float32)[:, None]
+        images = self.projector.forward(volume, affine, pixels)
+        return spread(images, pixels, *self.projector.footprint(affine))

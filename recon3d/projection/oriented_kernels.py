@@ -1,0 +1,127 @@
+"""The loops over voxels that have one orientation each, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from recon3d.projection.kernels import corner
+
+FARTHEST = 16.0
+"""Squared distance in widths beyond which a frame sees nothing, as in the weights of bins."""
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup):  # type: ignore[no-untyped-def]
+    """Project every voxel into the frames that its own orientation lights.
+
+    Threads write to frames of their own, so they never meet.
+
+    Parameters
+    ----------
+    images : (frames, pixels + 1)
+        Added to in place.
+    intensity : (voxels,)
+        How much each voxel scatters.
+    of_voxels, of_frames : (voxels, 3), (frames, 3)
+        Settings in widths of the instrument; NaN for a missing frame.
+    points : (voxels, 3)
+        Voxel centres in µm.
+    affine : (2, 4)
+        The map to (row, col).
+    lookup : (rows + 2, cols + 2) of int
+        Number of each pixel, with a border of one pixel around the detector.
+    """
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    for frame in prange(of_frames.shape[0]):
+        image = images[frame]
+        for voxel in range(points.shape[0]):
+            distance = 0.0
+            for axis in range(3):
+                distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+            if not distance < FARTHEST:
+                continue
+            row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
+            if not seen:
+                continue
+            value = intensity[voxel] * np.exp(-0.5 * distance)
+            image[lookup[row + 1, col + 1]] += (1 - down) * (1 - right) * value
+            image[lookup[row + 1, col + 2]] += (1 - down) * right * value
+            image[lookup[row + 2, col + 1]] += down * (1 - right) * value
+            image[lookup[row + 2, col + 2]] += down * right * value
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
+    """Sum the weights of each voxel's orientation over all frames.
+
+    Parameters
+    ----------
+    out : (voxels,)
+        Filled.
+    of_voxels, of_frames : (voxels, 3), (frames, 3)
+        As in `project_oriented`.
+    """
+    for voxel in prange(of_voxels.shape[0]):
+        total = 0.0
+        for frame in range(of_frames.shape[0]):
+            distance = 0.0
+            for axis in range(3):
+                distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+            if distance < FARTHEST:
+                total += np.exp(-0.5 * distance)
+        out[voxel] = total
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def gather_slopes(  # type: ignore[no-untyped-def]
+    matrix, right_side, strengths, turning, of_voxels, of_frames, points, affine, lookup, images
+):
+    """Add to the normal equations of every voxel what one projection says.
+
+    With :math:`d` a voxel's distance to a frame in widths and :math:`W = e^{-d^2 / 2}`, the
+    slope of its prediction along an axis is :math:`W d`.
+
+    Parameters
+    ----------
+    matrix, right_side : (voxels, unknowns, unknowns), (voxels, unknowns)
+        Added to: the squared slopes and the slopes times r, turned into the unknowns.
+    strengths : (voxels, 2)
+        Added to: the sums of W r and of W² over the frames.
+    turning : (3, unknowns)
+        How a setting in widths follows the unknowns.
+    of_voxels, of_frames, points, affine, lookup
+        As in `project_oriented`.
+    images : (pixels + 1, frames)
+        Differences r between measured and predicted frames; the last row is zero.
+    """
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    unknowns = turning.shape[1]
+    for voxel in prange(points.shape[0]):
+        row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
+        if not seen:
+            continue
+        p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
+        p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+        slopes, curvatures = np.zeros(3), np.zeros(3)
+        for frame in range(of_frames.shape[0]):
+            distance = 0.0
+            for axis in range(3):
+                distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+            if not distance < FARTHEST:
+                continue
+            weight = np.exp(-0.5 * distance)
+            upper = (1 - right) * images[p00, frame] + right * images[p01, frame]
+            lower = (1 - right) * images[p10, frame] + right * images[p11, frame]
+            rest = (1 - down) * upper + down * lower
+            strengths[voxel, 0] += weight * rest
+            strengths[voxel, 1] += weight**2
+            for axis in range(3):
+                slope = weight * (of_frames[frame, axis] - of_voxels[voxel, axis])
+                slopes[axis] += slope * rest
+                curvatures[axis] += slope**2
+        for i in range(unknowns):
+            for axis in range(3):
+                right_side[voxel, i] += turning[axis, i] * slopes[axis]
+                for j in range(unknowns):
+                    matrix[voxel, i, j] += turning[axis, i] * curvatures[axis] * turning[axis, j]
