@@ -78,11 +78,11 @@ def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
         "demo",
         help="simulate a small scan, clean it, reconstruct it, and compare with the truth",
         description="Simulate a small EDF scan of a planted grain, clean it, reconstruct it in "
-        "the sample frame and at fixed laboratory angles, print how far each is from the truth, "
-        "and draw the figures. Takes less than two minutes.",
+        "three ways, print how far each is from the truth, and draw the figures. Takes less than "
+        "two minutes.",
     )
     parser.add_argument("--out", type=Path, default=Path("recon3d_demo"), help="folder for it all")
-    parser.add_argument("--full", action="store_true", help="a larger scan; takes longer")
+    parser.add_argument("--full", action="store_true", help="a rocking-only and a strain scan too")
     parser.set_defaults(run=commands.demo)
     return parser
 
@@ -232,8 +232,14 @@ def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 
 def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser("export", help="write a grain for ParaView")
-    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
+    parser = subparsers.add_parser(
+        "export",
+        help="write a grain for ParaView, or summed projections for another program",
+        description="Write a grain for ParaView. Given an .ini file in its place, write the summed "
+        "projections of the scan in the .ini's `path` and their geometry, as ASTRA's vectors, "
+        "into an HDF5 file: another tomography program can then check the shape.",
+    )
+    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a grain, or an .ini file")
     parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
     parser.set_defaults(run=commands.export)
     return parser

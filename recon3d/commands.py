@@ -121,32 +121,59 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.plot.trust import trust_figure
     from recon3d.reconstruction.run import reconstruct
 
-    experiment = Experiment.from_ini(arguments.inifile)
+    experiment, folder = _with_path(arguments.inifile)
     given = {name: getattr(arguments, name) for name in ("method", "frame", "iterations")}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
-    if experiment.path is None:
-        raise ParameterError(
-            f"{arguments.inifile}: the key 'path' is missing: give the folder that getdata wrote"
-        )
-    store = open_store(experiment.path / "scan.h5")
+    store = open_store(folder / "scan.h5")
     check_energy(store.motors, experiment.crystal)
     grain = reconstruct(store, experiment, show_progress=not arguments.quiet)
-    grain.save(experiment.path / "grain.h5")
-    grain.save_arrays(experiment.path)
+    grain.save(folder / "grain.h5")
+    grain.save_arrays(folder)
     logger.info("%r", grain)
-    logger.info("written: %s", experiment.path / "grain.h5")
+    logger.info("written: %s", folder / "grain.h5")
     if grain.residual.size:
-        trust_figure(grain).savefig(experiment.path / "trust.png", dpi=120)
-        logger.info("written: %s", experiment.path / "trust.png")
+        trust_figure(grain).savefig(folder / "trust.png", dpi=120)
+        logger.info("written: %s", folder / "trust.png")
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write a grain for ParaView."""
+    """Write a grain for ParaView, or the summed projections of an .ini for other programs."""
     from recon3d.io.grain import Grain
     from recon3d.io.vti import export_vti
 
+    if arguments.grain.suffix == ".ini":
+        _export_sums(arguments.grain, arguments.out)
+        return
     export_vti(Grain.load(arguments.grain), arguments.out)
     logger.info("written: %s", arguments.out)
+
+
+def _export_sums(inifile: Path, out: Path) -> None:
+    """Write the summed projections, aligned as the grain beside them was where there is one."""
+    from recon3d.io.grain import Grain
+    from recon3d.io.store import open_store
+    from recon3d.reconstruction.prepare import build_model
+    from recon3d.reconstruction.reprojection import model_of
+    from recon3d.reconstruction.sums import export_sums
+
+    experiment, folder = _with_path(inifile)
+    store = open_store(folder / "scan.h5")
+    if (folder / "grain.h5").is_file():
+        model = model_of(Grain.load(folder / "grain.h5"), store, experiment)
+    else:
+        model = build_model(store, experiment, experiment.settings.handedness or 1)
+    export_sums(model, out)
+    logger.info("written: %s", out)
+
+
+def _with_path(inifile: Path) -> tuple[Experiment, Path]:
+    """Read an experiment, and the folder that getdata wrote, which it must name."""
+    experiment = Experiment.from_ini(inifile)
+    if experiment.path is None:
+        raise ParameterError(
+            f"{inifile}: the key 'path' is missing: give the folder that getdata wrote"
+        )
+    return experiment, experiment.path
 
 
 def _plain(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,41 @@ from recon3d.reconstruction.quality import Comparison, compare_with_truth
 from recon3d.reconstruction.reprojection import model_of, reproject
 from recon3d.reconstruction.run import reconstruct
 from recon3d.simulate.phantom import make_phantom
-from recon3d.simulate.presets import demo_plan, full_plan, grain_size_um
+from recon3d.simulate.presets import PLANS, grain_size_um
 from recon3d.simulate.scan import simulate_scan
-from recon3d.simulate.truth import Truth
+from recon3d.simulate.truth import Truth, VoxelTruth
 
 logger = logging.getLogger(__name__)
 
-Row = tuple[str, Comparison]
+
+@dataclass(frozen=True)
+class Row:
+    """How far one reconstruction is from the truth.
+
+    Parameters
+    ----------
+    name
+        The method.
+    comparison
+        Orientation and shape.
+    strain_error
+        Median error of the strain; None where none was planted or found.
+    """
+
+    name: str
+    comparison: Comparison
+    strain_error: float | None = None
 
 
 def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> list[Row]:
-    """Simulate, clean, reconstruct in both frames, compare with the truth, and draw.
+    """Simulate, clean, reconstruct, compare with the truth, and draw.
 
     Parameters
     ----------
     out
         Folder for frames, results and figures.
     full
-        A scan of the size of a real one instead of the small one.
+        A rocking-only scan and a strain scan of the same grain too.
     show_progress
         False for a silent run.
 
@@ -47,36 +65,22 @@ def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> li
     rows
         Each method by its name, and how far it is from the truth.
     """
-    plan = full_plan() if full else demo_plan()
-    frames = out / "frames"
-    phantom = make_phantom("subgrains", grain_size_um(plan, 20 if full else 8), seed=1)
-    simulate_scan(
-        frames,
-        phantom,
-        plan,
-        voxels=101 if full else 48,
-        overwrite=True,
-        show_progress=show_progress,
-    )
-    experiment = Experiment.from_ini(frames / "experiment.ini")
-    scan = open_scan(
-        frames,
-        "topotomo_",
-        phi0_deg=plan.phi0_deg,
-        chi0_deg=plan.chi0_deg,
-        show_progress=show_progress,
-    )
-    cleaning = Cleaning(framebg=20 if full else 8, binth=12)
-    store = clean(scan, cleaning, out / "scan.h5", show_progress=show_progress)
-    truth = Truth.load(frames / "truth.h5").sample_on(experiment.volume)
+    store, experiment, truth = _scan(out, "demo", show_progress)
     rows = []
     for name, settings in _METHODS.items():
         chosen = experiment.with_settings(**settings)
         grain = reconstruct(store, chosen, show_progress=show_progress)
         grain.save(out / f"grain_{name.replace(' ', '_')}.h5")
-        rows.append((name, compare_with_truth(grain, truth.inside, truth.a_deg, truth.b_deg)))
+        rows.append(_row(name, grain, truth))
         if settings["method"] == "iterative":
             draw_figures(grain, store, chosen, out / "figures")
+    for kind, name in _MORE_SCANS.items() if full else ():
+        store, experiment, truth = _scan(out / kind, kind, show_progress)
+        chosen = experiment.with_settings(split_half=False)
+        grain = reconstruct(store, chosen, show_progress=show_progress)
+        grain.save(out / kind / "grain.h5")
+        rows.append(_row(name, grain, truth))
+        draw_figures(grain, store, chosen, out / kind / "figures")
     return rows
 
 
@@ -85,6 +89,36 @@ _METHODS: dict[str, dict[str, Any]] = {
     "sample frame": {"method": "backprojection", "frame": "sample"},
     "iterative": {"method": "iterative", "frame": "sample", "split_half": False},
 }
+
+_MORE_SCANS = {"rocking": "iterative, rocking only", "strain": "iterative, strain scan"}
+
+
+def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Experiment, VoxelTruth]:
+    """Simulate one kind of scan and clean it; the truth is sampled on the voxels."""
+    plan = PLANS[kind]()
+    frames = out / "frames"
+    grain = "strained" if kind == "strain" else "subgrains"
+    phantom = make_phantom(grain, grain_size_um(plan, 8), seed=1)
+    simulate_scan(frames, phantom, plan, overwrite=True, show_progress=show_progress)
+    experiment = Experiment.from_ini(frames / "experiment.ini")
+    scan = open_scan(
+        frames,
+        "topotomo_",
+        phi0_deg=plan.phi0_deg,
+        chi0_deg=plan.chi0_deg,
+        show_progress=show_progress,
+    )
+    cleaning = Cleaning(framebg=8, binth=12)
+    store = clean(scan, cleaning, out / "scan.h5", show_progress=show_progress)
+    return store, experiment, Truth.load(frames / "truth.h5").sample_on(experiment.volume)
+
+
+def _row(name: str, grain: Grain, truth: VoxelTruth) -> Row:
+    compared = compare_with_truth(grain, truth.inside, truth.a_deg, truth.b_deg)
+    if grain.strain is None or not np.any(truth.strain):
+        return Row(name, compared)
+    both = truth.inside & grain.mask
+    return Row(name, compared, float(np.median(np.abs(grain.strain - truth.strain)[both])))
 
 
 def draw_figures(
@@ -140,10 +174,14 @@ def draw_figures(
 
 def table(rows: list[Row]) -> str:
     """Format the comparison with the truth as a table of plain text."""
-    lines = [f"{'method':<26}{'median':>9}{'90 %':>9}{'Dice':>8}{'best Dice':>20}"]
-    for name, row in rows:
-        best = f"{row.best_dice:.3f} at {row.best_completeness:.2f}"
+    lines = [f"{'method':<26}{'median':>9}{'90 %':>9}{'Dice':>8}{'best Dice':>20}{'strain':>11}"]
+    for row in rows:
+        errors = row.comparison
+        best = f"{errors.best_dice:.3f} at {errors.best_completeness:.2f}"
+        strain = "" if row.strain_error is None else f"{row.strain_error:.1e}"
         lines.append(
-            f"{name:<26}{row.median_mdeg:>9.1f}{row.p90_mdeg:>9.1f}{row.dice:>8.3f}{best:>20}"
+            f"{row.name:<26}{errors.median_mdeg:>9.1f}{errors.p90_mdeg:>9.1f}"
+            f"{errors.dice:>8.3f}{best:>20}{strain:>11}".rstrip()
         )
-    return "\n".join([*lines, "orientation errors in mdeg; best Dice over completeness thresholds"])
+    lines.append("orientation errors in mdeg; best Dice over completeness thresholds; strain:")
+    return "\n".join([*lines, "median error"])

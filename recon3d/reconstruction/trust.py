@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from recon3d.volume import Volume
 
 FloatArray = NDArray[np.float64]
+
+NEIGHBOURS = 15
+"""Projections among which one has to stand out to be suspect."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,11 @@ def orientation_precision_mdeg(first: FloatArray, second: FloatArray) -> float:
 
 
 def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
-    """Which projections the model explains far worse than the others.
+    """Which projections the model explains far worse than those around them.
 
     Another grain passing, or the beam lost: the residual is then beyond `limit` robust
-    standard deviations above the median, and at least half as large again as it.
+    standard deviations above the median of its neighbours, and at least half as large again.
+    What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none.
 
     Parameters
     ----------
@@ -112,9 +117,10 @@ def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     limit
         Robust standard deviations.
     """
-    median = np.nanmedian(residuals)
-    deviation = 1.4826 * np.nanmedian(np.abs(residuals - median))
-    return residuals > max(median + limit * deviation, 1.5 * median)
+    known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
+    around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
+    deviation = 1.4826 * np.median(np.abs(known - around))
+    return residuals > np.maximum(around + limit * deviation, 1.5 * around)
 
 
 def _resolution_nm(frequency_per_um: FloatArray, margin: FloatArray) -> float:

@@ -10,7 +10,15 @@ from recon3d.projection.operator import voxel_centres_um
 from recon3d.reconstruction.backprojection import find_support
 from recon3d.reconstruction.model import threshold_of
 from recon3d.reconstruction.prepare import build_model
-from recon3d.reconstruction.refine import Alignment, align, best_shift, shift_model
+from recon3d.reconstruction.refine import (
+    Alignment,
+    align,
+    best_shift,
+    coarser_points,
+    shift_model,
+)
+from recon3d.reconstruction.run import reconstruct
+from recon3d.volume import Volume
 
 
 @pytest.mark.parametrize("moved", [(0.3, -0.6), (-0.8, 0.1), (0.0, 0.0)])
@@ -41,7 +49,7 @@ def test_align_finds_axis_and_drift(drifting):
     found = align(
         model,
         points,
-        scan.experiment.volume.voxel_um,
+        scan.experiment.volume,
         threshold_of(scan.store),
         Alignment(axis=True, drift=True),
         show_progress=False,
@@ -74,4 +82,25 @@ def test_only_what_is_allowed_moves(drifting):
     assert drift_only.geometry == model.geometry
     assert drift_only.drift_pix.any()
     nothing = Alignment(axis=False, drift=False)
-    assert align(model, np.zeros((1, 3)), (1.0, 1.0, 1.0), 12, nothing) is model
+    volume = drifting[0].experiment.volume
+    assert align(model, np.zeros((1, 3)), volume, 12, nothing) is model
+
+
+def test_known_orientations_put_the_axis_right_where_voxels_are_hidden(planted):
+    scan = planted("rocking", rolling_width_deg=0.06)
+    experiment = scan.experiment.with_settings(rolling_width_deg=0.06, split_half=False)
+    grain = reconstruct(scan.store, experiment, show_progress=False)
+    found = grain.provenance["rotation_center"]
+    assert found == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
+
+
+def test_coarser_points_cover_the_same_voxels():
+    volume = Volume((1.0, 0.0, -1.0), (8.0, 8.0, 8.0), (16, 16, 16))
+    points = voxel_centres_um(volume)[::3]
+    coarse, edges = coarser_points(points, volume, at_most=300)
+    assert edges == pytest.approx((1.0, 1.0, 1.0))
+    distance = np.abs(points[:, None] - coarse[None]).max(axis=2).min(axis=1)
+    assert distance.max() <= 0.5 + 1e-9
+    same, edges = coarser_points(points, volume, at_most=10**6)
+    assert len(same) == len(points)
+    assert edges == pytest.approx(volume.voxel_um)

@@ -46,14 +46,24 @@ def test_resolution_is_where_a_common_signal_sinks_into_noise():
     assert shells.resolution_nm == pytest.approx(crossing, rel=0.25)
 
 
-def test_precision_is_half_the_difference_of_independent_halves():
+def test_precision_is_the_difference_of_the_halves():
     rng = np.random.default_rng(6)
     error = 0.004
-    halves = [np.sqrt(2) * error * rng.normal(size=(20000, 2)) for _ in range(2)]
+    halves = [error * rng.normal(size=(20000, 2)) for _ in range(2)]
     halves[0][:50] = np.nan
-    whole = 1e3 * error * np.sqrt(2 * np.log(2))  # median of a Rayleigh distribution
-    assert orientation_precision_mdeg(halves[0], halves[1]) == pytest.approx(whole, rel=0.03)
+    # The median of a Rayleigh distribution, of differences that are √2 times the errors.
+    median = 1e3 * np.sqrt(2) * error * np.sqrt(2 * np.log(2))
+    assert orientation_precision_mdeg(halves[0], halves[1]) == pytest.approx(median, rel=0.03)
     assert np.isnan(orientation_precision_mdeg(halves[0][:50], halves[1][:50]))
+
+
+def test_slow_changes_over_omega_are_no_suspects():
+    rng = np.random.default_rng(8)
+    residuals = 0.15 + 0.08 * np.cos(np.linspace(0, 2 * np.pi, 60)) ** 2
+    residuals += 0.003 * rng.normal(size=60)
+    assert not suspects(residuals).any()
+    residuals[[0, 30, 31]] *= 2
+    assert np.flatnonzero(suspects(residuals)).tolist() == [0, 30, 31]
 
 
 def test_suspects_stand_far_above_the_rest():

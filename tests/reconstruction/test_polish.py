@@ -1,0 +1,121 @@
+"""Orientations, shifts and the turning centre, moved off the truth, find back to it."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.bins import OrientationList
+from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
+from recon3d.reconstruction.polish import Place, Unknowns, polish
+from recon3d.volume import Volume
+
+VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
+GEOMETRY = ProjectionGeometry(10.4, 1.0, 8.0, 8.0)
+OMEGA = np.arange(0, 360, 20.0)
+POINTS = voxel_centres_um(VOLUME)
+INSIDE = np.flatnonzero(np.linalg.norm(POINTS, axis=1) < 3.5)
+PLACE = Place(INSIDE, VOLUME.shape)
+WIDTHS = Acceptance(0.016, 0.03)
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """As much of a scan's model as a polish asks for; its frames are predicted exactly."""
+
+    truth: OrientedVoxels
+    true_turning: Turning
+    turning: Turning
+    settings: FrameSettings
+    acceptance: Acceptance
+    projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
+    store: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(provenance={"cleaning": {"binth": 0}})
+    )
+
+    def omega_deg(self, projection):
+        return float(OMEGA[projection])
+
+    def affine(self, projection):
+        return GEOMETRY.affine(OMEGA[projection])
+
+    def scaled_settings(self, projection, orientations, turning=None):
+        turning = turning or self.turning
+        omega = OMEGA[projection]
+        return scaled_settings(
+            self.settings, projection, omega, orientations, turning, self.acceptance
+        )
+
+    def frames(self, projection):
+        pixels = LitPixels.from_mask(np.ones((17, 17), bool))
+        known = self.scaled_settings(projection, self.truth.orientations, self.true_turning)
+        images = self.truth.frames(known, self.affine(projection), pixels)
+        return np.ascontiguousarray(images[:-1].T.reshape(-1, 17, 17))
+
+
+def smooth_field(seed, scale):
+    """A field that varies slowly over the grain, and has no mean."""
+    directions = np.random.default_rng(seed).normal(size=3)
+    waves = np.sin(POINTS[INSIDE] @ directions / 3)
+    return scale * (waves - waves.mean())
+
+
+def settings(rolling):
+    mu, gamma = np.meshgrid(np.arange(-5, 6) * 0.03, rolling, indexing="ij")
+    rows = [np.tile(part.ravel(), (len(OMEGA), 1)) for part in (mu, gamma)]
+    return FrameSettings(*rows, np.zeros_like(rows[0]))
+
+
+def mosaicity():
+    return settings(np.arange(-3, 4) * 0.03)
+
+
+def grain(a, b, shift):
+    intensity = np.random.default_rng(9).uniform(80, 120, len(INSIDE))
+    projector = Projector(POINTS[INSIDE])
+    return OrientedVoxels(projector, OrientationList(a, b, shift), intensity)
+
+
+def median_mdeg(found, true):
+    return 1e3 * float(np.median(np.abs(np.asarray(found) - true)))
+
+
+def test_orientations_and_turning_centre_of_a_mosaicity_scan():
+    a, b, none = smooth_field(1, 0.03), smooth_field(2, 0.03), np.zeros(len(INSIDE))
+    off_a, off_b = a + smooth_field(3, 0.01), b + smooth_field(4, 0.01)
+    turning = Turning(1, 0.004, -0.003)
+    model = TinyModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
+    unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True)
+    start = grain(off_a, off_b, none)
+    found_model, found = polish(model, start, unknowns, PLACE, show_progress=False)
+    assert found_model.turning.centre_mu_deg == pytest.approx(0.004, abs=2e-4)
+    assert found_model.turning.centre_gamma_deg == pytest.approx(-0.003, abs=2e-4)
+    assert median_mdeg(found.orientations.a_deg, a) < 0.25 * median_mdeg(off_a, a)
+    assert median_mdeg(found.orientations.b_deg, b) < 0.25 * median_mdeg(off_b, b)
+
+
+def test_shifts_of_a_rocking_scan_come_from_what_does_not_turn():
+    a, b, shift = smooth_field(1, 0.02), smooth_field(2, 0.02), smooth_field(4, 0.008)
+    wide = Acceptance(0.016, np.inf)
+    rocking = settings(np.zeros(1))
+    model = TinyModel(grain(a, b, shift), Turning(1, 0.002), Turning(1), rocking, wide)
+    unknowns = Unknowns(shift=True, centre_mu=True, centre_gamma=False, smoothing=1.0)
+    start = grain(a, b, np.zeros_like(a))
+    found_model, found = polish(model, start, unknowns, PLACE, show_progress=False)
+    assert np.corrcoef(found.orientations.dtheta_deg, shift)[0, 1] > 0.95
+    assert median_mdeg(found.orientations.dtheta_deg, shift) < 0.3 * median_mdeg(0, shift)
+    assert found_model.turning.centre_mu_deg == pytest.approx(0.002, abs=5e-4)
+
+
+def test_the_truth_stays_where_it_is():
+    a, b, none = smooth_field(1, 0.03), smooth_field(2, 0.03), np.zeros(len(INSIDE))
+    truth = grain(a, b, none)
+    model = TinyModel(truth, Turning(1), Turning(1), mosaicity(), WIDTHS)
+    unknowns = Unknowns(shift=False, centre_mu=False, centre_gamma=False)
+    found_model, found = polish(model, truth, unknowns, PLACE, show_progress=False)
+    assert found_model.turning == model.turning
+    assert found.orientations.a_deg == pytest.approx(a, abs=1e-4)
