@@ -73,6 +73,7 @@ class StoreWriter:
         self._kind, self._omega_deg, self._roi = kind, omega_deg, roi
         self._provenance, self._source_files = dict(provenance), source_files
         self._written: set[int] = set()
+        self._left_out: list[str] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -95,6 +96,19 @@ class StoreWriter:
     def note(self, **provenance: Any) -> None:
         """Add to the provenance what is known only while the scan is cleaned."""
         self._provenance.update(provenance)
+
+    def leave_out(self, frames: Sequence[str]) -> None:
+        """Add to the list of frames that were left out, each with the reason."""
+        self._left_out.extend(frames)
+
+    def forget_frame(self, k: int, frame: int) -> None:
+        """Take a frame for missing that was there when the scan was opened."""
+        data, motors = self._file["entry/data"], self._file["entry/motors"]
+        data["valid"][k, frame] = False
+        for column in motors.values():
+            column[k, frame] = math.nan
+        if "source_files" in data:
+            data["source_files"][k, frame] = ""
 
     def write(self, k: int, frames: Frames) -> None:
         """Write projection `k`.
@@ -167,7 +181,10 @@ class StoreWriter:
         data["valid"] = np.asarray(self._valid, bool)
         _column(data, "omega", self._omega_deg)
         if self._source_files is not None:
-            names = np.char.encode(np.asarray(self._source_files, str), "utf-8")
+            # Names that are no UTF-8 on the disk are written with escapes.
+            names = np.char.encode(
+                np.asarray(self._source_files, str), "utf-8", errors="backslashreplace"
+            )
             text = h5py.string_dtype("utf-8", max(names.dtype.itemsize, 1))
             data.create_dataset(
                 "source_files", data=names.astype(text), compression=layout.COMPRESSION
@@ -195,7 +212,14 @@ class StoreWriter:
         missing = self.shape[0] - len(self._written)
         if missing:
             raise DataError(f"{self.path}: {missing} of {self.shape[0]} projections are missing")
-        write_attributes(self._file["entry"].create_group("provenance"), self._provenance)
+        counts = {"frames_left_out": len(self._left_out)}
+        write_attributes(
+            self._file["entry"].create_group("provenance"), self._provenance | counts
+        )
+        lines = [line.encode("utf-8", "backslashreplace") for line in self._left_out]
+        self._file["entry"].create_dataset(
+            "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)
+        )
         self._file.attrs["_complete"] = True
 
 
