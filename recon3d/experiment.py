@@ -15,7 +15,6 @@ from recon3d.ini import read_ini
 from recon3d.ini_keys import ALGORITHMS, ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
 from recon3d.volume import Volume as Volume
 
-
 _SMALLEST_ANGLE_DEG = 1e-6
 _LARGEST_COUNT = 2**31 - 1
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
 
-
 MOST_VOXELS = 2**31
 """More are refused: voxels are counted in 32 bits."""
 

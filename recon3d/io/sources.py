@@ -29,7 +29,7 @@ def open_source(
     entries: str | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
-) -> tuple[FrameSource, Goniometer]:
+) -> tuple[EdfFolder | BlissFile, Goniometer]:
     """Open a folder of EDF files, or a BLISS file.
 
     Parameters

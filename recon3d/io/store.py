@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.geometry import TiltOrigin
 from recon3d.errors import DataError
+from recon3d.geometry import TiltOrigin
 from recon3d.io import store_format as layout
 from recon3d.io.attributes import read_attributes
 from recon3d.io.motors import MotorTable

@@ -51,7 +51,8 @@ def check_store(file: h5py.File) -> None:
     _check_axes(file["entry/axes"], shape[1])
     roi = file["entry/roi"].attrs
     if (int(roi["rows"]), int(roi["cols"])) != shape[2:]:
-        raise ParameterError(f"its region has {roi['rows']} x {roi['cols']} pixels, not {shape[2:]}")
+        size = f"{roi['rows']} x {roi['cols']}"
+        raise ParameterError(f"its region has {size} pixels, its frames {shape[2:]}")
 
 
 def _check_motors(motors: h5py.Group, valid: NDArray[np.bool_]) -> None:
