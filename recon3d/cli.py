@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(arguments.command, lambda: arguments.run(arguments))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Build the parser of the whole command line."""
     parser = Parser(
         prog="recon3d",
@@ -67,10 +67,10 @@ _NEGATIVE = re.compile(
 SCANS = ("demo", "rocking", "tilts", "strain", "off-centre", "full")
 GRAINS = ("subgrains", "gradient", "bent", "single", "strained")
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_demo(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "demo",
         help="simulate a small scan, clean it, reconstruct it, and compare with the truth",
@@ -84,7 +84,7 @@ def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_simulate(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "simulate",
         help="write the frames that a planted grain would give, and the truth beside them",
@@ -117,7 +117,7 @@ def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_getdata(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "getdata",
         help="read and clean the frames of a scan",
@@ -138,7 +138,7 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_scan_options(parser: argparse.ArgumentParser) -> None:
+def _add_scan_options(parser: Parser) -> None:
     scan = parser.add_argument_group("how the scan was taken")
     scan.add_argument(
         "--motors",
@@ -168,7 +168,7 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_cleaning_options(parser: argparse.ArgumentParser) -> None:
+def _add_cleaning_options(parser: Parser) -> None:
     cleaning = parser.add_argument_group("cleaning")
     cleaning.add_argument(
         "--min-region", type=int, default=100, metavar="PIX", help="smallest lit region (100)"
@@ -207,7 +207,7 @@ _GETDATA_ARGUMENTS = {
 }
 
 
-def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_reconstruct(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "reconstruct",
         help="reconstruct the grain from a cleaned scan",
@@ -228,7 +228,7 @@ def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_export(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser("export", help="write a grain for ParaView")
     parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
     parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")

@@ -70,8 +70,9 @@ def list_edf(folder: str | Path, prefix: str) -> list[str]:
     """
     try:
         every = [path.name for path in Path(folder).iterdir()]
-    except OSError as error:
-        raise DataError(f"the folder {folder} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"the folder {folder} cannot be read ({reason})") from error
     edf = [name for name in every if name.endswith((".edf", ".edf.gz"))]
     names = [name for name in edf if name.startswith(prefix)]
     if not names:

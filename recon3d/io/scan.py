@@ -264,12 +264,8 @@ def arrange_scan(
         left_out=found.left_out,
     )
     if scan.left_out:
-        warnings.warn(
-            f"{len(scan.left_out)} frames are doubled: {list_damage(scan.left_out)}. They are left "
-            "out",
-            Recon3DWarning,
-            stacklevel=3,
-        )
+        text = f"{len(scan.left_out)} frames are left out: {list_damage(scan.left_out)}"
+        warnings.warn(text, Recon3DWarning, stacklevel=3)
     _warn_of_missing(scan)
     return scan
 
