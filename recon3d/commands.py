@@ -68,7 +68,7 @@ def getdata(arguments: argparse.Namespace) -> None:
     from recon3d.cleaning.projection import check_region
     from recon3d.io.arrays import ArrayWriter
     from recon3d.io.atomic import make_folder
-    from recon3d.io.checks import compare_steps
+    from recon3d.io.checks import compare_steps, require_rocking
     from recon3d.io.edf import read_image
     from recon3d.io.scan import Roi, open_scan
     from recon3d.io.sources import look_at_frame_shape, mean_background
@@ -100,6 +100,7 @@ def getdata(arguments: argparse.Namespace) -> None:
     )
     scan = scan.crop(center, size)
     logger.info("%r", scan)
+    require_rocking(scan)
     compare_steps(scan, steps, numbers)
     background = None
     if arguments.bgdir != "-":

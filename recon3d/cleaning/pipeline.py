@@ -20,6 +20,7 @@ from recon3d.cleaning.projection import check_region, clean_projection, work_on_
 from recon3d.cleaning.reading import RawProjection, read_projections
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.experiment import Cleaning
+from recon3d.io.checks import require_rocking
 from recon3d.io.damage import Damage, damage_lines, list_damage
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan, StoreWriter, open_store
@@ -110,7 +111,7 @@ def clean(
     calibration = Calibration.for_roi(
         scan.roi, scan.source.frame_shape, background, flat_field, bad_pixels
     )
-    _require_rocking(scan)
+    require_rocking(scan)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     currents = scan.motors.ring_current_ma
     watch = CountWatch()
@@ -142,16 +143,6 @@ def clean(
     _warn_of_damage(damaged)
     watch.warn(stacklevel=2)
     return open_store(out)
-
-
-def _require_rocking(scan: Scan) -> None:
-    """Refuse a scan in which no projection has a second frame."""
-    if np.count_nonzero(scan.valid, axis=1).max(initial=0) < 2:
-        raise DataError(
-            f"no projection has more than one frame ({scan.shape[0]} projections; the first frame "
-            f"is {scan.source.name(int(scan.slots.max(initial=0)))}): nothing rocked, so no "
-            "orientation can be found. Are all frames there, and the motors named rightly?"
-        )
 
 
 def _namer(scan: Scan, k: int) -> Callable[[int], str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.beamline import choose_goniometer
-from recon3d.io.bliss_entries import entry_numbers, explained, opened
+from recon3d.io.bliss_entries import entry_numbers, explained, is_being_written, opened
 from recon3d.io.bliss_motors import (
     absent_parts,
     known_and_moving,
@@ -103,6 +103,8 @@ class BlissFile:
             Entries or frames are left out, or motors are not recorded and taken as still.
         """
         path = Path(path)
+        if path.is_file() and is_being_written(path):
+            _warn(f"{path} is open for writing elsewhere: what is in it by now is used")
         known = tuple(GONIOMETERS.values()) if goniometer is None else (goniometer,)
         with opened(path) as file:
             numbers = entry_numbers(file, entries)

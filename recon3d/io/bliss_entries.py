@@ -42,6 +42,17 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
         yield file
 
 
+def is_being_written(path: str | Path) -> bool:
+    """Whether another program holds a file open for writing, as far as locks tell."""
+    try:
+        with h5py.File(path, "r", locking=True):
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # what else is wrong with it is told where it is read
+
+
 def open_unlocked(path: str | Path) -> h5py.File:
     """Open a file for reading without a lock, so that it may still be written to."""
     try:
@@ -123,7 +134,7 @@ def _parse_range(part: str, wanted: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})(?:\.1)?(?:\s*-\s*(\d{1,9})(?:\.1)?)?", part)
     if match is None:
         raise ParameterError(
-            f"entries '{wanted}': expected numbers and ranges such as 3.1,5-40; frames are in "
+            f"entries '{wanted[:60]}': expected numbers and ranges such as 3.1,5-40; frames are in "
             "the entries N.1"
         )
     return int(match[1]), int(match[2] or match[1])

@@ -101,6 +101,23 @@ def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[flo
         _warn("the scan has one projection only: it can be cleaned, but not reconstructed")
 
 
+def require_rocking(scan: Scan) -> None:
+    """Refuse a scan in which no projection has a second frame.
+
+    Raises
+    ------
+    DataError
+        Nothing rocked.
+    """
+    if np.count_nonzero(scan.valid, axis=1).max(initial=0) < 2:
+        first = scan.source.name(int(scan.slots[scan.valid].min(initial=0)))
+        raise DataError(
+            f"no projection has more than one frame ({scan.shape[0]} projections, from {first}): "
+            "nothing rocked, so no orientation can be found. Are all frames there, and the motors "
+            "named rightly?"
+        )
+
+
 def require_projections(store: CleanedScan) -> None:
     """Refuse a scan that shows the grain from one side only.
 

@@ -46,8 +46,13 @@ def check_store(file: h5py.File) -> None:
     for name in layout.MOTORS:
         _require_shape(f"motor {name}", motors[name], shape[:2])
     _require_finite("omega", data["omega"][()])
-    _require_finite("integrated", data["integrated"][()])
-    _check_motors(motors, data["valid"][()].astype(bool))
+    integrated, valid = data["integrated"][()], data["valid"][()].astype(bool)
+    _require_finite("integrated", integrated)
+    if (np.diff(data["omega"][()]) <= 0).any():
+        raise ParameterError("its omega does not increase from projection to projection")
+    if (integrated[~valid] > 0).any():
+        raise ParameterError("it has counts in frames that it calls missing")
+    _check_motors(motors, valid)
     _check_axes(file["entry/axes"], shape[1])
     roi = file["entry/roi"].attrs
     if (int(roi["rows"]), int(roi["cols"])) != shape[2:]:
