@@ -64,7 +64,7 @@ class CountWatch:
         if raw.dtype.kind not in "iu" or not valid.any():
             return raw
         top = int(raw.max())
-        if raw.dtype == np.uint16 and top >= WRAPPED_FROM and _has_wrapped(raw):
+        if raw.dtype == np.uint16 and top >= WRAPPED_FROM and _has_wrapped(raw[valid]):
             high = raw >= WRAPPED_FROM
             self.wrapped_pixels += int(np.count_nonzero(high))
             self.wrapped_projections += 1
@@ -114,8 +114,14 @@ class CountWatch:
 
 
 def _has_wrapped(raw: NDArray[np.uint16]) -> bool:
-    """Whether the highest counts stand apart from all others, and are not just saturated."""
-    high = int(np.count_nonzero(raw >= WRAPPED_FROM))
-    between = int(np.count_nonzero(raw >= _HALF)) - high
-    below_top = high - int(np.count_nonzero(raw == np.iinfo(np.uint16).max))
+    """Whether the highest counts stand apart from all others, and are not just saturated.
+
+    What is high in every frame is a hot pixel, and does not count.
+    """
+    upper = raw >= WRAPPED_FROM
+    hot = upper.all(axis=0)
+    high = int(np.count_nonzero(upper)) - len(raw) * int(np.count_nonzero(hot))
+    between = int(np.count_nonzero((raw >= _HALF) & ~upper & ~hot))
+    at_top = (raw == np.iinfo(np.uint16).max) & ~hot
+    below_top = high - int(np.count_nonzero(at_top))
     return below_top >= FEWEST_SATURATED and between <= _BETWEEN * high

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from recon3d.errors import OutputError, ParameterError
 
+SPARE = ".spare"
+"""Suffix of a file that only keeps room free beside a temporary one."""
+
 _WRITING = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
@@ -114,7 +117,8 @@ def make_folder(folder: str | Path) -> Path:
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes of this computer left of a file."""
     name = re.compile(
-        rf"\.{re.escape(path.stem)}\.{re.escape(_host())}\.(\d+)\.part{re.escape(path.suffix)}"
+        rf"\.{re.escape(path.stem)}\.{re.escape(_host())}\.(\d+)\.part"
+        rf"({re.escape(path.suffix)}|{re.escape(SPARE)})"
     )
     for entry in os.listdir(path.parent):  # noqa: PTH208 (names are wanted)
         match = name.fullmatch(entry)

@@ -16,10 +16,11 @@ from recon3d.errors import DataError, ParameterError
 from recon3d.experiment import Volume
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import read_attributes, write_attributes
-from recon3d.io.own_files import open_own
+from recon3d.io.own_files import create_own, open_own
 
 FORMAT = "recon3d-grain"
 FORMAT_VERSION = 1
+_SPARE_FOR_PARAMETERS = 1 << 20
 
 _ARRAYS = {
     "occupancy": ("1", "share of a voxel that scatters, 1 for a typical inner voxel"),
@@ -105,7 +106,8 @@ class Grain:
         path
             The file, usually grain.h5. It appears when it is complete.
         """
-        with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+        room = sum(array.nbytes for array in self.arrays().values())
+        with create_own(path, room + _SPARE_FOR_PARAMETERS) as file:
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT
             file.attrs["_format_version"] = FORMAT_VERSION

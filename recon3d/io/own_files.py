@@ -1,7 +1,9 @@
-"""The HDF5 files that this program writes, opened for reading: what can be wrong with one."""
+"""The HDF5 files that this program writes: made whole or not at all, and checked when read."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,73 @@ from typing import Any
 import h5py
 
 from recon3d import __version__
-from recon3d.errors import DataError, ParameterError, Recon3DError
+from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError
+from recon3d.io.atomic import SPARE, complete_or_absent
+
+_SPARE_BYTES = 1 << 20
+_MARGIN_BYTES = 1 << 17
+
+
+@contextmanager
+def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[h5py.File]:
+    """Create an HDF5 file that gets its name when it is complete.
+
+    HDF5 can crash the process where the disk is full while it closes a file. So some room is
+    kept for it, and that of the file given up, before it closes one after an error.
+
+    Parameters
+    ----------
+    path
+        The final name.
+    room_bytes
+        How large it may become, as far as that is known.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the file cannot be written.
+    """
+    require_room(path, room_bytes + _SPARE_BYTES)
+    with complete_or_absent(path) as temporary:
+        spare = temporary.with_suffix(SPARE)
+        try:
+            spare.write_bytes(bytes(_SPARE_BYTES))
+            with h5py.File(temporary, "w") as file:
+                try:
+                    yield file
+                    file.flush()
+                except BaseException:
+                    spare.unlink(missing_ok=True)
+                    os.truncate(temporary, 0)
+                    raise
+        finally:
+            spare.unlink(missing_ok=True)
+
+
+def require_room(path: str | Path, room_bytes: int) -> None:
+    """Refuse to write where the disk has too little room.
+
+    Parameters
+    ----------
+    path
+        The file that is written.
+    room_bytes
+        How much is about to be added to it.
+
+    Raises
+    ------
+    OutputError
+        There is less; the message says how much there is.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return  # which is told by whoever writes there
+    total, _, free = shutil.disk_usage(folder)
+    if total and free < room_bytes + _MARGIN_BYTES:
+        raise OutputError(
+            f"{path} cannot be written: the disk is full ({free / 2**20:.1f} MiB are free, "
+            f"{(room_bytes + _MARGIN_BYTES) / 2**20:.1f} are wanted)"
+        )
 
 
 @contextmanager

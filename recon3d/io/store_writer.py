@@ -18,9 +18,9 @@ from recon3d import __version__
 from recon3d.errors import DataError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.io import store_format as layout
-from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import write_attributes
 from recon3d.io.motors import MotorTable
+from recon3d.io.own_files import create_own, require_room
 from recon3d.io.scan import Roi, SettingAxis
 
 FloatArray = NDArray[np.float64]
@@ -78,8 +78,7 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(complete_or_absent(self.path))
-            self._file = stack.enter_context(h5py.File(temporary, "w"))
+            self._file = stack.enter_context(create_own(self.path))
             self._lay_out()
             stack.push(self._finish)
             self._stack = stack.pop_all()
@@ -133,6 +132,7 @@ class StoreWriter:
         sums = frames.sum(axis=(1, 2), dtype=np.float64)
         if not (np.isfinite(sums).all() and frames.min() >= 0):
             raise ParameterError(f"projection {k} holds counts that are negative or not finite")
+        require_room(self.path, frames.nbytes)
         data = self._file["entry/data"]
         for run in self._chunk_runs(sums > 0):
             data["frames"][k, run] = frames[run]

@@ -7,7 +7,7 @@ from fault_scans import getdata, set_ini
 HEADING = "Calls, folders and .ini files"
 
 
-@fault("arguments are missing", "the following arguments are required: …BINTH", does="stops the call")
+@fault("arguments are missing", "arguments are required: …BINTH", does="stops the call")
 def too_few(scan):
     return getdata(scan)[:5]
 
@@ -28,7 +28,7 @@ def file_for_folder(scan):
 
 
 for _changes, _message in (
-    ({"poi": "30,16"}, "the ROI covers columns 12 to 47 and rows 0 to 31, but the frame has 36 col"),
+    ({"poi": "30,16"}, "the ROI covers columns 12 to 47 and rows 0 to 31, but the frame has"),
     ({"poi": "-5,16"}, "the ROI covers columns -23 to 12"),
     ({"poi": "18"}, "POI is '18': expected x,y = column,row in pixels"),
     ({"imgsize": "0,0"}, "a region of 0 x 0 pixels is too small to clean"),
@@ -36,7 +36,7 @@ for _changes, _message in (
     ({"phi0": "1e9"}, "PHI0 is '1e9': expected a reading in degrees, of 360 at most"),
     ({"phi0": "0"}, "the frames fill no grid of settings … With phi0 = -3.5…"),
     ({"framebg": "1.5"}, "FRAMEBG is '1.5': expected a whole number"),
-    ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns) has nothing"),
+    ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns)"),
     ({"binth": "nan"}, "BINTH is 'nan': expected a finite number"),
     ({"binth": "1e9"}, "all frames are dark after cleaning: nothing exceeds binth = 1e+09"),
     ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected a number"),
@@ -49,7 +49,7 @@ for _changes, _message in (
 
 
 for _options, _message in (
-    (("--motors", "id99"), "--motors id99: 'id99' is no known beamline, expected auto, id06 or id03"),
+    (("--motors", "id99"), "--motors id99: 'id99' is no known beamline, expected auto"),
     (("--tilt-azimuth", "45"), "tilt_azimuth is 45: expected 0 or 90 degrees"),
     (("--tilt-azimuth", "90"), "With tilt_azimuth 0 they do form a grid"),
     (("--entries", "3"), "entries is '3', but … is no HDF5 file: it has none"),
@@ -95,9 +95,9 @@ def reconstruct(scan, **changes):
 
 for _key, _value, _message in (
     ("hkl", "[2, 0]", "hkl is '[2, 0]': expected 3 values, not 2"),
-    ("M", "__import__('os').abort()", "M is '__import__('os').abort()': expected one finite number"),
+    ("M", "__import__('os').abort()", "M is '__import__('os').abort()': expected one"),
     ("M", "1e400", "M is '1e400': expected one finite number"),
-    ("unit_cell", "[4, 4, 4, 10, 90, 120]", "unit_cell angles [10.0, 90.0, 120.0] degrees close no"),
+    ("unit_cell", "[4, 4, 4, 10, 90, 120]", "unit_cell angles [10.0, 90.0, 120.0] degrees"),
     ("wavelength", "17", "wavelength 17 Å is longer than 2d = 4.0495 Å"),
     ("grain_steps", "[99999, 99999, 99999]", "voxels are more than any computer can hold"),
     ("grain_dim", "[nan, 1, 1]", "grain_dim is '[nan, 1, 1]': expected one finite number"),

@@ -126,7 +126,7 @@ def lost_raw(scan):
 )
 def dangling(scan):
     with h5py.File(scan / "topotomo.h5", "r+") as file:
-        for place in (IMAGE, "3.1/measurement/pco_ff"):
+        for place in (IMAGE, "3.1/instrument/pco_ff/data", "3.1/measurement/pco_ff"):
             del file[place]
         file[IMAGE] = h5py.ExternalLink("lost.h5", "/frames")
     return getdata(scan)

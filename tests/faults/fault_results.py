@@ -48,13 +48,13 @@ def lacks_part(scan):
     return reconstruct(scan)
 
 
-@fault("its parts do not fit", "scan.h5: its motor chi has the shape (3,), expected", scan="cleaned")
+@fault("its parts do not fit", "scan.h5: its motor chi has the shape (3,)", scan="cleaned")
 def misfit(scan):
     set_dataset(scan / "out" / "scan.h5", "entry/motors/chi", np.zeros(3))
     return reconstruct(scan)
 
 
-@fault("its numbers are not finite", "scan.h5: its omega holds numbers that are not", scan="cleaned")
+@fault("its numbers are not finite", "scan.h5: its omega holds numbers that", scan="cleaned")
 def not_finite(scan):
     set_dataset(scan / "out" / "scan.h5", "entry/data/omega", np.full(8, np.nan))
     return reconstruct(scan)

@@ -81,7 +81,8 @@ def cut(path: Path, count: int) -> None:
 def set_key(path: Path, key: str, value: str) -> None:
     """Change a line of an EDF header."""
     raw = path.read_bytes()
-    changed = re.sub(rb"(?m)^" + key.encode() + rb"( *)=.*$", f"{key} = {value} ;".encode(), raw, 1)
+    line = rb"(?m)^" + key.encode() + rb" *=.*$"
+    changed = re.sub(line, f"{key} = {value} ;".encode(), raw, count=1)
     assert changed != raw
     path.write_bytes(changed)
 
@@ -120,7 +121,7 @@ def set_attribute(path: Path, group: str, name: str, value) -> None:
         file[group].attrs[name] = value
 
 
-def set_ini(path: Path, **changes: str | None) -> Path:
+def set_ini(path: Path, /, **changes: str | None) -> Path:
     """Change, add or (None) remove keys of an .ini file."""
     kept = [
         line
