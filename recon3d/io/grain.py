@@ -106,8 +106,8 @@ class Grain:
         path
             The file, usually grain.h5. It appears when it is complete.
         """
-        room = sum(array.nbytes for array in self.arrays().values())
-        with create_own(path, room + _SPARE_FOR_PARAMETERS) as file:
+        room_bytes = sum(array.nbytes for array in self.arrays().values())
+        with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT
             file.attrs["_format_version"] = FORMAT_VERSION
