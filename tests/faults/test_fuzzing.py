@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import warnings
 from pathlib import Path
@@ -126,10 +127,17 @@ def test_ini_files(pristine, place, changes, junk):
     path.write_bytes("\n".join([text, *lines, junk]).encode("utf-8", "surrogatepass"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            assert isinstance(Experiment.from_ini(path), Experiment)
-        except ParameterError as error:
-            assert str(path) in str(error)
+        told = error_of(lambda: Experiment.from_ini(path), ParameterError)
+    assert str(path) in told or not told
+
+
+def error_of(run, kind: type[Exception]) -> str:
+    """The message with which something ends; empty where it ends well."""
+    try:
+        run()
+    except kind as error:
+        return str(error)
+    return ""
 
 
 VALUES = st.one_of(
@@ -195,10 +203,8 @@ def test_store_and_grain_trees(pristine, place, data):
     except DataError:
         pass
     change_tree(out / "grain.h5", path, data)
-    try:
+    with contextlib.suppress(DataError):
         assert Grain.load(path).mask.ndim == 3
-    except DataError:
-        pass
 
 
 WORDS = st.one_of(
