@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
 from recon3d import __version__, commands
-from recon3d.errors import Recon3DError, Recon3DWarning
+from recon3d.errors import Recon3DWarning
 from recon3d.goniometer import GONIOMETERS
+from recon3d.outcome import Parser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,31 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     status
         0 when all went well, 1 after an error in the data or the values, 2 after a mistake
-        in the call itself, 130 when interrupted.
+        in the call itself, 130 when interrupted, 143 when terminated.
     """
-    arguments = build_parser().parse_args(plain_numbers(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    parser = build_parser()
+    if any("\0" in word for word in words):
+        parser.error("an argument holds a null byte, which no name or number has")
+    arguments = parser.parse_args(plain_numbers(words))
     _report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
         warnings.showwarning = _show_warning
-        try:
-            arguments.run(arguments)
-        except Recon3DError as error:
-            print(f"recon3d {arguments.command}: error: {error}", file=sys.stderr)
-            return 1
-        except (OSError, MemoryError) as error:
-            reason = error if str(error) else "not enough memory"
-            print(f"recon3d {arguments.command}: error: {reason}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print(f"recon3d {arguments.command}: interrupted", file=sys.stderr)
-            return 130
-    return 0
+        return run_command(arguments.command, lambda: arguments.run(arguments))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Build the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="recon3d",
         description="Dark-field X-ray microscopy: from the frames of a topo-tomography scan to a "
         "3D map of one grain's shape, orientation and strain.",
@@ -67,13 +60,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_NEGATIVE = re.compile(
+    r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+(,.*)?|,.*)|-(inf|infinity|nan)(,.*)?", re.IGNORECASE
+)
+
 SCANS = ("demo", "rocking", "tilts", "strain", "off-centre", "full")
 GRAINS = ("subgrains", "gradient", "bent", "single", "strained")
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_demo(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "demo",
         help="simulate a small scan, clean it, reconstruct it, and compare with the truth",
@@ -87,7 +84,7 @@ def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_simulate(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "simulate",
         help="write the frames that a planted grain would give, and the truth beside them",
@@ -120,7 +117,7 @@ def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_getdata(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "getdata",
         help="read and clean the frames of a scan",
@@ -141,7 +138,7 @@ def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_scan_options(parser: argparse.ArgumentParser) -> None:
+def _add_scan_options(parser: Parser) -> None:
     scan = parser.add_argument_group("how the scan was taken")
     scan.add_argument(
         "--motors",
@@ -171,7 +168,7 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_cleaning_options(parser: argparse.ArgumentParser) -> None:
+def _add_cleaning_options(parser: Parser) -> None:
     cleaning = parser.add_argument_group("cleaning")
     cleaning.add_argument(
         "--min-region", type=int, default=100, metavar="PIX", help="smallest lit region (100)"
@@ -210,7 +207,7 @@ _GETDATA_ARGUMENTS = {
 }
 
 
-def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_reconstruct(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "reconstruct",
         help="reconstruct the grain from a cleaned scan",
@@ -231,7 +228,7 @@ def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_export(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "export",
         help="write a grain for ParaView, or summed projections for another program",
@@ -246,15 +243,8 @@ def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 
 def plain_numbers(argv: Sequence[str]) -> list[str]:
-    """Write -1e-3 as -0.001: argparse would take it for an option."""
-
-    def plain(text: str) -> str:
-        try:
-            return format(Decimal(text), "f") if text.startswith("-") else text
-        except InvalidOperation:
-            return text
-
-    return [plain(text) for text in argv]
+    """Put a space before numbers such as -1e-3 and -5,16: argparse takes them for options."""
+    return [f" {text}" if _NEGATIVE.fullmatch(text) else text for text in argv]
 
 
 def _report_to(stream: TextIO, *, quiet: bool) -> None:

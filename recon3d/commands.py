@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from recon3d.errors import ParameterError, Recon3DWarning
+from recon3d.errors import ParameterError
 from recon3d.experiment import Cleaning, Experiment
 from recon3d.goniometer import GONIOMETERS, Goniometer
 
-if TYPE_CHECKING:
-    from recon3d.io.scan import Scan
-
 logger = logging.getLogger("recon3d.commands")
+
+_LARGEST_ANGLE_DEG = 360
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -67,37 +65,46 @@ def simulate(arguments: argparse.Namespace) -> None:
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
     from recon3d.cleaning.pipeline import clean
+    from recon3d.cleaning.projection import check_region
     from recon3d.io.arrays import ArrayWriter
+    from recon3d.io.atomic import make_folder
+    from recon3d.io.checks import compare_steps, require_rocking
     from recon3d.io.edf import read_image
-    from recon3d.io.scan import open_scan
-    from recon3d.io.sources import mean_background
+    from recon3d.io.scan import Roi, open_scan
+    from recon3d.io.sources import look_at_frame_shape, mean_background
 
     show = not arguments.quiet
     cleaning = _cleaning(arguments)
     steps = _one_or_two("ANGSTEPS", arguments.angsteps)
+    numbers = _one_or_two("NUMANGSTEPS", arguments.numangsteps)
+    center, size = _pair("POI", arguments.poi), _pair("IMGSIZE", arguments.imgsize)
+    check_region(size[::-1], cleaning)
+    shape = look_at_frame_shape(arguments.datadir, arguments.dataname)
+    if shape is not None:
+        Roi.around(center, size).require_inside(shape)
+    flat_field = arguments.flat_field and read_image(arguments.flat_field)
+    bad_pixels = arguments.bad_pixels and read_image(arguments.bad_pixels) != 0
+    folder = make_folder(Path(arguments.outputpath) / arguments.outputdirname)
     scan = open_scan(
         arguments.datadir,
         arguments.dataname,
         goniometer=_goniometer(arguments.motors),
         entries=arguments.entries,
-        phi0_deg=_number("PHI0", arguments.phi0),
-        chi0_deg=_number("CHI0", arguments.chi0),
+        phi0_deg=_angle("PHI0", arguments.phi0),
+        chi0_deg=_angle("CHI0", arguments.chi0),
         tilt_azimuth_deg=arguments.tilt_azimuth,
         recorded_at=arguments.recorded_at,
         step_deg=min((step for step in steps if step > 0), default=None),
         skip_damaged=arguments.skip_damaged,
         show_progress=show,
     )
-    scan = scan.crop(_pair("POI", arguments.poi), _pair("IMGSIZE", arguments.imgsize))
+    scan = scan.crop(center, size)
     logger.info("%r", scan)
-    _compare_steps(scan, steps, _one_or_two("NUMANGSTEPS", arguments.numangsteps))
-    folder = Path(arguments.outputpath) / arguments.outputdirname
-    folder.mkdir(parents=True, exist_ok=True)
+    require_rocking(scan)
+    compare_steps(scan, steps, numbers)
     background = None
     if arguments.bgdir != "-":
         background = mean_background(arguments.bgdir, arguments.bgname)
-    flat_field = arguments.flat_field and read_image(arguments.flat_field)
-    bad_pixels = arguments.bad_pixels and read_image(arguments.bad_pixels) != 0
     properties = {"framebg": cleaning.framebg, "binth": cleaning.binth}
     with ArrayWriter(scan, folder, arguments.arrays, properties) as arrays:
         clean(
@@ -109,6 +116,7 @@ def getdata(arguments: argparse.Namespace) -> None:
             bad_pixels=bad_pixels,
             provenance={"getdata": _plain(arguments)},
             sink=arrays,
+            skip_damaged=arguments.skip_damaged,
             show_progress=show,
         )
     logger.info("written: %s", folder)
@@ -116,7 +124,8 @@ def getdata(arguments: argparse.Namespace) -> None:
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
-    from recon3d.io.checks import check_energy
+    from recon3d.io.atomic import complete_or_absent
+    from recon3d.io.checks import check_energy, counts_of, require_memory, require_projections
     from recon3d.io.store import open_store
     from recon3d.plot.trust import trust_figure
     from recon3d.reconstruction.run import reconstruct
@@ -126,13 +135,17 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
     store = open_store(folder / "scan.h5")
     check_energy(store.motors, experiment.crystal)
+    require_projections(store)
+    require_memory(experiment.volume)
     grain = reconstruct(store, experiment, show_progress=not arguments.quiet)
+    grain = dataclasses.replace(grain, provenance=counts_of(store, grain) | grain.provenance)
     grain.save(folder / "grain.h5")
     grain.save_arrays(folder)
     logger.info("%r", grain)
     logger.info("written: %s", folder / "grain.h5")
     if grain.residual.size:
-        trust_figure(grain).savefig(folder / "trust.png", dpi=120)
+        with complete_or_absent(folder / "trust.png") as temporary:
+            trust_figure(grain).savefig(temporary, dpi=120)
         logger.info("written: %s", folder / "trust.png")
 
 
@@ -218,33 +231,17 @@ def _goniometer(text: str) -> str | Goniometer:
     return dataclasses.replace(GONIOMETERS[beamline], **names)
 
 
-def _compare_steps(
-    scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]
-) -> None:
-    """Warn where the user's steps and the motors disagree: the motors are the truth."""
-    tilts = [axis for axis in scan.axes if axis.name not in ("two_theta", "energy")]
-    for axis, step, number in zip(tilts, steps_deg, numbers, strict=False):
-        values = axis.values_deg
-        if number != values.size:
-            warnings.warn(
-                f"NUMANGSTEPS is {number:g}, but the motors took {values.size} settings of "
-                f"{axis.name}: the motors are used",
-                Recon3DWarning,
-                stacklevel=2,
-            )
-        if values.size < 2:
-            continue
-        measured = (values[-1] - values[0]) / (values.size - 1)
-        if abs(abs(step) - measured) > 0.1 * measured:
-            warnings.warn(
-                f"ANGSTEPS is {step:g}°, but the motors moved {axis.name} in steps of "
-                f"{measured:.4g}°: the motors are used",
-                Recon3DWarning,
-                stacklevel=2,
-            )
+def _angle(name: str, text: str) -> float:
+    value = _number(name, text)
+    if abs(value) > _LARGEST_ANGLE_DEG:
+        raise ParameterError(
+            f"{name} is '{text}': expected a reading in degrees, of {_LARGEST_ANGLE_DEG} at most"
+        )
+    return value
 
 
 def _number(name: str, text: str, *, whole: bool = False) -> float:
+    text = text.strip()
     try:
         value = float(text)
     except ValueError as error:

@@ -15,6 +15,9 @@ from recon3d.ini import read_ini
 from recon3d.ini_keys import ALGORITHMS, ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
 from recon3d.volume import Volume as Volume
 
+_SMALLEST_ANGLE_DEG = 1e-6
+_LARGEST_COUNT = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Cleaning:
@@ -63,6 +66,8 @@ class Cleaning:
                 raise ParameterError(f"{name} is {value}: expected a number of 0 or more")
             if name not in ("binth", "hot_pixels") and value != int(value):
                 raise ParameterError(f"{name} is {value}: expected a whole number of pixels")
+            if name not in ("binth", "hot_pixels") and value > _LARGEST_COUNT:
+                raise ParameterError(f"{name} is {value}: no frame has as many pixels")
         if self.hot_limit is not None and not self.hot_limit > 0:
             raise ParameterError(f"hot_limit is {self.hot_limit}: expected counts above 0, or None")
         if self.normalize not in ("auto", "current", "total", "none"):
@@ -206,8 +211,11 @@ class Settings:
             ("two_theta_width", self.two_theta_width_deg),
             ("bin_size", self.bin_deg),
         ):
-            if angle is not None and not angle > 0:
-                raise ParameterError(f"{key} is {angle:g}: expected a positive angle in degrees")
+            if angle is not None and not angle >= _SMALLEST_ANGLE_DEG:
+                raise ParameterError(
+                    f"{key} is {angle:g}: expected a positive angle in degrees, not below "
+                    f"{_SMALLEST_ANGLE_DEG:g}"
+                )
 
 
 @dataclass(frozen=True)

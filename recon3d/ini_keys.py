@@ -16,6 +16,8 @@ ALGORITHMS = ("mlem", "sirt")
 ALIGNMENTS = ("drift", "axis", "none")
 FLIPS = ("none", "rows", "columns", "both")
 
+_LONGEST_SHOWN = 60
+
 Parser = Callable[[str], Any]
 Rule = tuple[str, str, Parser]
 """The dataclass that a key belongs to, the field's name, and the parser of its text."""
@@ -134,7 +136,8 @@ def _parsed(key: str, text: str, parse: Parser) -> Any:
     try:
         return parse(text)
     except ValueError as error:
-        raise ParameterError(f"{key} is '{text}': expected {error}") from error
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        raise ParameterError(f"{key} is '{shown}': expected {error}") from error
 
 
 def _warn_unknown(key: str) -> None:

@@ -13,6 +13,7 @@ from recon3d.io.grain import Grain
 
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=3000)
 settings.load_profile("compiled")
 
 INI = {

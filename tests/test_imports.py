@@ -35,6 +35,7 @@ ROOMS = (
     "viewer",
     "demo",
     "commands",
+    "outcome",
     "cli",
     "recon3d",
     "__main__",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d.errors import DataError
 from recon3d.goniometer import GONIOMETERS, Goniometer
+from recon3d.io.damage import Damage
 from recon3d.io.edf_files import EdfFiles, read_heads
 from recon3d.io.edf_header import HeadReader, open_edf, read_pixels
 from recon3d.io.edf_motors import MotorReader
@@ -95,6 +96,11 @@ class EdfFolder:
         """Type of the pixels, in native byte order."""
         return self.files.dtype
 
+    @property
+    def left_out(self) -> tuple[Damage, ...]:
+        """Damaged files that are left out, each with the reason."""
+        return self.files.left_out
+
     def name(self, index: int) -> str:
         """File of a frame."""
         return str(self.files.folder / self.files.names[index])
@@ -150,6 +156,8 @@ def read_image(path: str | Path) -> NDArray[Any]:
         The file is missing or damaged, or holds something else than one image.
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
     try:
         if path.name.endswith((".edf", ".edf.gz")):
             return _read_edf(path)
@@ -159,9 +167,14 @@ def read_image(path: str | Path) -> NDArray[Any]:
             with fabio.open(str(path)) as opened:
                 image = opened.data
     except Exception as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+        reason = str(error)
+        if "pickle" in reason:
+            reason = "it is no NumPy file of numbers, or a damaged one"
+        raise DataError(f"{path} cannot be read as an image: {reason}") from error
     if image.ndim != 2:
         raise DataError(f"{path} holds an array of shape {image.shape}: expected rows x columns")
+    if image.dtype.kind not in "biuf":
+        raise DataError(f"{path} holds {image.dtype}, which are no real numbers")
     return image
 
 
