@@ -63,7 +63,7 @@ class RegionOfInterest(Panel):
             self.canvas,
             self.status,
         ]
-        self._wanted = "poi" not in ({} if settings is None else settings.read())
+        self._wanted = settings is not None and "poi" not in settings.read()
         self.refresh()
         self.sample()
 
