@@ -43,14 +43,24 @@ from recon3d.reconstruction.widths import estimate_widths
 
 logger = logging.getLogger(__name__)
 
+Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+"""Told after every pass: the stage, the number of the pass, the residual, and the occupancy of
+the volume. What it raises ends the work."""
+
 FEWEST_TO_HALVE = 12
 """Projections below which two halves say nothing."""
 
 
 def by_backprojection(
-    prepared: Prepared, experiment: Experiment, *, memory_gib: float, show_progress: bool
+    prepared: Prepared,
+    experiment: Experiment,
+    *,
+    memory_gib: float,
+    show_progress: bool,
+    report: Report | None = None,
 ) -> SupportResult:
     """Backproject in the sample frame; the mask is cut from the completeness."""
+    _tell(report, "backprojection")
     model = prepared.model
     support = support_voxels(prepared, 0.5, 0, show_progress)
     points, inside = support.points_um, support.inside
@@ -71,9 +81,15 @@ def by_backprojection(
 
 
 def at_laboratory_angles(
-    prepared: Prepared, experiment: Experiment, *, memory_gib: float, show_progress: bool
+    prepared: Prepared,
+    experiment: Experiment,
+    *,
+    memory_gib: float,
+    show_progress: bool,
+    report: Report | None = None,
 ) -> SupportResult:
     """Backproject at fixed laboratory settings, which are the bins: the original's way."""
+    _tell(report, "backprojection")
     model = prepared.model
     support = support_voxels(prepared, 0.5, 0, show_progress)
     points, inside = support.points_um, support.inside
@@ -93,7 +109,12 @@ def at_laboratory_angles(
 
 
 def by_iteration(
-    prepared: Prepared, experiment: Experiment, *, memory_gib: float, show_progress: bool
+    prepared: Prepared,
+    experiment: Experiment,
+    *,
+    memory_gib: float,
+    show_progress: bool,
+    report: Report | None = None,
 ) -> SupportResult:
     """Fit all orientation distributions to the frames; the mask is cut at half occupancy."""
     support = support_voxels(prepared, 0.75, 2, show_progress)
@@ -107,8 +128,9 @@ def by_iteration(
             f"{needed_gib:.1f} GiB, more than the {memory_gib:g} GiB allowed: use fewer "
             "grain_steps, a larger bin_size, or allow more memory"
         )
+    _tell(report, "widths")
     prepared = _with_widths(prepared, experiment, bins, points, show_progress)
-    fit = _fit(prepared.model, experiment, bins, support, "iteration", show_progress)
+    fit = _fit(prepared.model, experiment, bins, support, "iteration", show_progress, report)
     peaks = find_peaks(fit.volume, bins, reach)
     occupancy, in_mask = cut_occupancy(fit.volume.sum(axis=1), inside, experiment.volume.shape)
     share = own_completeness(prepared, bins, points, peaks, show_progress)
@@ -128,8 +150,16 @@ def by_iteration(
     del fit
     _warn_of_suspects(prepared.model, strange)
     if experiment.settings.split_half and len(prepared.model.projections) >= FEWEST_TO_HALVE:
-        result = _with_trust(result, prepared, experiment, bins, support, reach, show_progress)
+        result = _with_trust(
+            result, prepared, experiment, bins, support, reach, show_progress, report
+        )
     return result
+
+
+def _tell(report: Report | None, stage: str) -> None:
+    """Say that a stage begins in which there is nothing to show yet."""
+    if report is not None:
+        report(stage, 0, float("nan"), None)
 
 
 def _with_trust(
@@ -140,10 +170,12 @@ def _with_trust(
     support: Support,
     reach: int,
     show_progress: bool,
+    report: Report | None,
 ) -> SupportResult:
     """Add what two halves of the data, and the summed frames alone, say of the result."""
 
     def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
+        _tell(report, "half")
         fit = _fit(model, experiment, bins, support, "half", show_progress)
         return fit.volume.sum(axis=1), find_peaks(fit.volume, bins, reach)
 
@@ -187,6 +219,7 @@ def _fit(
     support: Support,
     description: str,
     show_progress: bool,
+    report: Report | None = None,
 ) -> IterativeFit:
     """Run the passes of a fit, until the residual hardly changes."""
     settings = experiment.settings
@@ -205,6 +238,13 @@ def _fit(
             smooth_occupancy(fit.volume, support.inside, experiment.volume, settings.tv_weight)
         residual = fit.residuals[-1]
         logger.info("%s %d: residual %.4f", description, number, residual)
+        if report is not None:
+            intensity, shape = fit.volume.sum(axis=1), experiment.volume.shape
+            occupancy = np.zeros(shape, np.float32)
+            occupancy.reshape(-1)[support.inside] = cut_occupancy(
+                intensity, support.inside, shape
+            )[0]
+            report(description, number, residual, occupancy)
         if abs(before - residual) < settings.stop_change * residual:
             logger.info("%s: the residual has settled", description)
             break

@@ -13,7 +13,7 @@ from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.methods import METHODS
+from recon3d.reconstruction.methods import METHODS, Report
 from recon3d.reconstruction.prepare import prepare
 from recon3d.reconstruction.support import SupportResult
 
@@ -24,6 +24,7 @@ def reconstruct(
     *,
     memory_gib: float = 8.0,
     show_progress: bool = True,
+    report: Report | None = None,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -38,6 +39,10 @@ def reconstruct(
         parts; an iterative fit of more is refused.
     show_progress
         False for a silent run.
+    report
+        Called as `report(stage, iteration, residual, occupancy_volume)` when a stage begins
+        (iteration 0, residual NaN, no volume) and after every pass of a fit. What it raises
+        ends the reconstruction.
 
     Returns
     -------
@@ -58,8 +63,12 @@ def reconstruct(
             f"the method '{settings.method}' works in the sample frame only, not in "
             f"'{settings.frame}': use --method backprojection for comparison"
         )
+    if report is not None:
+        report("alignment", 0, float("nan"), None)
     prepared = prepare(clean, experiment, show_progress=show_progress)
-    result = method(prepared, experiment, memory_gib=memory_gib, show_progress=show_progress)
+    result = method(
+        prepared, experiment, memory_gib=memory_gib, show_progress=show_progress, report=report
+    )
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
     model = prepared.model
     known = {
