@@ -75,7 +75,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
     from recon3d.io.checks import check_energy
     from recon3d.io.store import open_store
-    from recon3d.plot.trust import trust_figure
+    from recon3d.plot.results import write_results
     from recon3d.reconstruction.run import reconstruct
 
     if arguments.settings is None:
@@ -91,13 +91,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     store = open_store(experiment.path / "scan.h5")
     check_energy(store.motors, experiment.crystal)
     grain = reconstruct(store, experiment, show_progress=not arguments.quiet)
-    grain.save(experiment.path / "grain.h5")
-    grain.save_arrays(experiment.path)
     logger.info("%r", grain)
-    logger.info("written: %s", experiment.path / "grain.h5")
-    if grain.residual.size:
-        trust_figure(grain).savefig(experiment.path / "trust.png", dpi=120)
-        logger.info("written: %s", experiment.path / "trust.png")
+    for path in write_results(grain, experiment.path):
+        logger.info("written: %s", path)
 
 
 def export(arguments: argparse.Namespace) -> None:

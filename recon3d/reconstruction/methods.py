@@ -241,9 +241,9 @@ def _fit(
         if report is not None:
             intensity, shape = fit.volume.sum(axis=1), experiment.volume.shape
             occupancy = np.zeros(shape, np.float32)
-            occupancy.reshape(-1)[support.inside] = cut_occupancy(
-                intensity, support.inside, shape
-            )[0]
+            occupancy.reshape(-1)[support.inside] = cut_occupancy(intensity, support.inside, shape)[
+                0
+            ]
             report(description, number, residual, occupancy)
         if abs(before - residual) < settings.stop_change * residual:
             logger.info("%s: the residual has settled", description)

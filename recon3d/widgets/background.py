@@ -60,6 +60,10 @@ class Background:
         )
         self._thread.start()
 
+    def post(self, take: Callable[[Any], None], result: Any) -> None:
+        """Hand over something from within the job that is going on."""
+        self._deliver(self._stop, take, result)
+
     def cancel(self) -> None:
         """End the job that is going on, at its next result."""
         self._stop.set()

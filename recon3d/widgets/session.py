@@ -1,0 +1,236 @@
+"""One scan on its way through the notebooks; everything that was chosen is in a settings file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from recon3d.errors import DataError, ParameterError
+from recon3d.experiment import Experiment
+from recon3d.getdata import getdata, open_data, region_of
+from recon3d.getdata_keys import GetData
+from recon3d.io.grain import Grain
+from recon3d.io.scan import Scan
+from recon3d.io.settings_file import SettingsFile
+from recon3d.io.store import CleanedScan, open_store
+from recon3d.simulate.lesson import simulate_lesson
+from recon3d.widgets.mosaicity import Mosaicity
+from recon3d.widgets.projections import Projections
+from recon3d.widgets.reconstruct import Reconstruct
+from recon3d.widgets.roi import RegionOfInterest
+from recon3d.widgets.threshold import Threshold
+
+SIMULATED = "simulated"
+
+
+class Session:
+    """A scan, the settings chosen for it, and the results so far.
+
+    Parameters
+    ----------
+    settings
+        The settings file; it must name the scan.
+    show_progress
+        False for silent runs.
+    """
+
+    def __init__(self, settings: SettingsFile, *, show_progress: bool = True) -> None:
+        self.settings = settings
+        self.show_progress = show_progress
+        self._scan: Scan | None = None
+
+    @classmethod
+    def start(
+        cls,
+        data: str | Path | None = None,
+        name: str = "",
+        experiment: str | Path | None = None,
+        *,
+        settings: str | Path = "choices.ini",
+        show_progress: bool = True,
+        **more: Any,
+    ) -> Session:
+        """Begin with a scan, or go on with the one that the settings file names.
+
+        Parameters
+        ----------
+        data
+            A folder of EDF frames, or a BLISS file. Where None the scan of the settings file
+            is taken; where there is none either, a small scan of a planted grain is simulated
+            beside it.
+        name
+            How the names of the frames begin, or the name of the detector.
+        experiment
+            The .ini file with unit cell, hkl, wavelength, M and the volume; where None the one
+            .ini file beside the frames.
+        settings
+            The settings file.
+        show_progress
+            False for silent runs.
+        more
+            Any other keys of the settings file, such as `phi0`, `chi0`, `motors` or `entries`.
+
+        Raises
+        ------
+        ParameterError
+            There is no such data.
+        """
+        session = cls(SettingsFile(Path(settings)), show_progress=show_progress)
+        known = session.settings.read()
+        if data is None and "datadir" not in known:
+            session._simulate()
+        elif data is not None:
+            session._take(Path(data).expanduser(), name, experiment, more)
+        elif more or experiment is not None:
+            extra = {} if experiment is None else {"experiment": Path(experiment).resolve()}
+            session.settings.update({**more, **extra})
+        return session
+
+    @property
+    def plan(self) -> GetData:
+        """What the settings file says to `getdata`."""
+        return self.settings.getdata()
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment, with what was chosen for it."""
+        return self.settings.experiment()
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return Path(self.plan.outputpath) / self.plan.outputdirname
+
+    @property
+    def scan(self) -> Scan:
+        """The raw scan in whole frames; its motors are read once."""
+        if self._scan is None:
+            self._scan = open_data(self.plan, crop=False, show_progress=self.show_progress)
+            origin = self._scan.origin
+            # What was found is written down, so that the command line finds the same.
+            self.settings.update({"phi0": origin.phi_deg, "chi0": origin.chi_deg})
+        return self._scan
+
+    @property
+    def store(self) -> CleanedScan:
+        """The scan, cleaned with what was chosen; cleaned anew only where that changed."""
+        _ = self.scan
+        texts = self.settings.getdata_texts()
+        try:
+            store = open_store(self.folder / "scan.h5")
+            if store.provenance.get("getdata") == texts:
+                return store
+        except DataError:
+            pass
+        return getdata(self.plan, record=texts, show_progress=self.show_progress)
+
+    @property
+    def grain(self) -> Grain:
+        """The grain that was reconstructed.
+
+        Raises
+        ------
+        DataError
+            There is none yet.
+        """
+        path = self.folder / "grain.h5"
+        if not path.is_file():
+            raise DataError(f"{path}: there is no grain yet: run 04_reconstruct first")
+        return Grain.load(path)
+
+    def choose_roi(self) -> RegionOfInterest:
+        """The widget of 01_choose_roi."""
+        texts = self.settings.read()
+        scan = region_of(self.scan, self.plan) if "poi" in texts else self.scan
+        return RegionOfInterest(scan, self.settings)
+
+    def tune_threshold(self) -> Threshold:
+        """The widget of 02_tune_threshold."""
+        return Threshold(self.scan, self.plan, self.settings)
+
+    def check_projections(self) -> Projections:
+        """The widget of 03_check_projections; it compares with the grain where there is one."""
+        store = self.store
+        found: dict[str, Any] = {}
+        if self._grain_is_of(store):
+            found = {"grain": self.grain, "experiment": self.experiment}
+        widget = Projections(store, self.settings, **found)
+        excluded = self.experiment.settings.omega_exclude if self._has_experiment else ()
+        if excluded:
+            widget.value = excluded
+        return widget
+
+    def reconstruct(self, **options: Any) -> Reconstruct:
+        """The widget of 04_reconstruct."""
+        return Reconstruct(
+            self.store, self.experiment, self.settings, folder=self.folder, **options
+        )
+
+    def mosaicity(self) -> Mosaicity:
+        """A map of one projection, or of the grain where there is one."""
+        store = self.store
+        if self._grain_is_of(store):
+            return Mosaicity(store, self.grain, self.experiment)
+        return Mosaicity(store, experiment=self.experiment if self._has_experiment else None)
+
+    def commands(self) -> str:
+        """The two commands that do the same from the command line."""
+        name = self.settings.path.name
+        return f"recon3d getdata --settings {name}\nrecon3d reconstruct --settings {name}"
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        return f"<Session: {plan.datadir}, results in {self.folder}, {self.settings.path}>"
+
+    @property
+    def _has_experiment(self) -> bool:
+        return "experiment" in self.settings.read()
+
+    def _grain_is_of(self, store: CleanedScan) -> bool:
+        """Whether there is a grain that was made after the scan was last cleaned."""
+        path = self.folder / "grain.h5"
+        if not (self._has_experiment and path.is_file()):
+            return False
+        return path.stat().st_mtime >= store.path.stat().st_mtime
+
+    def _simulate(self) -> None:
+        folder = self.settings.path.resolve().parent / SIMULATED
+        phi0, chi0 = simulate_lesson(folder, show_progress=self.show_progress)
+        values = {"datadir": SIMULATED, "dataname": "topotomo_", "phi0": phi0, "chi0": chi0}
+        ini = f"{SIMULATED}/experiment.ini"
+        self._begin(values | {"experiment": ini, "outputdirname": "results"})
+
+    def _take(
+        self, data: Path, name: str, experiment: str | Path | None, more: dict[str, Any]
+    ) -> None:
+        if not data.exists():
+            raise ParameterError(f"{data}: there is no such folder or file of frames")
+        known, given = self.settings.read(), data.resolve()
+        values = {"datadir": given, "dataname": name, **more}
+        ini = Path(experiment).expanduser().resolve() if experiment else _ini_beside(given)
+        if ini is not None:
+            values["experiment"] = ini
+        same = "datadir" in known and Path(self.settings.getdata().datadir) == given
+        if same and known.get("dataname", "''").strip("'") == name:
+            self.settings.update(values)
+        else:
+            self._begin({"outputdirname": "results", **values})
+
+    def _begin(self, values: dict[str, Any]) -> None:
+        """Forget what was chosen for another scan."""
+        known = self.settings.read()
+        if known:
+            warnings.warn(
+                f"{self.settings.path} was about other data: its choices begin anew", stacklevel=4
+            )
+        self.settings.update(dict.fromkeys(known) | values)
+
+
+def _ini_beside(data: Path) -> Path | None:
+    """The one .ini file in the folder of the frames, or beside it."""
+    for folder in (data if data.is_dir() else data.parent, data.parent):
+        found = sorted(folder.glob("*.ini"))
+        if len(found) == 1:
+            return found[0]
+    return None
