@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,15 @@ class SettingsFile:
             del texts[key]
         return texts
 
-    def update(self, values: Mapping[str, Any]) -> None:
+    def update(self, values: Mapping[str, Any], *, forget: Iterable[str] = ()) -> None:
         """Change some values, and leave all others as they are.
 
         Parameters
         ----------
         values
-            New values by their keys; None takes a key out.
+            New values by their keys; None stands for "find it from the data", or for nothing.
+        forget
+            Keys to take out.
 
         Raises
         ------
@@ -82,8 +84,8 @@ class SettingsFile:
         unknown = set(values) - {*GETDATA_KEYS, *KNOWN_KEYS, *OWN_KEYS}
         if unknown:
             raise ParameterError(f"{', '.join(sorted(unknown))}: no key of a settings file")
-        texts = self.read() | {key: as_text(value) for key, value in values.items()}
-        kept = {key: text for key, text in texts.items() if values.get(key, text) is not None}
+        known = {key: text for key, text in self.read().items() if key not in set(forget)}
+        kept = known | {key: as_text(value) for key, value in values.items()}
         order = [*OWN_KEYS, *GETDATA_KEYS, *KNOWN_KEYS]
         lines = [f"{key} {kept[key]}" for key in sorted(kept, key=order.index)]
         with complete_or_absent(self.path) as temporary:

@@ -59,7 +59,7 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
     omega = [glance.omega_deg for glance in glances]
     right.plot(omega, [glance.total for glance in glances], ".-", color=BLUE, linewidth=0.8)
-    right.set_ylim(0, None)
+    right.set_ylim(0, 1.15 * max(max(glance.total for glance in glances), 1))
     right.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
     right.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
     label(right, "ω (°)", "counts of a projection")
@@ -114,7 +114,7 @@ def draw_scan_health(
         Angles of projections that are left out: they are shaded.
     """
     figure.clear()
-    boxes = [(0.055 + 0.33 * (i % 3), 0.58 - 0.49 * (i // 3), 0.25, 0.34) for i in range(5)]
+    boxes = [(0.055 + 0.325 * (i % 3), 0.58 - 0.49 * (i // 3), 0.24, 0.34) for i in range(5)]
     mass, residual, intensity, steps, missing = (figure.add_axes(box) for box in boxes)
     draw_mass(mass, fit)
     draw_mass_residual(residual, fit)

@@ -42,7 +42,7 @@ def draw_rotation_steps(ax: Axes, glances: Glances) -> None:
         gaps = np.flatnonzero(steps > 1.5 * usual)
         ax.plot(omega[gaps + 1], steps[gaps], "o", color=VERMILION, mfc="none")
         ax.set_ylim(0, max(1.2 * float(steps.max()), 1.6 * usual))
-        span = f"{len(omega)} projections, {omega[0]:g}° to {omega[-1]:g}°"
+        span = f"{len(omega)} projections, {omega[0]:.2f}° to {omega[-1]:.2f}°"
         label(ax, "ω (°)", "step of ω (°)", f"{span}, {len(gaps)} gaps")
         return
     label(ax, "ω (°)", "step of ω (°)", "one projection")
@@ -72,7 +72,7 @@ def draw_intensity(ax: Axes, glances: Glances) -> Axes:
     ordered = sorted(glances, key=lambda glance: glance.taken)
     taken = [glance.taken for glance in ordered]
     ax.plot(taken, [glance.total for glance in ordered], ".-", color=BLUE, label="counts")
-    ax.set_ylim(0, None)
+    ax.set_ylim(0, 1.15 * max(max(glance.total for glance in ordered), 1))
     ax.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
     ax.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
     label(ax, "frame, in the order of time", "counts of a projection")
@@ -161,7 +161,7 @@ def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances)
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         margin = 0.08 * (high - low) + 1e-3
         set_limits(low - margin, high + margin)
-    label(ax, "μ (°)", "γ (°)", "counts over (μ, γ), and the mean's track")
+    label(ax, "μ (°)", "γ (°)", "√counts over (μ, γ), and the mean's track")
     ax.xaxis.set_major_locator(MaxNLocator(5))
     update_setting_intensity(points, glance)
     return points

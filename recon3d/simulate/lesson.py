@@ -10,15 +10,15 @@ from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.scan_plan import ScanPlan
 
-VOXELS = 32
+VOXELS = 28
 
 
 def lesson_plan() -> ScanPlan:
-    """A mosaicity scan of 24 ω x 7 μ x 7 γ frames of 84 x 96 pixels, the grain off the middle."""
+    """A mosaicity scan of 20 ω x 7 μ x 7 γ frames of 84 x 96 pixels, the grain off the middle."""
     return replace(
         demo_plan(),
-        omega_deg=tuple(7.5 * k for k in range(24)),
-        drift_pix=((0.0, 0.0),) * 24,
+        omega_deg=tuple(9.0 * k for k in range(20)),
+        drift_pix=(),
         rows=84,
         cols=96,
         magnification_pix_per_um=4.0,
@@ -56,5 +56,7 @@ def simulate_lesson(folder: Path, *, show_progress: bool = True) -> tuple[float,
             overwrite=True,
             show_progress=show_progress,
         )
+        with (folder / "experiment.ini").open("a", encoding="utf-8") as ini:
+            ini.write("split_half false\n")
         (folder / "complete").touch()
     return plan.phi0_deg, plan.chi0_deg

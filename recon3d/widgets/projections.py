@@ -16,7 +16,7 @@ from recon3d.io.settings_file import SettingsFile
 from recon3d.io.store import CleanedScan
 from recon3d.plot.film import draw_film, draw_scan_health, update_film
 from recon3d.plot.frames import bright_counts, draw_frame, update_frame
-from recon3d.plot.parts import draw_color_bar
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.reconstruction.mass import MassFit, fit_mass
 from recon3d.reconstruction.reprojection import model_of, reproject
 from recon3d.widgets.panel import Panel, button, new_canvas, row, slider
@@ -143,10 +143,11 @@ class Projections(Panel):
         image = np.zeros(self._model.frames(int(self._model.projections[0])).shape[1:], np.float32)
         self._compared = []
         for number, name in enumerate(("measured", "reprojected", "difference")):
-            ax = figure.add_axes((0.05 + 0.33 * number, 0.14, 0.24, 0.74))
+            ax = figure.add_axes((0.05 + 0.32 * number, 0.14, 0.22, 0.74))
             colors = "RdBu_r" if name == "difference" else "viridis"
             self._compared.append(draw_frame(ax, image, f"{name}, summed", color_map=colors))
-            bar = figure.add_axes((0.297 + 0.33 * number, 0.14, 0.009, 0.74))
+            ax.set_ylabel("" if number else "row (pixel)", fontsize=TEXT_SIZE)
+            bar = figure.add_axes((0.278 + 0.32 * number, 0.14, 0.009, 0.74))
             draw_color_bar(self._compared[-1], bar, "counts")
         self.compare_canvas.layout.display = None
         self.refresh()

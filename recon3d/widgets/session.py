@@ -224,7 +224,7 @@ class Session:
             warnings.warn(
                 f"{self.settings.path} was about other data: its choices begin anew", stacklevel=4
             )
-        self.settings.update(dict.fromkeys(known) | values)
+        self.settings.update(values, forget=known)
 
 
 def _ini_beside(data: Path) -> Path | None:
