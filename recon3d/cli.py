@@ -1,4 +1,4 @@
-"""The command line: `recon3d demo | simulate | getdata | reconstruct | export`."""
+"""The command line: `recon3d demo | simulate | getdata | reconstruct | export | notebooks`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, _add_export):
+    for add in (
+        _add_demo,
+        _add_simulate,
+        _add_getdata,
+        _add_reconstruct,
+        _add_export,
+        _add_notebooks,
+    ):
         command = add(subparsers)
         command.add_argument(
             "--quiet", action="store_true", help="no progress bars, only warnings and errors"
@@ -238,6 +245,15 @@ def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
     parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
     parser.set_defaults(run=commands.export)
+    return parser
+
+
+def _add_notebooks(subparsers: Subparsers) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser("notebooks", help="copy the notebooks out, and open them")
+    parser.add_argument("dir", metavar="DIR", nargs="?", type=Path, default=Path("notebooks"))
+    parser.add_argument("--overwrite", action="store_true", help="replace changed notebooks")
+    parser.add_argument("--open", action="store_true", help="start JupyterLab, for this machine")
+    parser.set_defaults(run=commands.notebooks)
     return parser
 
 

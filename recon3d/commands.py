@@ -105,6 +105,17 @@ def export(arguments: argparse.Namespace) -> None:
     logger.info("written: %s", arguments.out)
 
 
+def notebooks(arguments: argparse.Namespace) -> None:
+    """Copy the notebooks into a folder, and open them in JupyterLab if asked to."""
+    from recon3d.notebook_files import copy_notebooks, open_jupyterlab
+
+    paths = copy_notebooks(arguments.dir, overwrite=arguments.overwrite)
+    for path in paths:
+        print(path)
+    if arguments.open:
+        open_jupyterlab(arguments.dir)
+
+
 def _getdata_texts(arguments: argparse.Namespace) -> dict[str, str]:
     """What is said to `getdata`: the command line wins over the settings file."""
     said = {key: getattr(arguments, key) for key in GETDATA_KEYS}

@@ -87,6 +87,52 @@ _METHODS: dict[str, dict[str, Any]] = {
 }
 
 
+def three_ways(
+    store: CleanedScan, experiment: Experiment, truth: Truth, *, show_progress: bool = True
+) -> tuple[list[Row], dict[str, Grain]]:
+    """Reconstruct a simulated scan by each method, and compare with the truth.
+
+    Parameters
+    ----------
+    store, experiment
+        The cleaned scan, and what is known of it.
+    truth
+        What was planted.
+    show_progress
+        False for a silent run.
+
+    Returns
+    -------
+    rows
+        Each method by its name, and how far it is from the truth.
+    grains
+        What each method gave, by its name.
+    """
+    planted = truth.sample_on(experiment.volume)
+    rows, grains = [], {}
+    for name, settings in _METHODS.items():
+        chosen = experiment.with_settings(**settings)
+        grain = reconstruct(store, chosen, show_progress=show_progress)
+        rows.append((name, compare_with_truth(grain, planted.inside, planted.a_deg, planted.b_deg)))
+        grains[name] = grain
+    return rows, grains
+
+
+def planted_grain(truth: Truth, experiment: Experiment) -> Grain:
+    """The truth on the voxels of a reconstruction, to be drawn as any other grain."""
+    voxels = truth.sample_on(experiment.volume)
+    tilts = np.stack([voxels.a_deg, voxels.b_deg], axis=-1).astype(np.float32)
+    return Grain(
+        volume=experiment.volume,
+        occupancy=voxels.occupancy.astype(np.float32),
+        mask=voxels.inside,
+        orientation=np.where(voxels.inside[..., None], tilts, np.float32(np.nan)),
+        orientation_spread=np.where(voxels.inside, np.float32(0), np.float32(np.nan)),
+        completeness=voxels.inside.astype(np.float32),
+        provenance={"method": "planted"},
+    )
+
+
 def draw_figures(
     grain: Grain, store: CleanedScan, experiment: Experiment, folder: Path
 ) -> list[Path]:

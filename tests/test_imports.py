@@ -35,6 +35,7 @@ ROOMS = (
     "plot",
     "widgets",
     "viewer",
+    "notebook_files",
     "demo",
     "commands",
     "cli",

@@ -9,9 +9,19 @@ if TYPE_CHECKING:
     from recon3d.widgets.reconstruct import Reconstruct
     from recon3d.widgets.roi import RegionOfInterest
     from recon3d.widgets.session import Session
+    from recon3d.widgets.show import open_viewer, show
     from recon3d.widgets.threshold import Threshold
 
-__all__ = ["Mosaicity", "Projections", "Reconstruct", "RegionOfInterest", "Session", "Threshold"]
+__all__ = [
+    "Mosaicity",
+    "Projections",
+    "Reconstruct",
+    "RegionOfInterest",
+    "Session",
+    "Threshold",
+    "open_viewer",
+    "show",
+]
 
 _HOMES = {
     "Mosaicity": "mosaicity",
@@ -20,6 +30,8 @@ _HOMES = {
     "RegionOfInterest": "roi",
     "Session": "session",
     "Threshold": "threshold",
+    "open_viewer": "show",
+    "show": "show",
 }
 
 
