@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recon3d.widgets.display import open_viewer, show
     from recon3d.widgets.mosaicity import Mosaicity
     from recon3d.widgets.projections import Projections
     from recon3d.widgets.reconstruct import Reconstruct
     from recon3d.widgets.roi import RegionOfInterest
     from recon3d.widgets.session import Session
-    from recon3d.widgets.show import open_viewer, show
     from recon3d.widgets.threshold import Threshold
 
 __all__ = [
@@ -30,8 +30,8 @@ _HOMES = {
     "RegionOfInterest": "roi",
     "Session": "session",
     "Threshold": "threshold",
-    "open_viewer": "show",
-    "show": "show",
+    "open_viewer": "display",
+    "show": "display",
 }
 
 

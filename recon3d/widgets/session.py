@@ -6,16 +6,22 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from recon3d.cleaning.overview import GrowingOverview
 from recon3d.errors import DataError, ParameterError
 from recon3d.experiment import Experiment
-from recon3d.getdata import getdata, open_data, region_of
+from recon3d.getdata import getdata, open_data, opening, region_of
 from recon3d.getdata_keys import GetData
+from recon3d.io.follow import Follower
 from recon3d.io.grain import Grain
 from recon3d.io.scan import Scan
 from recon3d.io.settings_file import SettingsFile
 from recon3d.io.store import CleanedScan, open_store
+from recon3d.plot.trust import trust_figure
 from recon3d.simulate.lesson import simulate_lesson
+from recon3d.widgets.display import show
+from recon3d.widgets.live import Live
 from recon3d.widgets.mosaicity import Mosaicity
+from recon3d.widgets.panel import Panel
 from recon3d.widgets.projections import Projections
 from recon3d.widgets.reconstruct import Reconstruct
 from recon3d.widgets.roi import RegionOfInterest
@@ -33,9 +39,14 @@ class Session:
         The settings file; it must name the scan.
     show_progress
         False for silent runs.
+    growing
+        The scan is still being written: its complete projections are used.
     """
 
-    def __init__(self, settings: SettingsFile, *, show_progress: bool = True) -> None:
+    def __init__(
+        self, settings: SettingsFile, *, show_progress: bool = True, growing: bool = False
+    ) -> None:
+        self.growing = growing
         self.settings = settings
         self.show_progress = show_progress
         self._scan: Scan | None = None
@@ -48,6 +59,7 @@ class Session:
         experiment: str | Path | None = None,
         *,
         settings: str | Path = "choices.ini",
+        growing: bool = False,
         show_progress: bool = True,
         **more: Any,
     ) -> Session:
@@ -66,6 +78,8 @@ class Session:
             .ini file beside the frames.
         settings
             The settings file.
+        growing
+            The scan is still being written: its complete projections are used.
         show_progress
             False for silent runs.
         more
@@ -76,10 +90,10 @@ class Session:
         ParameterError
             There is no such data.
         """
-        session = cls(SettingsFile(Path(settings)), show_progress=show_progress)
+        session = cls(SettingsFile(Path(settings)), show_progress=show_progress, growing=growing)
         known = session.settings.read()
         if data is None and "datadir" not in known:
-            session._simulate()
+            session._simulate(more)
         elif data is not None:
             session._take(Path(data).expanduser(), name, experiment, more)
         elif more or experiment is not None:
@@ -106,7 +120,7 @@ class Session:
     def scan(self) -> Scan:
         """The raw scan in whole frames; its motors are read once."""
         if self._scan is None:
-            self._scan = open_data(self.plan, crop=False, show_progress=self.show_progress)
+            self._scan = self._open()
             origin = self._scan.origin
             # What was found is written down, so that the command line finds the same.
             self.settings.update({"phi0": origin.phi_deg, "chi0": origin.chi_deg})
@@ -151,6 +165,9 @@ class Session:
 
     def check_projections(self) -> Projections:
         """The widget of 03_check_projections; it compares with the grain where there is one."""
+        if self.growing:
+            overview = GrowingOverview(self.plan.cleaning)
+            return Projections(overview.extend(region_of(self.scan, self.plan)), self.settings)
         store = self.store
         found: dict[str, Any] = {}
         if self._grain_is_of(store):
@@ -174,6 +191,30 @@ class Session:
             return Mosaicity(store, self.grain, self.experiment)
         return Mosaicity(store, experiment=self.experiment if self._has_experiment else None)
 
+    def live(self, *widgets: Panel) -> Live:
+        """Follow a scan that is still being written, and show what is new in open widgets.
+
+        Parameters
+        ----------
+        widgets
+            Widgets of this session.
+        """
+        return Live(self.settings, widgets)
+
+    def show_trust(self) -> None:
+        """Show how far the grain can be trusted."""
+        grain = self.grain
+        if grain.residual.size:
+            show(trust_figure(grain))
+        else:
+            print("a backprojection leaves no residuals: reconstruct iteratively to judge it")
+
+    def results(self) -> None:
+        """Name the files that were written, and the commands that do the same."""
+        for path in sorted(self.folder.iterdir()):
+            print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
+        print(self.commands())
+
     def commands(self) -> str:
         """The two commands that do the same from the command line."""
         name = self.settings.path.name
@@ -194,12 +235,22 @@ class Session:
             return False
         return path.stat().st_mtime >= store.path.stat().st_mtime
 
-    def _simulate(self) -> None:
+    def _simulate(self, more: dict[str, Any]) -> None:
         folder = self.settings.path.resolve().parent / SIMULATED
         phi0, chi0 = simulate_lesson(folder, show_progress=self.show_progress)
         values = {"datadir": SIMULATED, "dataname": "topotomo_", "phi0": phi0, "chi0": chi0}
         ini = f"{SIMULATED}/experiment.ini"
-        self._begin(values | {"experiment": ini, "outputdirname": "results"})
+        self._begin({"outputdirname": "results", **values, "experiment": ini, **more})
+
+    def _open(self) -> Scan:
+        plan = self.plan
+        if not self.growing:
+            return open_data(plan, crop=False, show_progress=self.show_progress)
+        follower = Follower(plan.datadir, plan.dataname, **opening(plan))
+        scan = follower.poll()
+        if scan is None:
+            raise DataError(f"{plan.datadir}: {follower.reason}; wait for the second projection")
+        return scan
 
     def _take(
         self, data: Path, name: str, experiment: str | Path | None, more: dict[str, Any]
