@@ -97,7 +97,7 @@ class SettingsFile:
         for key in set(PATHS) & set(texts):
             if texts[key] not in ("-", "None", "none"):
                 texts[key] = str(self._from_here(texts[key]))
-        return texts
+        return {"outputpath": str(self._from_here("."))} | texts if texts else texts
 
     def getdata(self) -> GetData:
         """What the file says to `getdata`.

@@ -19,7 +19,7 @@ class Background:
     """Runs jobs in a thread, and hands their results to the thread that made it.
 
     In a notebook results arrive between cells, through the event loop of the kernel; without a
-    loop they arrive in the thread itself.
+    loop they arrive at the next `wait`. So no figure is ever touched by two threads.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ class Background:
         Parameters
         ----------
         job
-            Yields results; between two of them it can be ended.
+            Yields results; between two of them it can be ended. None is no result, but a good
+            moment to end.
         on_result
             Takes every result, unless a newer job has begun meanwhile.
         """
@@ -84,14 +85,15 @@ class Background:
             It takes longer than `timeout_s`.
         """
         end = time.monotonic() + timeout_s
-        # What is handed over may begin another job.
-        while self.busy and not until():
-            if self._thread is not None:
-                self._thread.join(_PATIENCE_S)
+        while True:
+            # What is handed over may begin another job.
+            self._drain()
+            if until() or not (self.busy or self._due):
+                return
             if time.monotonic() > end:
                 raise TimeoutError(f"a background job takes longer than {timeout_s:g} s")
-            self._drain()
-        self._drain()
+            if self._thread is not None:
+                self._thread.join(_PATIENCE_S)
 
     def _run(
         self,
@@ -108,7 +110,8 @@ class Background:
             for result in job:
                 if stop.is_set():
                     return
-                self._deliver(stop, on_result, result)
+                if result is not None:
+                    self._deliver(stop, on_result, result)
         except Exception as error:
             self._deliver(stop, self._on_error, error)
 
@@ -116,8 +119,6 @@ class Background:
         self._due.append((stop, lambda: take(result)))
         if self._loop is not None and self._loop.is_running():
             self._loop.call_soon_threadsafe(self._drain)
-        else:
-            self._drain()
 
     def _drain(self) -> None:
         while self._due:

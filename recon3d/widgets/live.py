@@ -122,7 +122,7 @@ class Live(Panel):
 
     def _take(self, news: Scan | list[ProjectionGlance] | str) -> None:
         if isinstance(news, str):
-            self.tell(news)
+            self.tell(f"{self._so_far()}; {news}")
         elif isinstance(news, list):
             for widget in self.widgets:
                 if isinstance(widget, Projections):
@@ -131,7 +131,13 @@ class Live(Panel):
             for widget in self.widgets:
                 if hasattr(widget, "set_scan"):
                     widget.set_scan(news)
-            self.tell(f"{news.shape[0]} complete projections, up to ω = {news.omega_deg[-1]:.2f}°")
+            self.tell(self._so_far())
+
+    def _so_far(self) -> str:
+        scan = None if self.follower is None else self.follower.scan
+        if scan is None:
+            return "no complete projection yet"
+        return f"{scan.shape[0]} complete projections, up to ω = {scan.omega_deg[-1]:.2f}°"
 
     def _quick(self) -> Iterator[Grain]:
         assert self.settings is not None

@@ -32,6 +32,9 @@ STAGES = {
 }
 
 
+_STOPPED = "stopped"
+
+
 class Progress(NamedTuple):
     """What a reconstruction reports."""
 
@@ -118,13 +121,22 @@ class Reconstruct(Panel):
             "completeness_cutoff": chosen.settings.completeness_cutoff,
         }
 
+    @property
+    def running(self) -> bool:
+        """Whether a reconstruction is going on."""
+        return not self.stop_button.disabled
+
     def estimate(self) -> None:
         """Tell, when it is measured, how much memory and time it will take."""
+        if self.running:
+            return
         self.tell("measuring one projection ...")
         self.background.start(self._estimate(), self._show_estimate)
 
     def start(self) -> None:
         """Save the parameters, and reconstruct in the background."""
+        if self.running:
+            return
         self.save()
         chosen = self.value
         self._stopping, self._residuals, self.grain = False, [], None
@@ -147,7 +159,7 @@ class Reconstruct(Panel):
         TimeoutError
             It takes longer than `timeout_s`.
         """
-        if self.grain is None and not self.background.busy:
+        if self.grain is None:
             self.start()
         self.background.wait(timeout_s)
         print(self.grain if self.grain is not None else "there is no grain: see the line above")
@@ -236,7 +248,7 @@ class Reconstruct(Panel):
             bad=expected.memory_gib > self.memory.value,
         )
 
-    def _work(self, experiment: Experiment) -> Iterator[Grain | None]:
+    def _work(self, experiment: Experiment) -> Iterator[Grain | str]:
         def report(*news: Any) -> None:
             self.background.post(self._show_progress, Progress(*news))
             if self._stopping:
@@ -252,7 +264,7 @@ class Reconstruct(Panel):
                 **self.options,
             )
         except KeyboardInterrupt:
-            yield None
+            yield _STOPPED
             return
         if self.folder is not None:
             write_results(grain, self.folder)
@@ -268,12 +280,12 @@ class Reconstruct(Panel):
             self.canvas.draw_idle()
             self.tell(f"pass {news.iteration}: residual {news.residual:.3f}")
 
-    def _finished(self, grain: Grain | None) -> None:
+    def _finished(self, grain: Grain | str) -> None:
         self.start_button.disabled, self.stop_button.disabled = False, True
-        self.grain = grain
-        if grain is None:
+        if isinstance(grain, str):
             self.tell("stopped; nothing was written", bad=True)
             return
+        self.grain = grain
         self.bar.value = self.bar.max
         update_growing(self._figure, self._residuals, grain.occupancy)
         self.canvas.draw_idle()

@@ -221,9 +221,7 @@ class RegionOfInterest(Panel):
             if k not in self._images:
                 yield from combine_frames(self.scan, k)
 
-    def _take(self, images: ProjectionImages | None) -> None:
-        if images is None:
-            return
+    def _take(self, images: ProjectionImages) -> None:
         self._keep(images)
         if self._wanted and len(self._signals) >= min(SAMPLED, self.scan.shape[0]):
             self._wanted = False

@@ -16,7 +16,9 @@ from recon3d.io.grain import Grain
 from recon3d.io.scan import Scan
 from recon3d.io.settings_file import SettingsFile
 from recon3d.io.store import CleanedScan, open_store
+from recon3d.plot.results import write_results
 from recon3d.plot.trust import trust_figure
+from recon3d.reconstruction.run import reconstruct
 from recon3d.simulate.lesson import simulate_lesson
 from recon3d.widgets.display import show
 from recon3d.widgets.live import Live
@@ -141,17 +143,13 @@ class Session:
 
     @property
     def grain(self) -> Grain:
-        """The grain that was reconstructed.
-
-        Raises
-        ------
-        DataError
-            There is none yet.
-        """
+        """The grain; it is reconstructed, with what was chosen, where nobody did so yet."""
         path = self.folder / "grain.h5"
-        if not path.is_file():
-            raise DataError(f"{path}: there is no grain yet: run 04_reconstruct first")
-        return Grain.load(path)
+        if path.is_file():
+            return Grain.load(path)
+        grain = reconstruct(self.store, self.experiment, show_progress=self.show_progress)
+        write_results(grain, self.folder)
+        return grain
 
     def choose_roi(self) -> RegionOfInterest:
         """The widget of 01_choose_roi."""
@@ -259,7 +257,7 @@ class Session:
             raise ParameterError(f"{data}: there is no such folder or file of frames")
         known, given = self.settings.read(), data.resolve()
         values = {"datadir": given, "dataname": name, **more}
-        ini = Path(experiment).expanduser().resolve() if experiment else _ini_beside(given)
+        ini = Path(experiment).expanduser().resolve() if experiment else self._ini_beside(given)
         if ini is not None:
             values["experiment"] = ini
         same = "datadir" in known and Path(self.settings.getdata().datadir) == given
@@ -277,11 +275,11 @@ class Session:
             )
         self.settings.update(values, forget=known)
 
-
-def _ini_beside(data: Path) -> Path | None:
-    """The one .ini file in the folder of the frames, or beside it."""
-    for folder in (data if data.is_dir() else data.parent, data.parent):
-        found = sorted(folder.glob("*.ini"))
-        if len(found) == 1:
-            return found[0]
-    return None
+    def _ini_beside(self, data: Path) -> Path | None:
+        """The one .ini file in the folder of the frames, or beside it."""
+        for folder in (data if data.is_dir() else data.parent, data.parent):
+            own = self.settings.path.resolve()
+            found = [path for path in sorted(folder.glob("*.ini")) if path.resolve() != own]
+            if len(found) == 1:
+                return found[0]
+        return None

@@ -248,14 +248,13 @@ class Threshold(Panel):
             self._show_kept()
         elif isinstance(result, np.ndarray):
             self._draw_grid(result)
-        elif result is not None:
+        else:
             update_cleaning(self._figure, result, self.value.binth, self._title())
             self.canvas.draw_idle()
 
-    def _take_suggestion(self, cleaning: Cleaning | None) -> None:
-        if cleaning is not None:
-            self._suggesting = False
-            self.value = cleaning
+    def _take_suggestion(self, cleaning: Cleaning) -> None:
+        self._suggesting = False
+        self.value = cleaning
 
     def _show_kept(self) -> None:
         shares = {
