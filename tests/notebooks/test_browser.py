@@ -62,17 +62,23 @@ def page(require):
         browser.close()
 
 
-def settled(page, number):
-    """The picture on one of the figures, when two looks at it agree."""
+def settled(page, number=0, unlike=""):
+    """The picture on one of the figures, when it is a new one and two looks at it agree."""
     script = """number => {
         const all = [...document.querySelectorAll('.jupyter-matplotlib-canvas-div')];
         const shown = all.filter(div => div.offsetParent !== null)[number];
-        return shown.querySelector('canvas').toDataURL();
+        const canvas = shown && shown.querySelector('canvas');
+        if (!canvas || !canvas.width) return '';
+        const area = [0, 0, canvas.width, canvas.height];
+        const pixels = canvas.getContext('2d').getImageData(...area).data;
+        let drawn = 0;
+        for (let i = 3; i < pixels.length; i += 4) drawn += pixels[i] > 0;
+        return drawn < pixels.length / 8 ? '' : canvas.toDataURL();
     }"""
     before = ""
-    for _ in range(100):
+    for _ in range(200):
         now = page.evaluate(script, number)
-        if now == before and len(now) > 5000:
+        if now and now == before != unlike:
             return now
         before = now
         page.wait_for_timeout(300)
@@ -98,7 +104,7 @@ def slide(page, description, key, times):
 def test_a_rectangle_is_dragged(page, served, copied):
     page.goto(f"{served}/01_choose_roi.ipynb")
     page.get_by_text("of the light falls outside").wait_for()
-    before = settled(page, 0)
+    before = settled(page)
     screenshot(page, "01_choose_roi")
     # The same figure without a browser tells where the pixels are.
     session = Session(Session.start(settings=copied / "choices.ini").settings, show_progress=False)
@@ -112,47 +118,54 @@ def test_a_rectangle_is_dragged(page, served, copied):
         x, y = twin.ax.transData.transform((col, row))
         return box["x"] + x, box["y"] + height - y
 
-    page.mouse.move(*place(2.6, 3.6))
-    page.mouse.down()
-    page.mouse.move(*place(30, 30), steps=4)
-    page.mouse.move(*place(62.4, 55.4), steps=4)
-    page.mouse.up()
     numbers = page.locator("input[type=number]")
-    page.wait_for_function("() => document.querySelectorAll('input[type=number]')[2].value == 60")
-    values = [int(numbers.nth(i).input_value()) for i in range(4)]
-    assert values == [33, 30, 60, 52]
-    assert settled(page, 0) != before
+    chosen = [3 + 83 // 2, 4 + 71 // 2, 83, 71]
+    # A drag that comes before the kernel listens is lost.
+    for _ in range(3):
+        page.mouse.move(*place(2.6, 3.6))
+        page.mouse.down()
+        page.mouse.move(*place(30, 30), steps=4)
+        page.mouse.move(*place(85.4, 74.4), steps=4)
+        page.mouse.up()
+        for _ in range(50):
+            values = [int(numbers.nth(i).input_value()) for i in range(4)]
+            if values == chosen:
+                break
+            page.wait_for_timeout(200)
+    assert values == chosen
+    assert settled(page, unlike=before)
     screenshot(page, "01_dragged")
-    assert twin.settings.read()["poi"] == "33,30"
+    assert twin.settings.read()["poi"] == "44,39"
 
 
 def test_a_threshold_is_moved(page, served, copied):
     page.goto(f"{served}/02_tune_threshold.ipynb")
     page.get_by_text("of the signal is kept").wait_for()
-    before = settled(page, 0)
+    before = settled(page)
     screenshot(page, "02_tune_threshold")
     old = float(Session.start(settings=copied / "choices.ini").plan.binth)
     readout = slide(page, "binth", "ArrowRight", 8)
     assert float(readout) == pytest.approx(old + 4)
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.widget-html')].some("
-        "line => line.innerText.includes('of the signal is kept'))"
-    )
-    assert settled(page, 0) != before
-    assert Session.start(settings=copied / "choices.ini").plan.binth == pytest.approx(old + 4)
+    assert settled(page, unlike=before)
+    # The kernel answers a moment after the browser has moved on.
+    for _ in range(100):
+        saved = Session.start(settings=copied / "choices.ini").plan.binth
+        if saved == old + 4:
+            break
+        page.wait_for_timeout(200)
+    assert saved == old + 4
 
 
 def test_the_film_is_played(page, served):
     page.goto(f"{served}/03_check_projections.ipynb")
     page.get_by_text("frames missing").first.wait_for()
-    before = settled(page, 0)
+    before = settled(page)
     screenshot(page, "03_check_projections")
     assert slide(page, "projection", "ArrowRight", 3) == "3"
-    later = settled(page, 0)
-    assert later != before
+    later = settled(page, unlike=before)
     page.locator(".jupyter-widgets .fa-play").first.click()
     page.wait_for_function(
         "() => +document.querySelector('.widget-slider .widget-readout').innerText > 4"
     )
     page.locator(".jupyter-widgets .fa-pause, .jupyter-widgets .fa-stop").first.click()
-    assert settled(page, 0) != later
+    assert settled(page, unlike=later)
