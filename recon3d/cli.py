@@ -1,4 +1,4 @@
-"""The command line: `recon3d demo | simulate | getdata | reconstruct | export`."""
+"""The command line: `recon3d demo | simulate | getdata | reconstruct | export | notebooks`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TextIO, TypeAlias
 
 from recon3d import __version__, commands
 from recon3d.errors import Recon3DWarning
+from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
 from recon3d.outcome import Parser, run_command
 
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any("\0" in word for word in words):
         parser.error("an argument holds a null byte, which no name or number has")
     arguments = parser.parse_args(plain_numbers(words))
+    if missing := missing_arguments(arguments):
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
     _report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
@@ -52,7 +55,14 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, _add_export):
+    for add in (
+        _add_demo,
+        _add_simulate,
+        _add_getdata,
+        _add_reconstruct,
+        _add_export,
+        _add_notebooks,
+    ):
         command = add(subparsers)
         command.add_argument(
             "--quiet", action="store_true", help="no progress bars, only warnings and errors"
@@ -124,25 +134,34 @@ def _add_getdata(subparsers: Subparsers) -> Parser:
         description="Read the frames of a topo-tomography scan, clean them one projection at a "
         "time, and leave scan.h5 and the NumPy arrays in OUTPUTPATH/OUTPUTDIRNAME.",
     )
-    for name, about in _GETDATA_ARGUMENTS.items():
-        parser.add_argument(name.lower(), metavar=name, help=about)
+    for name, about in POSITIONAL.items():
+        parser.add_argument(name, metavar=name.upper(), nargs="?", help=about)
+    _add_settings(parser)
     _add_scan_options(parser)
     _add_cleaning_options(parser)
     parser.add_argument(
         "--arrays",
         choices=["final", "all", "none"],
-        default="final",
         help="NumPy arrays of frames to write beside scan.h5 (default: final)",
     )
     parser.set_defaults(run=commands.getdata)
     return parser
 
 
+def _add_settings(parser: Parser) -> None:
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="settings file of the notebooks (choices.ini); it says what is not given here, and "
+        "wins over INIFILE",
+    )
+
+
 def _add_scan_options(parser: Parser) -> None:
     scan = parser.add_argument_group("how the scan was taken")
     scan.add_argument(
         "--motors",
-        default="auto",
         metavar="NAMES",
         help=f"motor names: {' or '.join(GONIOMETERS)}, with changes such as "
         "id06,omega=diffry,base_tilt=diffrz (default: auto, the beamline whose motors the files "
@@ -151,60 +170,46 @@ def _add_scan_options(parser: Parser) -> None:
     scan.add_argument(
         "--entries", metavar="LIST", help="entries of an HDF5 file to use, such as 3.1,5-40"
     )
-    scan.add_argument(
-        "--tilt-azimuth", type=float, default=0.0, metavar="DEG", help="0 or 90: turns (chi, phi)"
-    )
+    scan.add_argument("--tilt-azimuth", type=float, metavar="DEG", help="0 or 90: turns (chi, phi)")
     scan.add_argument(
         "--recorded-at",
         choices=["start", "middle"],
-        default="middle",
         help="when in the exposure motors were read; 'start' moves the fast motor of a "
         "continuous scan by half a step (default: middle)",
     )
     scan.add_argument(
         "--skip-damaged",
         action="store_true",
+        default=None,
         help="leave damaged frames out, list them, and go on (default: stop)",
     )
 
 
 def _add_cleaning_options(parser: Parser) -> None:
     cleaning = parser.add_argument_group("cleaning")
-    cleaning.add_argument(
-        "--min-region", type=int, default=100, metavar="PIX", help="smallest lit region (100)"
-    )
+    cleaning.add_argument("--min-region", type=int, metavar="PIX", help="smallest lit region (100)")
     cleaning.add_argument(
         "--normalize",
         choices=["auto", "current", "total", "none"],
-        default="auto",
         help="by ring current, or to equal totals (default: current where it is recorded)",
     )
-    cleaning.add_argument("--no-dark", action="store_true", help="subtract no dark frame")
     cleaning.add_argument(
-        "--hot-pixels", type=float, default=None, metavar="SIGMA", help="threshold; 0 for none"
+        "--no-dark", dest="dark", action="store_false", default=None, help="subtract no dark frame"
+    )
+    cleaning.add_argument("--hot-pixels", type=float, metavar="SIGMA", help="threshold; 0 for none")
+    cleaning.add_argument(
+        "--close-radius", type=int, metavar="PIX", help="of the disk that closes the mask (1)"
+    )
+    cleaning.add_argument(
+        "--keep-holes",
+        dest="fill_holes",
+        action="store_false",
+        default=None,
+        help="leave holes of the mask as they are (default: fill them)",
     )
     cleaning.add_argument("--hot-limit", type=float, metavar="COUNTS", help="hot above this")
     cleaning.add_argument("--flat-field", type=Path, metavar="FILE", help="image to divide by")
     cleaning.add_argument("--bad-pixels", type=Path, metavar="FILE", help="image, not 0 where bad")
-
-
-_GETDATA_ARGUMENTS = {
-    "DATADIR": "folder with EDF frames, or a BLISS HDF5 file",
-    "DATANAME": "what the names of the frames begin with; of an HDF5 file, the name of the "
-    "detector, - where there is only one",
-    "BGDIR": "folder or HDF5 file with background frames, - for none",
-    "BGNAME": "what the names of the background frames begin with, or the detector, - for any",
-    "POI": "centre of the region of interest, x,y = column,row in pixels",
-    "IMGSIZE": "size of the region of interest, x,y in pixels",
-    "OUTPUTPATH": "folder in which to make the output folder",
-    "OUTPUTDIRNAME": "name of the output folder",
-    "PHI0": "reading of phi in degrees from which rolling is counted",
-    "CHI0": "reading of chi in degrees from which rolling is counted",
-    "ANGSTEPS": "step of the tilts in degrees, one number or mu,gamma (the motors are the truth)",
-    "NUMANGSTEPS": "number of settings, one number or mu,gamma (the motors are the truth)",
-    "FRAMEBG": "width in pixels of the rim without signal, 0 for a grain that fills the frame",
-    "BINTH": "counts above which a pixel is signal",
-}
 
 
 def _add_reconstruct(subparsers: Subparsers) -> Parser:
@@ -214,7 +219,10 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
         description="Reconstruct the grain from scan.h5 in the .ini file's `path`, and leave "
         "grain.h5 and grain_ang.npy there. Options given here win over the .ini file.",
     )
-    parser.add_argument("inifile", metavar="INIFILE", type=Path, help="file of `key value` lines")
+    parser.add_argument(
+        "inifile", metavar="INIFILE", nargs="?", type=Path, help="file of `key value` lines"
+    )
+    _add_settings(parser)
     parser.add_argument("--method", choices=["iterative", "backprojection"], help="how")
     parser.add_argument(
         "--frame",
@@ -240,6 +248,24 @@ def _add_export(subparsers: Subparsers) -> Parser:
     parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
     parser.set_defaults(run=commands.export)
     return parser
+
+
+def _add_notebooks(subparsers: Subparsers) -> Parser:
+    parser = subparsers.add_parser("notebooks", help="copy the notebooks out, and open them")
+    parser.add_argument("dir", metavar="DIR", nargs="?", type=Path, default=Path("notebooks"))
+    parser.add_argument("--overwrite", action="store_true", help="replace changed notebooks")
+    parser.add_argument("--open", action="store_true", help="start JupyterLab, for this machine")
+    parser.set_defaults(run=commands.notebooks)
+    return parser
+
+
+def missing_arguments(arguments: argparse.Namespace) -> list[str]:
+    """Name what is missing from a call: a settings file stands for all places, not for some."""
+    places = {"getdata": [*POSITIONAL], "reconstruct": ["inifile"]}.get(arguments.command, [])
+    missing = [name.upper() for name in places if getattr(arguments, name) is None]
+    if getattr(arguments, "settings", None) is not None and len(missing) == len(places):
+        return []
+    return missing
 
 
 def plain_numbers(argv: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -246,13 +247,15 @@ class Experiment:
     source: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_ini(cls, path: str | Path) -> Experiment:
+    def from_ini(cls, path: str | Path, changes: Mapping[str, str] | None = None) -> Experiment:
         """Read an experiment from a file of `key value` lines.
 
         Parameters
         ----------
         path
             The .ini file. A relative `path` in it counts from the folder of the file.
+        changes
+            The text of values, by their keys, that overrule those of the file.
 
         Raises
         ------
@@ -266,7 +269,7 @@ class Experiment:
             A key is not known; the nearest known one is named.
         """
         path = Path(path)
-        source = read_ini(path)
+        source = read_ini(path) | dict(changes or {})
         try:
             values = parse_keys(source)
             folder = values["experiment"].get("path")

@@ -87,6 +87,8 @@ _CHECKED: dict[str, Parser] = {
     "detx_size": integer,
     "detz_size": integer,
 }
+KNOWN_KEYS = (*_REQUIRED, *_OPTIONAL, *_CHECKED)
+"""Every key that an .ini file may have."""
 
 
 def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -141,7 +143,7 @@ def _parsed(key: str, text: str, parse: Parser) -> Any:
 
 
 def _warn_unknown(key: str) -> None:
-    near = difflib.get_close_matches(key, [*_REQUIRED, *_OPTIONAL, *_CHECKED], n=1)
+    near = difflib.get_close_matches(key, KNOWN_KEYS, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     message = f"the key '{key}' is not known and is ignored{hint}"
     warnings.warn(message, Recon3DWarning, stacklevel=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,18 @@ class EdfFolder:
             There are no such files, some are damaged, or they lack the rotation or the base
             tilt motor.
         """
-        reader = MotorReader(goniometer)
         files = read_heads(
             folder,
             prefix,
-            lambda text: (*reader.read(text), _epoch(text)),
+            reading_of(goniometer),
             skip_damaged=skip_damaged,
             show=show_progress,
         )
+        return cls.ordered(files)
+
+    @classmethod
+    def ordered(cls, files: EdfFiles[tuple[float, ...]]) -> EdfFolder:
+        """Put files whose readings `reading_of` took into the order in which they were taken."""
         readings = np.array(files.taken)
         epochs = readings[:, -1]
         order = np.arange(len(readings))
@@ -108,6 +113,18 @@ class EdfFolder:
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
         """Pixels of a frame inside `roi`, shape (rows, cols); a damaged file is a DataError."""
         return self.files.read(index, roi)
+
+
+def reading_of(goniometer: Goniometer) -> Callable[[dict[str, str]], tuple[float, ...]]:
+    """What to take of the header of every frame: its motors, and when it was taken.
+
+    Parameters
+    ----------
+    goniometer
+        The names of the motors.
+    """
+    reader = MotorReader(goniometer)
+    return lambda text: (*reader.read(text), _epoch(text))
 
 
 def mean_frame(

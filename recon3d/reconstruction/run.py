@@ -41,8 +41,9 @@ def reconstruct(
     show_progress
         False for a silent run.
     report
-        Called after every pass of an iterative fit with the stage, the number of the pass, its
-        residual and the occupancy so far, (nx, ny, nz).
+        Called as `report(stage, number, residual, occupancy)` when a stage begins (number 0,
+        residual NaN, no occupancy) and after every pass of a fit, with the occupancy of the
+        whole volume. What it raises ends the reconstruction.
 
     Returns
     -------
@@ -63,8 +64,10 @@ def reconstruct(
             f"the method '{settings.method}' works in the sample frame only, not in "
             f"'{settings.frame}': use --method backprojection for comparison"
         )
+    options = Options(memory_gib, show_progress, report)
+    options.tell("alignment")
     prepared = prepare(clean, experiment, show_progress=show_progress)
-    result = method(prepared, experiment, Options(memory_gib, show_progress, report))
+    result = method(prepared, experiment, options)
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
     found |= {
