@@ -114,6 +114,26 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
+@contextmanager
+def folder_for_results(folder: str | Path) -> Iterator[Path]:
+    """Make a folder for results; one that is new and still empty goes again after an error.
+
+    Raises
+    ------
+    OutputError
+        As `make_folder`.
+    """
+    known = Path(folder).is_dir()
+    made = make_folder(folder)
+    try:
+        yield made
+    except BaseException:
+        if not known:
+            with suppress(OSError):  # something in it is worth keeping
+                made.rmdir()
+        raise
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes of this computer left of a file."""
     name = re.compile(
