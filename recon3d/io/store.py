@@ -103,6 +103,36 @@ class CleanedScan:
                 stored.read_direct(frames, np.s_[k % self.shape[0], run], np.s_[run])
         return frames
 
+    def read_lit(self, k: int) -> tuple[NDArray[np.int64], Frames]:
+        """Read the frames of projection `k` that are not dark all over.
+
+        Returns
+        -------
+        numbers, shape (lit frames,)
+            Which frames they are.
+        frames, shape (lit frames, rows, cols)
+            Their counts.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read.
+        IndexError
+            There is no such projection.
+        """
+        lit = self.integrated[k] > 0
+        numbers = np.flatnonzero(lit)
+        frames = np.empty((numbers.size, *self.shape[2:]), np.float32)
+        with layout.opened(self.path) as file:
+            stored = file["entry/data/frames"]
+            done = 0
+            for run in layout.runs(lit):
+                count = run.stop - run.start
+                place = np.s_[done : done + count]
+                stored.read_direct(frames, np.s_[k % self.shape[0], run], place)
+                done += count
+        return numbers, frames
+
 
 def open_store(path: str | Path) -> CleanedScan:
     """Open a cleaned scan; the frames stay on disk.

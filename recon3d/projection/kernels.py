@@ -18,7 +18,7 @@ AnyFloats = NDArray[np.floating[Any]]
 
 
 @njit(inline="always")
-def _corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
+def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
     """Lower corner of the four pixels around a point, its fractions, and whether it is seen."""
     row = affine[0, 0] * point[0] + affine[0, 1] * point[1] + affine[0, 2] * point[2] + affine[0, 3]
     col = affine[1, 0] * point[0] + affine[1, 1] * point[1] + affine[1, 2] * point[2] + affine[1, 3]
@@ -47,7 +47,7 @@ def backproject(volume, points, affine, lookup, images):  # type: ignore[no-unty
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
     for voxel in prange(points.shape[0]):
-        row, col, down, right, seen = _corner(points[voxel], affine, rows, cols)
+        row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         if not seen:
             continue
         p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
@@ -91,7 +91,7 @@ def project(volume, points, affine, lookup, images, bin_lanes):  # type: ignore[
         start = lane // bin_lanes * voxels // voxel_lanes
         stop = (lane // bin_lanes + 1) * voxels // voxel_lanes
         for voxel in range(start, stop):
-            row, col, down, right, seen = _corner(points[voxel], affine, rows, cols)
+            row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
             if not seen:
                 continue
             p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
@@ -115,7 +115,7 @@ def backproject_nearest(volume, points, affine, lookup, images):  # type: ignore
     """Add to each voxel the pixel nearest to it; parameters as in `backproject`."""
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     for voxel in prange(points.shape[0]):
-        row, col, down, right, seen = _corner(points[voxel], affine, rows, cols)
+        row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         pixel = lookup[row + 1 + (down >= 0.5), col + 1 + (right >= 0.5)] if seen else -1
         if pixel < 0 or pixel == images.shape[0] - 1:
             continue
@@ -142,7 +142,7 @@ def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: igno
     for voxel in prange(points.shape[0]):
         if frames[voxel] < 0:
             continue
-        row, col, down, right, inside = _corner(points[voxel], affine, rows, cols)
+        row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
         if not inside:
             continue
         row, col = row + (down >= 0.5), col + (right >= 0.5)
