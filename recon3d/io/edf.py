@@ -103,6 +103,10 @@ class EdfFolder:
         """Pixels of a frame inside `roi`, shape (rows, cols); a damaged file is a DataError."""
         return self.files.read(index, roi)
 
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        self.files.read_into(index, roi, out)
+
 
 def mean_frame(
     folder: str | Path, prefix: str = "", roi: Roi | None = None, *, show_progress: bool = False
