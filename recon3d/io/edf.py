@@ -114,6 +114,10 @@ class EdfFolder:
         """Pixels of a frame inside `roi`, shape (rows, cols); a damaged file is a DataError."""
         return self.files.read(index, roi)
 
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        self.files.read_into(index, roi, out)
+
 
 def reading_of(goniometer: Goniometer) -> Callable[[dict[str, str]], tuple[float, ...]]:
     """What to take of the header of every frame: its motors, and when it was taken.

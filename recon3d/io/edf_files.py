@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.io.damage import Damage, list_damage
-from recon3d.io.edf_header import EdfHead, HeadReader, open_edf, read_pixels
+from recon3d.io.edf_header import EdfHead, HeadReader, open_edf, read_pixels_into
 from recon3d.io.edf_motors import UnknownMotorError
 from recon3d.io.source import Roi
 from recon3d.progress import track
@@ -39,6 +39,12 @@ class EdfFiles(Generic[T]):
 
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
         """Pixels of one file inside `roi`, shape (rows, cols), in native byte order."""
+        pixels = np.empty((roi.rows, roi.cols), self.dtype)
+        self.read_into(index, roi, pixels)
+        return pixels
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of one file inside `roi` into an array, shape (rows, cols)."""
         roi.require_inside(self.frame_shape)
         head = self.heads[index]
         rows = slice(roi.row, roi.row + roi.rows)
@@ -46,7 +52,7 @@ class EdfFiles(Generic[T]):
         path = os.path.join(self.folder, self.names[index])  # noqa: PTH118 (ten times quicker)
         try:
             with open_edf(path) as file:
-                return read_pixels(file, head, rows, cols)
+                read_pixels_into(file, head, rows, cols, out)
         except DataError as error:
             raise DataError(f"{path} {error}") from error
         except OSError as error:

@@ -18,7 +18,7 @@ from recon3d.io.damage import Damage, list_damage
 from recon3d.io.motors import MotorTable
 from recon3d.io.refusals import refuse_narrow_rotation, short
 from recon3d.io.settings_grid import SettingAxis
-from recon3d.io.source import FrameSource, Roi
+from recon3d.io.source import FrameSource, ReadsInto, Roi
 from recon3d.io.sources import explaining_misfits, open_source
 
 __all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
@@ -128,8 +128,13 @@ class Scan:
             raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
         frames = np.zeros(self.shape[1:], self.dtype)
         slots = self.slots[k]
+        direct = self.source if isinstance(self.source, ReadsInto) else None
         for frame in np.argsort(slots)[np.count_nonzero(slots < 0) :]:  # as they were taken
-            frames[frame] = self.source.read(int(slots[frame]), self.roi)
+            index = int(slots[frame])
+            if direct is not None:
+                direct.read_into(index, self.roi, frames[frame])
+            else:
+                frames[frame] = self.source.read(index, self.roi)
         return frames
 
     def __repr__(self) -> str:

@@ -105,13 +105,8 @@ class CleanedScan:
         IndexError
             There is no such projection.
         """
-        lit = self.integrated[k] > 0
         frames = np.zeros(self.shape[1:], np.float32)
-        with layout.opened(self.path) as file:
-            stored = file["entry/data/frames"]
-            for run in layout.runs(lit):
-                stored.read_direct(frames, np.s_[k % self.shape[0], run], np.s_[run])
-                self._compare(k, run, frames[run])
+        self._read_lit(k, frames, packed=False)
         return frames
 
     def _compare(self, k: int, run: slice, frames: Frames) -> None:
@@ -122,6 +117,40 @@ class CleanedScan:
                 f"{self.path}: the frames of projection {k % self.shape[0]} are not those that "
                 "were written: the file is damaged; clean the scan again"
             )
+
+    def read_lit(self, k: int) -> tuple[NDArray[np.int64], Frames]:
+        """Read the frames of projection `k` that are not dark all over.
+
+        Returns
+        -------
+        numbers, shape (lit frames,)
+            Which frames they are.
+        frames, shape (lit frames, rows, cols)
+            Their counts.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, or its frames are not those that were written.
+        IndexError
+            There is no such projection.
+        """
+        numbers = np.flatnonzero(self.integrated[k] > 0)
+        frames = np.empty((numbers.size, *self.shape[2:]), np.float32)
+        self._read_lit(k, frames, packed=True)
+        return numbers, frames
+
+    def _read_lit(self, k: int, frames: Frames, *, packed: bool) -> None:
+        """Read the lit frames of projection `k` into their places, or one after the other."""
+        done = 0
+        with layout.opened(self.path) as file:
+            stored = file["entry/data/frames"]
+            for run in layout.runs(self.integrated[k] > 0):
+                count = run.stop - run.start
+                place = slice(done, done + count) if packed else run
+                stored.read_direct(frames, np.s_[k % self.shape[0], run], place)
+                self._compare(k, run, frames[place])
+                done += count
 
 
 def open_store(path: str | Path) -> CleanedScan:
