@@ -52,9 +52,9 @@ def risks(text: str, *, writes: bool) -> list[str]:
         plain = isinstance(node.func, ast.Name)
         if (plain and name in FORBIDDEN_CALLS) or (is_module(node, "os") and name == "system"):
             found.append(f"line {node.lineno}: {name}")
-        if name == "load" and is_module(node, "np", "numpy"):
-            if keyword(node, "allow_pickle") is not False:
-                found.append(f"line {node.lineno}: np.load without allow_pickle=False")
+        loads = name == "load" and is_module(node, "np", "numpy")
+        if loads and keyword(node, "allow_pickle") is not False:
+            found.append(f"line {node.lineno}: np.load without allow_pickle=False")
         if name == "File" and is_module(node, "h5py"):
             mode = node.args[1].value if len(node.args) > 1 else keyword(node, "mode")
             if mode != "r" and not (writes and mode == "w"):
