@@ -67,7 +67,7 @@ def getdata(arguments: argparse.Namespace) -> None:
     from recon3d.cleaning.pipeline import clean
     from recon3d.cleaning.projection import check_region
     from recon3d.io.arrays import ArrayWriter
-    from recon3d.io.atomic import make_folder
+    from recon3d.io.atomic import make_folder, require_writable
     from recon3d.io.checks import compare_steps, require_rocking
     from recon3d.io.edf import read_image
     from recon3d.io.scan import Roi, open_scan
@@ -84,7 +84,8 @@ def getdata(arguments: argparse.Namespace) -> None:
         Roi.around(center, size).require_inside(shape)
     flat_field = arguments.flat_field and read_image(arguments.flat_field)
     bad_pixels = arguments.bad_pixels and read_image(arguments.bad_pixels) != 0
-    folder = make_folder(Path(arguments.outputpath) / arguments.outputdirname)
+    folder = Path(arguments.outputpath) / arguments.outputdirname
+    require_writable(folder)
     scan = open_scan(
         arguments.datadir,
         arguments.dataname,
@@ -102,6 +103,7 @@ def getdata(arguments: argparse.Namespace) -> None:
     logger.info("%r", scan)
     require_rocking(scan)
     compare_steps(scan, steps, numbers)
+    make_folder(folder)
     background = None
     if arguments.bgdir != "-":
         background = mean_background(arguments.bgdir, arguments.bgname)

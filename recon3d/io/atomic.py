@@ -95,6 +95,26 @@ def explaining_writes(path: str | Path) -> Iterator[None]:
         raise OutputError(f"{path} cannot be written: {_WRITING[number]}") from error
 
 
+def require_writable(folder: str | Path) -> None:
+    """See whether a folder for results can be made, before anything is read.
+
+    Raises
+    ------
+    OutputError
+        A file is in the way, or nothing can be written there.
+    """
+    folder = Path(folder)
+    with explaining_writes(folder):
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            number = errno.EEXIST if there == folder else errno.ENOTDIR
+            raise OSError(number, os.strerror(number))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def make_folder(folder: str | Path) -> Path:
     """Make a folder for results, with those above it.
 
