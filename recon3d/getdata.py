@@ -14,7 +14,7 @@ from recon3d.errors import ParameterError
 from recon3d.getdata_keys import GetData
 from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.arrays import ArrayWriter
-from recon3d.io.atomic import folder_for_results
+from recon3d.io.atomic import make_folder, require_writable
 from recon3d.io.checks import compare_steps, require_rocking
 from recon3d.io.edf import read_image
 from recon3d.io.scan import Roi, Scan, open_scan
@@ -108,24 +108,26 @@ def getdata(
     _check_region(plan)
     images = calibration_images(plan)
     said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
-    with folder_for_results(Path(plan.outputpath) / plan.outputdirname) as folder:
-        scan = open_data(plan, show_progress=show_progress)
-        logger.info("%r", scan)
-        require_rocking(scan)
-        if plan.angsteps and plan.numangsteps:
-            compare_steps(scan, plan.angsteps, plan.numangsteps)
-        properties = {"framebg": plan.framebg, "binth": plan.binth}
-        with ArrayWriter(scan, folder, plan.arrays, properties) as arrays:
-            store = clean(
-                scan,
-                plan.cleaning,
-                folder / "scan.h5",
-                provenance={"getdata": said},
-                sink=arrays,
-                skip_damaged=plan.skip_damaged,
-                show_progress=show_progress,
-                **images,
-            )
+    folder = Path(plan.outputpath) / plan.outputdirname
+    require_writable(folder)
+    scan = open_data(plan, show_progress=show_progress)
+    logger.info("%r", scan)
+    require_rocking(scan)
+    if plan.angsteps and plan.numangsteps:
+        compare_steps(scan, plan.angsteps, plan.numangsteps)
+    make_folder(folder)
+    properties = {"framebg": plan.framebg, "binth": plan.binth}
+    with ArrayWriter(scan, folder, plan.arrays, properties) as arrays:
+        store = clean(
+            scan,
+            plan.cleaning,
+            folder / "scan.h5",
+            provenance={"getdata": said},
+            sink=arrays,
+            skip_damaged=plan.skip_damaged,
+            show_progress=show_progress,
+            **images,
+        )
     logger.info("written: %s", folder)
     return store
 

@@ -161,6 +161,7 @@ def _counts(
 ) -> dict[str, int]:
     """How many frames and projections were not treated as the others."""
     return {
+        "frames_left_out": len(scan.left_out) + len(damaged),
         "frames_missing": int(np.count_nonzero(~scan.valid)) + len(damaged),
         "projections_without_dark": len(without_dark),
         "projections_unscaled": len(unscaled),

@@ -95,6 +95,26 @@ def explaining_writes(path: str | Path) -> Iterator[None]:
         raise OutputError(f"{path} cannot be written: {_WRITING[number]}") from error
 
 
+def require_writable(folder: str | Path) -> None:
+    """See whether a folder for results can be made, before anything is read.
+
+    Raises
+    ------
+    OutputError
+        A file is in the way, or nothing can be written there.
+    """
+    folder = Path(folder)
+    with explaining_writes(folder):
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            number = errno.EEXIST if there == folder else errno.ENOTDIR
+            raise OSError(number, os.strerror(number))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def make_folder(folder: str | Path) -> Path:
     """Make a folder for results, with those above it.
 
@@ -112,26 +132,6 @@ def make_folder(folder: str | Path) -> Path:
         finally:
             trial.unlink(missing_ok=True)
     return folder
-
-
-@contextmanager
-def folder_for_results(folder: str | Path) -> Iterator[Path]:
-    """Make a folder for results; one that is new and still empty goes again after an error.
-
-    Raises
-    ------
-    OutputError
-        As `make_folder`.
-    """
-    known = Path(folder).is_dir()
-    made = make_folder(folder)
-    try:
-        yield made
-    except BaseException:
-        if not known:
-            with suppress(OSError):  # something in it is worth keeping
-                made.rmdir()
-        raise
 
 
 def remove_leftovers(path: Path) -> None:

@@ -42,7 +42,9 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[h5py.File]:
     with complete_or_absent(path) as temporary:
         spare = temporary.with_suffix(SPARE)
         try:
-            spare.write_bytes(bytes(_SPARE_BYTES))
+            with spare.open("wb") as room:
+                for _ in range(_SPARE_BYTES >> 16):
+                    room.write(bytes(1 << 16))
             with h5py.File(temporary, "w") as file:
                 try:
                     yield file

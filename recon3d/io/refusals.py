@@ -94,7 +94,7 @@ def _explain_doubled(
     order = np.argsort(cells, kind="stable")
     pairs = [(int(order[i]), int(order[i + 1])) for i in np.flatnonzero(np.diff(cells[order]) == 0)]
     named = f"{name(pairs[0][0])} and {name(pairs[0][1])}"
-    others = list_names([name(second) for _, second in pairs[1:]])
+    others = list_names([name(second) for second in sorted(second for _, second in pairs[1:])])
     more = f", and so were {others} where others had been" if others else ""
     parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
     known = ", ".join(getattr(goniometer, part) for part in parts)

@@ -14,7 +14,7 @@ from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.geometry import TiltOrigin
 from recon3d.goniometer import Goniometer
 from recon3d.io.arrange import Choices, arrange
-from recon3d.io.damage import Damage, list_damage
+from recon3d.io.damage import Damage, list_names
 from recon3d.io.motors import MotorTable
 from recon3d.io.refusals import refuse_narrow_rotation, short
 from recon3d.io.settings_grid import SettingAxis
@@ -269,7 +269,10 @@ def arrange_scan(
         left_out=found.left_out,
     )
     if scan.left_out:
-        text = f"{len(scan.left_out)} frames are left out: {list_damage(scan.left_out)}"
+        named = list_names([name for name, _ in scan.left_out])
+        text = (
+            f"{len(scan.left_out)} frames were taken where others were, and are left out: {named}"
+        )
         warnings.warn(text, Recon3DWarning, stacklevel=3)
     _warn_of_missing(scan)
     return scan

@@ -212,8 +212,7 @@ class StoreWriter:
         missing = self.shape[0] - len(self._written)
         if missing:
             raise DataError(f"{self.path}: {missing} of {self.shape[0]} projections are missing")
-        counts = {"frames_left_out": len(self._left_out)}
-        write_attributes(self._file["entry"].create_group("provenance"), self._provenance | counts)
+        write_attributes(self._file["entry"].create_group("provenance"), self._provenance)
         lines = [line.encode("utf-8", "backslashreplace") for line in self._left_out]
         self._file["entry"].create_dataset(
             "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)

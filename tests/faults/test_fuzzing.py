@@ -93,10 +93,10 @@ def test_scans_with_a_damaged_file(pristine, place, data, skip, capsys):
         for path in frames(pristine / "edf"):
             (scan / path.name).symlink_to(path)
     target = frame(scan, data.draw(st.integers(0, 119)))
-    content = target.read_bytes()
+    content = data.draw(damaged_headers((pristine / "edf" / target.name).read_bytes()))
     target.unlink()
     try:
-        target.write_bytes(data.draw(damaged_headers(content)))
+        target.write_bytes(content)
         status = main(getdata(scan, *(["--skip-damaged"] if skip else [])))
     finally:
         target.unlink()
