@@ -215,3 +215,45 @@ def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
                     continue
                 for frame in range(images.shape[1]):
                     out[pixel, frame] += taps[i, j] * images[other, frame]
+
+
+@njit(cache=True, nogil=True)
+def mark_shadow(mask, points, affine):  # type: ignore[no-untyped-def]
+    """Mark the four pixels around each point; serial, so that it can run beside the others.
+
+    Parameters
+    ----------
+    mask : (rows, cols) of bool
+        Marked in place.
+    points, affine
+        As in `backproject`.
+    """
+    rows, cols = mask.shape
+    for voxel in range(points.shape[0]):
+        row, col, _, _, seen = corner(points[voxel], affine, rows, cols)
+        if not seen:
+            continue
+        for r in range(max(row, 0), min(row + 2, rows)):
+            for c in range(max(col, 0), min(col + 2, cols)):
+                mask[r, c] = True
+
+
+@njit(cache=True, nogil=True)
+def pick(picked, frames, places):  # type: ignore[no-untyped-def]
+    """Copy pixels out of frames, frames last; serial, so that it can run beside the others.
+
+    Parameters
+    ----------
+    picked : (pixels + 1, frames)
+        Filled but for its last row.
+    frames : (frames, rows, cols)
+        The images.
+    places : (pixels, 2) of int
+        Row and column of each pixel.
+    """
+    # A cache line of neighbouring pixels at a time: frame by frame would read each line often.
+    for first in range(0, places.shape[0], 16):
+        last = min(first + 16, places.shape[0])
+        for frame in range(frames.shape[0]):
+            for pixel in range(first, last):
+                picked[pixel, frame] = frames[frame, places[pixel, 0], places[pixel, 1]]
