@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d.projection.operator import LitPixels
 from recon3d.projection.oriented import OrientedVoxels
-from recon3d.projection.ratios import compare
+from recon3d.projection.ratios import NO_PIXELS, compare
 from recon3d.projection.weights import Acceptance
 from recon3d.reconstruction.model import ScanModel, threshold_of
 
@@ -77,10 +77,8 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         settings = model.scaled_settings(number, voxels.orientations)
         predicted, measured = voxels.frames(settings, affine, pixels), pixels.gather(frames)
         predicted *= best_scale(predicted, measured)
-        sums = np.zeros((pixels.count, 2))
-        threshold = threshold_of(model.store)
-        compare(predicted, measured, pixels.lookup, pixels.places, threshold, -1.0, sums)
-        total += sums.sum(axis=0)
+        where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+        total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
     return float(total[0] / total[1])
 
 
