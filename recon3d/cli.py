@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TextIO, TypeAlias
@@ -14,6 +16,8 @@ from typing import TextIO, TypeAlias
 from recon3d import __version__, commands
 from recon3d.errors import Recon3DError, Recon3DWarning
 from recon3d.goniometer import GONIOMETERS
+from recon3d.parallel.launch import end_all, launched_rank, let_first_speak, silence, world
+from recon3d.team import ALONE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,24 +34,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all went well, 1 after an error in the data or the values, 2 after a mistake
         in the call itself, 130 when interrupted.
     """
-    arguments = build_parser().parse_args(plain_numbers(sys.argv[1:] if argv is None else argv))
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
     _report_to(sys.stderr, quiet=arguments.quiet)
+    team = ALONE
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
         warnings.showwarning = _show_warning
         try:
-            arguments.run(arguments)
-        except Recon3DError as error:
-            print(f"recon3d {arguments.command}: error: {error}", file=sys.stderr)
-            return 1
-        except (OSError, MemoryError) as error:
-            reason = error if str(error) else "not enough memory"
-            print(f"recon3d {arguments.command}: error: {reason}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print(f"recon3d {arguments.command}: interrupted", file=sys.stderr)
-            return 130
+            team = arguments.team = world()
+            silence(team)
+            if team.rank == 0 or arguments.run in _SHARED:
+                arguments.run(arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            let_first_speak(team)
+            status = _tell(error, arguments.command)
+            end_all(team, status)
+            return status
     return 0
+
+
+_SHARED = (commands.getdata, commands.reconstruct)
+"""The commands that processes started by mpiexec share; the first one does any other alone."""
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments; of many processes the first one says what is wrong with them."""
+    if launched_rank() == 0:
+        return build_parser().parse_args(plain_numbers(argv))
+    with redirect_stdout(None), redirect_stderr(None):
+        return build_parser().parse_args(plain_numbers(argv))
+
+
+def _tell(error: BaseException, command: str) -> int:
+    """Say what went wrong, and return the status to end with."""
+    if isinstance(error, KeyboardInterrupt):
+        print(f"recon3d {command}: interrupted", file=sys.stderr)
+        return 130
+    if isinstance(error, (Recon3DError, OSError, MemoryError)):
+        reason = error if str(error) else "not enough memory"
+        print(f"recon3d {command}: error: {reason}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    return 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -226,6 +254,18 @@ def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--iterations", type=int, metavar="N", help="passes of the iterative method"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint that an unfinished run of the same settings left",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        dest="checkpoint_seconds",
+        type=float,
+        metavar="SECONDS",
+        help="how often the state is saved (60); 0 for never",
     )
     parser.set_defaults(run=commands.reconstruct)
     return parser

@@ -119,16 +119,29 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.io.checks import check_energy
     from recon3d.io.store import open_store
     from recon3d.plot.trust import trust_figure
+    from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
     experiment, folder = _with_path(arguments.inifile)
-    given = {name: getattr(arguments, name) for name in ("method", "frame", "iterations")}
+    names = ("method", "frame", "iterations", "checkpoint_seconds")
+    given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
     store = open_store(folder / "scan.h5")
     check_energy(store.motors, experiment.crystal)
-    grain = reconstruct(store, experiment, show_progress=not arguments.quiet)
+    seconds = experiment.settings.checkpoint_seconds
+    checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
+    grain = reconstruct(
+        store,
+        experiment,
+        show_progress=not arguments.quiet,
+        checkpoints=checkpoints,
+        team=arguments.team,
+    )
+    if arguments.team.rank > 0:
+        return
     grain.save(folder / "grain.h5")
     grain.save_arrays(folder)
+    checkpoints.remove()
     logger.info("%r", grain)
     logger.info("written: %s", folder / "grain.h5")
     if grain.residual.size:
@@ -178,7 +191,8 @@ def _with_path(inifile: Path) -> tuple[Experiment, Path]:
 
 def _plain(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a command as text, for the record."""
-    return {name: str(value) for name, value in vars(arguments).items() if name != "run"}
+    left_out = ("run", "team")
+    return {name: str(value) for name, value in vars(arguments).items() if name not in left_out}
 
 
 def _cleaning(arguments: argparse.Namespace) -> Cleaning:

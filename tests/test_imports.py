@@ -17,6 +17,7 @@ PACKAGE = Path(recon3d.__file__).parent
 ROOMS = (
     "errors",
     "progress",
+    "team",
     "crystal",
     "ini",
     "ini_keys",

@@ -77,13 +77,14 @@ def find_support(
     seen = np.zeros_like(hits)
     any_frame = np.zeros(len(points_um), np.int64)
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
-    for number in track(model.projections, "support", unit="projection", show=show_progress):
+    for number in track(model.own, "support", unit="projection", show=show_progress):
         lit = orient(model.store.read_summed(number), model.detector) > 0
         pixels = LitPixels.from_mask(morphology.binary_dilation(lit, disk) if margin_pix else lit)
         images = np.ones((pixels.count + 1, 1), np.float32)
         images[-1] = 0
         affine = model.affine(number)
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, any_frame)
+    model.team.sum(hits)
     return hits >= share * len(model.projections)
 
 
@@ -117,10 +118,13 @@ def backproject_sample(
     projector = Projector(points_um)
     volume = np.zeros((len(points_um), bins.size), np.float32)
     coverage = np.zeros(bins.size)
-    for k, pixels, images in stream(model, description, show_progress=show_progress):
+    images_of = stream(model, description, projections=model.own, show_progress=show_progress)
+    for k, pixels, images in images_of:
         weights = model.weights(k, bins)
         coverage += weights.sum(axis=0)
         projector.adjoint(images @ weights, model.affine(k), pixels, volume)
+    model.team.sum(coverage)
+    model.team.sum(volume)
     # A bin that hardly any frame covered is not blown up by more than a factor of two.
     volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
     return volume
@@ -148,9 +152,13 @@ def backproject_laboratory(
     volume, shape (voxels, frames)
     """
     volume = np.zeros((len(points_um), model.store.shape[1]), np.float32)
-    for k, pixels, images in stream(model, "backprojection", show_progress=show_progress):
+    own = model.own
+    for k, pixels, images in stream(
+        model, "backprojection", projections=own, show_progress=show_progress
+    ):
         affine = model.affine(k)
         kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images)
+    model.team.sum(volume)
     return volume
 
 
@@ -204,9 +212,14 @@ def completeness(
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
-    images_of = stream(model, "completeness", show_progress=show_progress)
-    for frame_of, (k, pixels, images) in zip(frame_of_bin, images_of, strict=True):
+    images_of = stream(
+        model, "completeness", projections=model.own, show_progress=show_progress
+    )
+    own_frames = model.team.share(frame_of_bin)
+    for frame_of, (k, pixels, images) in zip(own_frames, images_of, strict=True):
         own = np.where(peak_bins < 0, -1, frame_of[peak_bins])
         affine = model.affine(k)
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, own)
+    model.team.sum(hits)
+    model.team.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)

@@ -13,10 +13,12 @@ from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
+from recon3d.reconstruction.checkpoint import Checkpoints
 from recon3d.reconstruction.fitting import Report
 from recon3d.reconstruction.methods import METHODS, Options
 from recon3d.reconstruction.prepare import prepare
 from recon3d.reconstruction.support import SupportResult
+from recon3d.team import ALONE, Team
 
 
 def reconstruct(
@@ -26,6 +28,8 @@ def reconstruct(
     memory_gib: float = 8.0,
     show_progress: bool = True,
     report: Report | None = None,
+    checkpoints: Checkpoints | None = None,
+    team: Team = ALONE,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -43,6 +47,10 @@ def reconstruct(
     report
         Called after every pass of an iterative fit with the stage, the number of the pass, its
         residual and the occupancy so far, (nx, ny, nz).
+    checkpoints
+        Where the state of an iterative fit is kept while it runs, and whether to go on from it.
+    team
+        The processes that share the work; each calls this function and gets the grain.
 
     Returns
     -------
@@ -63,8 +71,12 @@ def reconstruct(
             f"the method '{settings.method}' works in the sample frame only, not in "
             f"'{settings.frame}': use --method backprojection for comparison"
         )
-    prepared = prepare(clean, experiment, show_progress=show_progress)
-    result = method(prepared, experiment, Options(memory_gib, show_progress, report))
+    show, first = show_progress and team.rank == 0, team.rank == 0
+    if checkpoints is not None:
+        checkpoints.begin(clean, experiment, team)
+    prepared = prepare(clean, experiment, show_progress=show, team=team)
+    options = Options(memory_gib, show, report if first else None, checkpoints)
+    result = method(prepared, experiment, options)
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
     found |= {

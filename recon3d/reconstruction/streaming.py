@@ -70,6 +70,8 @@ def stream(
         One projection after the other.
     """
     numbers = [int(k) for k in (model.projections if projections is None else projections)]
+    if not numbers:
+        return
 
     def read(number: int) -> ProjectionImages:
         frames = model.frames(number)

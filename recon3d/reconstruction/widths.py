@@ -71,7 +71,7 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         The grain.
     """
     total = np.zeros(2)
-    for number in map(int, model.projections):
+    for number in map(int, model.own):
         affine, frames = model.affine(number), model.frames(number)
         pixels = LitPixels.from_mask(voxels.projector.shadow(affine, frames.shape[1:]))
         settings = model.scaled_settings(number, voxels.orientations)
@@ -81,6 +81,7 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         threshold = threshold_of(model.store)
         compare(predicted, measured, pixels.lookup, pixels.places, threshold, -1.0, sums)
         total += sums.sum(axis=0)
+    model.team.sum(total)
     return float(total[0] / total[1])
 
 
