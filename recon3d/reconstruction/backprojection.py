@@ -215,7 +215,7 @@ def completeness(
     images_of = stream(
         model, "completeness", projections=model.own, show_progress=show_progress
     )
-    own_frames = model.team.share(frame_of_bin)
+    own_frames: list[NDArray[np.int64]] = model.team.share(frame_of_bin)
     for frame_of, (k, pixels, images) in zip(own_frames, images_of, strict=True):
         own = np.where(peak_bins < 0, -1, frame_of[peak_bins])
         affine = model.affine(k)

@@ -150,8 +150,8 @@ class IterativeFit:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
         self._coverage = np.zeros(self.bins.size)
-        for k in self.team.share(model.projections):
-            self._coverage += model.weights(int(k), self.bins).sum(axis=0)
+        for number in map(int, self.team.share(model.projections)):
+            self._coverage += model.weights(number, self.bins).sum(axis=0)
         self.team.sum(self._coverage)
         # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
         self._open = self._coverage >= LEAST_COVERAGE * self._coverage.max()

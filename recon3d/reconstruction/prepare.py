@@ -176,7 +176,8 @@ def build_model(
     axis = detector.rotation_center_pix
     if axis is None:
         # One projection at a time: the sums of a large scan need not fit into memory.
-        own = [orient(store.read_summed(int(k)), detector).sum(axis=0) for k in team.share(used)]
+        numbers = map(int, team.share(used))
+        own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
         profiles = team.collect(own)
         axis = rotation_axis_from_mass(
             np.stack(profiles)[:, None], store.omega_deg[used], detector.omega_sense
