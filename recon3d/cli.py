@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import TextIO, TypeAlias
 
 from recon3d import __version__, commands
-from recon3d.errors import Recon3DError, Recon3DWarning
+from recon3d.errors import Recon3DWarning
 from recon3d.goniometer import GONIOMETERS
-from recon3d.parallel.launch import end_all, launched_rank, let_first_speak, silence, world
-from recon3d.team import ALONE
+from recon3d.parallel.command import run_command
+from recon3d.parallel.launch import launched_rank
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,21 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parse(sys.argv[1:] if argv is None else argv)
     _report_to(sys.stderr, quiet=arguments.quiet)
-    team = ALONE
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
         warnings.showwarning = _show_warning
-        try:
-            team = arguments.team = world()
-            silence(team)
-            if team.rank == 0 or arguments.run in _SHARED:
-                arguments.run(arguments)
-        except (Exception, KeyboardInterrupt) as error:
-            let_first_speak(team)
-            status = _tell(error, arguments.command)
-            end_all(team, status)
-            return status
-    return 0
+        return run_command(arguments.run, arguments, shared=arguments.run in _SHARED)
 
 
 _SHARED = (commands.getdata, commands.reconstruct)
@@ -63,19 +51,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         return build_parser().parse_args(plain_numbers(argv))
     with redirect_stdout(None), redirect_stderr(None):
         return build_parser().parse_args(plain_numbers(argv))
-
-
-def _tell(error: BaseException, command: str) -> int:
-    """Say what went wrong, and return the status to end with."""
-    if isinstance(error, KeyboardInterrupt):
-        print(f"recon3d {command}: interrupted", file=sys.stderr)
-        return 130
-    if isinstance(error, (Recon3DError, OSError, MemoryError)):
-        reason = error if str(error) else "not enough memory"
-        print(f"recon3d {command}: error: {reason}", file=sys.stderr)
-    else:
-        traceback.print_exception(error)
-    return 1
 
 
 def build_parser() -> argparse.ArgumentParser:
