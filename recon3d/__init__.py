@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from recon3d.io.grain import Grain
     from recon3d.io.scan import open_scan
     from recon3d.io.store import CleanedScan, open_store
-    from recon3d.reconstruction.run import reconstruct
+    from recon3d.parallel.cluster import Cluster
+    from recon3d.parallel.run import reconstruct
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CleanedScan",
     "Cleaning",
+    "Cluster",
     "DataError",
     "Experiment",
     "Grain",
@@ -45,6 +47,7 @@ __all__ = [
 _HOMES = {
     "CleanedScan": "recon3d.io.store",
     "Cleaning": "recon3d.experiment",
+    "Cluster": "recon3d.parallel.cluster",
     "DataError": "recon3d.errors",
     "Experiment": "recon3d.experiment",
     "Grain": "recon3d.io.grain",
@@ -55,7 +58,7 @@ _HOMES = {
     "clean": "recon3d.cleaning.pipeline",
     "open_scan": "recon3d.io.scan",
     "open_store": "recon3d.io.store",
-    "reconstruct": "recon3d.reconstruction.run",
+    "reconstruct": "recon3d.parallel.run",
 }
 
 

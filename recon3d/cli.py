@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -15,7 +16,9 @@ from recon3d import __version__, commands
 from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
-from recon3d.outcome import Parser, run_command
+from recon3d.outcome import Parser
+from recon3d.parallel.command import run_together
+from recon3d.parallel.launch import launched_rank
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,17 +36,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         in the call itself, 130 when interrupted, 143 when terminated.
     """
     words = sys.argv[1:] if argv is None else argv
+    # Of many processes the first one says what is wrong with the arguments.
+    if launched_rank() == 0:
+        arguments = _parse(words)
+    else:
+        with redirect_stdout(None), redirect_stderr(None):
+            arguments = _parse(words)
+    _report_to(sys.stderr, quiet=arguments.quiet)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Recon3DWarning)
+        warnings.showwarning = _show_warning
+        return run_together(arguments, shared=arguments.run in _SHARED)
+
+
+_SHARED = (commands.getdata, commands.reconstruct)
+"""The commands that processes started by mpiexec share; the first one does any other alone."""
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
     if any("\0" in word for word in words):
         parser.error("an argument holds a null byte, which no name or number has")
     arguments = parser.parse_args(plain_numbers(words))
     if missing := missing_arguments(arguments):
         parser.error(f"the following arguments are required: {', '.join(missing)}")
-    _report_to(sys.stderr, quiet=arguments.quiet)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", Recon3DWarning)
-        warnings.showwarning = _show_warning
-        return run_command(arguments.command, lambda: arguments.run(arguments))
+    return arguments
 
 
 def build_parser() -> Parser:
@@ -231,6 +248,18 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
     )
     parser.add_argument(
         "--iterations", type=int, metavar="N", help="passes of the iterative method"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint that an unfinished run of the same settings left",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        dest="checkpoint_seconds",
+        type=float,
+        metavar="SECONDS",
+        help="how often the state is saved (60); 0 for never",
     )
     parser.set_defaults(run=commands.reconstruct)
     return parser

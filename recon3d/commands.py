@@ -77,24 +77,37 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.io.checks import check_energy, counts_of, require_memory, require_projections
     from recon3d.io.store import open_store
     from recon3d.plot.results import write_results
+    from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
     if arguments.settings is None:
         experiment = Experiment.from_ini(arguments.inifile)
     else:
         experiment = _settings(arguments).experiment(arguments.inifile)
-    given = {name: getattr(arguments, name) for name in ("method", "frame", "iterations")}
+    names = ("method", "frame", "iterations", "checkpoint_seconds")
+    given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
     folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
     check_energy(store.motors, experiment.crystal)
     require_projections(store)
     require_memory(experiment.volume)
-    grain = reconstruct(store, experiment, show_progress=not arguments.quiet)
+    seconds = experiment.settings.checkpoint_seconds
+    checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
+    grain = reconstruct(
+        store,
+        experiment,
+        show_progress=not arguments.quiet,
+        checkpoints=checkpoints,
+        team=arguments.team,
+    )
+    if arguments.team.rank > 0:
+        return
     grain = dataclasses.replace(grain, provenance=counts_of(store, grain) | grain.provenance)
     logger.info("%r", grain)
     for path in write_results(grain, folder):
         logger.info("written: %s", path)
+    checkpoints.remove()
 
 
 def export(arguments: argparse.Namespace) -> None:

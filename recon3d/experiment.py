@@ -166,6 +166,9 @@ class Settings:
     split_half
         Reconstruct from the odd and the even projections too, to say how far the result can
         be trusted.
+    checkpoint_seconds
+        How often the state of the iterative method is saved, so that `--resume` can go on from
+        it; 0 for never.
     """
 
     method: str = "iterative"
@@ -186,13 +189,14 @@ class Settings:
     omega_exclude: tuple[float, ...] = ()
     align: str = "drift"
     split_half: bool = True
+    checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         _require_one_of("method", self.method, METHODS)
         _require_one_of("frame", self.frame, FRAMES)
         _require_one_of("align", self.align, ALIGNMENTS)
         _require_one_of("algorithm", self.algorithm, ALGORITHMS)
-        for name in ("stop_change", "tv_weight"):
+        for name in ("stop_change", "tv_weight", "checkpoint_seconds"):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} is {getattr(self, name):g}: expected 0 or more")
         _require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))

@@ -75,6 +75,7 @@ _OPTIONAL: dict[str, Rule] = {
     "tv_weight": ("settings", "tv_weight", number),
     "align": ("settings", "align", one_of(*ALIGNMENTS)),
     "split_half": ("settings", "split_half", truth),
+    "checkpoint_seconds": ("settings", "checkpoint_seconds", number),
     "omega_exclude": ("settings", "omega_exclude", several(number)),
 }
 _CHECKED: dict[str, Parser] = {

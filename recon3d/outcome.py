@@ -32,7 +32,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
 
 
-def run_command(command: str, run: Callable[[], None]) -> int:
+def _nothing() -> None:
+    pass
+
+
+def run_command(
+    command: str, run: Callable[[], None], *, before_telling: Callable[[], None] = _nothing
+) -> int:
     """Run a command and tell how it ended.
 
     Parameters
@@ -41,6 +47,8 @@ def run_command(command: str, run: Callable[[], None]) -> int:
         Its name, for messages.
     run
         Does the work.
+    before_telling
+        Called before an error is told.
 
     Returns
     -------
@@ -54,17 +62,20 @@ def run_command(command: str, run: Callable[[], None]) -> int:
             sys.stdout.flush()
         return 0
     except Recon3DError as error:
+        before_telling()
         return _tell(command, f"error: {error}", 1)
     except BrokenPipeError:
         _forget_output()
         return 141
     except KeyboardInterrupt:
+        before_telling()
         return _tell(command, "interrupted; what was not complete is removed", 130)
     except TerminatedError:
         return _tell(command, "terminated; what was not complete is removed", 143)
     except Exception as error:
         if os.environ.get(SHOW_TRACEBACK):
             raise
+        before_telling()
         return _tell(command, f"error: {_explain(error)}", 1)
 
 

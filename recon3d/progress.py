@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a stage of long work is.
+
+    Parameters
+    ----------
+    description
+        What is done, in a word or two.
+    unit
+        What one item is.
+    done, total
+        How many items are done, and how many there are; None where that is not known.
+    """
+
+    description: str
+    unit: str
+    done: int
+    total: int | None
+
+
+Listener = Callable[[Stage], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def told_to(listener: Listener) -> Iterator[None]:
+    """Tell a function how far the work in this context is, in place of drawing bars."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def track(
@@ -36,6 +74,13 @@ def track(
     item
         The items, unchanged and in order.
     """
-    from tqdm.auto import tqdm
+    listener = _listener.get()
+    if listener is None:
+        from tqdm.auto import tqdm
 
-    yield from tqdm(items, desc=description, unit=unit, total=total, disable=not show)
+        yield from tqdm(items, desc=description, unit=unit, total=total, disable=not show)
+        return
+    count = len(items) if total is None and isinstance(items, Sized) else total
+    for done, item in enumerate(items):
+        listener(Stage(description, unit, done, count))
+        yield item

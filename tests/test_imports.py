@@ -16,7 +16,9 @@ import recon3d
 PACKAGE = Path(recon3d.__file__).parent
 ROOMS = (
     "errors",
+    "outcome",
     "progress",
+    "team",
     "crystal",
     "ini",
     "ini_keys",
@@ -38,7 +40,6 @@ ROOMS = (
     "notebook_files",
     "demo",
     "commands",
-    "outcome",
     "cli",
     "recon3d",
     "__main__",

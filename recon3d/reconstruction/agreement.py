@@ -66,7 +66,8 @@ def with_trust(result: SupportResult, task: Task) -> SupportResult:
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
 
     def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
-        fit = run_fit(model, task, "half", passes=passes)
+        odd = int(model.projections[0] != result.model.projections[0])
+        fit = run_fit(model, task, "half", passes=passes, stage=f"half-{odd + 1}")
         return fit.volume.sum(axis=1), task.polished(fit, "half polish").peaks
 
     model, volume = result.model, task.experiment.volume

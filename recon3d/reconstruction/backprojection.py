@@ -85,13 +85,14 @@ def find_support(
     seen = np.zeros_like(hits)
     any_frame = np.zeros(len(points_um), np.int64)
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
-    for number in track(model.projections, "support", unit="projection", show=show_progress):
+    for number in track(model.own, "support", unit="projection", show=show_progress):
         lit = orient(model.store.read_summed(number), model.detector) > 0
         pixels = LitPixels.from_mask(morphology.binary_dilation(lit, disk) if margin_pix else lit)
         images = np.ones((pixels.count + 1, 1), np.float32)
         images[-1] = 0
         affine = model.affine(number)
         kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, any_frame)
+    model.team.sum(hits)
     return hits >= share * len(model.projections)
 
 
@@ -152,7 +153,7 @@ def backproject_models(
     volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
     coverages = [np.zeros(kind.size) for kind in bins]
     images = read_ahead(
-        partial(_read_lit, first), first.projections, description, show_progress=show_progress
+        partial(_read_lit, first), first.own, description, show_progress=show_progress
     )
     for group in _groups(images):
         batch = Batch.of(group)
@@ -163,6 +164,8 @@ def backproject_models(
             lit_weights = [rows[lit.numbers] for rows, lit in zip(weights, group, strict=True)]
             batch.backproject(volume, points_um, affines, lit_weights)
     for volume, coverage in zip(volumes, coverages, strict=True):
+        first.team.sum(coverage)
+        first.team.sum(volume)
         # A bin that hardly any frame covered is not blown up by more than a factor of two.
         volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
     return volumes
@@ -215,9 +218,13 @@ def backproject_laboratory(
     volume, shape (voxels, frames)
     """
     volume = np.zeros((len(points_um), model.store.shape[1]), np.float32)
-    for k, pixels, images in stream(model, "backprojection", show_progress=show_progress):
+    own = model.own
+    for k, pixels, images in stream(
+        model, "backprojection", projections=own, show_progress=show_progress
+    ):
         affine = model.affine(k)
         kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images)
+    model.team.sum(volume)
     return volume
 
 
@@ -273,13 +280,16 @@ def completeness(
     seen = np.zeros_like(hits)
     lit_of = read_ahead(
         lambda number: (number, *_oriented_lit(model, number)),
-        model.projections,
+        model.own,
         "completeness",
         show_progress=show_progress,
     )
-    for frame_of, (number, numbers, frames) in zip(frame_of_bin, lit_of, strict=True):
+    own_frames: list[NDArray[np.int64]] = model.team.share(frame_of_bin)
+    for frame_of, (number, numbers, frames) in zip(own_frames, lit_of, strict=True):
         place = np.full(model.store.shape[1] + 1, -1)
         place[numbers], place[-1] = np.arange(numbers.size), -2
         own = np.where(peak_bins < 0, -2, place[frame_of[peak_bins]])
         count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
+    model.team.sum(hits)
+    model.team.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)

@@ -15,6 +15,7 @@ from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.backprojection import VoxelPeaks, find_peaks
+from recon3d.reconstruction.checkpoint import Checkpoints
 from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import (
     ScanModel,
@@ -66,6 +67,8 @@ class Task:
         False for a silent run.
     report
         Told after every pass.
+    checkpoints
+        Where the state is kept while a fit runs.
     """
 
     experiment: Experiment
@@ -74,6 +77,7 @@ class Task:
     support: Support
     show_progress: bool = True
     report: Report | None = None
+    checkpoints: Checkpoints | None = None
 
     def peaks(self, fit: IterativeFit) -> VoxelPeaks:
         """Orientation of every voxel of the support, as the fit has it."""
@@ -88,7 +92,8 @@ class Task:
         """The grain as voxels of one orientation each, and which of the support they are."""
         peaks = self.peaks(fit)
         _, chosen = self.occupancy(fit)
-        chosen &= peaks.bins >= 0
+        # Sums over this choice have one row a voxel: it must be the same everywhere.
+        chosen = fit.team.agree(chosen & (peaks.bins >= 0))
         columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
         orientations = OrientationList(*(column[chosen].astype(float) for column in columns))
         projector = Projector(self.support.points_um[chosen], fit.projector.voxel_um)
@@ -153,7 +158,13 @@ def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
 
 
 def run_fit(
-    model: ScanModel, task: Task, description: str, *, passes: int, settle: bool = False
+    model: ScanModel,
+    task: Task,
+    description: str,
+    *,
+    passes: int,
+    settle: bool = False,
+    stage: str = "",
 ) -> IterativeFit:
     """Run the passes of a fit, until the residual hardly changes.
 
@@ -169,6 +180,8 @@ def run_fit(
         Look for the widths, the axis and the drift again after the first passes.
     passes
         How many at most.
+    stage
+        What its checkpoint is called; "" for the fit of all projections.
 
     Returns
     -------
@@ -183,10 +196,17 @@ def run_fit(
         task.experiment.volume.voxel_um,
         threshold=threshold_of(model.store),
         rule=settings.algorithm,
+        team=model.team,
     )
-    for number in range(1, passes + 1):
+    watch, finished = None, 0
+    if task.checkpoints is not None:
+        model = task.checkpoints.resume(stage, fit, model)
+        watch, finished = task.checkpoints.watch(stage), len(fit.residuals)
+    for number in range(finished + 1, passes + 1):
         before = fit.residuals[-1] if fit.residuals else np.inf
-        fit.run_pass(f"{description} {number}", show_progress=task.show_progress)
+        fit.run_pass(
+            f"{description} {number}", show_progress=task.show_progress, before_subset=watch
+        )
         if settings.tv_weight:
             _smooth(fit, task, settings.tv_weight)
         residual = fit.residuals[-1]

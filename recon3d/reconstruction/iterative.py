@@ -16,6 +16,11 @@ Hudson & Larkin 1994, IEEE Trans. Med. Imaging 13, 601:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,6 +30,7 @@ from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.ratios import add, compare, multiply
 from recon3d.reconstruction.model import Predictable
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
+from recon3d.team import ALONE, Team
 
 FloatArray = NDArray[np.float64]
 
@@ -33,6 +39,33 @@ LEAST_COVERAGE = 0.2
 
 FLOOR_COUNTS = 2.0
 """Counts added to measured and predicted frames alike, about what cleaning leaves unsure."""
+
+BeforeSubset: TypeAlias = "Callable[[IterativeFit], None]"
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where a fit stands between two subsets.
+
+    Parameters
+    ----------
+    position
+        How many subsets of the pass are done.
+    volume, shape (voxels, bins)
+        f.
+    residuals
+        Of the passes that are done.
+    sums, shape (projections, 2)
+        Squared differences and intensities of the pass so far.
+    pixel_sums, shape (rows, cols, 2)
+        The same at each pixel.
+    """
+
+    position: int
+    volume: Frames
+    residuals: FloatArray
+    sums: FloatArray
+    pixel_sums: FloatArray
 
 
 class IterativeFit:
@@ -53,9 +86,11 @@ class IterativeFit:
     threshold
         Counts up to which cleaning sets a pixel to zero.
     subset_size
-        Projections between two updates.
+        Projections between two updates; `usual_subset` where None.
     rule
         "mlem" or "sirt".
+    team
+        The processes that share every subset; each holds the whole volume.
 
     Attributes
     ----------
@@ -68,6 +103,8 @@ class IterativeFit:
         The same for each projection that is used, in the last pass.
     pixel_sums, shape (rows, cols, 2)
         Squared differences and squared intensities at each pixel, in the last pass.
+    position
+        How many subsets of a pass are done; 0 between passes.
     """
 
     def __init__(
@@ -78,21 +115,24 @@ class IterativeFit:
         voxel_um: tuple[float, ...],
         *,
         threshold: float,
-        subset_size: int = 3,
+        subset_size: int | None = None,
         rule: str = "mlem",
+        team: Team = ALONE,
     ) -> None:
-        self.rule = rule
+        self.rule, self.team = rule, team
         self.bins = bins
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
-        self.groups = deal(model.projections, subset_size)
-        self._see_through(model)
+        size = subset_size or usual_subset(len(model.projections))
+        self.groups = deal(model.projections, size)
+        self.see_through(model)
         level = model.total_counts() / (len(points_um) * self._coverage.sum(where=self._open))
         self.volume = np.full((len(points_um), bins.size), level, np.float32)
         self.volume[:, ~self._open] = 0
         self.residuals: list[float] = []
         self.projection_residuals = np.full(len(model.projections), np.nan)
-        self.pixel_sums = np.zeros((0, 0, 2))
+        self.position = 0
+        self._clear_sums()
         self._factors = np.zeros_like(self.volume)
         # Denormal numbers would make a pass ten times slower.
         self._lowest = np.float32(level * 1e-6)
@@ -100,47 +140,103 @@ class IterativeFit:
     def adopt(self, model: Predictable) -> None:
         """Go on with a better model of the same projections, from where the fit stands."""
         before = self._coverage.sum(where=self._open)
-        self._see_through(model)
+        self.see_through(model)
         # Wider widths show the same voxel in more frames: less of it explains them.
         self.volume *= np.float32(before / self._coverage.sum(where=self._open))
         np.maximum(self.volume, self._lowest, out=self.volume)
         self.volume[:, ~self._open] = 0
 
-    def _see_through(self, model: Predictable) -> None:
+    def see_through(self, model: Predictable) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
-        weights = (model.weights(int(k), self.bins).sum(axis=0) for k in model.projections)
-        self._coverage = np.sum(list(weights), axis=0, dtype=np.float64)
+        self._coverage = np.zeros(self.bins.size)
+        for number in map(int, self.team.share(model.projections)):
+            self._coverage += model.weights(number, self.bins).sum(axis=0)
+        self.team.sum(self._coverage)
         # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
         self._open = self._coverage >= LEAST_COVERAGE * self._coverage.max()
 
-    def run_pass(self, description: str, *, show_progress: bool = True) -> float:
-        """Visit every projection once, and return the residual."""
-        sums = {}
-        self.pixel_sums = np.zeros((0, 0, 2))
+    def run_pass(
+        self,
+        description: str,
+        *,
+        show_progress: bool = True,
+        before_subset: BeforeSubset | None = None,
+    ) -> float:
+        """Visit every projection once, and return the residual.
+
+        Parameters
+        ----------
+        description, show_progress
+            For the progress bar.
+        before_subset
+            Called with the fit before each subset, when its state can be saved.
+        """
+        if self.position == 0:
+            self._clear_sums()
+        shares = [np.array(self.team.share(group)) for group in self.groups[self.position :]]
         images = stream(
             self.model,
             description,
-            projections=np.concatenate(self.groups),
+            projections=np.concatenate(shares).astype(np.int64),
             choose=self._shadow,
             show_progress=show_progress,
         )
-        for group in self.groups:
-            sensitivity = np.zeros(self.bins.size, np.float32)
-            for _ in group:
-                measured = next(images)
-                weights = self.model.weights(measured.projection, self.bins)
-                sums[measured.projection] = self._accumulate(measured, weights)
-                sensitivity += weights.sum(axis=0)
-            update = multiply if self.rule == "mlem" else add
-            sensitivity[~self._open] = 0
-            update(self.volume, self._factors, sensitivity, self._lowest)
+        for share in shares:
+            if before_subset is not None:
+                before_subset(self)
+            self._visit(images, share.size)
+            self.position += 1
         # Asking once more lets the stream end, and its progress bar reach the last projection.
         next(images, None)
-        of_projection = np.array([sums[int(k)] for k in self.model.projections])
-        self.projection_residuals = relative(of_projection[:, 0], of_projection[:, 1])
-        self.residuals.append(float(relative(*of_projection.sum(axis=0))))
+        self.position = 0
+        self._sums, self.pixel_sums = self._summed_up()
+        self.projection_residuals = relative(self._sums[:, 0], self._sums[:, 1])
+        self.residuals.append(float(relative(*self._sums.sum(axis=0))))
         return self.residuals[-1]
+
+    def _visit(self, images: Iterator[ProjectionImages], count: int) -> None:
+        """Update the volume from one subset: this process's share of it, and the others'."""
+        sensitivity = np.zeros(self.bins.size, np.float32)
+        for measured in islice(images, count):
+            weights = self.model.weights(measured.projection, self.bins)
+            self._sums[self._row[measured.projection]] = self._accumulate(measured, weights)
+            sensitivity += weights.sum(axis=0)
+        self.team.sum(sensitivity)
+        self.team.sum(self._factors)
+        update = multiply if self.rule == "mlem" else add
+        sensitivity[~self._open] = 0
+        update(self.volume, self._factors, sensitivity, self._lowest)
+
+    def state(self) -> FitState:
+        """Where the fit stands; every process of the team asks, and gets the same."""
+        sums, pixel_sums = self._summed_up()
+        return FitState(self.position, self.volume, np.array(self.residuals), sums, pixel_sums)
+
+    def restore(self, state: FitState) -> None:
+        """Go on from where another fit of the same projections stood."""
+        self.position, self.residuals = state.position, state.residuals.tolist()
+        self.volume[...] = state.volume
+        self._clear_sums()
+        if self.team.rank == 0:
+            self._sums, self.pixel_sums = state.sums.copy(), state.pixel_sums.copy()
+
+    def _clear_sums(self) -> None:
+        """Forget what this process has summed of the squared differences."""
+        self._row = {int(k): row for row, k in enumerate(self.model.projections)}
+        self._sums = np.zeros((len(self._row), 2))
+        self.pixel_sums = np.zeros((0, 0, 2))
+
+    def _summed_up(self) -> tuple[FloatArray, FloatArray]:
+        """Squared differences and intensities that all processes have found in this pass."""
+        sums = self._sums.copy()
+        self.team.sum(sums)
+        # A process without a projection so far does not know how large the images are.
+        pixel_sums = np.zeros(max(self.team.collect([self.pixel_sums.shape])))
+        if self.pixel_sums.size:
+            pixel_sums += self.pixel_sums
+        self.team.sum(pixel_sums)
+        return sums, pixel_sums
 
     def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
         """Add one projection to the factors; return its squared differences and intensities."""
@@ -164,6 +260,15 @@ class IterativeFit:
         """Choose the pixels on which any voxel of the support falls."""
         affine = self.model.affine(projection)
         return LitPixels.from_mask(self.projector.shadow(affine, frames.shape[1:]))
+
+
+def usual_subset(projections: int) -> int:
+    """How many projections make a subset, whatever the number of processes that share it.
+
+    About twelve updates a pass converge as quickly as many more do, and leave every process of
+    a team something to do in each.
+    """
+    return max(4, projections // 12)
 
 
 def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

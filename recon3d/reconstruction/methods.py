@@ -20,6 +20,7 @@ from recon3d.reconstruction.backprojection import (
     completeness,
     find_peaks,
 )
+from recon3d.reconstruction.checkpoint import Checkpoints
 from recon3d.reconstruction.fitting import Report, Task, run_fit
 from recon3d.reconstruction.prepare import Prepared
 from recon3d.reconstruction.support import (
@@ -50,11 +51,14 @@ class Options:
         False for a silent run.
     report
         Told after every pass of a fit.
+    checkpoints
+        Where the state of a fit is kept while it runs.
     """
 
     memory_gib: float = 8.0
     show_progress: bool = True
     report: Report | None = None
+    checkpoints: Checkpoints | None = None
 
     def tell(self, stage: str) -> None:
         """Say that a stage begins in which there is nothing to show yet."""
@@ -114,7 +118,15 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
     support = support_voxels(prepared, 0.75, 2, options.show_progress)
     bins, reach = choose_bins(prepared, experiment)
     _check_memory(len(support.inside), bins.size, options.memory_gib)
-    task = Task(experiment, bins, reach, support, options.show_progress, options.report)
+    task = Task(
+        experiment,
+        bins,
+        reach,
+        support,
+        options.show_progress,
+        options.report,
+        options.checkpoints,
+    )
     passes = experiment.settings.iterations
     fit = run_fit(prepared.model, task, "iteration", settle=True, passes=passes)
     options.tell("polish")

@@ -20,6 +20,7 @@ from recon3d.projection.weights import (
     frame_weights,
     scaled_settings,
 )
+from recon3d.team import ALONE, Team
 
 FloatArray = NDArray[np.float64]
 
@@ -103,6 +104,8 @@ class ScanModel:
         Numbers of the projections that are used.
     drift_pix, shape (all projections, 2)
         (row, column) by which the sample has drifted at each projection.
+    team
+        The processes that share the work, projection by projection.
     """
 
     store: CleanedScan
@@ -113,6 +116,12 @@ class ScanModel:
     acceptance: Acceptance
     projections: NDArray[np.int64]
     drift_pix: FloatArray
+    team: Team = ALONE
+
+    @property
+    def own(self) -> NDArray[np.int64]:
+        """Numbers of the projections that are this process's share of those that are used."""
+        return np.array(self.team.share(self.projections), np.int64)
 
     def omega_deg(self, projection: int) -> float:
         """Rotation angle of a projection."""

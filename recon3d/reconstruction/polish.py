@@ -174,7 +174,10 @@ def _gather(
         mask = voxels.projector.shadow(model.affine(projection), frames.shape[1:])
         return LitPixels.from_mask(mask)
 
-    for measured in stream(model, stage, choose=shadow, show_progress=show_progress):
+    images_of = stream(
+        model, stage, projections=model.own, choose=shadow, show_progress=show_progress
+    )
+    for measured in images_of:
         number, pixels, _ = measured
         settings = model.scaled_settings(number, voxels.orientations)
         rest, sums = _differences(model, voxels, settings, measured)
@@ -183,6 +186,8 @@ def _gather(
         of_frames, of_voxels = settings
         where = (points, model.affine(number), pixels.lookup)
         gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
+    for array in (matrix, right, strengths, total):
+        model.team.sum(array)
     return _Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
 
 

@@ -36,6 +36,7 @@ from recon3d.reconstruction.model import (
     two_theta_step_deg,
 )
 from recon3d.reconstruction.refine import Alignment, align
+from recon3d.team import ALONE, Team
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,13 @@ class Prepared:
     evidence: dict[str, Any]
 
 
-def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool = True) -> Prepared:
+def prepare(
+    store: CleanedScan,
+    experiment: Experiment,
+    *,
+    show_progress: bool = True,
+    team: Team = ALONE,
+) -> Prepared:
     """Find the rotation axis, the turning centre and the handedness.
 
     Parameters
@@ -76,11 +83,13 @@ def prepare(store: CleanedScan, experiment: Experiment, *, show_progress: bool =
         What is known; whatever it leaves open is found from the data.
     show_progress
         False for a silent run.
+    team
+        The processes that share the work.
     """
     handedness = experiment.settings.handedness
     points = voxel_centres_um(experiment.volume)
     aligned = _align(
-        build_model(store, experiment, handedness or 1), experiment, points, show_progress
+        build_model(store, experiment, handedness or 1, team), experiment, points, show_progress
     )
     column = aligned.geometry.centre_col_pix
     logger.info("rotation axis at column %.2f of the ROI", column)
@@ -128,11 +137,14 @@ def _align(
 def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:
     """The model at one handedness, with the axis and the drift that were found before."""
     known = replace(experiment.detector, rotation_center_pix=aligned.geometry.centre_col_pix)
-    model = build_model(aligned.store, replace(experiment, detector=known), handedness)
+    known_at = replace(experiment, detector=known)
+    model = build_model(aligned.store, known_at, handedness, aligned.team)
     return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
 
 
-def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> ScanModel:
+def build_model(
+    store: CleanedScan, experiment: Experiment, handedness: int, team: Team = ALONE
+) -> ScanModel:
     """The model of a scan at one handedness, with first estimates of axis and centre."""
     given = experiment.settings
     used = accepted_projections(store, given.omega_exclude)
@@ -164,7 +176,9 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
     axis = detector.rotation_center_pix
     if axis is None:
         # One projection at a time: the sums of a large scan need not fit into memory.
-        profiles = [orient(store.read_summed(int(k)), detector).sum(axis=0) for k in used]
+        numbers = map(int, team.share(used))
+        own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
+        profiles = team.collect(own)
         axis = rotation_axis_from_mass(
             np.stack(profiles)[:, None], store.omega_deg[used], detector.omega_sense
         )
@@ -181,6 +195,7 @@ def build_model(store: CleanedScan, experiment: Experiment, handedness: int) -> 
         ),
         projections=used,
         drift_pix=np.zeros((len(store.omega_deg), 2)),
+        team=team,
     )
 
 
@@ -201,11 +216,14 @@ def _find_handedness(
         )
         return 1, {"handedness_from": "assumed"}
     models = {sign: _at_handedness(aligned, experiment, sign) for sign in (1, -1)}
-    bins = [orientation_bins(model, step_deg) for model in models.values()]
+    agree = aligned.team.agree
+    bins = [agree(orientation_bins(model, step_deg)) for model in models.values()]
     volumes = backproject_models(
         list(models.values()), bins, points_um, "handedness", show_progress
     )
-    sharpness = dict(zip(models, map(effective_bins, volumes), strict=True))
+    sharpness = {
+        sign: agree(effective_bins(volume)) for sign, volume in zip(models, volumes, strict=True)
+    }
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(
         "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",

@@ -110,7 +110,7 @@ def align(
         change = np.abs(moved.drift_pix - model.drift_pix).max()
         change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
         model = moved
-        if change < SETTLED_PIX:
+        if model.team.agree(change) < SETTLED_PIX:
             break
     drift = model.drift_pix[model.projections]
     logger.info(
@@ -128,7 +128,9 @@ def fit_shape(
 
     An independent check of the shape that the orientation distributions add up to.
     """
-    fit = IterativeFit(SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold)
+    fit = IterativeFit(
+        SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold, team=model.team
+    )
     for _ in range(PASSES):
         fit.run_pass("shape", show_progress=False)
     return fit.volume
@@ -221,9 +223,9 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
     """
     shifts = [
         best_shift(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
-        for number in map(int, model.projections)
+        for number in map(int, model.own)
     ]
-    return shift_model(model, np.array(shifts), allowed)
+    return shift_model(model, np.array(model.team.collect(shifts)), allowed)
 
 
 def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
@@ -242,12 +244,11 @@ def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
         Root of the squared differences as a share of the measured sums, each projection
         scaled to meet them best.
     """
-    return np.array(
-        [
-            _misfit(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
-            for number in map(int, model.projections)
-        ]
-    )
+    residuals = [
+        _misfit(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
+        for number in map(int, model.own)
+    ]
+    return np.array(model.team.collect(residuals))
 
 
 def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> FloatArray:
@@ -274,7 +275,7 @@ def _shifts(
     projector = Projector(points_um, voxel_um)
     summed = SummedScan(model)
     shifts = []
-    for k in model.projections:
+    for k in model.own:
         measured = summed.frames(int(k))[0].astype(np.float64)
         pixels = LitPixels.from_mask(np.ones(measured.shape, bool))
         affine = model.affine(int(k))
@@ -283,4 +284,4 @@ def _shifts(
         )
         predicted = image[:-1, 0].reshape(measured.shape).astype(np.float64)
         shifts.append(best_shift(predicted, measured))
-    return np.array(shifts)
+    return np.array(model.team.collect(shifts))

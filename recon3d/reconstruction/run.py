@@ -13,10 +13,12 @@ from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
+from recon3d.reconstruction.checkpoint import Checkpoints
 from recon3d.reconstruction.fitting import Report
 from recon3d.reconstruction.methods import METHODS, Options
 from recon3d.reconstruction.prepare import prepare
 from recon3d.reconstruction.support import SupportResult
+from recon3d.team import ALONE, Team
 
 
 def reconstruct(
@@ -26,6 +28,8 @@ def reconstruct(
     memory_gib: float = 8.0,
     show_progress: bool = True,
     report: Report | None = None,
+    checkpoints: Checkpoints | None = None,
+    team: Team = ALONE,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -44,6 +48,10 @@ def reconstruct(
         Called as `report(stage, number, residual, occupancy)` when a stage begins (number 0,
         residual NaN, no occupancy) and after every pass of a fit, with the occupancy of the
         whole volume. What it raises ends the reconstruction.
+    checkpoints
+        Where the state of an iterative fit is kept while it runs, and whether to go on from it.
+    team
+        The processes that share the work; each calls this function and gets the grain.
 
     Returns
     -------
@@ -64,9 +72,12 @@ def reconstruct(
             f"the method '{settings.method}' works in the sample frame only, not in "
             f"'{settings.frame}': use --method backprojection for comparison"
         )
-    options = Options(memory_gib, show_progress, report)
+    show, first = show_progress and team.rank == 0, team.rank == 0
+    options = Options(memory_gib, show, report if first else None, checkpoints)
     options.tell("alignment")
-    prepared = prepare(clean, experiment, show_progress=show_progress)
+    if checkpoints is not None:
+        checkpoints.begin(clean, experiment, team)
+    prepared = prepare(clean, experiment, show_progress=show, team=team)
     result = method(prepared, experiment, options)
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence

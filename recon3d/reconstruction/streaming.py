@@ -101,6 +101,8 @@ def read_ahead(
         False for a silent run.
     """
     numbers = [int(k) for k in projections]
+    if not numbers:
+        return
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = reader.submit(read, numbers[0])
         following = [*numbers[1:], None]

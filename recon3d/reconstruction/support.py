@@ -139,7 +139,8 @@ def support_voxels(
 def choose_bins(prepared: Prepared, experiment: Experiment) -> tuple[OrientationBins, int]:
     """Orientation bins, and the reach of one step of the scan among them."""
     step = experiment.settings.bin_deg or prepared.step_deg / 2
-    return orientation_bins(prepared.model, step), max(round(prepared.step_deg / step), 1)
+    bins = prepared.model.team.agree(orientation_bins(prepared.model, step))
+    return bins, max(round(prepared.step_deg / step), 1)
 
 
 def own_completeness(

@@ -71,7 +71,7 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         The grain.
     """
     total = np.zeros(2)
-    for number in map(int, model.projections):
+    for number in map(int, model.own):
         affine, frames = model.affine(number), model.frames(number)
         pixels = LitPixels.from_mask(voxels.projector.shadow(affine, frames.shape[1:]))
         settings = model.scaled_settings(number, voxels.orientations)
@@ -79,6 +79,7 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         predicted *= best_scale(predicted, measured)
         where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
         total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
+    model.team.sum(total)
     return float(total[0] / total[1])
 
 

@@ -12,6 +12,7 @@ from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
 from recon3d.reconstruction.polish import Place, Unknowns, polish
+from recon3d.team import ALONE, Team
 from recon3d.volume import Volume
 
 VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
@@ -36,6 +37,11 @@ class TinyModel:
     store: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(provenance={"cleaning": {"binth": 0}})
     )
+    team: Team = ALONE
+
+    @property
+    def own(self):
+        return self.projections
 
     def omega_deg(self, projection):
         return float(OMEGA[projection])

@@ -1,0 +1,1 @@
+"""Engines: many processes that reconstruct one grain, and how they are started."""

@@ -1,0 +1,197 @@
+"""Engines of ipyparallel in one MPI world, started with the right environment and stopped."""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from recon3d.errors import ParameterError
+
+if TYPE_CHECKING:
+    from ipyparallel import Client
+
+PROFILES = ("mpi", "slurm")
+
+SLURM_TEMPLATE = """#!/bin/sh
+#SBATCH --job-name=recon3d-{cluster_id}
+#SBATCH --ntasks={n}
+#SBATCH --cpus-per-task=@threads@
+#SBATCH --output={profile_dir}/log/slurm-%j.log
+@options@
+export PATH=@bin@:"$PATH"
+@launch@ {program_and_args}
+"""
+"""One job, and in it one launcher of all engines: plain srun would leave each alone."""
+
+
+class Cluster:
+    """Engines for `recon3d.reconstruct(..., client=cluster.client)`; a context manager.
+
+    A thin layer over `ipyparallel.Cluster`, which is its attribute `cluster`.
+
+    Parameters
+    ----------
+    n
+        How many engines.
+    profile
+        "mpi" for engines on this machine, "slurm" for a batch job.
+    threads
+        Threads of each engine; None for the cores of this machine shared out among the engines
+        (mpi), or 1 (slurm).
+    launch
+        slurm: the command that starts all engines in one MPI world; None for the mpiexec
+        beside this Python, with which no MPI module is needed.
+    options
+        slurm: more lines of #SBATCH, such as ("--partition=all", "--time=2:00:00").
+    controller_ip
+        Where engines find the controller. None for this machine alone (mpi), or for the address
+        by which other machines know this one (slurm).
+    timeout_s
+        How long to wait for all engines; a batch job may have to queue.
+
+    Attributes
+    ----------
+    cluster
+        The `ipyparallel.Cluster`.
+    client
+        The connected `ipyparallel.Client`, once started.
+
+    Raises
+    ------
+    ParameterError
+        The profile is not known, a number is not positive, or mpiexec is missing.
+    """
+
+    def __init__(
+        self,
+        n: int = 2,
+        profile: str = "mpi",
+        *,
+        threads: int | None = None,
+        launch: str | None = None,
+        options: tuple[str, ...] = (),
+        controller_ip: str | None = None,
+        timeout_s: float = 120.0,
+    ) -> None:
+        if profile not in PROFILES:
+            raise ParameterError(f"profile is '{profile}': expected {' or '.join(PROFILES)}")
+        for name, value in (("n", n), ("threads", threads)):
+            if value is not None and value < 1:
+                raise ParameterError(f"{name} is {value}: expected 1 or more")
+        self.n, self.profile, self.timeout_s = n, profile, timeout_s
+        cores = len(os.sched_getaffinity(0))
+        self.threads = threads or (max(cores // n, 1) if profile == "mpi" else 1)
+        self._launch, self._options, self._ip = launch, options, controller_ip
+        self.client: Client | None = None
+        self.cluster = self._configured()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Start controller and engines, and connect; nothing is left running if that fails."""
+        try:
+            self.cluster.start_cluster_sync()
+            self.client = self.cluster.connect_client_sync()
+            self.client.wait_for_engines(self.n, timeout=self.timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop engines and controller."""
+        try:
+            if self.client is not None:
+                self.client.close()
+        finally:
+            self.client = None
+            self.cluster.stop_cluster_sync()
+
+    def info(self) -> str:
+        """Engines, and the host, memory and threads of each, as text.
+
+        Raises
+        ------
+        ParameterError
+            The cluster has not been started.
+        """
+        from recon3d.parallel.work import look
+
+        if self.client is None:
+            raise ParameterError("the cluster is not running: start() it, or use it in a with")
+        sights = sorted(self.client[:].apply_sync(look), key=lambda sight: sight.rank)
+        lines = [
+            f"engine {sight.rank} of {sight.size}: {sight.host}, process {sight.pid}, "
+            f"{sight.threads} threads, {sight.memory_gib:.1f} GiB of memory on the machine"
+            for sight in sights
+        ]
+        return "\n".join(lines)
+
+    def _configured(self) -> Any:
+        """The cluster of ipyparallel, with the environment that its engines need."""
+        import ipyparallel as ipp
+
+        here = Path(sys.executable).parent
+        cluster = ipp.Cluster(
+            n=self.n,
+            engines=self.profile,
+            log_level=50,
+            engine_timeout=self.timeout_s,
+            controller_ip=self._ip or ("*" if self.profile == "slurm" else "127.0.0.1"),
+        )
+        environment = {
+            "NUMBA_NUM_THREADS": str(self.threads),
+            "OMP_NUM_THREADS": str(self.threads),
+            "OPENBLAS_NUM_THREADS": str(self.threads),
+            "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        mpiexec = here / "mpiexec"
+        if self.profile == "mpi":
+            launcher = cluster.config.MPIEngineSetLauncher
+            launcher.environment = environment
+            if mpiexec.exists():
+                launcher.mpi_cmd = [str(mpiexec)]
+        else:
+            environment.pop("PATH")
+            launcher = cluster.config.SlurmEngineSetLauncher
+            launcher.environment = environment
+            launcher.batch_template = self._batch_script(here)
+        return cluster
+
+    def _batch_script(self, here: Path) -> str:
+        """The script that Slurm is given; ipyparallel fills in what is in braces."""
+        exported = "".join(
+            f"export {name}={self.threads}\n"
+            for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        )
+        options = "\n".join(f"#SBATCH {option}" for option in self._options)
+        parts = {
+            "@threads@": str(self.threads),
+            "@options@\n": f"{options}\n{exported}" if options else exported,
+            "@bin@": str(here),
+            "@launch@": self._launch or f"{here / 'mpiexec'} -n {self.n}",
+        }
+        script = SLURM_TEMPLATE
+        for mark, text in parts.items():
+            script = script.replace(mark, text)
+        return script
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.info() if self.client else repr(self))}</pre>"
+
+    def __repr__(self) -> str:
+        state = "running" if self.client is not None else "not running"
+        return f"<Cluster: {self.n} engines x {self.threads} threads, {self.profile}, {state}>"

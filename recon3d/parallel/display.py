@@ -1,0 +1,84 @@
+"""What the engines publish, shown where the user is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.progress import Stage
+
+Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+
+
+class EngineDisplay:
+    """One progress bar for all engines, with their loads; a context manager.
+
+    Parameters
+    ----------
+    show
+        False for no bar.
+    report
+        Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
+    preview
+        Where the first engine leaves the occupancy for `report`.
+    """
+
+    def __init__(self, show: bool, report: Report | None, preview: Path) -> None:
+        self.show, self.report, self.preview = show, report, preview
+        self._bar: Any = None
+        self._passed: tuple[str, int, float] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close(complete=error is None)
+        self.preview.unlink(missing_ok=True)
+
+    def __call__(self, news: list[dict[str, Any]]) -> None:
+        """Show the latest news of every engine."""
+        first = next((one for one in news if one.get("rank") == 0), None)
+        if first is None:
+            return
+        passed = next((one["passed"] for one in news if "passed" in one), None)
+        if passed is not None and passed != self._passed:
+            self._passed = passed
+            self._tell(*passed)
+        if self.show:
+            self._draw(first["stage"], [one["load"] for one in news if "load" in one])
+
+    def _tell(self, stage: str, number: int, residual: float) -> None:
+        if self.report is not None and self.preview.is_file():
+            self.report(stage, number, residual, np.load(self.preview))
+
+    def _draw(self, stage: Stage, loads: list[float]) -> None:
+        from tqdm.auto import tqdm
+
+        if self._bar is None or self._bar.desc.rstrip(": ") != stage.description:
+            self._close(complete=True)
+            self._bar = tqdm(desc=stage.description, unit=stage.unit, total=stage.total)
+        self._bar.n = min(stage.done, stage.total or stage.done)
+        facts = {} if self._passed is None else {"residual": f"{self._passed[2]:.4f}"}
+        facts["load"] = " ".join(f"{load:.0%}" for load in loads[:MOST_LOADS])
+        self._bar.set_postfix(facts)
+
+    def _close(self, *, complete: bool) -> None:
+        if self._bar is not None:
+            if complete and self._bar.total:
+                self._bar.n = self._bar.total
+            self._bar.close()
+            self._bar = None
+
+
+MOST_LOADS = 8
+"""Of how many engines the load is shown: more do not fit into a line."""

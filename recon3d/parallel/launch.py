@@ -1,0 +1,123 @@
+"""Programs started N times by an MPI launcher: who takes part, and how they end together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+
+from recon3d.errors import ParameterError
+from recon3d.team import ALONE, Team
+
+LAUNCHERS = {
+    "PMI_SIZE": "mpiexec",
+    "OMPI_COMM_WORLD_SIZE": "mpiexec",
+    "MV2_COMM_WORLD_SIZE": "mpiexec",
+    "SLURM_STEP_NUM_TASKS": "srun",
+}
+"""The variables in which launchers say how many processes they started."""
+
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
+
+FIRST_SPEAKS_S = 2.0
+"""How long other members wait with an error message that the first one may have too."""
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
+    """How many processes an MPI launcher started, 1 without one, and the launcher's name."""
+    for variable, launcher in LAUNCHERS.items():
+        count = environment.get(variable, "")
+        if count.isdigit() and int(count) > 1:
+            return int(count), launcher
+    return 1, ""
+
+
+def world() -> Team:
+    """The team of all processes that an MPI launcher started; `ALONE` without one.
+
+    Threads are shared out: processes on one machine take as many each as there are cores for,
+    unless `NUMBA_NUM_THREADS` says how many.
+
+    Raises
+    ------
+    ParameterError
+        mpi4py is not installed, or every process is alone in its MPI world.
+    """
+    count, launcher = launched()
+    if count == 1:
+        return ALONE
+    try:
+        from mpi4py import MPI
+
+        from recon3d.parallel.mpi import MpiTeam
+    except (ImportError, RuntimeError) as error:
+        raise ParameterError(
+            f"{launcher} started {count} processes, which need mpi4py and an MPI library to work "
+            f"together: pip install 'recon3d[mpi]' ({error})"
+        ) from error
+    if MPI.COMM_WORLD.Get_size() != count:
+        raise ParameterError(
+            f"{launcher} started {count} processes, but each is alone in its MPI world: "
+            f"{launcher} is of another MPI than mpi4py's ({MPI.Get_library_version().split()[0]}); "
+            "use the mpiexec beside this Python, or srun --mpi=pmi2"
+        )
+    team = MpiTeam(MPI.COMM_WORLD)
+    if "NUMBA_NUM_THREADS" not in os.environ and "numba" not in sys.modules:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads_each(team))
+    return team
+
+
+def threads_each(team: Team) -> int:
+    """Threads for each process, so that those on one machine have a core for each thread.
+
+    Parameters
+    ----------
+    team
+        The processes. Cores that a launcher bound to one of them are its own.
+    """
+    places = [(os.uname().nodename, sorted(os.sched_getaffinity(0)))]
+    everyone = team.collect(places)
+    host, own = everyone[team.rank]
+    here = [cores for name, cores in everyone if name == host]
+    cores = {core for those in here for core in those}
+    return max(min(len(own), len(cores) // len(here)), 1)
+
+
+def use_threads() -> int:
+    """How many threads numba takes in this process, or will take."""
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    return int(given) if given.isdigit() else len(os.sched_getaffinity(0))
+
+
+def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """The number that a launcher gave this process, before MPI is asked; 0 without one."""
+    return next((int(environment[name]) for name in RANKS if name in environment), 0)
+
+
+def silence(team: Team) -> None:
+    """Leave reports and warnings to the first member."""
+    if team.rank > 0:
+        logging.getLogger("recon3d").setLevel(logging.CRITICAL)
+        warnings.simplefilter("ignore")
+
+
+def let_first_speak(team: Team) -> None:
+    """Wait with an error message that the first member most likely gives too.
+
+    It then ends this process, before the message is given twice.
+    """
+    if team.rank > 0:
+        time.sleep(FIRST_SPEAKS_S)
+
+
+def end_all(team: Team, status: int) -> None:
+    """End every process of a team: those that wait for this one would wait for ever."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if team.size > 1:
+        from mpi4py import MPI
+
+        MPI.COMM_WORLD.Abort(status)

@@ -1,0 +1,255 @@
+"""The state of a fit on disk, from which an interrupted run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d import __version__
+from recon3d.errors import DataError, ParameterError, Recon3DError, Recon3DWarning
+from recon3d.experiment import Experiment
+from recon3d.io.atomic import complete_or_absent
+from recon3d.io.attributes import read_attributes, write_attributes
+from recon3d.io.store import CleanedScan
+from recon3d.reconstruction.iterative import BeforeSubset, FitState, IterativeFit
+from recon3d.reconstruction.model import ScanModel
+from recon3d.team import ALONE, Team
+
+logger = logging.getLogger(__name__)
+
+STAGES = ("", "half-1", "half-2")
+"""The fits of a run: of all projections, and of either half of them."""
+
+WIDTHS = ("rocking_width_deg", "rolling_width_deg", "two_theta_width_deg")
+FORMAT = "recon3d-checkpoint"
+
+Known = dict[str, str]
+Frames = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass
+class Checkpoints:
+    """Saves the state of a run's fits now and then, and goes on from it.
+
+    The first member of a team reads and writes; the others follow.
+
+    Parameters
+    ----------
+    path
+        The file of the main fit, usually checkpoint.h5; the fits of the two halves have their
+        own files beside it.
+    seconds
+        How often to save; 0 for never.
+    go_on
+        Go on from what is there; else it is replaced when the first state is saved.
+    """
+
+    path: Path
+    seconds: float = 60.0
+    go_on: bool = False
+    _team: Team = field(default=ALONE, init=False)
+    _known: Known = field(default_factory=dict, init=False)
+    _saved: float = field(default=0.0, init=False)
+    _stale: bool = field(default=False, init=False)
+
+    def begin(self, store: CleanedScan, experiment: Experiment, team: Team) -> None:
+        """Say what is reconstructed, and by whom, before the first fit.
+
+        Raises
+        ------
+        ParameterError
+            There is a state to go on from, but it is of another scan or of other settings.
+        DataError
+            It cannot be read.
+        """
+        self._team, self._saved, self._stale = team, time.monotonic(), not self.go_on
+        self._known = known_of(store, experiment)
+        if self.go_on:
+            refusal = team.agree(self._refusal() if team.rank == 0 else None)
+            if refusal is not None:
+                raise refusal
+        elif team.rank == 0 and self.path.exists():
+            logger.info("%s of an unfinished run is not used: --resume goes on from it", self.path)
+
+    def resume(self, stage: str, fit: IterativeFit, model: ScanModel) -> ScanModel:
+        """Bring a fit to where it stood; return the model that it had then."""
+        if not self.go_on:
+            return model
+        path, team = self.file(stage), self._team
+        state = team.agree(_read_small(path) if team.rank == 0 and path.exists() else None)
+        if state is None:
+            return model
+        if state.volume_shape != fit.volume.shape:
+            logger.info("%s has other voxels or bins: this fit starts over", path)
+            return model
+        volume = np.zeros(fit.volume.shape, np.float32)
+        if team.rank == 0:
+            _read_volume(path, volume)
+        team.sum(volume)
+        model = _with_found(model, state.model)
+        fit.see_through(model)
+        fit.restore(replace(state.fit, volume=volume))
+        logger.info("resumed: pass %d, subset %d", len(fit.residuals) + 1, fit.position + 1)
+        return model
+
+    def watch(self, stage: str) -> BeforeSubset:
+        """Return what a fit calls before each subset: it saves the state when it is time to.
+
+        It also ends the work of all members, with the state saved, when the first one was asked
+        to stop.
+        """
+
+        def before_subset(fit: IterativeFit) -> None:
+            stopping = self._team.stopping()
+            due = self.seconds > 0 and time.monotonic() - self._saved >= self.seconds
+            if stopping or self._team.agree(due):
+                self.save(stage, fit)
+            if stopping:
+                raise KeyboardInterrupt
+
+        return before_subset
+
+    def save(self, stage: str, fit: IterativeFit) -> None:
+        """Write where a fit stands."""
+        state = fit.state()
+        if self._team.rank == 0:
+            self._write(stage, state, cast(ScanModel, fit.model))
+        self._saved = time.monotonic()
+
+    def _write(self, stage: str, state: FitState, model: ScanModel) -> None:
+        if self._stale:
+            self.remove()
+        self._stale = False
+        try:
+            with complete_or_absent(self.file(stage)) as temporary:
+                _write(temporary, state, model, self._known)
+        except OSError as error:
+            # The run itself may well succeed: a full disk must not end it here.
+            warnings.warn(
+                f"{self.file(stage)}: the state could not be saved ({error})",
+                Recon3DWarning,
+                stacklevel=2,
+            )
+
+    def file(self, stage: str) -> Path:
+        """The file of one of the fits."""
+        return self.path.with_name(f"{self.path.stem}-{stage}.h5") if stage else self.path
+
+    def progress(self) -> tuple[int, ...]:
+        """How far the saved states have come: larger is farther."""
+        found: list[int] = []
+        for stage in STAGES:
+            small = _read_small(self.file(stage)) if self.file(stage).exists() else None
+            found += [len(small.fit.residuals), small.fit.position] if small else [0, 0]
+        return tuple(found)
+
+    def remove(self) -> None:
+        """Remove the files: the run is complete."""
+        for stage in STAGES:
+            self.file(stage).unlink(missing_ok=True)
+
+    def _refusal(self) -> Recon3DError | None:
+        """Why a state cannot be gone on from; None where it can, or where there is none."""
+        if not self.path.exists():
+            logger.info("%s: there is no checkpoint, the run starts from the beginning", self.path)
+            return None
+        try:
+            with h5py.File(self.path, "r", locking=False) as file:
+                saved = {name: str(text) for name, text in read_attributes(file["known"]).items()}
+        except (OSError, KeyError) as error:
+            return DataError(f"{self.path}: cannot be read as a checkpoint ({error}): remove it")
+        other = [name for name in self._known if saved.get(name) != self._known[name]]
+        if not other:
+            return None
+        name = other[0]
+        return ParameterError(
+            f"{self.path}: is of a run with another {name} ({saved.get(name)}, this one has "
+            f"{self._known[name]}): give the same, or start anew without --resume"
+        )
+
+
+def known_of(store: CleanedScan, experiment: Experiment) -> Known:
+    """What a state depends on, by name: scan, settings and version."""
+    counts = hashlib.sha256(np.ascontiguousarray(store.integrated).tobytes())
+    counts.update(np.ascontiguousarray(store.omega_deg).tobytes())
+    known = {"version": __version__, "scan": f"{store.shape} {counts.hexdigest()[:16]}"}
+    for part in (experiment.crystal, experiment.detector, experiment.volume, experiment.settings):
+        known |= {name: str(value) for name, value in asdict(part).items()}
+    del known["checkpoint_seconds"]
+    return known
+
+
+@dataclass(frozen=True)
+class _Small:
+    """A saved state but for its volume.
+
+    Parameters
+    ----------
+    volume_shape
+        Shape of the volume.
+    fit
+        The state, with an empty volume.
+    model
+        What the fit had found of the instrument.
+    """
+
+    volume_shape: tuple[int, ...]
+    fit: FitState
+    model: dict[str, FloatArray]
+
+
+def _write(path: Path, state: FitState, model: ScanModel, known: Known) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["_format"] = FORMAT
+        write_attributes(file.create_group("known"), known)
+        for name, values in (vars(state) | {"residuals": state.residuals}).items():
+            file[f"fit/{name}"] = values
+        acceptance, turning = model.acceptance, model.turning
+        found = {
+            "centre_col_pix": model.geometry.centre_col_pix,
+            "drift_pix": model.drift_pix,
+            "turning_deg": (turning.centre_mu_deg, turning.centre_gamma_deg),
+            "widths_deg": [getattr(acceptance, name) for name in WIDTHS],
+        }
+        for name, value in found.items():
+            file[f"model/{name}"] = np.asarray(value, np.float64)
+
+
+def _read_small(path: Path) -> _Small:
+    with h5py.File(path, "r", locking=False) as file:
+        parts = file["fit"]
+        small = {name: parts[name][()] for name in parts if name not in ("volume", "position")}
+        empty = np.zeros((0, 0), np.float32)
+        return _Small(
+            parts["volume"].shape,
+            FitState(position=int(parts["position"][()]), volume=empty, **small),
+            {name: np.asarray(value[()]) for name, value in file["model"].items()},
+        )
+
+
+def _with_found(model: ScanModel, found: dict[str, FloatArray]) -> ScanModel:
+    """The model with what a fit had found of the instrument."""
+    mu, gamma = found["turning_deg"].tolist()
+    widths = dict(zip(WIDTHS, found["widths_deg"].tolist(), strict=True))
+    return replace(
+        model,
+        geometry=replace(model.geometry, centre_col_pix=float(found["centre_col_pix"])),
+        drift_pix=found["drift_pix"],
+        turning=replace(model.turning, centre_mu_deg=mu, centre_gamma_deg=gamma),
+        acceptance=replace(model.acceptance, **widths),
+    )
+
+
+def _read_volume(path: Path, volume: Frames) -> None:
+    with h5py.File(path, "r", locking=False) as file:
+        file["fit/volume"].read_direct(volume)
