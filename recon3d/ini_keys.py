@@ -87,6 +87,11 @@ _CHECKED: dict[str, Parser] = {
 }
 
 
+def known_keys() -> tuple[str, ...]:
+    """Every key that says something of an experiment."""
+    return (*_REQUIRED, *_OPTIONAL)
+
+
 def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Parse the texts of an .ini file's keys.
 

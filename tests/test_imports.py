@@ -25,6 +25,7 @@ ROOMS = (
     "experiment",
     "geometry",
     "io",
+    "maps",
     "simulate",
     "cleaning",
     "projection",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,13 +121,15 @@ class Grain:
                     file[f"{room}/{name}"] = np.asarray(column, np.float64)
 
     @classmethod
-    def load(cls, path: str | Path) -> Grain:
+    def load(cls, path: str | Path, *, read: Callable[[h5py.Dataset], Any] | None = None) -> Grain:
         """Read a grain that `save` wrote.
 
         Parameters
         ----------
         path
             The file.
+        read
+            How to read an array; into memory where None.
 
         Raises
         ------
@@ -141,7 +144,8 @@ class Grain:
             with h5py.File(path) as file:
                 _check_format(file, path)
                 group = _part(file, "grain", path)
-                arrays = {name: _part(group, name, path)[()] for name in _stored(group)}
+                take = read or _whole
+                arrays = {name: take(_part(group, name, path)) for name in _stored(group)}
                 return cls(
                     _read_volume(group, path),
                     **arrays,
@@ -230,6 +234,10 @@ def _part(group: h5py.Group, name: str, path: Path) -> Any:
     if name not in group:
         raise DataError(f"{path}: lacks {group.name.rstrip('/')}/{name}, which every grain has")
     return group[name]
+
+
+def _whole(stored: h5py.Dataset) -> Any:
+    return stored[()]
 
 
 def _columns(file: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
