@@ -1,4 +1,4 @@
-"""The command line: `recon3d demo | simulate | getdata | reconstruct | export`."""
+"""The command line: `recon3d demo | simulate | getdata | reconstruct | view | ...`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import warnings
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import TextIO
 
 from recon3d import __version__, commands
+from recon3d.cli_show import Subparsers, add_export, add_figures, add_view
 from recon3d.errors import Recon3DError, Recon3DWarning
 from recon3d.goniometer import GONIOMETERS
 
@@ -59,7 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, _add_export):
+    adders = (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, add_view, add_figures)
+    for add in (*adders, add_export):
         command = add(subparsers)
         command.add_argument(
             "--quiet", action="store_true", help="no progress bars, only warnings and errors"
@@ -69,8 +71,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 SCANS = ("demo", "rocking", "tilts", "strain", "off-centre", "full")
 GRAINS = ("subgrains", "gradient", "bent", "single", "strained")
-
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -228,14 +228,6 @@ def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
         "--iterations", type=int, metavar="N", help="passes of the iterative method"
     )
     parser.set_defaults(run=commands.reconstruct)
-    return parser
-
-
-def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser("export", help="write a grain for ParaView")
-    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
-    parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
-    parser.set_defaults(run=commands.export)
     return parser
 
 

@@ -118,6 +118,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
     from recon3d.io.checks import check_energy
     from recon3d.io.store import open_store
+    from recon3d.io.xdmf import write_xdmf
     from recon3d.plot.trust import trust_figure
     from recon3d.reconstruction.run import reconstruct
 
@@ -132,12 +133,37 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     check_energy(store.motors, experiment.crystal)
     grain = reconstruct(store, experiment, show_progress=not arguments.quiet)
     grain.save(experiment.path / "grain.h5")
+    write_xdmf(grain, experiment.path / "grain.h5")
     grain.save_arrays(experiment.path)
     logger.info("%r", grain)
     logger.info("written: %s", experiment.path / "grain.h5")
     if grain.residual.size:
         trust_figure(grain).savefig(experiment.path / "trust.png", dpi=120)
         logger.info("written: %s", experiment.path / "trust.png")
+
+
+def view(arguments: argparse.Namespace) -> None:
+    """Look at a grain in napari, until its window is closed."""
+    from recon3d.viewer.window import view
+
+    view(arguments.grain, arguments.over, scan=arguments.scan, ini=arguments.ini, block=True)
+
+
+def figures(arguments: argparse.Namespace) -> None:
+    """Draw every figure of a grain."""
+    from recon3d.figures import write_figures
+
+    written = write_figures(
+        arguments.grain,
+        arguments.out or arguments.grain.parent / "figures",
+        scan=arguments.scan,
+        ini=arguments.ini,
+        suffix=arguments.format,
+        film=None if arguments.film == "none" else arguments.film,
+        show_progress=not arguments.quiet,
+    )
+    for path in written:
+        logger.info("written: %s", path)
 
 
 def export(arguments: argparse.Namespace) -> None:

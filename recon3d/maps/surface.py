@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy.ndimage import binary_erosion, find_objects, gaussian_filter
 from scipy.spatial import cKDTree
 
 from recon3d.io.grain import Grain
@@ -93,20 +93,18 @@ def surface_of(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> Surface:
     """
     from skimage.measure import marching_cubes
 
-    filled = np.argwhere(mask.any(axis=(1, 2))), np.argwhere(mask.any(axis=(0, 2)))
-    if not filled[0].size or not known.any():
+    if not mask.any() or not known.any():
         nothing = np.zeros((0, 3))
         return Surface(nothing, nothing.astype(np.int64), nothing.astype(np.int64))
-    low = np.array([*(int(f[0, 0]) for f in filled), int(np.argwhere(mask.any(axis=(0, 1)))[0, 0])])
-    high = np.array(
-        [*(int(f[-1, 0]) for f in filled), int(np.argwhere(mask.any(axis=(0, 1)))[-1, 0])]
-    )
-    box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
+    box = find_objects(mask.astype(np.uint8))[0]
+    low = np.array([side.start for side in box])
     soft = gaussian_filter(np.pad(mask[box].astype(np.float32), 3), SMOOTHING_VOXELS)
     # A lone voxel is smoothed to less than a half: cut below what is left of it.
     vertices, faces, _, _ = marching_cubes(soft, min(0.5, 0.99 * float(soft.max())))
     vertices = vertices + low - 3
-    return Surface(vertices, faces.astype(np.int64), _nearest(vertices, known))
+    # Where the shape is cut open, the colours are those of the cut.
+    near = known & mask if (known & mask).any() else known
+    return Surface(vertices, faces.astype(np.int64), _nearest(vertices, near))
 
 
 def _nearest(vertices: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.int64]:

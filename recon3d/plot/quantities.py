@@ -91,9 +91,7 @@ def _neighbours(orientation: Any) -> Any:
     import dask.array
 
     rim = {0: 1, 1: 1, 2: 1}
-    padded = dask.array.overlap.overlap(
-        orientation.rechunk({3: -1}), rim | {3: 0}, boundary=np.nan
-    )
+    padded = dask.array.overlap.overlap(orientation.rechunk({3: -1}), rim | {3: 0}, boundary=np.nan)
     average = padded.map_blocks(
         kernel_average_misorientation,
         drop_axis=3,

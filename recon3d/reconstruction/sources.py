@@ -67,4 +67,6 @@ def experiment_of(grain: Grain, ini: Path | None = None) -> Experiment:
     try:
         return Experiment.from_source({k: v for k, v in recorded.items() if v != "inf"})
     except ParameterError as error:
-        raise ParameterError(f"the grain's record of its run: {error}; --ini names a file") from None
+        raise ParameterError(
+            f"the grain's record of its run: {error}; --ini names a file"
+        ) from None

@@ -67,9 +67,7 @@ class GrainDock:
         self.level = gui.FloatSlider(label=f"{name} ≥", min=0.05, max=1.2, step=0.01, value=level)
         self.level.tracking = False
         self.clip_axis = gui.ComboBox(label="clip across", choices=[NOWHERE, "x", "y", "z"])
-        reach = max(
-            abs(p) + s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True)
-        )
+        reach = max(abs(p) + s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True))
         self.clip_place = gui.FloatSlider(label="clip at (µm)", min=-reach, max=reach, value=0.0)
         self.clip_flip = gui.CheckBox(label="other side")
         self.angle = gui.FloatSpinBox(
@@ -123,7 +121,7 @@ class GrainDock:
 
     def _reclip(self) -> None:
         axis = None if self.clip_axis.value == NOWHERE else self.clip_axis.value
-        self.window.clip_at(axis, self.clip_place.value, flip=self.clip_flip.value)
+        self.window.clip_at(axis, self.clip_place.value, below=self.clip_flip.value)
 
     def _lay_over(self) -> None:
         try:

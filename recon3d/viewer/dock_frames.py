@@ -76,9 +76,7 @@ class FramesPanel:
             from recon3d.reconstruction.sources import find_model
 
             window = self.window
-            self.found = find_model(
-                window.scene.coarse, window.scene.path, window.scan, window.ini
-            )
+            self.found = find_model(window.scene.coarse, window.scene.path, window.scan, window.ini)
             with self.omega.changed.blocked():
                 self.omega.max = len(self.found.projections) - 1
         return self.found
@@ -90,6 +88,8 @@ class FramesPanel:
         except (Recon3DError, OSError) as error:
             self._failed(error)
             return
+        with self.omega.changed.blocked():
+            self.omega.value = min(number, self.omega.max)
         projection = int(model.projections[min(number, len(model.projections) - 1)])
         grain = self.window.scene.coarse
         self.note.setText(f"ω = {model.omega_deg(projection):.2f}°: projecting the grain …")

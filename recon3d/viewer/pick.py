@@ -33,7 +33,6 @@ def first_voxel(
     shown: NDArray[np.bool_],
     point_um: ArrayLike,
     direction: ArrayLike,
-    clip: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Voxel | None:
     """The first voxel of a shape that a line of sight meets.
 
@@ -45,8 +44,6 @@ def first_voxel(
         The shape.
     point_um, direction
         A point of the line, and where it leads, in sample axes.
-    clip
-        A point and the normal of a plane, on whose positive side the shape is shown.
     """
     ray = np.asarray(direction, float) / np.linalg.norm(direction)
     centre = np.array(volume.position_um)
@@ -59,8 +56,6 @@ def first_voxel(
     first = np.array([volume.axis_um(axis)[0] for axis in range(3)])
     index = np.round((points - first) / volume.voxel_um).astype(int)
     inside = ((index >= 0) & (index < volume.shape)).all(axis=1)
-    if clip is not None:
-        inside &= (points - np.asarray(clip[0], float)) @ np.asarray(clip[1], float) >= 0
     index = index[inside]
     hits = np.flatnonzero(shown[tuple(index.T)])
     if not hits.size:

@@ -16,6 +16,32 @@ from recon3d.plot.colors import Center, orientation_range
 from recon3d.plot.quantities import QUANTITIES, limits_of, quantities_of
 from recon3d.viewer import layers as make
 from recon3d.viewer.lazy import open_grain
+from recon3d.volume import Volume
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A plane normal to an axis, on one side of which the grain is shown.
+
+    Parameters
+    ----------
+    axis
+        0, 1 or 2 for x, y or z.
+    place_um
+        Where the plane meets the axis.
+    below
+        Whether what lies below the plane is shown in place of what lies above.
+    """
+
+    axis: int
+    place_um: float
+    below: bool = False
+
+    def keeps(self, volume: Volume) -> NDArray[np.bool_]:
+        """Which voxels are shown, broadcastable to the volume's shape."""
+        centres = volume.axis_um(self.axis)
+        kept = centres <= self.place_um if self.below else centres >= self.place_um
+        return kept.reshape([-1 if axis == self.axis else 1 for axis in range(3)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +58,8 @@ class GrainScene:
         Its file, where it has one.
     level
         Where the shape is cut; None for the grain's own mask.
+    clip
+        A plane that cuts the grain open; None for the whole grain.
     shown, shape that of `coarse`
         The shape.
     surface
@@ -44,6 +72,7 @@ class GrainScene:
     coarse: Grain
     path: Path | None
     level: float | None
+    clip: Clip | None
     shown: NDArray[np.bool_]
     surface: Surface
     range_deg: float
@@ -68,19 +97,28 @@ class GrainScene:
         range_deg, center_deg = orientation_range(inside[:, 0], inside[:, 1])
         shown = shape_at(coarse, None)
         surface = surface_of(shown, _known(coarse))
-        return cls(grain, coarse, path, None, shown, surface, range_deg, center_deg)
+        return cls(grain, coarse, path, None, None, shown, surface, range_deg, center_deg)
 
     @classmethod
     def open(cls, path: Path, *, largest: int = LARGEST) -> GrainScene:
         """Open a grain's file."""
         return cls.of(open_grain(path, largest=largest), path, largest=largest)
 
-    def at_level(self, level: float | None) -> GrainScene:
-        """The grain cut at another level of occupancy (or completeness)."""
+    def cut(self, level: float | None, clip: Clip | None) -> GrainScene:
+        """The grain at another level of occupancy (or completeness), or cut open elsewhere.
+
+        Parameters
+        ----------
+        level
+            Where the shape is cut; None for the grain's own mask.
+        clip
+            The plane that cuts it open; None for the whole grain.
+        """
         shown = shape_at(self.coarse, level)
-        return replace(
-            self, level=level, shown=shown, surface=surface_of(shown, _known(self.coarse))
-        )
+        if clip is not None:
+            shown = shown & clip.keeps(self.coarse.volume)
+        surface = surface_of(shown, _known(self.coarse))
+        return replace(self, level=level, clip=clip, shown=shown, surface=surface)
 
     @property
     def is_lazy(self) -> bool:
@@ -125,9 +163,7 @@ class GrainScene:
 
     def colors(self, what: str) -> NDArray[np.float64]:
         """Colours of the surface's corners."""
-        return make.surface_colors(
-            self.coarse, self.surface, what, self.range_deg, self.center_deg
-        )
+        return make.surface_colors(self.coarse, self.surface, what, self.range_deg, self.center_deg)
 
     def layers(self) -> list[make.LayerData]:
         """Every layer of the grain: scalars hidden, the volume, and the surface."""

@@ -17,7 +17,7 @@ from recon3d.maps.misorientation import boundaries
 from recon3d.plot.quantities import QUANTITIES
 from recon3d.viewer import layers as make
 from recon3d.viewer.pick import Voxel, first_voxel, voxel_at
-from recon3d.viewer.scene import GrainScene
+from recon3d.viewer.scene import Clip, GrainScene
 
 ORDERS = {"x": (0, 1, 2), "y": (1, 2, 0), "z": (2, 1, 0)}
 """Order of the axes with which a slice normal to an axis is shown as the figures show it."""
@@ -47,7 +47,6 @@ class GrainWindow:
         self.scan, self.ini = scan, ini
         self.what = "orientation"
         self.as_volume = False
-        self.clip: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.voxel: Voxel | None = None
         self.layers = self._own_layers() or self._add(scene.layers())
         self._arrange()
@@ -108,7 +107,7 @@ class GrainWindow:
 
     def _show(self) -> None:
         flat = self.viewer.dims.ndisplay == 2
-        voxels = flat or self.as_volume or self.clip is not None
+        voxels = flat or self.as_volume
         for name in self.scene.quantities:
             self.layers[name].visible = name == self.what and voxels
         self.layers["surface"].visible = not flat and not self.as_volume
@@ -129,16 +128,9 @@ class GrainWindow:
 
     def set_level(self, level: float | None) -> None:
         """Cut the grain's shape at a level of occupancy (or completeness); None: its mask."""
-        self.scene = self.scene.at_level(level)
-        for name in self.scene.quantities:
-            if name == "orientation" or not QUANTITIES[name].everywhere:
-                self.layers[name].data = self.scene.image(name)
-        surface, layer = self.scene.surface, self.layers["surface"]
-        layer.vertex_colors = None
-        layer.data = (surface.vertices, surface.faces)
-        layer.vertex_colors = self.scene.colors(self.what)
+        self._reshape(level, self.scene.clip)
 
-    def clip_at(self, axis: str | None, place_um: float = 0.0, *, flip: bool = False) -> None:
+    def clip_at(self, axis: str | None, place_um: float = 0.0, *, below: bool = False) -> None:
         """Cut the grain open by a plane normal to an axis; None takes the plane away.
 
         Parameters
@@ -147,25 +139,27 @@ class GrainWindow:
             "x", "y", "z" or None.
         place_um
             Where the plane meets the axis.
-        flip
+        below
             Show what lies below the plane in place of what lies above.
         """
-        planes = []
-        self.clip = None
-        if axis is not None:
-            number = "xyz".index(axis)
-            normal = np.zeros(3)
-            normal[number] = -1.0 if flip else 1.0
-            point = np.array(self.scene.grain.volume.position_um, float)
-            point[number] = place_um
-            self.clip = (point, normal)
-        for name in (*self.scene.quantities, "surface"):
-            layer = self.layers[name]
-            if self.clip is not None:
-                position = layer.world_to_data(self.clip[0])
-                planes = [{"position": tuple(position), "normal": tuple(self.clip[1])}]
-            layer.experimental_clipping_planes = planes
-        self._show()
+        if axis not in (*ORDERS, None):
+            raise ParameterError(f"axis is '{axis}': expected x, y, z or None")
+        clip = None if axis is None else Clip("xyz".index(axis), place_um, below)
+        self._reshape(self.scene.level, clip)
+
+    def _reshape(self, level: float | None, clip: Clip | None) -> None:
+        self.scene = self.scene.cut(level, clip)
+        for name in self.scene.quantities:
+            if name == "orientation" or not QUANTITIES[name].everywhere:
+                self.layers[name].data = self.scene.image(name)
+        surface, layer = self.scene.surface, self.layers["surface"]
+        empty = not len(surface.vertices)
+        layer.visible = not empty
+        if not empty:
+            layer.vertex_colors = None
+            layer.data = (surface.vertices, surface.faces)
+            layer.vertex_colors = self.scene.colors(self.what)
+            self._show()
 
     def _clicked(self, viewer: Any, event: Any) -> Generator[None]:
         """Tell a click from a drag, and read out the voxel under it."""
@@ -194,7 +188,7 @@ class GrainWindow:
         if direction is None:
             voxel = voxel_at(scene.grain.volume, point_um)
         else:
-            hit = first_voxel(scene.coarse.volume, scene.shown, point_um, direction, self.clip)
+            hit = first_voxel(scene.coarse.volume, scene.shown, point_um, direction)
             voxel = None
             if hit is not None:
                 centre = [scene.coarse.volume.axis_um(axis)[i] for axis, i in enumerate(hit)]
@@ -257,7 +251,7 @@ class GrainWindow:
             **make.placement(second.coarse.volume),
         )
         colors = {0: "transparent", None: "red", 1: "#0072b2", 2: "#e69f00", 3: "transparent"}
-        self._labels("in one mask only", difference.membership, colors)
+        self._labels("in one mask only", difference.membership, colors).visible = False
         return difference
 
     def _labels(self, name: str, values: NDArray[np.uint8], colors: dict[Any, str]) -> Any:
