@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recon3d.io.scan import open_scan
     from recon3d.io.store import CleanedScan, open_store
     from recon3d.reconstruction.run import reconstruct
-    from recon3d.viewer.window import view
+    from recon3d.viewer.launch import view
 
 __version__ = "0.1.0"
 
@@ -58,7 +58,7 @@ _HOMES = {
     "open_scan": "recon3d.io.scan",
     "open_store": "recon3d.io.store",
     "reconstruct": "recon3d.reconstruction.run",
-    "view": "recon3d.viewer.window",
+    "view": "recon3d.viewer.launch",
 }
 
 

@@ -144,7 +144,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 
 def view(arguments: argparse.Namespace) -> None:
     """Look at a grain in napari, until its window is closed."""
-    from recon3d.viewer.window import view
+    from recon3d.viewer.launch import view
 
     view(arguments.grain, arguments.over, scan=arguments.scan, ini=arguments.ini, block=True)
 

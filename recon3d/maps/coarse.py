@@ -43,7 +43,7 @@ def coarsened(grain: Grain, step: int) -> Grain:
         size_um=tuple(size),  # type: ignore[arg-type]
         shape=tuple(n.size for n in kept),  # type: ignore[arg-type]
     )
-    arrays = {name: _every(array, step) for name, array in grain.arrays().items()}
+    arrays: dict[str, Any] = {name: _every(array, step) for name, array in grain.arrays().items()}
     return replace(grain, volume=smaller, **arrays)
 
 

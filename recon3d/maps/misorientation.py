@@ -35,8 +35,9 @@ def kernel_average_misorientation(orientation_deg: NDArray[Any]) -> FloatArray:
             place = (slice(None),) * axis + (side,)
             total[place] += step
             count[place] += known
-    with np.errstate(invalid="ignore"):
-        return total / np.where(count > 0, count, np.nan).astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        average: FloatArray = np.where(count > 0, total / count, np.nan).astype(np.float32)
+    return average
 
 
 def boundaries(orientation_deg: NDArray[Any], angle_deg: float) -> NDArray[np.bool_]:

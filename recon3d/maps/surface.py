@@ -41,6 +41,11 @@ class Surface:
         return self.vertices * volume.voxel_um + first
 
 
+def known_orientations(grain: Grain) -> NDArray[np.bool_]:
+    """Voxels whose orientation is known, (nx, ny, nz)."""
+    return np.isfinite(grain.orientation[..., 0]) & np.isfinite(grain.orientation[..., 1])
+
+
 def cut_level(grain: Grain) -> tuple[str, float]:
     """The array that a grain's mask was cut from, and about where.
 

@@ -18,7 +18,7 @@ from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
 from recon3d.plot.quantities import QUANTITIES, quantities_of, values_of
 
 
-def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 81) -> QuadMesh:
+def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 41) -> QuadMesh:
     """Draw how much of a grain has which tilt (a, b), like a small part of a pole figure.
 
     Parameters
@@ -45,7 +45,8 @@ def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 81) -> QuadM
     reach = 1.3 * range_deg
     edges = [1e3 * np.linspace(c - reach, c + reach, bins + 1) for c in center_deg]
     weights = grain.occupancy[inside].astype(float)
-    density, _, _ = np.histogram2d(*(1e3 * tilts.T), bins=edges, weights=weights)
+    a, b = 1e3 * tilts.T
+    density, _, _ = np.histogram2d(a, b, bins=edges, weights=weights)
     shares = 100 * density.T / max(weights.sum(), 1e-30)
     mesh = ax.pcolormesh(*edges, shares, cmap="magma_r", rasterized=True)
     middle = (1e3 * center_deg[0], 1e3 * center_deg[1])
@@ -65,12 +66,12 @@ def orientation_density_figure(grain: Grain) -> Figure:
     grain
         The grain.
     """
-    figure = new_figure(5.6, 3.4)
+    figure = new_figure(6.0, 3.4)
     mesh = draw_orientation_density(place_axes(figure, (0.6, 0.5, 2.7, 2.7)), grain)
     bar = place_axes(figure, (3.42, 0.5, 0.1, 2.7))
     draw_color_bar(mesh, bar, "share of the grain (%)")
     range_deg, center_deg = orientation_range(*_known_tilts(grain)[1].T)
-    draw_color_key(place_axes(figure, (4.45, 0.5, 0.95, 0.95)), range_deg, center_deg=center_deg)
+    draw_color_key(place_axes(figure, (4.85, 0.5, 0.95, 0.95)), range_deg, center_deg=center_deg)
     return figure
 
 
@@ -92,7 +93,7 @@ def draw_histogram(ax: Axes, grain: Grain, name: str, *, bins: int = 60) -> None
     values = values[np.isfinite(values)]
     # A few voxels far off would squeeze all others into one bar.
     ends = np.percentile(values, [0.2, 99.8]) if values.size else np.array([0.0, 1.0])
-    ends = ends if ends[1] > ends[0] else ends + [-0.5, 0.5]
+    ends = ends if ends[1] > ends[0] else ends + np.array([-0.5, 0.5])
     ax.hist(np.clip(values, *ends), bins=bins, range=tuple(ends), color="#0072b2")
     if values.size:
         ax.axvline(float(np.median(values)), color="#d55e00", linewidth=1)

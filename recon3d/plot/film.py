@@ -15,7 +15,7 @@ from recon3d.errors import ParameterError
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.grain import Grain
 from recon3d.maps.coarse import coarsened, step_for
-from recon3d.maps.surface import Surface, surface_of
+from recon3d.maps.surface import Surface, known_orientations, surface_of
 from recon3d.plot.colors import draw_color_key, orientation_colors, orientation_range
 from recon3d.plot.parts import TEXT_SIZE, draw_scale_bar, new_figure, place_axes
 from recon3d.plot.render import radius_um, render_surface
@@ -84,15 +84,15 @@ class _Stage:
 
     def __init__(self, grain: Grain) -> None:
         coarse = coarsened(grain, step_for(grain.volume, LARGEST))
-        known = np.isfinite(coarse.orientation).all(axis=-1)
+        known = known_orientations(coarse)
         self.volume = coarse.volume
         self.surface: Surface = surface_of(coarse.mask, known)
         if not len(self.surface.vertices):
             raise ParameterError("the grain's mask is empty: there is no surface to draw")
         a, b = np.moveaxis(coarse.orientation, -1, 0)
         self.range_deg, self.center_deg = orientation_range(a[coarse.mask], b[coarse.mask])
-        tilts = coarse.orientation[tuple(self.surface.voxels.T)].T
-        rgb = orientation_colors(*tilts, self.range_deg, self.center_deg)
+        corners = tuple(self.surface.voxels.T)
+        rgb = orientation_colors(a[corners], b[corners], self.range_deg, self.center_deg)
         self.colors = np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
 
     def at(self, angle_deg: float) -> Figure:
@@ -105,8 +105,8 @@ class _Stage:
         ax.set_axis_off()
         draw_scale_bar(ax)
         arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "0.3"}
-        ends = {"xy": (0.04, 0.24), "xytext": (0.04, 0.06), "xycoords": "axes fraction"}
-        ax.annotate("", arrowprops=arrow, **ends)
+        ends = ((0.04, 0.24), (0.04, 0.06))
+        ax.annotate("", *ends, xycoords="axes fraction", arrowprops=arrow)
         ax.text(0.06, 0.2, "G", transform=ax.transAxes, fontsize=TEXT_SIZE + 1)
         key = place_axes(figure, (4.05, 1.4, 1.2, 1.2))
         draw_color_key(key, self.range_deg, center_deg=self.center_deg)

@@ -10,8 +10,6 @@ from recon3d.volume import Volume
 
 FloatArray = NDArray[np.float64]
 
-_SPREAD = 4
-"""Points along each side of a triangle: denser than the pixels of a picture."""
 _AMBIENT = 0.72
 """Share of the light that falls everywhere, so that shading changes no hue."""
 
@@ -56,18 +54,19 @@ def render_surface(
     if not len(points_um):
         return picture
     corners = _seen(points_um, angle_deg, elevation_deg)[surface.faces]
-    rgb = colors[surface.faces, :3]
+    # The farthest triangles first, so that the nearest remain.
+    order = np.argsort(-corners[..., 2].sum(axis=1), kind="stable")
+    corners, rgb = corners[order], colors[surface.faces[order], :3]
     if shade:
         rgb = rgb * _light(corners)[:, None, None]
-    shares = _inside_triangle()
-    places = np.einsum("ps,tsk->tpk", shares, corners).reshape(-1, 3)
-    shown = np.einsum("ps,tsk->tpk", shares, rgb).reshape(-1, 3)
     scale = pixels / (2 * radius_um(surface, volume))
+    longest_pix = scale * float(np.linalg.norm(volume.voxel_um))
+    shares = _inside_triangle(int(np.ceil(longest_pix)) + 1)
+    places = (shares @ corners[..., :2]).reshape(-1, 2)
+    shown = (shares @ rgb).reshape(-1, 3)
     col = np.clip((places[:, 0] * scale + pixels / 2).astype(int), 0, pixels - 1)
     row = np.clip((pixels / 2 - places[:, 1] * scale).astype(int), 0, pixels - 1)
-    # The farthest first, so that the nearest remains.
-    order = np.argsort(-places[:, 2], kind="stable")
-    picture[row[order], col[order], :3] = shown[order]
+    picture[row, col, :3] = shown
     picture[row, col, 3] = 1
     return picture
 
@@ -97,8 +96,8 @@ def _light(corners: FloatArray) -> FloatArray:
     return _AMBIENT + (1 - _AMBIENT) * facing
 
 
-def _inside_triangle() -> FloatArray:
-    """Shares of the three corners at points spread evenly over a triangle, (points, 3)."""
-    steps = np.linspace(0, 1, _SPREAD)
+def _inside_triangle(count: int) -> FloatArray:
+    """Shares of the corners at points spread over a triangle, so many along each side."""
+    steps = np.linspace(0, 1, count)
     pairs = [(p, q) for p in steps for q in steps if p + q <= 1 + 1e-9]
     return np.array([(p, q, 1 - p - q) for p, q in pairs])

@@ -81,7 +81,7 @@ def pixel_counts(model: ScanModel, projection: int, place: tuple[float, float]) 
     """
     store = model.store
     rows, cols = store.shape[2:]
-    numbers = orient(np.arange(rows * cols).reshape(rows, cols), model.detector)
+    numbers = orient(np.arange(rows * cols, dtype=np.float32).reshape(rows, cols), model.detector)
     corner = np.floor(place).astype(int)
     part = np.asarray(place) - corner
     counts = np.zeros(store.shape[1])

@@ -77,7 +77,7 @@ class GrainDock:
         self.color.changed.connect(self._recolor)
         self.mode.changed.connect(self._remode)
         self.level.changed.connect(self._relevel)
-        self.own_mask.changed.connect(lambda own: own and self.window.set_level(None))
+        self.own_mask.changed.connect(self._take_own_mask)
         for widget in (self.clip_axis, self.clip_place, self.clip_flip):
             widget.changed.connect(self._reclip)
         self.draw_boundaries.changed.connect(
@@ -113,6 +113,9 @@ class GrainDock:
         kind, _, which = mode.partition(" ")
         self.window.as_volume = which == "volume"
         self.window.slice_across(which if kind == "slices" else None)
+
+    def _take_own_mask(self, own: bool) -> None:
+        self.window.set_level(None if own else self.level.value)
 
     def _relevel(self, level: float) -> None:
         with self.own_mask.changed.blocked():

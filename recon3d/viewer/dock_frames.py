@@ -89,7 +89,7 @@ class FramesPanel:
             self._failed(error)
             return
         with self.omega.changed.blocked():
-            self.omega.value = min(number, self.omega.max)
+            self.omega.value = min(number, len(model.projections) - 1)
         projection = int(model.projections[min(number, len(model.projections) - 1)])
         grain = self.window.scene.coarse
         self.note.setText(f"ω = {model.omega_deg(projection):.2f}°: projecting the grain …")
@@ -118,7 +118,7 @@ class FramesPanel:
         measured, modelled = shown.measured[pick].sum(axis=0), shown.modelled[pick].sum(axis=0)
         pixel_um = 1 / model.geometry.magnification_pix_per_um
         rows, cols = measured.shape
-        extent = (0.0, cols * pixel_um, rows * pixel_um, 0.0)
+        extent = (0.0, float(cols * pixel_um), float(rows * pixel_um), 0.0)
         self.canvas.clear()
         axes = self.canvas.figure.subplots(2, 1)
         draw_comparison(axes[0], axes[1], measured, modelled, extent)

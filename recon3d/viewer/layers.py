@@ -123,7 +123,8 @@ def surface_colors(
     """Colours of a surface's corners by the voxels nearest to them, (vertices, 4)."""
     place = tuple(surface.voxels.T)
     if what == "orientation":
-        rgb = orientation_colors(*grain.orientation[place].T, range_deg, center_deg)
+        a, b = grain.orientation[place].T
+        rgb = orientation_colors(a, b, range_deg, center_deg)
     else:
         values = values_of(grain, what)
         rgb = scalar_colors(what, values[place], limits_of(what, values))

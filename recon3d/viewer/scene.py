@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from recon3d.io.grain import Grain
 from recon3d.maps.coarse import LARGEST, coarsened, step_for
-from recon3d.maps.surface import Surface, cut_at, cut_level, shape_at, surface_of
+from recon3d.maps.surface import (
+    Surface,
+    cut_at,
+    cut_level,
+    known_orientations,
+    shape_at,
+    surface_of,
+)
 from recon3d.plot.colors import Center, orientation_range
 from recon3d.plot.quantities import QUANTITIES, limits_of, quantities_of
 from recon3d.viewer import layers as make
@@ -96,7 +103,7 @@ class GrainScene:
         inside = coarse.orientation[np.asarray(coarse.mask)]
         range_deg, center_deg = orientation_range(inside[:, 0], inside[:, 1])
         shown = shape_at(coarse, None)
-        surface = surface_of(shown, _known(coarse))
+        surface = surface_of(shown, known_orientations(coarse))
         return cls(grain, coarse, path, None, None, shown, surface, range_deg, center_deg)
 
     @classmethod
@@ -117,7 +124,7 @@ class GrainScene:
         shown = shape_at(self.coarse, level)
         if clip is not None:
             shown = shown & clip.keeps(self.coarse.volume)
-        surface = surface_of(shown, _known(self.coarse))
+        surface = surface_of(shown, known_orientations(self.coarse))
         return replace(self, level=level, clip=clip, shown=shown, surface=surface)
 
     @property
@@ -178,8 +185,3 @@ class GrainScene:
             make.surface_layer(self.surface, self.colors("orientation"), self.coarse.volume)
         )
         return made
-
-
-def _known(grain: Grain) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = np.isfinite(grain.orientation).all(axis=-1)
-    return known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -61,13 +60,13 @@ class GrainWindow:
         return {labels.get(one.name, one.name): one for one in layers}
 
     def _add(self, made: list[make.LayerData], prefix: str = "") -> dict[str, Any]:
-        labels = {look.label: name for name, look in QUANTITIES.items()}
+        names = {look.label: key for key, look in QUANTITIES.items()}
         added = {}
         for data, options, kind in made:
-            key = labels.get(options["name"], options["name"])
+            key = names.get(options["name"], options["name"])
             name = prefix + options["name"]
-            adder = getattr(self.viewer, f"add_{kind}")
-            added[prefix + key] = adder(data, **(options | {"name": name}))
+            layer: Any = getattr(self.viewer, f"add_{kind}")
+            added[f"{prefix}{key}"] = layer(data, **(options | {"name": name}))
         return added
 
     def _arrange(self) -> None:
@@ -259,75 +258,3 @@ class GrainWindow:
             self.viewer.layers.remove(name)
         options = make.placement(self.scene.coarse.volume)
         return self.viewer.add_labels(values, name=name, colormap=colors, **options)
-
-
-def view(
-    grain: Grain | str | Path,
-    other: Grain | str | Path | None = None,
-    *,
-    scan: str | Path | None = None,
-    ini: str | Path | None = None,
-    block: bool | None = None,
-) -> GrainWindow:
-    """Look at a grain in napari.
-
-    Parameters
-    ----------
-    grain
-        The grain, or its file.
-    other
-        Another reconstruction on the same voxels, to lay over it.
-    scan, ini
-        The cleaned scan and the .ini file it was made from; by default scan.h5 beside the
-        grain's file, and what the grain recorded.
-    block
-        Wait until the window is closed; by default only in a script.
-
-    Returns
-    -------
-    window
-        The window: `window.viewer` is napari's.
-
-    Raises
-    ------
-    ParameterError
-        napari is not installed, or the two grains do not share one grid.
-    """
-    try:
-        import napari
-    except ImportError as error:
-        raise ParameterError(
-            'napari is not installed: python -m pip install "recon3d[viewer]"'
-        ) from error
-    scene = GrainScene.of(grain) if isinstance(grain, Grain) else GrainScene.open(Path(grain))
-    second = None if other is None or isinstance(other, Grain) else GrainScene.open(Path(other))
-    name = "grain" if scene.path is None else str(scene.path)
-    viewer = napari.Viewer(title=f"Recon3D: {name}")
-    window = GrainWindow(viewer, scene, scan and Path(scan), ini and Path(ini))  # type: ignore[arg-type]
-    viewer.window.add_dock_widget(window.dock.widget, name="Grain", area="right")
-    if other is not None:
-        window.lay_over(second.grain if second is not None else other)  # type: ignore[arg-type]
-    if block if block is not None else not _interactive():
-        napari.run()
-    return window
-
-
-def dock_of(viewer: Any = None) -> Any:
-    """The dock of the grain that a viewer shows, for napari's Plugins menu.
-
-    Raises
-    ------
-    ParameterError
-        The viewer shows no grain.
-    """
-    import napari
-
-    viewer = viewer or napari.current_viewer()
-    paths = [one.metadata["recon3d"] for one in viewer.layers if "recon3d" in one.metadata]
-    if not paths:
-        raise ParameterError("no grain is open: drag a grain.h5 into the window first")
-    return GrainWindow(viewer, GrainScene.open(Path(paths[-1]))).dock.widget
-
-
-def _interactive() -> bool:
-    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
