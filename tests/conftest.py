@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -74,3 +76,15 @@ def grain() -> Grain:
 @pytest.fixture
 def grain_factory():
     return make_grain
+
+
+@pytest.fixture(scope="session")
+def require_or_skip():
+    """Skip where a test's tools are missing, or fail where RECON3D_REQUIRE_GUI is 1."""
+
+    def stop(reason: str) -> NoReturn:
+        if os.environ.get("RECON3D_REQUIRE_GUI") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return stop
