@@ -8,6 +8,7 @@ from typing import Any
 
 from recon3d.errors import ParameterError
 from recon3d.io.grain import Grain
+from recon3d.viewer.dock import GrainDock
 from recon3d.viewer.lazy import open_grain
 from recon3d.viewer.scene import GrainScene
 from recon3d.viewer.window import GrainWindow
@@ -56,6 +57,7 @@ def view(
     name = "grain" if scene.path is None else str(scene.path)
     viewer = napari.Viewer(title=f"Recon3D: {name}")
     window = GrainWindow(viewer, scene, _path(scan), _path(ini))
+    window.dock = GrainDock(window)
     viewer.window.add_dock_widget(window.dock.widget, name="Grain", area="right")
     if second is not None:
         window.lay_over(second)
@@ -78,7 +80,9 @@ def dock_of(viewer: Any = None) -> Any:
     paths = [one.metadata["recon3d"] for one in viewer.layers if "recon3d" in one.metadata]
     if not paths:
         raise ParameterError("no grain is open: drag a grain.h5 into the window first")
-    return GrainWindow(viewer, GrainScene.open(Path(paths[-1]))).dock.widget
+    window = GrainWindow(viewer, GrainScene.open(Path(paths[-1])))
+    window.dock = GrainDock(window)
+    return window.dock.widget
 
 
 def _path(name: str | Path | None) -> Path | None:

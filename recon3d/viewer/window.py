@@ -39,8 +39,6 @@ class GrainWindow:
     def __init__(
         self, viewer: Any, scene: GrainScene, scan: Path | None = None, ini: Path | None = None
     ) -> None:
-        from recon3d.viewer.dock import GrainDock
-
         self.viewer = viewer
         self.scene = scene
         self.scan, self.ini = scan, ini
@@ -49,7 +47,7 @@ class GrainWindow:
         self.voxel: Voxel | None = None
         self.layers = self._own_layers() or self._add(scene.layers())
         self._arrange()
-        self.dock = GrainDock(self)
+        self.dock: Any = None
         viewer.mouse_drag_callbacks.append(self._clicked)
 
     def _own_layers(self) -> dict[str, Any]:
@@ -214,7 +212,8 @@ class GrainWindow:
                 blending="translucent_no_depth",
                 **options,
             )
-        self.dock.voxel.show(voxel)
+        if self.dock is not None:
+            self.dock.voxel.show(voxel)
 
     def show_boundaries(self, angle_deg: float) -> Any:
         """Add or change the layer of boundaries above an angle."""

@@ -61,7 +61,11 @@ def test_napari_opens_a_dropped_grain_and_its_dock(grain_path):
     try:
         with pytest.raises(ParameterError, match="drag a grain"):
             dock_of(viewer)
-        viewer.open(str(grain_path))
+        plugins = npe2.PluginManager.instance()
+        if "recon3d" not in plugins:
+            # The plugin manager of tests discovers nothing by itself.
+            plugins.register(npe2.PluginManifest.from_distribution("recon3d"))
+        viewer.open(str(grain_path), plugin="recon3d")
         assert viewer.layers[-1].name == "surface"
         assert viewer.layers["orientation"].rgb
         count = len(viewer.layers)
