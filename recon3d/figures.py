@@ -69,7 +69,7 @@ def write_figures(
     }
     if grain.strain is not None:
         draw["slices_strain"] = lambda: slices_figure(grain, "strain")
-    if grain.residual.size:
+    if "residual" in grain.projections:
         draw["trust"] = lambda: trust_figure(grain)
     try:
         model = find_model(grain, grain_path, scan, ini)

@@ -14,6 +14,10 @@ from recon3d.viewer.scene import GrainScene
 from recon3d.viewer.window import GrainWindow
 
 
+WINDOW_PIX = (1240, 900)
+"""Size of the window: the dock would leave a smaller one no room for the grain."""
+
+
 def view(
     grain: Grain | str | Path,
     other: Grain | str | Path | None = None,
@@ -59,6 +63,8 @@ def view(
     window = GrainWindow(viewer, scene, _path(scan), _path(ini))
     window.dock = GrainDock(window)
     viewer.window.add_dock_widget(window.dock.widget, name="Grain", area="right")
+    viewer.window.resize(*WINDOW_PIX)
+    window.fit()
     if second is not None:
         window.lay_over(second)
     if block if block is not None else not _interactive():

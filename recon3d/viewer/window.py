@@ -75,8 +75,12 @@ class GrainWindow:
         viewer.canvas.overlays.axes.visible = True
         viewer.dims.ndisplay = 3
         self.color_by("orientation")
-        viewer.reset_view()
-        viewer.scene.camera.angles = (0.0, 25.0, 20.0)
+        self.fit()
+
+    def fit(self) -> None:
+        """Fit the grain into the window, seen a little from above."""
+        self.viewer.reset_view()
+        self.viewer.scene.camera.angles = (0.0, 25.0, 20.0)
 
     def color_by(self, what: str) -> None:
         """Colour the grain by a quantity.
