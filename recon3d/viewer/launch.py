@@ -13,7 +13,6 @@ from recon3d.viewer.lazy import open_grain
 from recon3d.viewer.scene import GrainScene
 from recon3d.viewer.window import GrainWindow
 
-
 WINDOW_PIX = (1240, 900)
 """Size of the window: the dock would leave a smaller one no room for the grain."""
 
