@@ -21,6 +21,7 @@ from recon3d.volume import Volume
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, options and kind of a layer, as napari's readers return them."""
 AXIS_LABELS = ("x", "y ∥ G", "z")
+_TABLE = 1025
 
 
 def placement(volume: Volume) -> dict[str, Any]:
@@ -39,11 +40,24 @@ def orientation_volume(
     """True colours of every voxel, (nx, ny, nz, 4), clear outside the mask."""
     rgba = np.zeros((*mask.shape, 4), np.uint8)
     shown = mask & np.isfinite(orientation).all(axis=-1)
-    a, b = orientation[shown].T
-    rgb = orientation_colors(a, b, range_deg, center_deg)
-    rgba[shown, :3] = np.round(255 * rgb)
+    rgba[shown, :3] = _bytes_of(orientation[shown], range_deg, center_deg)
     rgba[shown, 3] = 255
     return rgba
+
+
+def _bytes_of(
+    tilts: NDArray[np.float32], range_deg: float, center_deg: Center
+) -> NDArray[np.uint8]:
+    """Colours of many tilts (n, 2), looked up in a table finer than what eight bits can show."""
+    line = np.linspace(-range_deg, range_deg, _TABLE)
+    table = orientation_colors(line[:, None], line, range_deg)
+    table_bytes = np.round(255 * table).astype(np.uint8)
+    offset = tilts - np.asarray(center_deg, np.float32)
+    distance = np.hypot(offset[:, 0], offset[:, 1])
+    # Beyond the range the colour is that of the rim in the same direction.
+    offset *= (range_deg / np.maximum(distance, np.float32(range_deg)))[:, None]
+    place = np.round((offset / np.float32(range_deg) + 1) * ((_TABLE - 1) / 2)).astype(np.int32)
+    return table_bytes[place[:, 0], place[:, 1]]
 
 
 def orientation_image(grain: Grain, mask: Any, range_deg: float, center_deg: Center) -> Any:
