@@ -16,6 +16,8 @@ def main(grain: Path, folder: Path) -> None:
     """Open a grain, click on a voxel, show a projection."""
     window = r3.view(grain, block=False)
     window.viewer.window._qt_window.resize(1180, 860)
+    QApplication.processEvents()
+    window.fit()
 
     def take(name: str) -> None:
         jobs = (window.dock.voxel.jobs, window.dock.frames.jobs)

@@ -51,6 +51,7 @@ def view(
     """
     try:
         import napari
+        from qtpy.QtWidgets import QApplication
     except ImportError as error:
         raise ParameterError(
             'napari is not installed: python -m pip install "recon3d[viewer]"'
@@ -63,6 +64,8 @@ def view(
     window.dock = GrainDock(window)
     viewer.window.add_dock_widget(window.dock.widget, name="Grain", area="right")
     viewer.window.resize(*WINDOW_PIX)
+    # The canvas has its new size only once the resizing is done.
+    QApplication.processEvents()
     window.fit()
     if second is not None:
         window.lay_over(second)
