@@ -275,18 +275,23 @@ class Experiment:
         path = Path(path)
         source = read_ini(path) | dict(changes or {})
         try:
-            values = parse_keys(source)
-            folder = values["experiment"].get("path")
-            return cls(
-                crystal=Crystal(**values["crystal"]),
-                detector=Detector(**values["detector"]),
-                volume=Volume(**values["volume"]),
-                settings=Settings(**values["settings"]),
-                path=path.parent / folder if folder else None,
-                source=source,
-            )
+            return cls.from_source(source, path.parent)
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_source(cls, source: dict[str, str], parent: Path = Path()) -> Experiment:
+        """Make an experiment of the texts of its keys; a relative `path` counts from `parent`."""
+        values = parse_keys(source)
+        folder = values["experiment"].get("path")
+        return cls(
+            crystal=Crystal(**values["crystal"]),
+            detector=Detector(**values["detector"]),
+            volume=Volume(**values["volume"]),
+            settings=Settings(**values["settings"]),
+            path=parent / folder if folder else None,
+            source=source,
+        )
 
     def with_settings(self, **changes: Any) -> Experiment:
         """Return the experiment with some of its `Settings` changed."""

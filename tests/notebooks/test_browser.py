@@ -19,12 +19,12 @@ from recon3d.widgets import Session
 CANVAS = ".jupyter-matplotlib-canvas-div canvas"
 
 
-def chromium(require) -> str:
+def chromium(require_or_skip) -> str:
     """The browser's program."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return found
-    require("Chromium is missing: apt-get install chromium")
+    require_or_skip("Chromium is missing: apt-get install chromium")
     return ""
 
 
@@ -51,9 +51,9 @@ def served(copied):
 
 
 @pytest.fixture
-def page(require):
+def page(require_or_skip):
     playwright = pytest.importorskip("playwright.sync_api")
-    program = chromium(require)
+    program = chromium(require_or_skip)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
