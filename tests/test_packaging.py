@@ -20,7 +20,7 @@ from recon3d.experiment import Experiment
 CONDA_NAMES = {"napari": ("napari", "pyqt")}
 """Packages that conda-forge calls or splits otherwise: PyPI's extra napari[pyqt6] is a
 package of its own there."""
-MODULES = {"mpl_toolkits": "matplotlib"}
+MODULES = {"mpl_toolkits": "matplotlib", "IPython": "ipython"}
 """Modules that come with a distribution of another name."""
 
 
@@ -146,7 +146,13 @@ def test_the_commands_of_the_readme_are_those_of_the_parser(readme):
     lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
     calls = [line.split(" && ")[-1].split() for line in lines if "recon3d " in line]
     calls = [call[1:] for call in calls if call[0] == "recon3d"]
-    assert {call[0] for call in calls} == {"demo", "getdata", "reconstruct", "export"}
+    assert {call[0] for call in calls} == {
+        "demo",
+        "getdata",
+        "reconstruct",
+        "export",
+        "notebooks",
+    }
     for call in calls:
         build_parser().parse_args(call)
     listed = set(re.findall(r"^\| `recon3d (\w+)", readme, re.MULTILINE))

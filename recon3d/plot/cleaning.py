@@ -26,8 +26,8 @@ from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 
 PANELS = ("before", "background", "mask", "after")
 _TITLES = {
-    "before": "before",
-    "background": "background (dark and step 5)",
+    "before": "before (counts)",
+    "background": "background (counts)",
     "mask": "mask",
     "after": "after",
 }
@@ -72,7 +72,9 @@ def draw_cleaning(
             ax.tick_params(labelleft=False)
         if name in ("background", "after"):
             bar = draw_color_bar(
-                image, figure.add_axes((0.235 + 0.24 * number, 0.47, 0.008, 0.44)), "counts"
+                image,
+                figure.add_axes((0.235 + 0.24 * number, 0.47, 0.008, 0.44)),
+                "counts" if name == "after" else "",
             )
             bar.locator = MaxNLocator(4)
     histogram = draw_histogram(figure.add_axes((0.05, 0.1, 0.9, 0.25)), steps.unmasked, threshold)

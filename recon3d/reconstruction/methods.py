@@ -239,11 +239,9 @@ def _fit(
         residual = fit.residuals[-1]
         logger.info("%s %d: residual %.4f", description, number, residual)
         if report is not None:
-            intensity, shape = fit.volume.sum(axis=1), experiment.volume.shape
+            shape, intensity = experiment.volume.shape, fit.volume.sum(axis=1)
             occupancy = np.zeros(shape, np.float32)
-            occupancy.reshape(-1)[support.inside] = cut_occupancy(intensity, support.inside, shape)[
-                0
-            ]
+            occupancy.flat[support.inside] = cut_occupancy(intensity, support.inside, shape)[0]
             report(description, number, residual, occupancy)
         if abs(before - residual) < settings.stop_change * residual:
             logger.info("%s: the residual has settled", description)

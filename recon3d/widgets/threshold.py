@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.preview import FramePreview, Kept
-from recon3d.cleaning.region import spread_projections
+from recon3d.cleaning.region import coarse_to_fine
 from recon3d.cleaning.suggest import suggest_cleaning
 from recon3d.experiment import Cleaning
 from recon3d.getdata import calibration_images, region_of
@@ -237,7 +237,7 @@ class Threshold(Panel):
             yield self.preview.steps(k, self.frame.value, cleaning)
         if self.all_frames.value:
             yield from self._all_frames(k, cleaning)
-        for number in _from_coarse_to_fine(self.scan):
+        for number in coarse_to_fine(self.scan, 9):
             if float(self.scan.omega_deg[number]) not in self._kept:
                 so_far = Kept(number, 0.0, 0.0)
                 for kept in self.preview.kept(number, cleaning):
@@ -298,8 +298,3 @@ class Threshold(Panel):
             f"all frames, cleaned, at ω = {self.scan.omega_deg[self.projection.value]:.2f}°"
         )
         self.grid_canvas.draw_idle()
-
-
-def _from_coarse_to_fine(scan: Scan) -> list[int]:
-    """All projections, a few that are spread over the scan first."""
-    return list(dict.fromkeys([*spread_projections(scan, 9), *range(scan.shape[0])]))

@@ -126,6 +126,8 @@ def test_a_rectangle_is_dragged(page, served, copied):
         page.mouse.down()
         page.mouse.move(*place(30, 30), steps=4)
         page.mouse.move(*place(85.4, 74.4), steps=4)
+        # Moves are passed on a few times a second: the last one needs its time.
+        page.wait_for_timeout(500)
         page.mouse.up()
         for _ in range(50):
             values = [int(numbers.nth(i).input_value()) for i in range(4)]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from recon3d.cli import main
 from recon3d.demo import planted_grain
 from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
@@ -73,8 +74,6 @@ def test_what_came_out_is_the_planted_grain(copied):
 
 
 def test_changed_notebooks_are_not_replaced_unless_asked(tmp_path, capsys):
-    from recon3d.cli import main
-
     folder = tmp_path / "lab"
     assert main(["notebooks", str(folder)]) == 0
     assert main(["notebooks", str(folder)]) == 0
