@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from recon3d.widgets import Session
 
@@ -52,9 +53,8 @@ def served(copied):
 
 @pytest.fixture
 def page(require):
-    playwright = pytest.importorskip("playwright.sync_api")
     program = chromium(require)
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(120_000)
