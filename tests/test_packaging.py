@@ -20,7 +20,11 @@ from recon3d.experiment import Experiment
 CONDA_NAMES = {"napari": ("napari", "pyqt")}
 """Packages that conda-forge calls or splits otherwise: PyPI's extra napari[pyqt6] is a
 package of its own there."""
-MODULES = {"mpl_toolkits": "matplotlib", "imageio_ffmpeg": "imageio-ffmpeg"}
+MODULES = {
+    "mpl_toolkits": "matplotlib",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "IPython": "ipython",
+}
 """Modules that come with a distribution of another name."""
 
 
@@ -153,6 +157,7 @@ def test_the_commands_of_the_readme_are_those_of_the_parser(readme):
         "view",
         "figures",
         "export",
+        "notebooks",
     }
     for call in calls:
         build_parser().parse_args(call)
