@@ -24,6 +24,7 @@ ROOMS = (
     "ini_keys",
     "goniometer",
     "volume",
+    "settings",
     "experiment",
     "getdata_keys",
     "geometry",

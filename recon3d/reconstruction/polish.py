@@ -28,7 +28,8 @@ from recon3d.projection.operator import LitPixels, spread
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
 from recon3d.projection.oriented_kernels import gather_slopes
 from recon3d.projection.ratios import NO_PIXELS, compare
-from recon3d.reconstruction.model import ScanModel, threshold_of
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.scanned import threshold_of
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
 from recon3d.reconstruction.widths import best_scale
 

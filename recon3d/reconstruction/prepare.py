@@ -29,13 +29,15 @@ from recon3d.reconstruction.model import (
     accepted_projections,
     orient,
     projection_geometry,
+)
+from recon3d.reconstruction.refine import Alignment, align
+from recon3d.reconstruction.scanned import (
     scan_origin,
     setting_steps_deg,
     settings_of_frames,
     threshold_of,
     two_theta_step_deg,
 )
-from recon3d.reconstruction.refine import Alignment, align
 from recon3d.team import ALONE, Team
 
 logger = logging.getLogger(__name__)

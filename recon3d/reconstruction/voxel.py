@@ -13,7 +13,8 @@ from recon3d.errors import DataError
 from recon3d.io import store_format as layout
 from recon3d.projection.bins import OrientationBins
 from recon3d.reconstruction.binning import orientation_bins
-from recon3d.reconstruction.model import ScanModel, orient, setting_steps_deg
+from recon3d.reconstruction.model import ScanModel, orient
+from recon3d.reconstruction.scanned import setting_steps_deg
 
 FloatArray = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ from recon3d.projection.operator import LitPixels
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.ratios import NO_PIXELS, compare
 from recon3d.projection.weights import Acceptance
-from recon3d.reconstruction.model import ScanModel, threshold_of
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.scanned import threshold_of
 
 logger = logging.getLogger(__name__)
 
