@@ -178,14 +178,19 @@ class Experiment:
         path = Path(path)
         source = read_ini(path) | dict(changes or {})
         try:
-            return cls.from_source(source, path.parent)
+            return cls._of(parse_keys(source), source, path.parent)
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from error
 
     @classmethod
     def from_source(cls, source: dict[str, str], parent: Path = Path()) -> Experiment:
         """Make an experiment of the texts of its keys; a relative `path` counts from `parent`."""
-        values = parse_keys(source)
+        return cls._of(parse_keys(source), source, parent)
+
+    @classmethod
+    def _of(
+        cls, values: dict[str, dict[str, Any]], source: dict[str, str], parent: Path
+    ) -> Experiment:
         folder = values["experiment"].get("path")
         return cls(
             crystal=Crystal(**values["crystal"]),
