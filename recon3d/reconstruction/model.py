@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -132,6 +132,12 @@ class ScanModel:
         matrix = self.geometry.affine(self.omega_deg(projection))
         matrix[:, 3] += self.drift_pix[projection]
         return matrix
+
+    def thinned(self, at_most: int) -> ScanModel:
+        """The same scan with fewer of its projections, spread evenly over ω."""
+        count = min(at_most, len(self.projections))
+        chosen = np.linspace(0, len(self.projections) - 1, count).round().astype(int)
+        return replace(self, projections=self.projections[chosen])
 
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""

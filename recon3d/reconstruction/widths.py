@@ -45,13 +45,11 @@ def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, .
     acceptance
         The widths; those that are not free as they were.
     """
-    used = model.projections
-    count = min(TRIAL_PROJECTIONS, len(used))
-    trial = used[np.linspace(0, len(used) - 1, count).astype(int)]
+    trial = model.thinned(TRIAL_PROJECTIONS)
 
     @cache
     def residual(acceptance: Acceptance) -> float:
-        return unexplained(replace(model, acceptance=acceptance, projections=trial), voxels)
+        return unexplained(replace(trial, acceptance=acceptance), voxels)
 
     best = model.acceptance
     for factor in FACTORS:
