@@ -1,22 +1,22 @@
-"""The command line: `recon3d demo | simulate | getdata | reconstruct | export`."""
+"""The command line: `recon3d demo | simulate | getdata | reconstruct | export | notebooks`."""
 
 from __future__ import annotations
 
 import argparse
-import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from decimal import Decimal, InvalidOperation
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import TypeAlias
 
 from recon3d import __version__, commands
 from recon3d.errors import Recon3DWarning
+from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
-from recon3d.parallel.command import run_command
-from recon3d.parallel.launch import launched_rank
+from recon3d.outcome import Parser, report_to, run_command, show_warning
+from recon3d.parallel.launch import end_all, launched_rank, run_as_team
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,38 +31,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     status
         0 when all went well, 1 after an error in the data or the values, 2 after a mistake
-        in the call itself, 130 when interrupted.
+        in the call itself, 130 when interrupted, 143 when terminated.
     """
     arguments = _parse(sys.argv[1:] if argv is None else argv)
-    _report_to(sys.stderr, quiet=arguments.quiet)
+    report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
-        warnings.showwarning = _show_warning
-        return run_command(arguments.run, arguments, shared=arguments.run in _SHARED)
+        warnings.showwarning = show_warning
+        shared = arguments.run in (commands.getdata, commands.reconstruct)
+        status = run_command(
+            arguments.command, lambda: run_as_team(arguments.run, arguments, shared=shared)
+        )
+        end_all(status)
+        return status
 
 
-_SHARED = (commands.getdata, commands.reconstruct)
-"""The commands that processes started by mpiexec share; the first one does any other alone."""
-
-
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
+def _parse(words: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; of many processes the first one says what is wrong with them."""
-    if launched_rank() == 0:
-        return build_parser().parse_args(plain_numbers(argv))
-    with redirect_stdout(None), redirect_stderr(None):
-        return build_parser().parse_args(plain_numbers(argv))
+    with ExitStack() as stack:
+        if launched_rank() > 0:
+            stack.enter_context(redirect_stdout(None))
+            stack.enter_context(redirect_stderr(None))
+        parser = build_parser()
+        if any("\0" in word for word in words):
+            parser.error("an argument holds a null byte, which no name or number has")
+        arguments = parser.parse_args(plain_numbers(words))
+        if missing := missing_arguments(arguments):
+            parser.error(f"the following arguments are required: {', '.join(missing)}")
+        return arguments
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Build the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="recon3d",
         description="Dark-field X-ray microscopy: from the frames of a topo-tomography scan to a "
         "3D map of one grain's shape, orientation and strain.",
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, _add_export):
+    for add in (
+        _add_demo,
+        _add_simulate,
+        _add_getdata,
+        _add_reconstruct,
+        _add_export,
+        _add_notebooks,
+    ):
         command = add(subparsers)
         command.add_argument(
             "--quiet", action="store_true", help="no progress bars, only warnings and errors"
@@ -70,13 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_NEGATIVE = re.compile(
+    r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+(,.*)?|,.*)|-(inf|infinity|nan)(,.*)?", re.IGNORECASE
+)
+
 SCANS = ("demo", "rocking", "tilts", "strain", "off-centre", "full")
 GRAINS = ("subgrains", "gradient", "bent", "single", "strained")
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_demo(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "demo",
         help="simulate a small scan, clean it, reconstruct it, and compare with the truth",
@@ -90,7 +109,7 @@ def _add_demo(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_simulate(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "simulate",
         help="write the frames that a planted grain would give, and the truth beside them",
@@ -123,32 +142,41 @@ def _add_simulate(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_getdata(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_getdata(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "getdata",
         help="read and clean the frames of a scan",
         description="Read the frames of a topo-tomography scan, clean them one projection at a "
         "time, and leave scan.h5 and the NumPy arrays in OUTPUTPATH/OUTPUTDIRNAME.",
     )
-    for name, about in _GETDATA_ARGUMENTS.items():
-        parser.add_argument(name.lower(), metavar=name, help=about)
+    for name, about in POSITIONAL.items():
+        parser.add_argument(name, metavar=name.upper(), nargs="?", help=about)
+    _add_settings(parser)
     _add_scan_options(parser)
     _add_cleaning_options(parser)
     parser.add_argument(
         "--arrays",
         choices=["final", "all", "none"],
-        default="final",
         help="NumPy arrays of frames to write beside scan.h5 (default: final)",
     )
     parser.set_defaults(run=commands.getdata)
     return parser
 
 
-def _add_scan_options(parser: argparse.ArgumentParser) -> None:
+def _add_settings(parser: Parser) -> None:
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="settings file of the notebooks (choices.ini); it says what is not given here, and "
+        "wins over INIFILE",
+    )
+
+
+def _add_scan_options(parser: Parser) -> None:
     scan = parser.add_argument_group("how the scan was taken")
     scan.add_argument(
         "--motors",
-        default="auto",
         metavar="NAMES",
         help=f"motor names: {' or '.join(GONIOMETERS)}, with changes such as "
         "id06,omega=diffry,base_tilt=diffrz (default: auto, the beamline whose motors the files "
@@ -157,70 +185,59 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     scan.add_argument(
         "--entries", metavar="LIST", help="entries of an HDF5 file to use, such as 3.1,5-40"
     )
-    scan.add_argument(
-        "--tilt-azimuth", type=float, default=0.0, metavar="DEG", help="0 or 90: turns (chi, phi)"
-    )
+    scan.add_argument("--tilt-azimuth", type=float, metavar="DEG", help="0 or 90: turns (chi, phi)")
     scan.add_argument(
         "--recorded-at",
         choices=["start", "middle"],
-        default="middle",
         help="when in the exposure motors were read; 'start' moves the fast motor of a "
         "continuous scan by half a step (default: middle)",
     )
     scan.add_argument(
         "--skip-damaged",
         action="store_true",
+        default=None,
         help="leave damaged frames out, list them, and go on (default: stop)",
     )
 
 
-def _add_cleaning_options(parser: argparse.ArgumentParser) -> None:
+def _add_cleaning_options(parser: Parser) -> None:
     cleaning = parser.add_argument_group("cleaning")
-    cleaning.add_argument(
-        "--min-region", type=int, default=100, metavar="PIX", help="smallest lit region (100)"
-    )
+    cleaning.add_argument("--min-region", type=int, metavar="PIX", help="smallest lit region (100)")
     cleaning.add_argument(
         "--normalize",
         choices=["auto", "current", "total", "none"],
-        default="auto",
         help="by ring current, or to equal totals (default: current where it is recorded)",
     )
-    cleaning.add_argument("--no-dark", action="store_true", help="subtract no dark frame")
     cleaning.add_argument(
-        "--hot-pixels", type=float, default=None, metavar="SIGMA", help="threshold; 0 for none"
+        "--no-dark", dest="dark", action="store_false", default=None, help="subtract no dark frame"
+    )
+    cleaning.add_argument("--hot-pixels", type=float, metavar="SIGMA", help="threshold; 0 for none")
+    cleaning.add_argument(
+        "--close-radius", type=int, metavar="PIX", help="of the disk that closes the mask (1)"
+    )
+    cleaning.add_argument(
+        "--keep-holes",
+        dest="fill_holes",
+        action="store_false",
+        default=None,
+        help="leave holes of the mask as they are (default: fill them)",
     )
     cleaning.add_argument("--hot-limit", type=float, metavar="COUNTS", help="hot above this")
     cleaning.add_argument("--flat-field", type=Path, metavar="FILE", help="image to divide by")
     cleaning.add_argument("--bad-pixels", type=Path, metavar="FILE", help="image, not 0 where bad")
 
 
-_GETDATA_ARGUMENTS = {
-    "DATADIR": "folder with EDF frames, or a BLISS HDF5 file",
-    "DATANAME": "what the names of the frames begin with; of an HDF5 file, the name of the "
-    "detector, - where there is only one",
-    "BGDIR": "folder or HDF5 file with background frames, - for none",
-    "BGNAME": "what the names of the background frames begin with, or the detector, - for any",
-    "POI": "centre of the region of interest, x,y = column,row in pixels",
-    "IMGSIZE": "size of the region of interest, x,y in pixels",
-    "OUTPUTPATH": "folder in which to make the output folder",
-    "OUTPUTDIRNAME": "name of the output folder",
-    "PHI0": "reading of phi in degrees from which rolling is counted",
-    "CHI0": "reading of chi in degrees from which rolling is counted",
-    "ANGSTEPS": "step of the tilts in degrees, one number or mu,gamma (the motors are the truth)",
-    "NUMANGSTEPS": "number of settings, one number or mu,gamma (the motors are the truth)",
-    "FRAMEBG": "width in pixels of the rim without signal, 0 for a grain that fills the frame",
-    "BINTH": "counts above which a pixel is signal",
-}
-
-
-def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_reconstruct(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "reconstruct",
         help="reconstruct the grain from a cleaned scan",
         description="Reconstruct the grain from scan.h5 in the .ini file's `path`, and leave "
         "grain.h5 and grain_ang.npy there. Options given here win over the .ini file.",
     )
-    parser.add_argument("inifile", metavar="INIFILE", type=Path, help="file of `key value` lines")
+    parser.add_argument(
+        "inifile", metavar="INIFILE", nargs="?", type=Path, help="file of `key value` lines"
+    )
+    _add_settings(parser)
     parser.add_argument("--method", choices=["iterative", "backprojection"], help="how")
     parser.add_argument(
         "--frame",
@@ -246,7 +263,7 @@ def _add_reconstruct(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
+def _add_export(subparsers: Subparsers) -> Parser:
     parser = subparsers.add_parser(
         "export",
         help="write a grain for ParaView, or summed projections for another program",
@@ -260,34 +277,24 @@ def _add_export(subparsers: Subparsers) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_notebooks(subparsers: Subparsers) -> Parser:
+    parser = subparsers.add_parser("notebooks", help="copy the notebooks out, and open them")
+    parser.add_argument("dir", metavar="DIR", nargs="?", type=Path, default=Path("notebooks"))
+    parser.add_argument("--overwrite", action="store_true", help="replace changed notebooks")
+    parser.add_argument("--open", action="store_true", help="start JupyterLab, for this machine")
+    parser.set_defaults(run=commands.notebooks)
+    return parser
+
+
+def missing_arguments(arguments: argparse.Namespace) -> list[str]:
+    """Name what is missing from a call: a settings file stands for all places, not for some."""
+    places = {"getdata": [*POSITIONAL], "reconstruct": ["inifile"]}.get(arguments.command, [])
+    missing = [name.upper() for name in places if getattr(arguments, name) is None]
+    if getattr(arguments, "settings", None) is not None and len(missing) == len(places):
+        return []
+    return missing
+
+
 def plain_numbers(argv: Sequence[str]) -> list[str]:
-    """Write -1e-3 as -0.001: argparse would take it for an option."""
-
-    def plain(text: str) -> str:
-        try:
-            return format(Decimal(text), "f") if text.startswith("-") else text
-        except InvalidOperation:
-            return text
-
-    return [plain(text) for text in argv]
-
-
-def _report_to(stream: TextIO, *, quiet: bool) -> None:
-    """Let the library's messages through to the terminal, once."""
-    logger = logging.getLogger("recon3d")
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-    logger.addHandler(logging.StreamHandler(stream))
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,  # noqa: ARG001 (the signature is that of warnings.showwarning)
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    label = "warning" if issubclass(category, Recon3DWarning) else category.__name__
-    print(f"recon3d: {label}: {message}", file=sys.stderr)
+    """Put a space before numbers such as -1e-3 and -5,16: argparse takes them for options."""
+    return [f" {text}" if _NEGATIVE.fullmatch(text) else text for text in argv]

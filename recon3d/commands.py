@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.experiment import Cleaning, Experiment
-from recon3d.goniometer import GONIOMETERS, Goniometer
+from recon3d.experiment import Experiment
+from recon3d.getdata_keys import GETDATA_KEYS, PATHS, POSITIONAL, GetData, as_text
 
 if TYPE_CHECKING:
-    from recon3d.io.scan import Scan
+    from recon3d.io.settings_file import SettingsFile
 
 logger = logging.getLogger("recon3d.commands")
 
@@ -66,68 +66,32 @@ def simulate(arguments: argparse.Namespace) -> None:
 
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
-    from recon3d.cleaning.pipeline import clean
-    from recon3d.io.arrays import ArrayWriter
-    from recon3d.io.edf import read_image
-    from recon3d.io.scan import open_scan
-    from recon3d.io.sources import mean_background
+    from recon3d.getdata import getdata
 
-    show = not arguments.quiet
-    cleaning = _cleaning(arguments)
-    steps = _one_or_two("ANGSTEPS", arguments.angsteps)
-    scan = open_scan(
-        arguments.datadir,
-        arguments.dataname,
-        goniometer=_goniometer(arguments.motors),
-        entries=arguments.entries,
-        phi0_deg=_number("PHI0", arguments.phi0),
-        chi0_deg=_number("CHI0", arguments.chi0),
-        tilt_azimuth_deg=arguments.tilt_azimuth,
-        recorded_at=arguments.recorded_at,
-        step_deg=min((step for step in steps if step > 0), default=None),
-        skip_damaged=arguments.skip_damaged,
-        show_progress=show,
-    )
-    scan = scan.crop(_pair("POI", arguments.poi), _pair("IMGSIZE", arguments.imgsize))
-    logger.info("%r", scan)
-    _compare_steps(scan, steps, _one_or_two("NUMANGSTEPS", arguments.numangsteps))
-    folder = Path(arguments.outputpath) / arguments.outputdirname
-    folder.mkdir(parents=True, exist_ok=True)
-    background = None
-    if arguments.bgdir != "-":
-        background = mean_background(arguments.bgdir, arguments.bgname)
-    flat_field = arguments.flat_field and read_image(arguments.flat_field)
-    bad_pixels = arguments.bad_pixels and read_image(arguments.bad_pixels) != 0
-    properties = {"framebg": cleaning.framebg, "binth": cleaning.binth}
-    with ArrayWriter(scan, folder, arguments.arrays, properties) as arrays:
-        clean(
-            scan,
-            cleaning,
-            folder / "scan.h5",
-            background=background,
-            flat_field=flat_field,
-            bad_pixels=bad_pixels,
-            provenance={"getdata": _plain(arguments)},
-            sink=arrays,
-            show_progress=show,
-        )
-    logger.info("written: %s", folder)
+    texts = _getdata_texts(arguments)
+    getdata(GetData.from_texts(texts), record=texts, show_progress=not arguments.quiet)
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
-    from recon3d.io.checks import check_energy
+    from recon3d.io.checks import check_energy, counts_of, require_memory, require_projections
     from recon3d.io.store import open_store
-    from recon3d.plot.trust import trust_figure
+    from recon3d.plot.results import write_results
     from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
-    experiment, folder = _with_path(arguments.inifile)
+    if arguments.settings is None:
+        experiment = Experiment.from_ini(arguments.inifile)
+    else:
+        experiment = _settings(arguments).experiment(arguments.inifile)
     names = ("method", "frame", "iterations", "checkpoint_seconds")
     given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
+    folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
     check_energy(store.motors, experiment.crystal)
+    require_projections(store)
+    require_memory(experiment.volume)
     seconds = experiment.settings.checkpoint_seconds
     checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
     grain = reconstruct(
@@ -139,14 +103,11 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     )
     if arguments.team.rank > 0:
         return
-    grain.save(folder / "grain.h5")
-    grain.save_arrays(folder)
-    checkpoints.remove()
+    grain = dataclasses.replace(grain, provenance=counts_of(store, grain) | grain.provenance)
     logger.info("%r", grain)
-    logger.info("written: %s", folder / "grain.h5")
-    if grain.residual.size:
-        trust_figure(grain).savefig(folder / "trust.png", dpi=120)
-        logger.info("written: %s", folder / "trust.png")
+    for path in write_results(grain, folder):
+        logger.info("written: %s", path)
+    checkpoints.remove()
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -169,7 +130,8 @@ def _export_sums(inifile: Path, out: Path) -> None:
     from recon3d.reconstruction.reprojection import model_of
     from recon3d.reconstruction.sums import export_sums
 
-    experiment, folder = _with_path(inifile)
+    experiment = Experiment.from_ini(inifile)
+    folder = _folder_of(experiment, inifile)
     store = open_store(folder / "scan.h5")
     if (folder / "grain.h5").is_file():
         model = model_of(Grain.load(folder / "grain.h5"), store, experiment)
@@ -179,108 +141,43 @@ def _export_sums(inifile: Path, out: Path) -> None:
     logger.info("written: %s", out)
 
 
-def _with_path(inifile: Path) -> tuple[Experiment, Path]:
-    """Read an experiment, and the folder that getdata wrote, which it must name."""
-    experiment = Experiment.from_ini(inifile)
+def _folder_of(experiment: Experiment, file: Path) -> Path:
+    """The folder that getdata wrote, which an experiment must name."""
     if experiment.path is None:
-        raise ParameterError(
-            f"{inifile}: the key 'path' is missing: give the folder that getdata wrote"
-        )
-    return experiment, experiment.path
+        raise ParameterError(f"{file}: the key 'path' is missing: give the folder getdata wrote")
+    return experiment.path
 
 
-def _plain(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of a command as text, for the record."""
-    left_out = ("run", "team")
-    return {name: str(value) for name, value in vars(arguments).items() if name not in left_out}
+def notebooks(arguments: argparse.Namespace) -> None:
+    """Copy the notebooks into a folder, and open them in JupyterLab if asked to."""
+    from recon3d.notebook_files import copy_notebooks, open_jupyterlab
+
+    paths = copy_notebooks(arguments.dir, overwrite=arguments.overwrite)
+    for path in paths:
+        print(path)
+    if arguments.open:
+        open_jupyterlab(arguments.dir)
 
 
-def _cleaning(arguments: argparse.Namespace) -> Cleaning:
-    cleaning = Cleaning(
-        framebg=int(_number("FRAMEBG", arguments.framebg, whole=True)),
-        binth=_number("BINTH", arguments.binth),
-        min_region_pix=arguments.min_region,
-        dark=not arguments.no_dark,
-        hot_limit=arguments.hot_limit,
-        normalize=arguments.normalize,
-    )
-    if arguments.hot_pixels is None:
-        return cleaning
-    return dataclasses.replace(cleaning, hot_pixels=arguments.hot_pixels)
-
-
-def _goniometer(text: str) -> str | Goniometer:
-    """Parse `auto`, or `id06,omega=diffry,...`: a beamline's names with some changed."""
-    if text == "auto":
-        return text
-    beamline, *changes = text.split(",")
-    if beamline not in GONIOMETERS:
-        raise ParameterError(
-            f"--motors {text}: '{beamline}' is no known beamline, expected "
-            f"auto, {' or '.join(GONIOMETERS)}"
-        )
-    parts = [field.name for field in dataclasses.fields(Goniometer)]
-    names: dict[str, Any] = {}
-    for change in changes:
-        part, _, name = change.partition("=")
-        if part not in parts or not name:
-            raise ParameterError(
-                f"--motors {text}: '{change}' is not part=motor, "
-                f"with part one of {', '.join(parts)}"
-            )
-        names[part] = name
-    return dataclasses.replace(GONIOMETERS[beamline], **names)
-
-
-def _compare_steps(
-    scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]
-) -> None:
-    """Warn where the user's steps and the motors disagree: the motors are the truth."""
-    tilts = [axis for axis in scan.axes if axis.name not in ("two_theta", "energy")]
-    for axis, step, number in zip(tilts, steps_deg, numbers, strict=False):
-        values = axis.values_deg
-        if number != values.size:
+def _getdata_texts(arguments: argparse.Namespace) -> dict[str, str]:
+    """What is said to `getdata`: the command line wins over the settings file."""
+    said = {key: getattr(arguments, key) for key in GETDATA_KEYS}
+    given = {key: as_text(value) for key, value in said.items() if value is not None}
+    filed = {} if arguments.settings is None else _settings(arguments).getdata_texts()
+    for key in sorted(set(filed) & set(given) & set(POSITIONAL)):
+        if key not in PATHS and filed[key] != given[key]:
             warnings.warn(
-                f"NUMANGSTEPS is {number:g}, but the motors took {values.size} settings of "
-                f"{axis.name}: the motors are used",
+                f"{key.upper()} is {given[key]} here and {filed[key]} in {arguments.settings}: "
+                "the command line is used",
                 Recon3DWarning,
                 stacklevel=2,
             )
-        if values.size < 2:
-            continue
-        measured = (values[-1] - values[0]) / (values.size - 1)
-        if abs(abs(step) - measured) > 0.1 * measured:
-            warnings.warn(
-                f"ANGSTEPS is {step:g}°, but the motors moved {axis.name} in steps of "
-                f"{measured:.4g}°: the motors are used",
-                Recon3DWarning,
-                stacklevel=2,
-            )
+    return filed | given
 
 
-def _number(name: str, text: str, *, whole: bool = False) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise ParameterError(f"{name} is '{text}': expected a number") from error
-    if value - value != 0 or (whole and not value.is_integer()):
-        kind = "whole number" if whole else "finite number"
-        raise ParameterError(f"{name} is '{text}': expected a {kind}")
-    return value
+def _settings(arguments: argparse.Namespace) -> SettingsFile:
+    from recon3d.io.settings_file import SettingsFile
 
-
-def _one_or_two(name: str, text: str) -> tuple[float, float]:
-    """Parse one number for both tilts, or `mu,gamma`."""
-    values = [_number(name, part) for part in text.split(",")]
-    if len(values) > 2:
-        raise ParameterError(f"{name} is '{text}': expected one number, or two as mu,gamma")
-    return values[0], values[-1]
-
-
-def _pair(name: str, text: str) -> tuple[int, int]:
-    """Parse `x,y`, column and row in whole pixels; brackets are allowed."""
-    parts = text.strip("[]() ").split(",")
-    if len(parts) != 2:
-        raise ParameterError(f"{name} is '{text}': expected x,y = column,row in pixels")
-    x, y = (int(_number(name, part, whole=True)) for part in parts)
-    return x, y
+    if not arguments.settings.is_file():
+        raise ParameterError(f"--settings {arguments.settings}: there is no such file")
+    return SettingsFile(arguments.settings)

@@ -66,21 +66,18 @@ def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> li
         Each method by its name, and how far it is from the truth.
     """
     store, experiment, truth = _scan(out, "demo", show_progress)
-    rows = []
-    for name, settings in _METHODS.items():
-        chosen = experiment.with_settings(**settings)
-        grain = reconstruct(store, chosen, show_progress=show_progress)
+    rows, grains = three_ways(store, experiment, truth, show_progress=show_progress)
+    for name, grain in grains.items():
         grain.save(out / f"grain_{name.replace(' ', '_')}.h5")
-        rows.append(_row(name, grain, truth))
-        if settings["method"] == "iterative":
-            draw_figures(grain, store, chosen, out / "figures")
+    draw_figures(grains["iterative"], store, experiment, out / "figures")
     for kind, name in _MORE_SCANS.items() if full else ():
-        store, experiment, truth = _scan(out / kind, kind, show_progress)
+        folder = out / kind
+        store, experiment, truth = _scan(folder, kind, show_progress)
         chosen = experiment.with_settings(split_half=False)
         grain = reconstruct(store, chosen, show_progress=show_progress)
-        grain.save(out / kind / "grain.h5")
-        rows.append(_row(name, grain, truth))
-        draw_figures(grain, store, chosen, out / kind / "figures")
+        grain.save(folder / "grain.h5")
+        rows.append(_row(name, grain, truth.sample_on(experiment.volume)))
+        draw_figures(grain, store, experiment, folder / "figures")
     return rows
 
 
@@ -93,8 +90,8 @@ _METHODS: dict[str, dict[str, Any]] = {
 _MORE_SCANS = {"rocking": "iterative, rocking only", "strain": "iterative, strain scan"}
 
 
-def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Experiment, VoxelTruth]:
-    """Simulate one kind of scan and clean it; the truth is sampled on the voxels."""
+def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Experiment, Truth]:
+    """Simulate one kind of scan and clean it."""
     plan = PLANS[kind]()
     frames = out / "frames"
     grain = "strained" if kind == "strain" else "subgrains"
@@ -110,7 +107,7 @@ def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Exper
     )
     cleaning = Cleaning(framebg=8, binth=12)
     store = clean(scan, cleaning, out / "scan.h5", show_progress=show_progress)
-    return store, experiment, Truth.load(frames / "truth.h5").sample_on(experiment.volume)
+    return store, experiment, Truth.load(frames / "truth.h5")
 
 
 def _row(name: str, grain: Grain, truth: VoxelTruth) -> Row:
@@ -119,6 +116,52 @@ def _row(name: str, grain: Grain, truth: VoxelTruth) -> Row:
         return Row(name, compared)
     both = truth.inside & grain.mask
     return Row(name, compared, float(np.median(np.abs(grain.strain - truth.strain)[both])))
+
+
+def three_ways(
+    store: CleanedScan, experiment: Experiment, truth: Truth, *, show_progress: bool = True
+) -> tuple[list[Row], dict[str, Grain]]:
+    """Reconstruct a simulated scan by each method, and compare with the truth.
+
+    Parameters
+    ----------
+    store, experiment
+        The cleaned scan, and what is known of it.
+    truth
+        What was planted.
+    show_progress
+        False for a silent run.
+
+    Returns
+    -------
+    rows
+        Each method by its name, and how far it is from the truth.
+    grains
+        What each method gave, by its name.
+    """
+    planted = truth.sample_on(experiment.volume)
+    rows, grains = [], {}
+    for name, settings in _METHODS.items():
+        chosen = experiment.with_settings(**settings)
+        grain = reconstruct(store, chosen, show_progress=show_progress)
+        rows.append(_row(name, grain, planted))
+        grains[name] = grain
+    return rows, grains
+
+
+def planted_grain(truth: Truth, experiment: Experiment) -> Grain:
+    """The truth on the voxels of a reconstruction, to be drawn as any other grain."""
+    voxels = truth.sample_on(experiment.volume)
+    tilts = np.stack([voxels.a_deg, voxels.b_deg], axis=-1).astype(np.float32)
+    return Grain(
+        volume=experiment.volume,
+        occupancy=voxels.occupancy.astype(np.float32),
+        mask=voxels.inside,
+        orientation=np.where(voxels.inside[..., None], tilts, np.float32(np.nan)),
+        orientation_spread=np.where(voxels.inside, np.float32(0), np.float32(np.nan)),
+        completeness=voxels.inside.astype(np.float32),
+        provenance={"method": "planted"},
+    )
 
 
 def draw_figures(

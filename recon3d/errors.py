@@ -23,5 +23,9 @@ class GridError(DataError):
     """The motor positions of a scan do not span a usable grid of settings."""
 
 
+class OutputError(Recon3DError):
+    """A result cannot be written: the disk is full, or the folder cannot be used."""
+
+
 class Recon3DWarning(UserWarning):
     """Something that the user should know of, and that does not stop the run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
 from recon3d.ini_keys import ALGORITHMS, ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
 from recon3d.volume import Volume as Volume
+
+_SMALLEST_ANGLE_DEG = 1e-6
+_LARGEST_COUNT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Cleaning:
                 raise ParameterError(f"{name} is {value}: expected a number of 0 or more")
             if name not in ("binth", "hot_pixels") and value != int(value):
                 raise ParameterError(f"{name} is {value}: expected a whole number of pixels")
+            if name not in ("binth", "hot_pixels") and value > _LARGEST_COUNT:
+                raise ParameterError(f"{name} is {value}: no frame has as many pixels")
         if self.hot_limit is not None and not self.hot_limit > 0:
             raise ParameterError(f"hot_limit is {self.hot_limit}: expected counts above 0, or None")
         if self.normalize not in ("auto", "current", "total", "none"):
@@ -136,8 +142,7 @@ class Settings:
     algorithm
         "mlem" (for counts) or "sirt" (least squares).
     tv_weight
-        Weight of the total variation that smooths the occupancy after each pass, as a share
-        of a typical voxel's; 0 for none.
+        How strongly total variation smooths the occupancy after each pass; 0 for none.
     handedness
         +1, -1, or 0 for automatic.
     turning_center_deg
@@ -158,11 +163,9 @@ class Settings:
         "drift" refines the rotation axis and finds how the sample drifted, by reprojection;
         "axis" the axis alone; "none" takes both as they are.
     split_half
-        Reconstruct from the odd and the even projections too, to say how far the result can
-        be trusted.
+        Reconstruct from either half of the projections too, to say how far it can be trusted.
     checkpoint_seconds
-        How often the state of the iterative method is saved, so that `--resume` can go on from
-        it; 0 for never.
+        How often the state is saved, so that `--resume` can go on from it; 0 for never.
     """
 
     method: str = "iterative"
@@ -210,8 +213,11 @@ class Settings:
             ("two_theta_width", self.two_theta_width_deg),
             ("bin_size", self.bin_deg),
         ):
-            if angle is not None and not angle > 0:
-                raise ParameterError(f"{key} is {angle:g}: expected a positive angle in degrees")
+            if angle is not None and not angle >= _SMALLEST_ANGLE_DEG:
+                raise ParameterError(
+                    f"{key} is {angle:g}: expected a positive angle in degrees, not below "
+                    f"{_SMALLEST_ANGLE_DEG:g}"
+                )
 
 
 @dataclass(frozen=True)
@@ -242,19 +248,20 @@ class Experiment:
     source: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_ini(cls, path: str | Path) -> Experiment:
+    def from_ini(cls, path: str | Path, changes: Mapping[str, str] | None = None) -> Experiment:
         """Read an experiment from a file of `key value` lines.
 
         Parameters
         ----------
         path
             The .ini file. A relative `path` in it counts from the folder of the file.
+        changes
+            The text of values, by their keys, that overrule those of the file.
 
         Raises
         ------
         ParameterError
-            A key is missing, or its value is of the wrong type or impossible. The message
-            names the file, the key and what was expected.
+            A key is missing, or its value is of the wrong type or impossible.
 
         Warns
         -----
@@ -262,7 +269,7 @@ class Experiment:
             A key is not known; the nearest known one is named.
         """
         path = Path(path)
-        source = read_ini(path)
+        source = read_ini(path) | dict(changes or {})
         try:
             values = parse_keys(source)
             folder = values["experiment"].get("path")

@@ -76,9 +76,12 @@ def number(text: str) -> float:
     value = parse_literal(text)
     if value is None:
         return 0.0
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) < math.inf:
         raise ValueError("one finite number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("one finite number, which this is too large for") from None
 
 
 def integer(text: str) -> int:
@@ -108,12 +111,17 @@ def several(parse: Callable[[str], T], count: int | None = None) -> Callable[[st
 
     def parse_all(text: str) -> tuple[T, ...]:
         value = parse_literal(text)
-        items = value if isinstance(value, tuple) else (value,)
+        items = value if isinstance(value, tuple) else _words(text)
         if count is not None and len(items) != count:
             raise ValueError(f"{count} values, not {len(items)}")
         return tuple(parse(str(item)) for item in items)
 
     return parse_all
+
+
+def _words(text: str) -> list[str]:
+    """The parts of a list in which something is no literal, or of a single value."""
+    return text.strip("[]() ").replace(",", " ").split() or [text]
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -16,6 +16,8 @@ ALGORITHMS = ("mlem", "sirt")
 ALIGNMENTS = ("drift", "axis", "none")
 FLIPS = ("none", "rows", "columns", "both")
 
+_LONGEST_SHOWN = 60
+
 Parser = Callable[[str], Any]
 Rule = tuple[str, str, Parser]
 """The dataclass that a key belongs to, the field's name, and the parser of its text."""
@@ -86,6 +88,8 @@ _CHECKED: dict[str, Parser] = {
     "detx_size": integer,
     "detz_size": integer,
 }
+KNOWN_KEYS = (*_REQUIRED, *_OPTIONAL, *_CHECKED)
+"""Every key that an .ini file may have."""
 
 
 def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -135,11 +139,12 @@ def _parsed(key: str, text: str, parse: Parser) -> Any:
     try:
         return parse(text)
     except ValueError as error:
-        raise ParameterError(f"{key} is '{text}': expected {error}") from error
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        raise ParameterError(f"{key} is '{shown}': expected {error}") from error
 
 
 def _warn_unknown(key: str) -> None:
-    near = difflib.get_close_matches(key, [*_REQUIRED, *_OPTIONAL, *_CHECKED], n=1)
+    near = difflib.get_close_matches(key, KNOWN_KEYS, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     message = f"the key '{key}' is not known and is ignored{hint}"
     warnings.warn(message, Recon3DWarning, stacklevel=4)

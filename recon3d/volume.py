@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
+
+MOST_VOXELS = 2**31
+"""More are refused: voxels are counted in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,12 @@ class Volume:
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
             raise ParameterError(f"grain_steps {list(self.shape)}: expected whole numbers from 1")
-        if not min(self.size_um) > 0:
+        if math.prod(self.shape) > MOST_VOXELS:
+            raise ParameterError(
+                f"grain_steps {list(self.shape)}: {math.prod(self.shape):.3g} voxels are more than "
+                "any computer can hold"
+            )
+        if not all(0 < size < math.inf for size in self.size_um):
             raise ParameterError(f"grain_dim {list(self.size_um)}: expected positive lengths in µm")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from recon3d.io.grain import Grain
 
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=3000)
 settings.load_profile("compiled")
 
 INI = {
@@ -26,6 +28,18 @@ INI = {
     "M": "18.57",
 }
 """The keys that every experiment needs: aluminium (200) at 17 keV."""
+
+
+def require_or_skip(reason: str) -> None:
+    """Skip a test that lacks a system package, or fail it where everything must be there."""
+    if os.environ.get("RECON3D_REQUIRE_GUI") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def require():
+    return require_or_skip
 
 
 @pytest.fixture

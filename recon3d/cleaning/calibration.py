@@ -72,6 +72,8 @@ class Calibration:
         bad = plain.bad
         if bad_pixels is not None:
             bad = _cut(bad_pixels, roi, frame_shape, "the bad-pixel mask") != 0
+            if bad.all():
+                raise ParameterError("the bad-pixel mask marks every pixel of the region as bad")
         gain, counts = plain.gain, plain.background
         if flat_field is not None:
             gain = flat_field_gain(_cut(flat_field, roi, frame_shape, "the flat field"), bad)

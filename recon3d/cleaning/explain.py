@@ -75,8 +75,34 @@ def explain_frame(
     """
     calibration, normalizer = stand_ins(raw, cleaning, calibration, normalizer)
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer)
-    factor = start.factors[index]
-    scaled = start.frames[index] * factor
+    return steps_of(
+        raw[index], start.frames[index], start.pedestal, float(start.factors[index]), cleaning
+    )
+
+
+def steps_of(
+    raw: NDArray[Any],
+    subtracted: FloatFrame,
+    pedestal: FloatFrame,
+    factor: float,
+    cleaning: Cleaning,
+) -> FrameSteps:
+    """Do steps 4 to 6 on one frame, and keep the images on the way.
+
+    Parameters
+    ----------
+    raw
+        Shape (rows, cols): the recorded counts.
+    subtracted
+        Shape (rows, cols): the counts after step 3.
+    pedestal
+        Shape (rows, cols): what was subtracted.
+    factor
+        By what step 4 multiplies.
+    cleaning
+        The parameters of every step.
+    """
+    scaled = subtracted * np.float32(factor)
     unmasked = subtract_frame_background(scaled, cleaning.framebg)
     mask = signal_mask(
         unmasked,
@@ -86,11 +112,11 @@ def explain_frame(
         cleaning.fill_holes,
     )
     return FrameSteps(
-        before=raw[index].astype(np.float32),
-        pedestal=start.pedestal,
+        before=raw.astype(np.float32),
+        pedestal=pedestal,
         background=frame_background(scaled, cleaning.framebg),
         unmasked=unmasked,
         mask=mask,
         after=np.where(mask, unmasked, np.float32(0)),
-        factor=float(factor),
+        factor=factor,
     )

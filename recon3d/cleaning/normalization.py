@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import DataError
+from recon3d.errors import DataError, Recon3DWarning
+from recon3d.io.scan import Scan
 
 FloatArray = NDArray[np.float64]
 
 LARGEST_FACTOR = 10.0
 """Beyond this, or its inverse, there was no beam or no grain, and frames are left unscaled."""
+
+
+def way_for_scan(scan: Scan, method: str) -> str:
+    """How all projections of a scan are normalised: one way for all, lest their scales differ.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    method
+        As in `Cleaning`. "auto" takes the ring current where every frame has one, the totals
+        where none has, and the totals too, with a warning, where some have.
+
+    Raises
+    ------
+    DataError
+        The method is "current", and frames have none; the first ones are named.
+
+    Warns
+    -----
+    Recon3DWarning
+        Some frames have a ring current and others do not.
+    """
+    with np.errstate(invalid="ignore"):
+        lacking = scan.valid & ~(scan.motors.ring_current_ma > 0)
+    lacks, count = int(np.count_nonzero(lacking)), int(np.count_nonzero(scan.valid))
+    if method not in ("auto", "current") or not lacks:
+        return "current" if method == "auto" and count else method
+    first = scan.source.name(int(scan.slots[lacking].min()))
+    if method == "current":
+        raise DataError(
+            f"the ring current is not recorded for {lacks} of {count} frames (first {first}): "
+            "expected a positive number for each; normalize by 'total', or 'auto'"
+        )
+    if lacks < count:
+        warnings.warn(
+            f"the ring current is not recorded for {lacks} of {count} frames (first {first}): all "
+            "projections are normalised to equal totals instead",
+            Recon3DWarning,
+            stacklevel=3,
+        )
+    return "total"
 
 
 @dataclass

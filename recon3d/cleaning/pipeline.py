@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,14 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.explain import FrameSteps, explain_frame
-from recon3d.cleaning.normalization import Normalizer
+from recon3d.cleaning.normalization import Normalizer, way_for_scan
 from recon3d.cleaning.projection import check_region, clean_projection, work_on_projection
+from recon3d.cleaning.reading import RawProjection, read_projections
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.experiment import Cleaning
+from recon3d.io.checks import require_rocking
+from recon3d.io.damage import Damage, damage_lines, list_damage
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan, StoreWriter, open_store
-from recon3d.progress import track
 
 __all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
 
@@ -56,6 +58,7 @@ def clean(
     bad_pixels: ArrayLike | None = None,
     provenance: dict[str, Any] | None = None,
     sink: Sink | None = None,
+    skip_damaged: bool = False,
     show_progress: bool = True,
 ) -> CleanedScan:
     """Clean a scan and write it to a store.
@@ -80,6 +83,8 @@ def clean(
         What else is to be kept with the result, by name.
     sink
         Takes every projection, raw and cleaned, as it is done.
+    skip_damaged
+        Leave out frames that cannot be read, with a warning that names them.
     show_progress
         False for no bar.
 
@@ -93,40 +98,83 @@ def clean(
     ParameterError
         A calibration frame has the wrong shape, or `framebg` leaves nothing of the region.
     DataError
-        A frame cannot be read, the ring current was asked for and is not known, or all
-        frames are dark.
+        Frames cannot be read, the ring current was asked for and is not known, all frames
+        are dark, or no projection has two frames.
 
     Warns
     -----
     Recon3DWarning
-        Projections went without a dark frame, or with too little beam to be normalised.
+        Frames are left out or saturated, counts had wrapped around, projections went without
+        a dark frame or with too little beam to be normalised, or their currents are not known.
     """
     check_region((scan.roi.rows, scan.roi.cols), cleaning)
     calibration = Calibration.for_roi(
         scan.roi, scan.source.frame_shape, background, flat_field, bad_pixels
     )
-    normalizer = Normalizer(cleaning.normalize)
-    currents, valid = scan.motors.ring_current_ma, scan.valid
+    require_rocking(scan)
+    normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
+    currents = scan.motors.ring_current_ma
+    watch = CountWatch()
     without_dark: list[int] = []
+    damaged: list[Damage] = []
     left = 0.0
     with _writer(scan, cleaning, out, provenance) as store:
-        for k, raw in _read_ahead(scan, show_progress):
+        for read in read_projections(scan, skip_damaged=skip_damaged, show=show_progress):
+            k = read.k
+            damaged += _forget(store, read)
+            raw = watch.mended(read.frames, read.valid, _namer(scan, k))
             keep = sink is not None and sink.needs_unmasked
             done = work_on_projection(
-                raw, valid[k], currents[k], cleaning, calibration, normalizer, keep
+                raw, read.valid, currents[k], cleaning, calibration, normalizer, keep
             )
             store.write(k, done.frames)
             if sink is not None:
-                sink.write(k, raw=raw, unmasked=done.unmasked, cleaned=done.frames)
-            if valid[k].any() and not done.dark_subtracted:
+                sink.write(k, raw=read.frames, unmasked=done.unmasked, cleaned=done.frames)
+            if read.valid.any() and not done.dark_subtracted:
                 without_dark.append(k)
             left += done.sums.sum()
             # Else its frames would be held while the next ones are worked on.
-            del done
+            del done, raw, read
         _require_signal(left, scan, cleaning)
-        store.note(**_normalization(normalizer))
+        store.leave_out(damage_lines([*scan.left_out, *damaged]))
+        store.note(**_normalization(normalizer), **watch.provenance())
+        store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
     _warn(scan, without_dark, normalizer.unscaled)
+    _warn_of_damage(damaged)
+    watch.warn(stacklevel=2)
     return open_store(out)
+
+
+def _namer(scan: Scan, k: int) -> Callable[[int], str]:
+    return lambda frame: scan.source.name(int(scan.slots[k, frame]))
+
+
+def _forget(store: StoreWriter, read: RawProjection) -> list[Damage]:
+    """Take the frames of a projection that are damaged for missing."""
+    for frame in read.damaged:
+        store.forget_frame(read.k, frame)
+    return list(read.damaged.values())
+
+
+def _counts(
+    scan: Scan, damaged: list[Damage], without_dark: list[int], unscaled: list[int]
+) -> dict[str, int]:
+    """How many frames and projections were not treated as the others."""
+    return {
+        "frames_left_out": len(scan.left_out) + len(damaged),
+        "frames_missing": int(np.count_nonzero(~scan.valid)) + len(damaged),
+        "projections_without_dark": len(without_dark),
+        "projections_unscaled": len(unscaled),
+    }
+
+
+def _warn_of_damage(damaged: list[Damage]) -> None:
+    if damaged:
+        warnings.warn(
+            f"{len(damaged)} frames are left out: {list_damage(damaged)}",
+            Recon3DWarning,
+            stacklevel=3,
+        )
 
 
 def _writer(
@@ -146,18 +194,6 @@ def _writer(
         provenance={**(provenance or {}), "cleaning": asdict(cleaning)},
         source_files=names,
     )
-
-
-def _read_ahead(scan: Scan, show: bool) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Go through the projections, reading each while its forerunner is worked on."""
-    count = scan.shape[0]
-    with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(scan.read_projection, 0)
-        for k in track(range(count), "cleaning", unit="projection", total=count, show=show):
-            raw = pending.result()
-            if k + 1 < count:
-                pending = reader.submit(scan.read_projection, k + 1)
-            yield k, raw
 
 
 def _require_signal(left: float, scan: Scan, cleaning: Cleaning) -> None:

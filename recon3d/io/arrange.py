@@ -13,10 +13,12 @@ from recon3d.errors import DataError, ParameterError
 from recon3d.geometry import TiltOrigin
 from recon3d.goniometer import Goniometer
 from recon3d.io.coordinates import Coordinates
+from recon3d.io.damage import Damage
+from recon3d.io.doubled import MOST_DOUBLED, doubled_frames
 from recon3d.io.exposure import centre_exposures
 from recon3d.io.motors import MotorTable
 from recon3d.io.refusals import explain_misfit, refuse_flat
-from recon3d.io.settings_grid import SettingAxis, best_grid
+from recon3d.io.settings_grid import SettingAxis, best_grid, doubled_grid
 
 FloatArray = NDArray[np.float64]
 
@@ -83,10 +85,16 @@ class Arrangement:
     omega_deg: FloatArray
     slots: NDArray[np.int64]
     readings: MotorTable
+    left_out: tuple[Damage, ...] = ()
 
 
 def arrange(
-    motors: MotorTable, goniometer: Goniometer, choices: Choices, name: Callable[[int], str]
+    motors: MotorTable,
+    goniometer: Goniometer,
+    choices: Choices,
+    name: Callable[[int], str],
+    *,
+    skip_doubled: bool = False,
 ) -> Arrangement:
     """Find the grid of settings and the place of every frame in it.
 
@@ -101,6 +109,8 @@ def arrange(
         What the user says of the scan.
     name
         File of a frame, for messages.
+    skip_doubled
+        Leave frames out that were taken at the setting of an earlier one.
 
     Raises
     ------
@@ -115,6 +125,10 @@ def arrange(
     if choices.recorded_at == "start":
         coordinates = choices.coordinates(centre_exposures(coordinates))
     grid = best_grid(coordinates)
+    if grid is None and skip_doubled:
+        doubled = _doubled(coordinates, name)
+        if doubled:
+            return _without(doubled, motors, goniometer, choices, name)
     if grid is None:
         raise explain_misfit(coordinates, goniometer, name)
     refuse_flat(coordinates, grid, goniometer)
@@ -128,6 +142,36 @@ def arrange(
         omega_deg=grid.omega.centres,
         slots=grid.slots(),
         readings=coordinates.motors,
+    )
+
+
+def _doubled(coordinates: Coordinates, name: Callable[[int], str]) -> list[tuple[int, Damage]]:
+    """The frames that only double others; none where there are too many of them for copies."""
+    grid = doubled_grid(coordinates)
+    if grid is None:
+        return []
+    found = doubled_frames(grid, name)
+    return found if len(found) <= MOST_DOUBLED * coordinates.motors.shape[0] else []
+
+
+def _without(
+    doubled: list[tuple[int, Damage]],
+    motors: MotorTable,
+    goniometer: Goniometer,
+    choices: Choices,
+    name: Callable[[int], str],
+) -> Arrangement:
+    """Arrange the frames without those that double others."""
+    keep = np.setdiff1d(np.arange(motors.shape[0]), [index for index, _ in doubled])
+    found = arrange(motors[keep], goniometer, choices, lambda index: name(int(keep[index])))
+    readings = {column: values.copy() for column, values in motors.items()}
+    for column, values in found.readings.items():
+        readings[column][keep] = values
+    return replace(
+        found,
+        slots=np.where(found.slots >= 0, keep[found.slots], -1),
+        readings=MotorTable(**readings),
+        left_out=tuple(damage for _, damage in doubled),
     )
 
 

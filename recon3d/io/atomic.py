@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from recon3d.errors import ParameterError
+from recon3d.errors import OutputError, ParameterError
+
+SPARE = ".spare"
+"""Suffix of a file that only keeps room free beside a temporary one."""
+
+_WRITING = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "writing there is not allowed",
+    errno.EFBIG: "the file would be larger than is allowed",
+    errno.EIO: "the disk reports an error",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "there is a file of that name",
+    errno.EISDIR: "there is a folder of that name",
+    errno.ENOENT: "a folder above it does not exist and cannot be made",
+}
+_ERRNO = re.compile(r"errno = (\d+)")
 
 
 @contextmanager
-def complete_or_absent(path: str | Path) -> Iterator[Path]:
+def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]:
     """Lend a temporary name beside `path`, and rename it to `path` on a clean exit.
 
     After an error the temporary file is removed, and an older file under the final name
-    is left as it was.
+    is left as it was. A process that is killed leaves its temporary file: the next one that
+    writes the same file on the same computer removes it.
 
     Parameters
     ----------
     path
         The final name.
+    tidy
+        Look for the temporary files of killed processes; False where one of thousands of
+        files in a folder is written.
 
     Yields
     ------
@@ -31,13 +57,107 @@ def complete_or_absent(path: str | Path) -> Iterator[Path]:
     ------
     ParameterError
         The folder does not exist.
+    OutputError
+        The disk is full, or the folder or the file cannot be written.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise ParameterError(f"{path}: cannot be written, there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    if tidy:
+        remove_leftovers(path)
+    host = _host()
+    temporary = path.with_name(f".{path.stem}.{host}.{os.getpid()}.part{path.suffix}")
+    with explaining_writes(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):  # what went wrong before is what is to be told
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def explaining_writes(path: str | Path) -> Iterator[None]:
+    """Turn an error of the operating system on writing into one that names `path`.
+
+    Raises
+    ------
+    OutputError
+        In place of a full disk, a missing permission and the like.
+    """
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        found = _ERRNO.search(str(error))  # h5py tells the number in its text alone
+        number = int(found[1]) if found else error.errno
+        if number not in _WRITING:
+            raise
+        raise OutputError(f"{path} cannot be written: {_WRITING[number]}") from error
+
+
+def require_writable(folder: str | Path) -> None:
+    """See whether a folder for results can be made, before anything is read.
+
+    Raises
+    ------
+    OutputError
+        A file is in the way, or nothing can be written there.
+    """
+    folder = Path(folder)
+    with explaining_writes(folder):
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            number = errno.EEXIST if there == folder else errno.ENOTDIR
+            raise OSError(number, os.strerror(number))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder for results, with those above it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made, or nothing can be written in it.
+    """
+    folder = Path(folder)
+    with explaining_writes(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / f".trial.{_host()}.{os.getpid()}"
+        try:
+            trial.touch()
+        finally:
+            trial.unlink(missing_ok=True)
+    return folder
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed processes of this computer left of a file."""
+    name = re.compile(
+        rf"\.{re.escape(path.stem)}\.{re.escape(_host())}\.(\d+)\.part"
+        rf"({re.escape(path.suffix)}|{re.escape(SPARE)})"
+    )
+    for entry in os.listdir(path.parent):  # noqa: PTH208 (names are wanted)
+        match = name.fullmatch(entry)
+        if match and not _runs(int(match[1])):
+            with suppress(OSError):  # another process may have removed it
+                (path.parent / entry).unlink()
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this computer is alive."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _host() -> str:
+    """Name of this computer, as far as it is fit for a file name."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:40] or "host"

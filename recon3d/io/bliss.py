@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.beamline import choose_goniometer
-from recon3d.io.bliss_entries import entry_numbers, explained, opened
-from recon3d.io.bliss_motors import absent_parts, known_and_moving, motor_columns
+from recon3d.io.bliss_entries import entry_numbers, explained, is_being_written, opened
+from recon3d.io.bliss_motors import (
+    absent_parts,
+    known_and_moving,
+)
 from recon3d.io.bliss_reader import FrameReader
 from recon3d.io.bliss_records import EntryRecord, list_entries, read_records
+from recon3d.io.bliss_table import frame_table, frames_left_out
+from recon3d.io.damage import Damage
 from recon3d.io.motors import MotorTable
 from recon3d.io.source import Roi
 from recon3d.progress import track
 
 FloatArray = NDArray[np.float64]
-_ONE_OMEGA_DEG = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,8 @@ class BlissFile:
         The names of the motors.
     reader
         Reads the frames.
+    left_out
+        Frames and entries that are not used, each with the reason.
     """
 
     path: Path
@@ -51,6 +57,7 @@ class BlissFile:
     motors: MotorTable
     goniometer: Goniometer
     reader: FrameReader
+    left_out: tuple[Damage, ...] = ()
 
     @classmethod
     def open(
@@ -96,22 +103,28 @@ class BlissFile:
             Entries or frames are left out, or motors are not recorded and taken as still.
         """
         path = Path(path)
+        if path.is_file() and is_being_written(path):
+            _warn(f"{path} is open for writing elsewhere: what is in it by now is used")
         known = tuple(GONIOMETERS.values()) if goniometer is None else (goniometer,)
         with opened(path) as file:
             numbers = entry_numbers(file, entries)
             name = "" if detector == "-" else detector
-            records, skipped = read_records(file, numbers, name, known, show=show_progress)
+            records, skipped = read_records(
+                file, numbers, name, known, skip_damaged=skip_damaged, show=show_progress
+            )
         try:
             names = goniometer or choose_goniometer(
                 *known_and_moving([record.motors for record in records])
             )
             moving = _moving(records, skipped, names)
-            places, motors = _table(moving, names, skip_damaged)
+            table = frame_table(moving, names, skip_damaged=skip_damaged)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         if skipped:
-            _warn(f"{path}: entries left out: {list_entries(skipped)}")
-        return cls(path, tuple(moving), places, motors, names, FrameReader(path))
+            _warn(f"{path}: entries left out: {list_entries(skipped, len(skipped))}")
+        left_out = frames_left_out(path, moving, table, skipped)
+        reader = FrameReader(path)
+        return cls(path, tuple(moving), table.places, table.motors, names, reader, left_out)
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -206,59 +219,6 @@ def _moving(
 def _known(goniometer: Goniometer) -> str:
     parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
     return ", ".join(getattr(goniometer, part) for part in parts)
-
-
-def _table(
-    records: list[EntryRecord], goniometer: Goniometer, skip_damaged: bool
-) -> tuple[NDArray[np.int64], MotorTable]:
-    """Places and motor readings of all frames that can be read."""
-    absent = absent_parts([record.motors for record in records], goniometer)
-    rows, places, lacks = [], [], []
-    for number, record in enumerate(records):
-        frames, lack = record.frames(goniometer, skip_damaged=skip_damaged)
-        if lack:
-            lacks.append(lack)
-        try:
-            columns = motor_columns(record.motors, goniometer, absent, frames)
-        except DataError as error:
-            raise DataError(f"entry {record.entry}: {error}") from error
-        rows.append(np.stack([*columns, _current(record, goniometer, columns[0], frames)]))
-        places.append(np.stack([np.full_like(frames, number), frames], axis=1))
-    table = np.concatenate(rows, axis=1)
-    if not table.size:
-        raise DataError("; ".join(lacks))
-    _tell(lacks, absent, goniometer)
-    if "omega" in absent:
-        table[0] = 0.0
-    return np.concatenate(places), MotorTable(*table)
-
-
-def _current(
-    record: EntryRecord, goniometer: Goniometer, omega_deg: FloatArray, frames: NDArray[np.int64]
-) -> FloatArray:
-    """Ring current of the frames, NaN where it is not recorded.
-
-    One number for the whole entry says nothing of how the beam decayed from one projection
-    to the next, so it counts in an entry of one projection only.
-    """
-    recorded = record.current[goniometer.ring_current]
-    column = np.full(frames.size, np.nan)
-    if isinstance(recorded, np.ndarray):
-        column[:] = recorded[frames]
-    elif isinstance(recorded, float) and frames.size and not np.ptp(omega_deg) > _ONE_OMEGA_DEG:
-        column[:] = recorded
-    return np.where(np.isfinite(column) & (column > 0), column, np.nan)
-
-
-def _tell(lacks: list[str], absent: list[str], goniometer: Goniometer) -> None:
-    """Warn of what is left out."""
-    for part in absent:
-        _warn(
-            f"there is no motor '{getattr(goniometer, part)}' in the file: {part} is taken as still"
-        )
-    if lacks:
-        more = f"; and {len(lacks) - 3} more" if len(lacks) > 3 else ""
-        _warn(f"frames are left out: {'; '.join(lacks[:3])}{more}")
 
 
 def _warn(message: str) -> None:

@@ -15,6 +15,8 @@ from recon3d.errors import DataError, ParameterError, Recon3DError
 
 SUFFIXES = (".h5", ".hdf5", ".nxs")
 _NAMED = 8
+_MISMATCHES = (TypeError, AttributeError, IndexError)
+"""What comes of a dataset where a group is expected, and the like."""
 
 
 def is_hdf5(path: str | Path) -> bool:
@@ -40,6 +42,17 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
         yield file
 
 
+def is_being_written(path: str | Path) -> bool:
+    """Whether another program holds a file open for writing, as far as locks tell."""
+    try:
+        with h5py.File(path, "r", locking=True):
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # what else is wrong with it is told where it is read
+
+
 def open_unlocked(path: str | Path) -> h5py.File:
     """Open a file for reading without a lock, so that it may still be written to."""
     try:
@@ -60,7 +73,7 @@ def explained(place: str | Path) -> Iterator[None]:
         yield
     except Recon3DError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, *_MISMATCHES) as error:
         raise DataError(f"{place} cannot be read: {_cause(str(error))}") from error
 
 
@@ -98,7 +111,7 @@ def entry_numbers(file: h5py.File, wanted: str | None = None) -> list[int]:
     ParameterError
         The list cannot be understood, or names an entry that is not in the file.
     """
-    numbers = sorted(int(name[:-2]) for name in file if re.fullmatch(r"\d+\.1", name))
+    numbers = sorted(int(name[:-2]) for name in file if re.fullmatch(r"\d{1,9}\.1", name))
     if not numbers:
         raise DataError(
             f"{file.filename} has no entry 1.1, 2.1, ..., as BLISS writes them, but "
@@ -118,10 +131,10 @@ def entry_numbers(file: h5py.File, wanted: str | None = None) -> list[int]:
 
 
 def _parse_range(part: str, wanted: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)(?:\.1)?(?:\s*-\s*(\d+)(?:\.1)?)?", part)
+    match = re.fullmatch(r"(\d{1,9})(?:\.1)?(?:\s*-\s*(\d{1,9})(?:\.1)?)?", part)
     if match is None:
         raise ParameterError(
-            f"entries '{wanted}': expected numbers and ranges such as 3.1,5-40; frames are in "
+            f"entries '{wanted[:60]}': expected numbers and ranges such as 3.1,5-40; frames are in "
             "the entries N.1"
         )
     return int(match[1]), int(match[2] or match[1])
@@ -130,6 +143,26 @@ def _parse_range(part: str, wanted: str) -> tuple[int, int]:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def item_at(group: h5py.Group, path: str) -> Any:
+    """What a path leads to; None where nothing has that name.
+
+    Unlike `group.get`, it tells a link to nowhere and a damaged group from what is not there.
+
+    Raises
+    ------
+    KeyError
+        A link leads nowhere.
+    RuntimeError
+        A group on the way is damaged.
+    """
+    here: Any = group
+    for name in path.split("/"):
+        if not isinstance(here, h5py.Group) or not here.id.links.exists(name.encode()):
+            return None
+        here = here[name]
+    return here
 
 
 def text_of(group: h5py.Group, path: str) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.io.bliss_entries import explained, open_unlocked
+from recon3d.io.bliss_entries import explained, item_at, open_unlocked
 
+_WITHOUT_LIMIT = 1 << 62
 BoolArray = NDArray[np.bool_]
 
 
@@ -25,21 +26,45 @@ def frame_datasets(entry: h5py.Group) -> dict[str, str]:
     in `instrument`, or in `measurement`.
     """
     found: dict[str, str] = {}
-    instrument = entry.get("instrument")
-    for name in instrument if isinstance(instrument, h5py.Group) else ():
-        for leaf in ("image", "data"):
-            if _holds_frames(entry, f"instrument/{name}/{leaf}"):
-                found.setdefault(name, f"instrument/{name}/{leaf}")
-    measurement = entry.get("measurement")
-    for name in measurement if isinstance(measurement, h5py.Group) else ():
-        if _holds_frames(entry, f"measurement/{name}"):
-            found.setdefault(name, f"measurement/{name}")
+    for name, path in _places(entry):
+        if _holds_frames(entry, path):
+            found.setdefault(name, path)
     return found
+
+
+def lost_frames(entry: h5py.Group, detector: str) -> str:
+    """Where the frames of a detector would be, if a link did not lead nowhere; or nothing."""
+    for name, path in _places(entry):
+        if name == detector:
+            try:
+                item_at(entry, path)
+            except (KeyError, OSError, RuntimeError) as error:
+                return f"{_target(entry, path)} cannot be opened ({error})"
+    return ""
+
+
+def _places(entry: h5py.Group) -> Iterator[tuple[str, str]]:
+    """The names of what may be a detector, and where its frames would be."""
+    instrument = item_at(entry, "instrument")
+    for name in instrument if isinstance(instrument, h5py.Group) else ():
+        yield name, f"instrument/{name}/image"
+        yield name, f"instrument/{name}/data"
+    measurement = item_at(entry, "measurement")
+    for name in measurement if isinstance(measurement, h5py.Group) else ():
+        yield name, f"measurement/{name}"
 
 
 def _holds_frames(entry: h5py.Group, path: str) -> bool:
     item = entry.get(path)
     return isinstance(item, h5py.Dataset) and item.ndim == 3 and item.dtype.kind in "iuf"
+
+
+def _target(entry: h5py.Group, path: str) -> str:
+    """What a link points to, as far as that is known."""
+    link = entry.get(path, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        return f"the file {link.filename}, to which {path} points,"
+    return path
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +97,21 @@ def presence(frames: h5py.Dataset) -> Presence:
         return _virtual_presence(frames)
     if frames.chunks is not None:
         return Presence(_frames_in_chunks(frames))
-    written = frames.id.get_storage_size() > 0 or frames.external is not None
-    return Presence(np.full(len(frames), written))
+    if frames.external is not None:
+        return _raw_presence(frames)
+    return Presence(np.full(len(frames), frames.id.get_storage_size() > 0))
+
+
+def _raw_presence(frames: h5py.Dataset) -> Presence:
+    """Frames in raw files beside the HDF5 file, found as HDF5 finds them."""
+    missing = []
+    for name, offset, size in frames.external:
+        path = Path(os.environ.get("HDF5_EXTFILE_PREFIX", "")) / name
+        if not path.is_file():
+            missing.append(f"the file {name} is missing")
+        elif size < _WITHOUT_LIMIT and path.stat().st_size < offset + size:
+            missing.append(f"the file {name} is too short: {path.stat().st_size} bytes")
+    return Presence(np.full(len(frames), not missing), tuple(missing))
 
 
 def _frames_in_chunks(frames: h5py.Dataset) -> BoolArray:

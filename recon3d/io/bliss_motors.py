@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d.errors import DataError
 from recon3d.goniometer import Goniometer
+from recon3d.io.damage import LARGEST_READING
 
 FloatArray = NDArray[np.float64]
 Reading: TypeAlias = "float | FloatArray | str | None"
@@ -168,12 +169,32 @@ def motor_columns(
             column[:] = values[frames]
         elif isinstance(values, float):
             column[:] = values
+        column[~(np.abs(column) <= _largest(part))] = np.nan
         if needed and not np.isfinite(column).all():
             raise DataError(_explain(getattr(goniometer, part), part, values, column))
         columns.append(np.where(np.isfinite(column), column, np.nan))
     energy = columns[PARTS.index("energy")]
     energy[energy > 1000] /= 1000  # recorded in eV
     return columns
+
+
+def frames_with_readings(
+    motors: EntryMotors, goniometer: Goniometer, absent: list[str], frames: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Those of some frames of an entry for which all motors that are needed have a reading."""
+    known = np.ones(frames.size, bool)
+    for part, values in motors.of(goniometer).items():
+        if part in _NEEDED and part not in absent:
+            if isinstance(values, np.ndarray):
+                known &= np.abs(values[frames]) <= LARGEST_READING
+            else:
+                known &= isinstance(values, float) and abs(values) <= LARGEST_READING
+    return frames[known]
+
+
+def _largest(part: str) -> float:
+    """The largest reading that is believed; an energy may be recorded in eV."""
+    return 1000 * LARGEST_READING if part == "energy" else LARGEST_READING
 
 
 def _explain(name: str, part: str, values: Reading, column: FloatArray) -> str:

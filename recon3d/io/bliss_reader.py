@@ -87,7 +87,12 @@ class FrameReader:
                 ahead = min(together, affordable)
                 first = frame - frame % ahead
             places = slice(first, first + min(ahead, affordable))
-            return _Block(dataset, roi, first, _pixels(frames, places, roi))
+            try:
+                return _Block(dataset, roi, first, _pixels(frames, places, roi))
+            except (OSError, RuntimeError):
+                # One of the frames ahead may be the damaged one.
+                alone = slice(frame, frame + 1)
+                return _Block(dataset, roi, frame, _pixels(frames, alone, roi))
 
 
 def _pixels(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from recon3d.errors import DataError
 from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.bliss_entries import explained, text_of
-from recon3d.io.bliss_frames import Presence, frame_datasets, presence
+from recon3d.io.bliss_frames import Presence, frame_datasets, lost_frames, presence
 from recon3d.io.bliss_motors import EntryMotors, Reading, read_current
 from recon3d.progress import track
 
@@ -119,6 +120,7 @@ def read_records(
     detector: str,
     goniometers: tuple[Goniometer, ...] = tuple(GONIOMETERS.values()),
     *,
+    skip_damaged: bool = False,
     show: bool = True,
 ) -> tuple[list[EntryRecord], dict[str, str]]:
     """Read what is to be known of entries before their frames are read.
@@ -133,6 +135,8 @@ def read_records(
         Name of the detector; empty where there is only one.
     goniometers
         Whose motors are looked for.
+    skip_damaged
+        Leave entries out that are damaged.
     show
         Show a progress bar.
 
@@ -146,24 +150,44 @@ def read_records(
     Raises
     ------
     DataError
-        No entry has frames, or the detector is not the only one and was not named.
+        No entry has frames, or the detector is not the only one and was not named; or
+        entries are damaged, all of which are named.
     """
     found: dict[str, dict[str, str]] = {}
+    damaged: dict[str, str] = {}
     for number in numbers:
-        with explained(f"{file.filename}, entry {number}.1"):
+        with _collecting(damaged, file, f"{number}.1"):
             found[f"{number}.1"] = frame_datasets(file[f"{number}.1"])
+    if not found:
+        raise DataError(f"{file.filename}: {list_entries(damaged, len(damaged))}")
     name = _choose_detector(file, found, detector)
     records, skipped = [], {}
     for entry in track(found, "Reading entries", unit="entry", show=show):
-        with explained(f"{file.filename}, entry {entry}"):
+        with _collecting(damaged, file, entry):
+            lost = "" if name in found[entry] else lost_frames(file[entry], name)
             label = f"{entry} ({text_of(file[entry], 'title') or 'no title'})"
-            if name not in found[entry]:
+            if lost:
+                damaged[f"entry {entry}"] = lost
+            elif name not in found[entry]:
                 skipped[label] = f"no frames of {name}"
             elif not len(file[entry][found[entry][name]]):
                 skipped[label] = "no frame yet"
             else:
                 records.append(_read_record(file, entry, found[entry][name], goniometers))
-    return _of_one_layout(records, skipped), skipped
+    if damaged and not (skip_damaged and records):
+        raise DataError(f"{file.filename} is damaged: {list_entries(damaged, len(damaged))}")
+    return _of_one_layout(records, skipped), skipped | damaged
+
+
+@contextmanager
+def _collecting(damaged: dict[str, str], file: h5py.File, entry: str) -> Iterator[None]:
+    """Note an entry that cannot be read, and go on: all of them are to be told at once."""
+    place = f"{file.filename}, entry {entry}"
+    try:
+        with explained(place):
+            yield
+    except DataError as error:
+        damaged[f"entry {entry}"] = str(error).removeprefix(f"{place} ")
 
 
 def _choose_detector(file: h5py.File, found: dict[str, dict[str, str]], wanted: str) -> str:

@@ -1,19 +1,30 @@
-"""Compare what the motors say with what the user says."""
+"""Compare what the motors say with what the user says, and what is asked with what is there."""
 
 from __future__ import annotations
 
+import math
+import os
 import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.crystal import Crystal
-from recon3d.errors import Recon3DWarning
+from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.io.grain import Grain
 from recon3d.io.motors import MotorTable
+from recon3d.io.scan import Scan
+from recon3d.io.store import CleanedScan
+from recon3d.volume import Volume
 
 _TWO_THETA_TOLERANCE_DEG = 0.2
 _PARKED_BELOW_DEG = 1.0
 _ENERGY_TOLERANCE = 0.005
+_UNEVEN = 1.5
+_BYTES_A_VOXEL = 60
+
+FEWEST_PROJECTIONS = 2
+"""From one projection nothing can be told of the depth of a grain."""
 
 
 def check_energy(motors: MotorTable, crystal: Crystal) -> None:
@@ -49,6 +60,118 @@ def check_energy(motors: MotorTable, crystal: Crystal) -> None:
             f"the photon energy in the files is {energy:.4f} keV, but that of the "
             f"wavelength {crystal.wavelength_angstrom:g} Å is {crystal.energy_kev:.4f} keV: check "
             "the wavelength"
+        )
+
+
+def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]) -> None:
+    """Compare the user's steps with those of the motors, which are the truth.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    steps_deg, numbers
+        Size and number of the steps of the two tilts, as given.
+
+    Warns
+    -----
+    Recon3DWarning
+        They differ, steps are uneven, or there is one projection only.
+    """
+    tilts = [axis for axis in scan.axes if axis.name not in ("two_theta", "energy")]
+    for axis, step, number in zip(tilts, steps_deg, numbers, strict=False):
+        values = axis.values_deg
+        if number != values.size:
+            _warn(
+                f"NUMANGSTEPS is {number:g}, but the motors took {values.size} settings of "
+                f"{axis.name}: the motors are used"
+            )
+        if values.size < 2:
+            continue
+        measured = (values[-1] - values[0]) / (values.size - 1)
+        if abs(abs(step) - measured) > 0.1 * measured:
+            _warn(
+                f"ANGSTEPS is {step:g}°, but the motors moved {axis.name} in steps of "
+                f"{measured:.4g}°: the motors are used"
+            )
+    for axis in scan.axes:
+        _warn_of_uneven_steps(axis.name, axis.values_deg)
+    _warn_of_uneven_steps("omega", scan.omega_deg)
+    if scan.omega_deg.size == 1:
+        _warn("the scan has one projection only: it can be cleaned, but not reconstructed")
+
+
+def require_rocking(scan: Scan) -> None:
+    """Refuse a scan in which no projection has a second frame.
+
+    Raises
+    ------
+    DataError
+        Nothing rocked.
+    """
+    if np.count_nonzero(scan.valid, axis=1).max(initial=0) < 2:
+        first = scan.source.name(int(scan.slots[scan.valid].min(initial=0)))
+        raise DataError(
+            f"no projection has more than one frame ({scan.shape[0]} projections, from {first}): "
+            "nothing rocked, so no orientation can be found. Are all frames there, and the motors "
+            "named rightly?"
+        )
+
+
+def require_projections(store: CleanedScan) -> None:
+    """Refuse a scan that shows the grain from one side only.
+
+    Raises
+    ------
+    DataError
+        Fewer than `FEWEST_PROJECTIONS` projections have any signal.
+    """
+    lit = int((store.integrated > 0).any(axis=1).sum())
+    if lit < FEWEST_PROJECTIONS:
+        raise DataError(
+            f"{store.path}: {lit} of {store.shape[0]} projections have signal, and a grain cannot "
+            f"be reconstructed from fewer than {FEWEST_PROJECTIONS}: is the scan complete?"
+        )
+
+
+def require_memory(volume: Volume) -> None:
+    """Refuse a volume that this computer cannot hold.
+
+    Raises
+    ------
+    ParameterError
+        Its voxels take more than the memory of the computer.
+    """
+    needed = math.prod(volume.shape) * _BYTES_A_VOXEL
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return  # this system does not tell
+    if needed > there:
+        raise ParameterError(
+            f"grain_steps {list(volume.shape)}: {math.prod(volume.shape):.3g} voxels take at least "
+            f"{needed / 2**30:.3g} GiB, and this computer has {there / 2**30:.3g}: choose fewer"
+        )
+
+
+def counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
+    """How many projections and frames of a scan a grain rests on, for the record."""
+    used = grain.projections.get("omega", store.omega_deg).size
+    return {
+        "projections_in_scan": store.shape[0],
+        "projections_used": int(used),
+        "projections_excluded": store.shape[0] - int(used),
+        "frames_missing": int((~store.valid).sum()),
+        "frames_left_out": int(store.provenance.get("frames_left_out", 0)),
+    }
+
+
+def _warn_of_uneven_steps(name: str, values: NDArray[np.float64]) -> None:
+    steps = np.diff(values)
+    if steps.size > 1 and steps.max() > _UNEVEN * steps.min():
+        _warn(
+            f"the steps of {name} are uneven, {steps.min():.4g} to {steps.max():.4g}: every frame "
+            "is used at the setting that its motors read"
         )
 
 

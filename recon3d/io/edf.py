@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from recon3d.errors import DataError
 from recon3d.goniometer import GONIOMETERS, Goniometer
+from recon3d.io.damage import Damage
 from recon3d.io.edf_files import EdfFiles, read_heads
 from recon3d.io.edf_header import HeadReader, open_edf, read_pixels
 from recon3d.io.edf_motors import MotorReader
@@ -70,14 +72,18 @@ class EdfFolder:
             There are no such files, some are damaged, or they lack the rotation or the base
             tilt motor.
         """
-        reader = MotorReader(goniometer)
         files = read_heads(
             folder,
             prefix,
-            lambda text: (*reader.read(text), _epoch(text)),
+            reading_of(goniometer),
             skip_damaged=skip_damaged,
             show=show_progress,
         )
+        return cls.ordered(files)
+
+    @classmethod
+    def ordered(cls, files: EdfFiles[tuple[float, ...]]) -> EdfFolder:
+        """Put files whose readings `reading_of` took into the order in which they were taken."""
         readings = np.array(files.taken)
         epochs = readings[:, -1]
         order = np.arange(len(readings))
@@ -95,6 +101,11 @@ class EdfFolder:
         """Type of the pixels, in native byte order."""
         return self.files.dtype
 
+    @property
+    def left_out(self) -> tuple[Damage, ...]:
+        """Damaged files that are left out, each with the reason."""
+        return self.files.left_out
+
     def name(self, index: int) -> str:
         """File of a frame."""
         return str(self.files.folder / self.files.names[index])
@@ -102,6 +113,22 @@ class EdfFolder:
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
         """Pixels of a frame inside `roi`, shape (rows, cols); a damaged file is a DataError."""
         return self.files.read(index, roi)
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        self.files.read_into(index, roi, out)
+
+
+def reading_of(goniometer: Goniometer) -> Callable[[dict[str, str]], tuple[float, ...]]:
+    """What to take of the header of every frame: its motors, and when it was taken.
+
+    Parameters
+    ----------
+    goniometer
+        The names of the motors.
+    """
+    reader = MotorReader(goniometer)
+    return lambda text: (*reader.read(text), _epoch(text))
 
 
 def mean_frame(
@@ -150,6 +177,8 @@ def read_image(path: str | Path) -> NDArray[Any]:
         The file is missing or damaged, or holds something else than one image.
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
     try:
         if path.name.endswith((".edf", ".edf.gz")):
             return _read_edf(path)
@@ -159,9 +188,14 @@ def read_image(path: str | Path) -> NDArray[Any]:
             with fabio.open(str(path)) as opened:
                 image = opened.data
     except Exception as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+        reason = str(error)
+        if "pickle" in reason:
+            reason = "it is no NumPy file of numbers, or a damaged one"
+        raise DataError(f"{path} cannot be read as an image: {reason}") from error
     if image.ndim != 2:
         raise DataError(f"{path} holds an array of shape {image.shape}: expected rows x columns")
+    if image.dtype.kind not in "biuf":
+        raise DataError(f"{path} holds {image.dtype}, which are no real numbers")
     return image
 
 

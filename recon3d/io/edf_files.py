@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError, Recon3DWarning
-from recon3d.io.edf_header import EdfHead, HeadReader, open_edf, read_pixels
+from recon3d.io.damage import Damage, list_damage
+from recon3d.io.edf_header import EdfHead, HeadReader, open_edf, read_pixels_into
 from recon3d.io.edf_motors import UnknownMotorError
 from recon3d.io.source import Roi
 from recon3d.progress import track
@@ -34,9 +35,16 @@ class EdfFiles(Generic[T]):
     taken: tuple[T, ...]
     frame_shape: tuple[int, int]
     dtype: np.dtype[Any]
+    left_out: tuple[Damage, ...] = ()
 
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
         """Pixels of one file inside `roi`, shape (rows, cols), in native byte order."""
+        pixels = np.empty((roi.rows, roi.cols), self.dtype)
+        self.read_into(index, roi, pixels)
+        return pixels
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of one file inside `roi` into an array, shape (rows, cols)."""
         roi.require_inside(self.frame_shape)
         head = self.heads[index]
         rows = slice(roi.row, roi.row + roi.rows)
@@ -44,7 +52,7 @@ class EdfFiles(Generic[T]):
         path = os.path.join(self.folder, self.names[index])  # noqa: PTH118 (ten times quicker)
         try:
             with open_edf(path) as file:
-                return read_pixels(file, head, rows, cols)
+                read_pixels_into(file, head, rows, cols, out)
         except DataError as error:
             raise DataError(f"{path} {error}") from error
         except OSError as error:
@@ -68,8 +76,9 @@ def list_edf(folder: str | Path, prefix: str) -> list[str]:
     """
     try:
         every = [path.name for path in Path(folder).iterdir()]
-    except OSError as error:
-        raise DataError(f"the folder {folder} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"the folder {folder} cannot be read ({reason})") from error
     edf = [name for name in every if name.endswith((".edf", ".edf.gz"))]
     names = [name for name in edf if name.startswith(prefix)]
     if not names:
@@ -102,12 +111,12 @@ def read_heads(
     Raises
     ------
     DataError
-        All damaged files at once: their number, and the first few with the reason.
+        All damaged files at once, each with the reason.
     """
     names = list_edf(folder, prefix)
     reader = HeadReader()
     good: list[tuple[str, EdfHead, T]] = []
-    damaged: list[tuple[str, str]] = []
+    damaged: list[Damage] = []
     for name in track(names, "Reading headers", unit="file", show=show):
         try:
             head = reader.read(os.path.join(folder, name))  # noqa: PTH118 (as above)
@@ -117,7 +126,9 @@ def read_heads(
         except DataError as error:
             damaged.append((name, str(error)))
     good, odd = _split_by_layout(good)
-    _report_damage(Path(folder), damaged + odd, len(names), skip_damaged and bool(good))
+    place = {name: number for number, name in enumerate(names)}
+    left_out = sorted(damaged + odd, key=lambda item: place[item[0]])
+    _report_damage(Path(folder), left_out, len(names), skip_damaged and bool(good))
     first = good[0][1]
     return EdfFiles(
         folder=Path(folder),
@@ -126,12 +137,13 @@ def read_heads(
         taken=tuple(taken for _, _, taken in good),
         frame_shape=first.shape,
         dtype=first.stored.newbyteorder("="),
+        left_out=tuple((str(Path(folder) / name), reason) for name, reason in left_out),
     )
 
 
 def _split_by_layout(
     entries: list[tuple[str, EdfHead, T]],
-) -> tuple[list[tuple[str, EdfHead, T]], list[tuple[str, str]]]:
+) -> tuple[list[tuple[str, EdfHead, T]], list[Damage]]:
     """The files of the commonest shape and type, and the others with what is odd in them."""
     kinds = [_layout(head) for _, head, _ in entries]
     usual = Counter(kinds).most_common(1)[0][0] if kinds else ""
@@ -147,15 +159,11 @@ def _layout(head: EdfHead) -> str:
     return f"{head.shape[0]} x {head.shape[1]} pixels of {head.stored.newbyteorder('=').name}"
 
 
-def _report_damage(
-    folder: Path, damaged: list[tuple[str, str]], count: int, skip_damaged: bool
-) -> None:
+def _report_damage(folder: Path, damaged: list[Damage], count: int, skip_damaged: bool) -> None:
     """Warn of damaged files, or refuse them."""
     if not damaged:
         return
-    named = "; ".join(f"{name} {reason}" for name, reason in damaged[:_NAMED])
-    more = f"; and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
-    message = f"{len(damaged)} of {count} files in {folder} are damaged: {named}{more}"
+    message = f"{len(damaged)} of {count} files in {folder} are damaged: {list_damage(damaged)}"
     if not skip_damaged:
         raise DataError(message)
     warnings.warn(f"{message}. They are left out", Recon3DWarning, stacklevel=4)

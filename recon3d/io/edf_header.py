@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -27,6 +29,8 @@ _END = re.compile(rb"}\r?\n")
 _BLANK = " \t\r\n\x00"
 _NEXT_HEADER = re.compile(rb"\s*\{\r?\n")
 _LIMIT_BYTES = 1 << 18
+_SWAPPED_RATIO = 8.0
+_LARGEST_DIM = 1 << 20
 _UNUSUAL = "write it anew as a plain EDF file"
 _LAYOUT_KEYS = (
     *("dim_1", "dim_2", "dim_3", "datatype", "byteorder", "compression", "size"),
@@ -71,15 +75,20 @@ def open_edf(path: str | Path) -> Iterator[BinaryIO]:
         A packed file is damaged: it is unpacked to its end, so that its checksum is read.
     """
     if not str(path).endswith(".gz"):
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (quicker than Path)
+        with open(path, "rb", buffering=0, opener=_no_waiting) as file:
             yield file
         return
     try:
-        with gzip.open(path) as packed:
+        with open(path, "rb", opener=_no_waiting) as raw, gzip.open(raw) as packed:
             content = packed.read()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"cannot be unpacked, it is truncated or no gzip file ({error})") from error
     yield io.BytesIO(content)
+
+
+def _no_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to, too."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class HeadReader:
@@ -88,6 +97,7 @@ class HeadReader:
     def __init__(self) -> None:
         self._layouts: dict[tuple[str | None, ...], tuple[tuple[int, int], np.dtype[Any]]] = {}
         self._usual_bytes = 4096
+        self._usual_order = ""
 
     def read(self, path: str | Path) -> EdfHead:
         """Read the header of one file and check that its image is all there.
@@ -110,6 +120,7 @@ class HeadReader:
         known = self._layouts.get(key)
         if known is None:
             _refuse_unusual(text)
+            _refuse_odd_numbers(text)
         shape, stored = known or _layout_by_fabio(path)
         head = EdfHead(text, offset, shape, stored)
         if length < head.end:
@@ -122,6 +133,10 @@ class HeadReader:
         if known is None:
             _compare_with_fabio(file, head, path)
             self._layouts[key] = (shape, stored)
+        # One file of another byte order than the others may only be labelled so.
+        if known is None or stored.byteorder != self._usual_order:
+            _refuse_swapped(file, head)
+            self._usual_order = self._usual_order or stored.byteorder
         return head
 
     def _split(self, file: BinaryIO, length: int) -> tuple[dict[str, str], int]:
@@ -181,10 +196,36 @@ def read_pixels(file: BinaryIO, head: EdfHead, rows: slice, cols: slice) -> NDAr
     return np.ascontiguousarray(pixels[:, cols], native)
 
 
+def read_pixels_into(
+    file: BinaryIO, head: EdfHead, rows: slice, cols: slice, out: NDArray[Any]
+) -> None:
+    """Write a part of an image into an array: as `read_pixels`, without a copy where it can be.
+
+    Parameters
+    ----------
+    file, head, rows, cols
+        As in `read_pixels`.
+    out, shape (rows, cols)
+        Where to write, of the native type of the pixels.
+
+    Raises
+    ------
+    DataError
+        The file ends before the last row.
+    """
+    whole_rows = cols.stop - cols.start == head.shape[1]
+    if not whole_rows or out.dtype != head.stored or not out.flags.c_contiguous:
+        out[...] = read_pixels(file, head, rows, cols)
+        return
+    file.seek(head.offset + rows.start * out.strides[0])
+    if file.readinto(out.data.cast("B")) < out.nbytes:  # type: ignore[attr-defined]
+        raise DataError("ends before its last row: it was cut or is being written")
+
+
 def _layout_by_fabio(path: str | Path) -> tuple[tuple[int, int], np.dtype[Any]]:
     """Shape and stored type of the image of one file, from fabio."""
     try:
-        with fabio.open(str(path)) as image:
+        with _quiet_fabio(), fabio.open(str(path)) as image:
             shape, dtype = tuple(image.shape), np.dtype(image.dtype)
             keys = {name.lower(): value for name, value in image.header.items()}
     except Exception as error:
@@ -199,12 +240,54 @@ def _compare_with_fabio(file: BinaryIO, head: EdfHead, path: str | Path) -> None
     """Make sure that the image read here is the one that fabio reads."""
     ours = read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
     try:
-        with fabio.open(str(path)) as image:
+        with _quiet_fabio(), fabio.open(str(path)) as image:
             same = np.array_equal(ours, image.data, equal_nan=ours.dtype.kind == "f")
     except Exception as error:
         raise DataError(f"cannot be read by fabio ({error})") from error
     if not same:
         raise DataError(f"is read differently by fabio; {_UNUSUAL}")
+
+
+@contextmanager
+def _quiet_fabio() -> Iterator[None]:
+    """Keep fabio from printing what is raised as an error anyway."""
+    logger = logging.getLogger("fabio")
+    logger.addFilter(_nothing)
+    children = [logging.getLogger(f"fabio.{name}") for name in ("edfimage", "openimage")]
+    for child in children:
+        child.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        for quiet in (logger, *children):
+            quiet.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _refuse_swapped(file: BinaryIO, head: EdfHead) -> None:
+    """Refuse counts that vary much less from pixel to pixel with their bytes swapped."""
+    image = read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
+    if image.dtype.kind not in "iu" or image.dtype.itemsize < 2 or min(image.shape) < 2:
+        return
+    images = (image, image.byteswap())
+    rough, smooth = (float(np.median(np.abs(np.diff(i.astype(float))))) for i in images)
+    if smooth > 0 and rough > _SWAPPED_RATIO * smooth:
+        raise DataError(
+            "seems to hold its bytes in the other order than ByteOrder = "
+            f"{head.text.get('byteorder', 'none')} in its header says"
+        )
+
+
+def _refuse_odd_numbers(text: dict[str, str]) -> None:
+    for name in ("dim_1", "dim_2"):
+        value = text.get(name, "")
+        if not (value.isascii() and value.isdigit() and 0 < int(value[:20]) < _LARGEST_DIM):
+            raise DataError(f"has {name.capitalize()} = '{value[:20]}', no number of pixels")
+    if not text.get("datatype"):
+        raise DataError("does not name the DataType of its pixels")
 
 
 def _refuse_unusual(text: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import warnings
 
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.goniometer import Goniometer
+from recon3d.io.damage import LARGEST_READING
 
 _MOTORS = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
 _NEEDED = ("omega", "base_tilt")
@@ -91,9 +92,9 @@ class MotorReader:
         if name not in places:
             raise DataError(f"has no motor '{name}' ({part}), which other files have")
         value = _number(readings[places[name]])
-        if needed and not math.isfinite(value):
+        if needed and not abs(value) <= LARGEST_READING:
             raise DataError(f"reads '{readings[places[name]]}' for the motor '{name}' ({part})")
-        return value if math.isfinite(value) else math.nan
+        return value if abs(value) <= LARGEST_READING else math.nan
 
     def _ring_current(self, text: dict[str, str]) -> float:
         """The current in mA; NaN where it is not recorded or makes no sense."""
@@ -122,7 +123,8 @@ class MotorReader:
         near = difflib.get_close_matches(self._names[part], known, n=1, cutoff=0.0)[0]
         return (
             f"there is no motor '{self._names[part]}' ({part}) in the files; the nearest name is "
-            f"'{near}'. Name the motors with a Goniometer; they have: {' '.join(known)}"
+            f"'{near}'. Name the motors, as in --motors id06,{part}=...; they have: "
+            f"{' '.join(known)}"
         )
 
 

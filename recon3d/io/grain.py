@@ -16,9 +16,11 @@ from recon3d.errors import DataError, ParameterError
 from recon3d.experiment import Volume
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import read_attributes, write_attributes
+from recon3d.io.own_files import create_own, open_own
 
 FORMAT = "recon3d-grain"
 FORMAT_VERSION = 1
+_SPARE_FOR_PARAMETERS = 1 << 20
 
 _ARRAYS = {
     "occupancy": ("1", "share of a voxel that scatters, 1 for a typical inner voxel"),
@@ -107,7 +109,8 @@ class Grain:
         path
             The file, usually grain.h5. It appears when it is complete.
         """
-        with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+        room_bytes = sum(array.nbytes for array in self.arrays().values())
+        with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT
             file.attrs["_format_version"] = FORMAT_VERSION
@@ -138,27 +141,17 @@ class Grain:
             program knows, or lacks an array.
         """
         path = Path(path)
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such file")
-        try:
-            with h5py.File(path) as file:
-                _check_format(file, path)
-                group = _part(file, "grain", path)
-                arrays = {name: _part(group, name, path)[()] for name in _stored(group)}
-                return cls(
-                    _read_volume(group, path),
-                    **arrays,
-                    projections=_columns(file, "projections"),
-                    curves=_columns(file, "curves"),
-                    images=_columns(file, "images"),
-                    provenance=read_attributes(file),
-                )
-        except ParameterError as error:
-            raise DataError(f"{path}: {error}") from error
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be read as HDF5 (damaged, or a copy cut short?): {error}"
-            ) from error
+        with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:
+            group = _part(file, "grain", path)
+            arrays = {name: _read_array(group, name, path) for name in _stored(group)}
+            return cls(
+                _read_volume(group),
+                **arrays,
+                projections=_columns(file, "projections"),
+                curves=_columns(file, "curves"),
+                images=_columns(file, "images"),
+                provenance=read_attributes(file),
+            )
 
     def save_arrays(self, folder: str | Path) -> Path:
         """Write grain_ang.npy, (nx, ny, nz, 3) float32: a and b in degrees, completeness.
@@ -219,21 +212,16 @@ def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
     stored.attrs["units"], stored.attrs["description"] = _ARRAYS[name]
 
 
-def _check_format(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("_format") != FORMAT:
-        raise DataError(f"{path}: is no grain file (the attribute '_format' is not '{FORMAT}')")
-    version = int(file.attrs.get("_format_version", 0))
-    if version > FORMAT_VERSION:
-        raise DataError(
-            f"{path}: is of version {version}, and recon3d {__version__} reads up to "
-            f"{FORMAT_VERSION}: update recon3d"
-        )
-
-
 def _part(group: h5py.Group, name: str, path: Path) -> Any:
     if name not in group:
         raise DataError(f"{path}: lacks {group.name.rstrip('/')}/{name}, which every grain has")
     return group[name]
+
+
+def _read_array(group: h5py.Group, name: str, path: Path) -> NDArray[Any]:
+    stored = _part(group, name, path)
+    dtype = {"mask": np.dtype(np.bool_), "residual": np.dtype(np.float64)}.get(name)
+    return np.asarray(stored[()], dtype or np.float32)
 
 
 def _columns(file: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
@@ -245,11 +233,10 @@ def _stored(group: h5py.Group) -> list[str]:
     return [name for name in (*_ARRAYS, "residual") if name != "strain" or name in group]
 
 
-def _read_volume(group: h5py.Group, path: Path) -> Volume:
-    try:
-        position, size, shape = (
-            group.attrs[name].tolist() for name in ("grain_pos", "grain_dim", "grain_steps")
-        )
-    except KeyError as error:
-        raise DataError(f"{path}: /grain lacks an attribute of its volume ({error})") from error
-    return Volume(tuple(position), tuple(size), tuple(shape))
+def _read_volume(group: h5py.Group) -> Volume:
+    position, size, shape = (
+        tuple(group.attrs[name].tolist()) for name in ("grain_pos", "grain_dim", "grain_steps")
+    )
+    if {len(position), len(size), len(shape)} != {3}:
+        raise ParameterError(f"the volume has {len(shape)} axes, where three are expected")
+    return Volume(position, size, shape)

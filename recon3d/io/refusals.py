@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from recon3d.errors import DataError, GridError
 from recon3d.geometry import TiltOrigin
-from recon3d.goniometer import Goniometer
+from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.coordinates import Coordinates
-from recon3d.io.settings_grid import Candidate, best_grid, doubled_grid, flat_projections
+from recon3d.io.damage import list_names
+from recon3d.io.settings_grid import (
+    Candidate,
+    SettingAxis,
+    best_grid,
+    doubled_grid,
+    flat_projections,
+)
 
 _NAMED = 3
 
@@ -85,21 +92,27 @@ def _explain_doubled(
 ) -> DataError:
     cells = grid.cells
     order = np.argsort(cells, kind="stable")
-    repeats = np.flatnonzero(np.diff(cells[order]) == 0)
-    first, second = order[repeats[0]], order[repeats[0] + 1]
-    place = np.unravel_index(cells[first], grid.grid_shape)
+    pairs = [(int(order[i]), int(order[i + 1])) for i in np.flatnonzero(np.diff(cells[order]) == 0)]
+    named = f"{name(pairs[0][0])} and {name(pairs[0][1])}"
+    others = list_names([name(second) for second in sorted(second for _, second in pairs[1:])])
+    more = f", and so were {others} where others had been" if others else ""
+    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
+    known = ", ".join(getattr(goniometer, part) for part in parts)
+    return DataError(
+        f"{named} were both taken at {setting_of(grid, int(cells[pairs[0][0]]))}{more} "
+        f"({len(pairs)} such in all): are they copies (--skip-damaged leaves them out), are two "
+        f"scans mixed, or did a motor move that is not among {known}?"
+    )
+
+
+def setting_of(grid: Candidate, cell: int) -> str:
+    """The rotation and the settings of a cell of a grid, in words."""
+    place = np.unravel_index(cell, grid.grid_shape)
     setting = ", ".join(
         f"{axis.name} = {short(float(axis.values_deg[i]))}"
         for axis, i in zip(grid.axes, place[1:], strict=True)
     )
-    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
-    known = ", ".join(getattr(goniometer, part) for part in parts)
-    return DataError(
-        f"{name(int(first))} and {name(int(second))} were both taken at omega = "
-        f"{short(float(grid.omega.centres[place[0]]))}, {setting} ({repeats.size} such in all): "
-        "is one a copy, are two scans mixed, or did a motor move that is not among "
-        f"{known}?"
-    )
+    return f"omega = {short(float(grid.omega.centres[place[0]]))}, {setting}"
 
 
 def _lines(coordinates: Coordinates, goniometer: Goniometer) -> str:
@@ -124,6 +137,38 @@ def _describe(coordinates: Coordinates, part: str, goniometer: Goniometer) -> st
         span += f" about {part}0"
     count = str(groups.count) if groups.count > 1 else "no separate"
     return f"{_MOTORS[part](goniometer)} has {count} positions, {span}"
+
+
+LEAST_ROTATION_DEG = 5.0
+"""A topo-tomography scan turns the sample by more than this."""
+
+
+def refuse_narrow_rotation(
+    omega_deg: NDArray[np.float64], axes: Sequence[SettingAxis], goniometer: Goniometer
+) -> None:
+    """Refuse a guessed rotation that hardly turns while nothing rocks: it is what rocks.
+
+    The first projections of a scan that is still running turn little too, but their base
+    tilt, or both tilts, take several settings.
+
+    Raises
+    ------
+    GridError
+        Several projections span less than `LEAST_ROTATION_DEG`, the base tilt stands still,
+        and at most one other tilt moves.
+    """
+    span = float(np.ptp(omega_deg))
+    moving = [axis.name for axis in axes if axis.values_deg.size > 1]
+    rocks = "mu" in moving or {"chi", "phi"} <= set(moving)
+    if omega_deg.size < 2 or span >= LEAST_ROTATION_DEG or rocks:
+        return
+    beamline = next((name for name, known in GONIOMETERS.items() if known == goniometer), "id06")
+    raise GridError(
+        f"the motor '{goniometer.omega}', taken for the rotation, has {omega_deg.size} positions "
+        f"over {short(span)} degrees only: is it the one that rocks? Then say so, as in --motors "
+        f"{beamline},omega={goniometer.base_tilt},base_tilt={goniometer.omega} --tilt-azimuth 90; "
+        f"if it does turn the sample, --motors {beamline} takes it as it is"
+    )
 
 
 def short(value_deg: float) -> str:

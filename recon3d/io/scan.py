@@ -14,10 +14,11 @@ from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.geometry import TiltOrigin
 from recon3d.goniometer import Goniometer
 from recon3d.io.arrange import Choices, arrange
+from recon3d.io.damage import Damage, list_names
 from recon3d.io.motors import MotorTable
-from recon3d.io.refusals import short
+from recon3d.io.refusals import refuse_narrow_rotation, short
 from recon3d.io.settings_grid import SettingAxis
-from recon3d.io.source import FrameSource, Roi
+from recon3d.io.source import FrameSource, ReadsInto, Roi
 from recon3d.io.sources import explaining_misfits, open_source
 
 __all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
@@ -55,6 +56,8 @@ class Scan:
     readings
         The motors of the source's frames where they differ from what it recorded: absent
         tilts, or readings moved to the middle of the exposures.
+    left_out
+        Names of frames that are damaged or doubled and were left out, each with the reason.
     """
 
     source: FrameSource
@@ -65,6 +68,7 @@ class Scan:
     omega_deg: FloatArray
     slots: NDArray[np.int64]
     readings: MotorTable | None = None
+    left_out: tuple[Damage, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -124,8 +128,13 @@ class Scan:
             raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
         frames = np.zeros(self.shape[1:], self.dtype)
         slots = self.slots[k]
+        direct = self.source if isinstance(self.source, ReadsInto) else None
         for frame in np.argsort(slots)[np.count_nonzero(slots < 0) :]:  # as they were taken
-            frames[frame] = self.source.read(int(slots[frame]), self.roi)
+            index = int(slots[frame])
+            if direct is not None:
+                direct.read_into(index, self.roi, frames[frame])
+            else:
+                frames[frame] = self.source.read(index, self.roi)
         return frames
 
     def __repr__(self) -> str:
@@ -211,10 +220,19 @@ def open_scan(
         show_progress=show_progress,
     )
     with explaining_misfits(source):
-        return arrange_scan(source, names, choices)
+        scan = arrange_scan(source, names, choices, skip_doubled=skip_damaged)
+    if goniometer == "auto":
+        refuse_narrow_rotation(scan.omega_deg, scan.axes, names)
+    return replace(scan, left_out=(*source.left_out, *scan.left_out))
 
 
-def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) -> Scan:
+def arrange_scan(
+    source: FrameSource,
+    goniometer: Goniometer,
+    choices: Choices,
+    *,
+    skip_doubled: bool = False,
+) -> Scan:
     """Sort the frames of any source into projections and settings.
 
     Parameters
@@ -225,6 +243,8 @@ def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) 
         The names of the motors, for messages.
     choices
         What the user says of the scan.
+    skip_doubled
+        Leave frames out, with a warning, that were taken at the setting of an earlier one.
 
     Raises
     ------
@@ -236,7 +256,7 @@ def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) 
     Recon3DWarning
         Frames are missing.
     """
-    found = arrange(source.motors, goniometer, choices, source.name)
+    found = arrange(source.motors, goniometer, choices, source.name, skip_doubled=skip_doubled)
     scan = Scan(
         source=source,
         roi=Roi.whole(source.frame_shape),
@@ -246,7 +266,14 @@ def arrange_scan(source: FrameSource, goniometer: Goniometer, choices: Choices) 
         omega_deg=found.omega_deg,
         slots=found.slots,
         readings=found.readings,
+        left_out=found.left_out,
     )
+    if scan.left_out:
+        named = list_names([name for name, _ in scan.left_out])
+        text = (
+            f"{len(scan.left_out)} frames were taken where others were, and are left out: {named}"
+        )
+        warnings.warn(text, Recon3DWarning, stacklevel=3)
     _warn_of_missing(scan)
     return scan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,20 @@ class FrameSource(Protocol):
 
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
         """Pixels of a frame inside `roi`, shape (rows, cols).
+
+        Raises
+        ------
+        DataError
+            The frame cannot be read whole.
+        """
+
+
+@runtime_checkable
+class ReadsInto(Protocol):
+    """A source that can write a frame where it is wanted, which saves a copy."""
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols).
 
         Raises
         ------

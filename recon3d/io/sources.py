@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from numpy import float64
@@ -16,6 +16,8 @@ from recon3d.io.beamline import edf_goniometer
 from recon3d.io.bliss import BlissFile, mean_bliss_frame
 from recon3d.io.bliss_entries import is_hdf5
 from recon3d.io.edf import EdfFolder, mean_frame
+from recon3d.io.edf_files import list_edf
+from recon3d.io.edf_header import HeadReader
 from recon3d.io.source import FrameSource
 
 _NAMED = 3
@@ -29,7 +31,7 @@ def open_source(
     entries: str | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
-) -> tuple[FrameSource, Goniometer]:
+) -> tuple[EdfFolder | BlissFile, Goniometer]:
     """Open a folder of EDF files, or a BLISS file.
 
     Parameters
@@ -60,6 +62,31 @@ def open_source(
         raise ParameterError(f"entries is '{entries}', but {path} is no HDF5 file: it has none")
     names = names or edf_goniometer(path, prefix)
     return EdfFolder.open(path, prefix, names, **options), names
+
+
+def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:
+    """Rows and columns of the frames, from a few EDF headers; None where that takes longer.
+
+    It only serves to find mistakes before all headers are read.
+
+    Parameters
+    ----------
+    path, prefix
+        As in `open_source`.
+
+    Raises
+    ------
+    DataError
+        There are no such files.
+    """
+    if is_hdf5(path):
+        return None
+    names = list_edf(path, prefix)
+    shapes = set()
+    for name in {names[0], names[len(names) // 2], names[-1]}:
+        with suppress(DataError):  # damaged files are told, all at once, when all are read
+            shapes.add(HeadReader().read(Path(path) / name).shape)
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from recon3d.errors import ParameterError
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.atomic import complete_or_absent, explaining_writes
 
 
 class SparseArrayFile:
@@ -68,5 +68,6 @@ class SparseArrayFile:
             raise ParameterError(f"{self.path}: a piece of shape {values.shape}, expected {rest}")
         if values.any():
             piece = np.ravel_multi_index(index, self.shape[: len(index)])
-            self._file.seek(self._start + int(piece) * math.prod(rest) * self.dtype.itemsize)
-            self._file.write(np.ascontiguousarray(values, self.dtype).data)
+            with explaining_writes(self.path):
+                self._file.seek(self._start + int(piece) * math.prod(rest) * self.dtype.itemsize)
+                self._file.write(np.ascontiguousarray(values, self.dtype).data)

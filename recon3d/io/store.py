@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.errors import DataError
 from recon3d.geometry import TiltOrigin
 from recon3d.io import store_format as layout
 from recon3d.io.attributes import read_attributes
 from recon3d.io.motors import MotorTable
 from recon3d.io.scan import Roi, SettingAxis
+from recon3d.io.store_checks import check_store
 from recon3d.io.store_writer import StoreWriter
 
 __all__ = ["CleanedScan", "StoreWriter", "open_store"]
@@ -85,23 +87,70 @@ class CleanedScan:
                 return np.full(self.shape[:2], "")
             return file["entry/data/source_files"].asstr()[()].astype(str)
 
+    @property
+    def left_out(self) -> list[str]:
+        """The frames that were left out, each with the reason, read on the spot."""
+        with layout.opened(self.path) as file:
+            if "left_out" not in file["entry"]:
+                return []
+            return [str(line) for line in file["entry/left_out"].asstr()[()]]
+
     def read_projection(self, k: int) -> Frames:
         """Read the frames of projection `k`, (frames, rows, cols), zero where dark.
 
         Raises
         ------
         DataError
-            The file cannot be read.
+            The file cannot be read, or its frames are not those that were written.
         IndexError
             There is no such projection.
         """
-        lit = self.integrated[k] > 0
         frames = np.zeros(self.shape[1:], np.float32)
+        self._read_lit(k, frames, packed=False)
+        return frames
+
+    def _compare(self, k: int, run: slice, frames: Frames) -> None:
+        """Compare frames with the sums that were written beside them."""
+        sums = frames.sum(axis=(1, 2), dtype=np.float64)
+        if not np.allclose(sums, self.integrated[k, run], rtol=1e-5):
+            raise DataError(
+                f"{self.path}: the frames of projection {k % self.shape[0]} are not those that "
+                "were written: the file is damaged; clean the scan again"
+            )
+
+    def read_lit(self, k: int) -> tuple[NDArray[np.int64], Frames]:
+        """Read the frames of projection `k` that are not dark all over.
+
+        Returns
+        -------
+        numbers, shape (lit frames,)
+            Which frames they are.
+        frames, shape (lit frames, rows, cols)
+            Their counts.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, or its frames are not those that were written.
+        IndexError
+            There is no such projection.
+        """
+        numbers = np.flatnonzero(self.integrated[k] > 0)
+        frames = np.empty((numbers.size, *self.shape[2:]), np.float32)
+        self._read_lit(k, frames, packed=True)
+        return numbers, frames
+
+    def _read_lit(self, k: int, frames: Frames, *, packed: bool) -> None:
+        """Read the lit frames of projection `k` into their places, or one after the other."""
+        done = 0
         with layout.opened(self.path) as file:
             stored = file["entry/data/frames"]
-            for run in layout.runs(lit):
-                stored.read_direct(frames, np.s_[k % self.shape[0], run], np.s_[run])
-        return frames
+            for run in layout.runs(self.integrated[k] > 0):
+                count = run.stop - run.start
+                place = slice(done, done + count) if packed else run
+                stored.read_direct(frames, np.s_[k % self.shape[0], run], place)
+                self._compare(k, run, frames[place])
+                done += count
 
 
 def open_store(path: str | Path) -> CleanedScan:
@@ -120,6 +169,7 @@ def open_store(path: str | Path) -> CleanedScan:
     """
     path = Path(path)
     with layout.opened(path) as file:
+        check_store(file)
         data, motors, axes = (file[f"entry/{name}"] for name in ("data", "motors", "axes"))
         return CleanedScan(
             path=path,

@@ -4,6 +4,7 @@
     /entry/motors          the motors of every frame, (omega, frame); mu and gamma are derived
     /entry/axes            the settings of a projection, one axis after another in C order
     /entry/origin, /entry/roi, /entry/provenance   as attributes
+    /entry/left_out        the frames that were left out, and why
 
 Frames that are dark everywhere are not written, and read as zeros.
 """
@@ -19,8 +20,8 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d import __version__
 from recon3d.errors import DataError
+from recon3d.io.own_files import open_own
 
 FORMAT = "recon3d-scan"
 FORMAT_VERSION = 1
@@ -65,37 +66,13 @@ def runs(flags: NDArray[np.bool_]) -> Iterator[slice]:
 def opened(path: Path) -> Iterator[h5py.File]:
     """Open a cleaned scan for reading, and tell what is wrong with it.
 
-    Locks are not asked for: a store never changes once it has its name, and many engines
-    read one at a time.
-
     Raises
     ------
     DataError
         The file cannot be opened, is no cleaned scan, is of a newer version than this
         program knows, or lacks a part.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            _check_format(file, path)
-            yield file
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read as HDF5 (damaged, or a copy cut short?): {error}"
-        ) from error
-    except KeyError as error:
-        raise DataError(f"{path}: lacks a part of a cleaned scan: {error}") from error
-
-
-def _check_format(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("_format") != FORMAT:
-        raise DataError(f"{path}: is no cleaned scan (the attribute '_format' is not '{FORMAT}')")
-    version = int(file.attrs.get("_format_version", 0))
-    if version > FORMAT_VERSION:
-        raise DataError(
-            f"{path}: is of version {version}, and recon3d {__version__} reads up to "
-            f"{FORMAT_VERSION}: update recon3d"
-        )
-    if not file.attrs.get("_complete", False):
-        raise DataError(f"{path}: was not written to its end; clean the scan again")
+    with open_own(path, FORMAT, FORMAT_VERSION, "cleaned scan") as file:
+        if not bool(np.all(file.attrs.get("_complete", False))):
+            raise DataError(f"{path}: was not written to its end; clean the scan again")
+        yield file

@@ -18,9 +18,9 @@ from recon3d import __version__
 from recon3d.errors import DataError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.io import store_format as layout
-from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import write_attributes
 from recon3d.io.motors import MotorTable
+from recon3d.io.own_files import create_own, require_room
 from recon3d.io.scan import Roi, SettingAxis
 
 FloatArray = NDArray[np.float64]
@@ -73,12 +73,12 @@ class StoreWriter:
         self._kind, self._omega_deg, self._roi = kind, omega_deg, roi
         self._provenance, self._source_files = dict(provenance), source_files
         self._written: set[int] = set()
+        self._left_out: list[str] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(complete_or_absent(self.path))
-            self._file = stack.enter_context(h5py.File(temporary, "w"))
+            self._file = stack.enter_context(create_own(self.path))
             self._lay_out()
             stack.push(self._finish)
             self._stack = stack.pop_all()
@@ -95,6 +95,19 @@ class StoreWriter:
     def note(self, **provenance: Any) -> None:
         """Add to the provenance what is known only while the scan is cleaned."""
         self._provenance.update(provenance)
+
+    def leave_out(self, frames: Sequence[str]) -> None:
+        """Add to the list of frames that were left out, each with the reason."""
+        self._left_out.extend(frames)
+
+    def forget_frame(self, k: int, frame: int) -> None:
+        """Take a frame for missing that was there when the scan was opened."""
+        data, motors = self._file["entry/data"], self._file["entry/motors"]
+        data["valid"][k, frame] = False
+        for column in motors.values():
+            column[k, frame] = math.nan
+        if "source_files" in data:
+            data["source_files"][k, frame] = ""
 
     def write(self, k: int, frames: Frames) -> None:
         """Write projection `k`.
@@ -119,6 +132,7 @@ class StoreWriter:
         sums = frames.sum(axis=(1, 2), dtype=np.float64)
         if not (np.isfinite(sums).all() and frames.min() >= 0):
             raise ParameterError(f"projection {k} holds counts that are negative or not finite")
+        require_room(self.path, frames.nbytes)
         data = self._file["entry/data"]
         for run in self._chunk_runs(sums > 0):
             data["frames"][k, run] = frames[run]
@@ -167,7 +181,10 @@ class StoreWriter:
         data["valid"] = np.asarray(self._valid, bool)
         _column(data, "omega", self._omega_deg)
         if self._source_files is not None:
-            names = np.char.encode(np.asarray(self._source_files, str), "utf-8")
+            # Names that are no UTF-8 on the disk are written with escapes.
+            names = np.char.encode(
+                np.asarray(self._source_files, str), "utf-8", errors="backslashreplace"
+            )
             text = h5py.string_dtype("utf-8", max(names.dtype.itemsize, 1))
             data.create_dataset(
                 "source_files", data=names.astype(text), compression=layout.COMPRESSION
@@ -196,6 +213,10 @@ class StoreWriter:
         if missing:
             raise DataError(f"{self.path}: {missing} of {self.shape[0]} projections are missing")
         write_attributes(self._file["entry"].create_group("provenance"), self._provenance)
+        lines = [line.encode("utf-8", "backslashreplace") for line in self._left_out]
+        self._file["entry"].create_dataset(
+            "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)
+        )
         self._file.attrs["_complete"] = True
 
 

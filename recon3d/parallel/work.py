@@ -155,9 +155,9 @@ def reconstruct_together(job: Job, team: MpiTeam, publisher: Publisher) -> None:
     from recon3d.reconstruction.run import reconstruct
 
     def report(
-        stage: str, number: int, residual: float, occupancy: NDArray[np.float32]
+        stage: str, number: int, residual: float, occupancy: NDArray[np.float32] | None
     ) -> None:
-        if job.preview is not None:
+        if job.preview is not None and occupancy is not None:
             _save(job.preview, occupancy)
         publisher.publish(passed=(stage, number, residual))
 

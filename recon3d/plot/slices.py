@@ -30,7 +30,7 @@ Axis = Literal["x", "y", "z"]
 What = Literal["orientation", "occupancy", "completeness", "spread", "strain"]
 
 AXIS_LABELS = {"x": "x →", "y": "y ∥ G →", "z": "z →"}
-_SHOWN = {"x": ("z", "y"), "y": ("x", "z"), "z": ("x", "y")}
+SHOWN_AXES = {"x": ("z", "y"), "y": ("x", "z"), "z": ("x", "y")}
 """The axes that a slice shows, horizontal and vertical, by the axis it is normal to."""
 
 
@@ -95,12 +95,12 @@ def draw_slice(
     """
     _check(grain, axis, index, what)
     extent = slice_extent_um(grain.volume, axis)
-    mask = _cut(grain.mask, axis, index)
+    mask = cut(grain.mask, axis, index)
     if what == "orientation":
         suitable = orientation_range(grain.orientation[..., 0], grain.orientation[..., 1])
         rgba = orientation_rgba(
-            _cut(grain.orientation[..., 0], axis, index),
-            _cut(grain.orientation[..., 1], axis, index),
+            cut(grain.orientation[..., 0], axis, index),
+            cut(grain.orientation[..., 1], axis, index),
             mask,
             suitable[0] if range_deg is None else range_deg,
             suitable[1] if center_deg is None else center_deg,
@@ -109,7 +109,7 @@ def draw_slice(
     else:
         image = _draw_values(ax, grain, axis, index, what)
     draw_outline(ax, mask, extent, "white" if what in _EVERYWHERE else "0.25")
-    make_bare(ax, *(AXIS_LABELS[name] for name in _SHOWN[axis]))
+    make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
     draw_scale_bar(ax)
     return image
 
@@ -179,7 +179,7 @@ def slice_extent_um(volume: Volume, axis: Axis) -> Extent:
     axis
         The axis that the slice is normal to.
     """
-    shown = ["xyz".index(name) for name in _SHOWN[axis]]
+    shown = ["xyz".index(name) for name in SHOWN_AXES[axis]]
     (left, right), (bottom, top) = (
         (
             volume.position_um[i] - volume.size_um[i] / 2,
@@ -197,7 +197,7 @@ def _draw_values(ax: Axes, grain: Grain, axis: Axis, index: int, what: What) -> 
         volume = np.where(grain.mask, volume, np.nan)
     low, high = _limits(volume, what)
     return ax.imshow(
-        _cut(volume, axis, index),
+        cut(volume, axis, index),
         origin="lower",
         extent=slice_extent_um(grain.volume, axis),
         interpolation="nearest",
@@ -216,8 +216,18 @@ def _limits(values: NDArray[np.float64], what: What) -> tuple[float, float]:
     return (-high if what == "strain" else 0.0), high
 
 
-def _cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:
-    """One slice as an image: rows along the vertical axis that is shown."""
+def cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:
+    """Take one slice of a volume as an image: rows along the vertical axis that is shown.
+
+    Parameters
+    ----------
+    volume, shape (nx, ny, nz)
+        Any quantity.
+    axis
+        The axis that the slice is normal to.
+    index
+        Number of the slice along that axis.
+    """
     plane: NDArray[Any] = np.moveaxis(volume, "xyz".index(axis), 0)[index]
     # What is left of (x, y, z) is in that order: only z and y are shown the other way round.
     return plane if axis == "x" else plane.T
@@ -232,7 +242,7 @@ def _central_voxel(grain: Grain) -> tuple[int, int, int]:
 
 
 def _check(grain: Grain, axis: str, index: int, what: str) -> None:
-    if axis not in _SHOWN:
+    if axis not in SHOWN_AXES:
         raise ParameterError(f"axis is '{axis}': expected x, y or z")
     count = grain.volume.shape["xyz".index(axis)]
     if not 0 <= index < count:

@@ -22,13 +22,15 @@ def draw_projections(ax: Axes, grain: Grain) -> None:
     """Draw the residual of every projection over ω, with the suspect ones marked."""
     known = grain.projections
     omega, residual = known["omega"], known["residual"]
-    ax.plot(omega, residual, ".", color="#0072b2")
+    ax.plot(omega, residual, ".", color="#0072b2", label="frames")
+    if "sum_residual" in known:
+        ax.plot(omega, known["sum_residual"], ".", color="#009e73", label="summed frames")
     suspect = known.get("suspect", np.zeros_like(omega)) > 0
     if suspect.any():
         ax.plot(
             omega[suspect], residual[suspect], "o", color="#d55e00", mfc="none", label="suspect"
         )
-        ax.legend(fontsize=TEXT_SIZE, frameon=False)
+    ax.legend(fontsize=TEXT_SIZE, frameon=False)
     ax.set(xlabel="ω (°)", ylabel="residual / measured", ylim=(0, None))
 
 

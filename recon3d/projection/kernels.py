@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 AnyFloats = NDArray[np.floating[Any]]
 
+FEW_FRAMES = 4
+"""Up to so many frames, images are convolved one by one."""
+
 
 @njit(inline="always")
 def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
@@ -154,6 +157,29 @@ def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: igno
 
 
 @njit(parallel=True, cache=True, nogil=True)
+def _convolve_image(values, out, lookup, places, taps):  # type: ignore[no-untyped-def]
+    """Convolve a single image: laid out whole, its rows are worked on many pixels at a time."""
+    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    high, wide = taps.shape
+    image = np.zeros((rows + high - 1, cols + wide - 1), values.dtype)
+    for pixel in range(places.shape[0]):
+        image[places[pixel, 0] + high // 2, places[pixel, 1] + wide // 2] = values[pixel]
+    convolved = np.zeros((rows, cols), values.dtype)
+    for row in prange(rows):
+        line = convolved[row]
+        for i in range(high):
+            for j in range(wide):
+                tap = taps[i, j]
+                if tap == 0:
+                    continue
+                shifted = image[row + i, j : j + cols]
+                for col in range(cols):
+                    line[col] += tap * shifted[col]
+    for pixel in range(places.shape[0]):
+        out[pixel] += convolved[places[pixel, 0], places[pixel, 1]]
+
+
+@njit(parallel=True, cache=True, nogil=True)
 def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
     """Convolve images with a symmetric footprint, among the pixels that `lookup` numbers.
 
@@ -168,6 +194,10 @@ def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
     taps : (odd, odd)
         The footprint.
     """
+    if images.shape[1] <= FEW_FRAMES:
+        for frame in range(images.shape[1]):
+            _convolve_image(images[:, frame], out[:, frame], lookup, places, taps)
+        return
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     reach_row, reach_col = taps.shape[0] // 2, taps.shape[1] // 2
     dark = images.shape[0] - 1
@@ -185,3 +215,45 @@ def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
                     continue
                 for frame in range(images.shape[1]):
                     out[pixel, frame] += taps[i, j] * images[other, frame]
+
+
+@njit(cache=True, nogil=True)
+def mark_shadow(mask, points, affine):  # type: ignore[no-untyped-def]
+    """Mark the four pixels around each point; serial, so that it can run beside the others.
+
+    Parameters
+    ----------
+    mask : (rows, cols) of bool
+        Marked in place.
+    points, affine
+        As in `backproject`.
+    """
+    rows, cols = mask.shape
+    for voxel in range(points.shape[0]):
+        row, col, _, _, seen = corner(points[voxel], affine, rows, cols)
+        if not seen:
+            continue
+        for r in range(max(row, 0), min(row + 2, rows)):
+            for c in range(max(col, 0), min(col + 2, cols)):
+                mask[r, c] = True
+
+
+@njit(cache=True, nogil=True)
+def pick(picked, frames, places):  # type: ignore[no-untyped-def]
+    """Copy pixels out of frames, frames last; serial, so that it can run beside the others.
+
+    Parameters
+    ----------
+    picked : (pixels + 1, frames)
+        Filled but for its last row.
+    frames : (frames, rows, cols)
+        The images.
+    places : (pixels, 2) of int
+        Row and column of each pixel.
+    """
+    # A cache line of neighbouring pixels at a time: frame by frame would read each line often.
+    for first in range(0, places.shape[0], 16):
+        last = min(first + 16, places.shape[0])
+        for frame in range(frames.shape[0]):
+            for pixel in range(first, last):
+                picked[pixel, frame] = frames[frame, places[pixel, 0], places[pixel, 1]]

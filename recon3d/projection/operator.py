@@ -11,6 +11,7 @@ convolution of the image, so it is its own adjoint and commutes with the weights
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -46,12 +47,12 @@ class LitPixels:
         lookup[1:-1, 1:-1][mask] = np.arange(count)
         return cls(lookup, count)
 
-    @property
+    @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """Which pixels of the image, of shape (rows, cols), are worked on."""
         return self.lookup[1:-1, 1:-1] < self.count
 
-    @property
+    @cached_property
     def places(self) -> NDArray[np.int64]:
         """Row and column of each pixel, of shape (count, 2)."""
         return np.argwhere(self.mask)
@@ -61,8 +62,9 @@ class LitPixels:
 
         The last row is zero: it stands for all other pixels.
         """
-        picked = np.zeros((self.count + 1, frames.shape[0]), frames.dtype)
-        picked[:-1] = frames[:, self.mask].T
+        picked = np.empty((self.count + 1, frames.shape[0]), frames.dtype)
+        kernels.pick(picked, frames, self.places)
+        picked[-1] = 0
         return picked
 
 
@@ -139,16 +141,9 @@ class Projector:
         return row_taps, col_taps
 
     def shadow(self, affine: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Which pixels of an image (rows, cols) the voxels fall on at ω.
-
-        Plain NumPy, so that it can run in a thread beside the compiled kernels.
-        """
-        corner = np.floor(self.points_um @ affine[:, :3].T + affine[:, 3]).astype(np.int64)
+        """Which pixels of an image (rows, cols) the voxels fall on at ω."""
         mask = np.zeros(shape, bool)
-        for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            place = corner + step
-            place = place[((place >= 0) & (place < shape)).all(axis=1)]
-            mask[place[:, 0], place[:, 1]] = True
+        kernels.mark_shadow(mask, self.points_um, affine)
         return mask
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +12,20 @@ from scipy import ndimage as morphology
 
 from recon3d.progress import track
 from recon3d.projection import kernels
+from recon3d.projection.batches import Batch, LitFrames
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.frame_kernels import count_lit_frames
+from recon3d.projection.operator import LitPixels
 from recon3d.projection.peaks import local_peaks
 from recon3d.reconstruction.model import ScanModel, orient
-from recon3d.reconstruction.streaming import stream
+from recon3d.reconstruction.streaming import lit_pixels, read_ahead, stream
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
+
+GROUP_PROJECTIONS = 8
+GROUP_BYTES = 1 << 28
+"""How many projections are backprojected at a time, and how much memory they may take."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +123,77 @@ def backproject_sample(
     -------
     volume, shape (voxels, bins)
     """
-    projector = Projector(points_um)
-    volume = np.zeros((len(points_um), bins.size), np.float32)
-    coverage = np.zeros(bins.size)
-    images_of = stream(model, description, projections=model.own, show_progress=show_progress)
-    for k, pixels, images in images_of:
-        weights = model.weights(k, bins)
-        coverage += weights.sum(axis=0)
-        projector.adjoint(images @ weights, model.affine(k), pixels, volume)
-    model.team.sum(coverage)
-    model.team.sum(volume)
-    # A bin that hardly any frame covered is not blown up by more than a factor of two.
-    volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
-    return volume
+    return backproject_models([model], [bins], points_um, description, show_progress)[0]
+
+
+def backproject_models(
+    models: Sequence[ScanModel],
+    bins: Sequence[OrientationBins],
+    points_um: FloatArray,
+    description: str = "backprojection",
+    show_progress: bool = True,
+) -> list[FloatVolume]:
+    """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
+
+    Parameters
+    ----------
+    models
+        The scan, with the same geometry and projections in all of them.
+    bins
+        The orientation bins for each of them.
+    points_um, description, show_progress
+        As in `backproject_sample`.
+
+    Returns
+    -------
+    volumes
+        For each of the models, (voxels, bins).
+    """
+    first = models[0]
+    volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
+    coverages = [np.zeros(kind.size) for kind in bins]
+    images = read_ahead(
+        partial(_read_lit, first), first.own, description, show_progress=show_progress
+    )
+    for group in _groups(images):
+        batch = Batch.of(group)
+        affines = np.stack([first.affine(lit.projection) for lit in group])
+        for model, kind, volume, coverage in zip(models, bins, volumes, coverages, strict=True):
+            weights = [model.weights(lit.projection, kind) for lit in group]
+            coverage += np.sum([rows.sum(axis=0) for rows in weights], axis=0)
+            lit_weights = [rows[lit.numbers] for rows, lit in zip(weights, group, strict=True)]
+            batch.backproject(volume, points_um, affines, lit_weights)
+    for volume, coverage in zip(volumes, coverages, strict=True):
+        first.team.sum(coverage)
+        first.team.sum(volume)
+        # A bin that hardly any frame covered is not blown up by more than a factor of two.
+        volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
+    return volumes
+
+
+def _read_lit(model: ScanModel, number: int) -> LitFrames:
+    """The lit frames of a projection where they are lit."""
+    numbers, frames = _oriented_lit(model, number)
+    pixels = lit_pixels(number, frames)
+    return LitFrames(number, numbers, pixels, pixels.gather(frames))
+
+
+def _oriented_lit(model: ScanModel, number: int) -> tuple[NDArray[np.int64], FloatVolume]:
+    numbers, frames = model.store.read_lit(number)
+    return numbers, orient(frames, model.detector)
+
+
+def _groups(images: Iterable[LitFrames]) -> Iterator[list[LitFrames]]:
+    """Gather projections into groups of a few, fewer where they are large."""
+    group: list[LitFrames] = []
+    for lit in images:
+        group.append(lit)
+        largest = max(member.images.nbytes for member in group)
+        if len(group) == GROUP_PROJECTIONS or (len(group) + 1) * largest > GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def backproject_laboratory(
@@ -212,14 +278,18 @@ def completeness(
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
-    images_of = stream(
-        model, "completeness", projections=model.own, show_progress=show_progress
+    lit_of = read_ahead(
+        lambda number: (number, *_oriented_lit(model, number)),
+        model.own,
+        "completeness",
+        show_progress=show_progress,
     )
     own_frames: list[NDArray[np.int64]] = model.team.share(frame_of_bin)
-    for frame_of, (k, pixels, images) in zip(own_frames, images_of, strict=True):
-        own = np.where(peak_bins < 0, -1, frame_of[peak_bins])
-        affine = model.affine(k)
-        kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, own)
+    for frame_of, (number, numbers, frames) in zip(own_frames, lit_of, strict=True):
+        place = np.full(model.store.shape[1] + 1, -1)
+        place[numbers], place[-1] = np.arange(numbers.size), -2
+        own = np.where(peak_bins < 0, -2, place[frame_of[peak_bins]])
+        count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
     model.team.sum(hits)
     model.team.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)

@@ -44,8 +44,11 @@ FEWEST_TO_POLISH = 6
 SHIFT_SMOOTHING_VOXELS = 1.5
 """Over which distance shifts that are told from μ alone are made smooth: they are less precise."""
 
-Report = Callable[[str, int, float, NDArray[np.float32]], None]
-"""Told after every pass: the stage, the pass, its residual, and the occupancy so far."""
+Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+"""Told after every pass: the stage, the pass, its residual, and the occupancy so far.
+
+When a stage begins the pass is 0, the residual NaN, and there is no occupancy.
+What it raises ends the work."""
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,17 @@ class Options:
     report: Report | None = None
     checkpoints: Checkpoints | None = None
 
+    def tell(self, stage: str) -> None:
+        """Say that a stage begins in which there is nothing to show yet."""
+        if self.report is not None:
+            self.report(stage, 0, float("nan"), None)
+
 
 def by_backprojection(
     prepared: Prepared, experiment: Experiment, options: Options
 ) -> SupportResult:
     """Backproject in the sample frame; the mask is cut from the completeness."""
+    options.tell("backprojection")
     model = prepared.model
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
@@ -88,6 +94,7 @@ def at_laboratory_angles(
     prepared: Prepared, experiment: Experiment, options: Options
 ) -> SupportResult:
     """Backproject at fixed laboratory settings, which are the bins: the original's way."""
+    options.tell("backprojection")
     model = prepared.model
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
@@ -122,6 +129,7 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
     )
     passes = experiment.settings.iterations
     fit = run_fit(prepared.model, task, "iteration", settle=True, passes=passes)
+    options.tell("polish")
     polished = task.polished(fit, "polish")
     prepared = replace(prepared, model=polished.model)
     peaks = polished.peaks
@@ -140,6 +148,7 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
     result = with_agreement(result, fit, polished.voxels)
     del fit
     if experiment.settings.split_half and len(prepared.model.projections) >= FEWEST_TO_HALVE:
+        options.tell("half")
         result = with_trust(result, task)
     return result
 

@@ -22,7 +22,7 @@ from recon3d.reconstruction.alignment import (
     mean_two_theta,
     rotation_axis_from_mass,
 )
-from recon3d.reconstruction.backprojection import backproject_sample, find_support
+from recon3d.reconstruction.backprojection import backproject_models, find_support
 from recon3d.reconstruction.binning import orientation_bins
 from recon3d.reconstruction.model import (
     ScanModel,
@@ -215,18 +215,13 @@ def _find_handedness(
             stacklevel=2,
         )
         return 1, {"handedness_from": "assumed"}
-    sharpness = {}
-    for sign in (1, -1):
-        model = _at_handedness(aligned, experiment, sign)
-        bins = model.team.agree(orientation_bins(model, step_deg))
-        volume = backproject_sample(
-            model,
-            bins,
-            points_um,
-            description=f"handedness {sign:+d}",
-            show_progress=show_progress,
-        )
-        sharpness[sign] = model.team.agree(effective_bins(volume))
+    models = {sign: _at_handedness(aligned, experiment, sign) for sign in (1, -1)}
+    team = aligned.team
+    bins = [team.agree(orientation_bins(model, step_deg)) for model in models.values()]
+    volumes = backproject_models(
+        list(models.values()), bins, points_um, "handedness", show_progress
+    )
+    sharpness = team.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(
         "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",

@@ -45,8 +45,9 @@ def reconstruct(
     show_progress
         False for a silent run.
     report
-        Called after every pass of an iterative fit with the stage, the number of the pass, its
-        residual and the occupancy so far, (nx, ny, nz).
+        Called as `report(stage, number, residual, occupancy)` when a stage begins (number 0,
+        residual NaN, no occupancy) and after every pass of a fit, with the occupancy of the
+        whole volume. What it raises ends the reconstruction.
     checkpoints
         Where the state of an iterative fit is kept while it runs, and whether to go on from it.
     team
@@ -72,10 +73,11 @@ def reconstruct(
             f"'{settings.frame}': use --method backprojection for comparison"
         )
     show, first = show_progress and team.rank == 0, team.rank == 0
+    options = Options(memory_gib, show, report if first else None, checkpoints)
     if checkpoints is not None:
         checkpoints.begin(clean, experiment, team)
+    options.tell("alignment")
     prepared = prepare(clean, experiment, show_progress=show, team=team)
-    options = Options(memory_gib, show, report if first else None, checkpoints)
     result = method(prepared, experiment, options)
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence

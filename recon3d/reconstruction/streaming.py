@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from recon3d.progress import track
 from recon3d.projection.operator import LitPixels
 from recon3d.reconstruction.model import Predictable
 
+T = TypeVar("T")
 Frames = NDArray[np.float32]
 PixelChoice = Callable[[int, Frames], LitPixels]
 
@@ -69,21 +70,45 @@ def stream(
     images
         One projection after the other.
     """
-    numbers = [int(k) for k in (model.projections if projections is None else projections)]
-    if not numbers:
-        return
+    numbers = model.projections if projections is None else projections
 
     def read(number: int) -> ProjectionImages:
         frames = model.frames(number)
         pixels = choose(number, frames)
         return ProjectionImages(number, pixels, pixels.gather(frames))
 
+    yield from read_ahead(read, numbers, description, show_progress=show_progress)
+
+
+def read_ahead(
+    read: Callable[[int], T],
+    projections: NDArray[np.int64],
+    description: str,
+    *,
+    show_progress: bool = True,
+) -> Generator[T]:
+    """Go through what is read of some projections, reading each while its forerunner is used.
+
+    Parameters
+    ----------
+    read
+        Reads a projection, given its number, in a thread of its own.
+    projections
+        Which projections, in which order.
+    description
+        The stage, for the progress bar.
+    show_progress
+        False for a silent run.
+    """
+    numbers = [int(k) for k in projections]
+    if not numbers:
+        return
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = reader.submit(read, numbers[0])
         following = [*numbers[1:], None]
         bar = track(following, description, unit="projection", show=show_progress)
         for after in bar:
-            images = ahead.result()
+            found = ahead.result()
             if after is not None:
                 ahead = reader.submit(read, after)
-            yield images
+            yield found

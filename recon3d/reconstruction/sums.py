@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.own_files import create_own
 from recon3d.reconstruction.model import ScanModel
 
 FloatArray = NDArray[np.float64]
@@ -56,7 +55,8 @@ def export_sums(model: ScanModel, path: str | Path) -> None:
     used = [int(k) for k in model.projections]
     shape = model.image_shape
     affine = np.stack([model.affine(k) for k in used])
-    with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+    room_bytes = 4 * len(used) * shape[0] * shape[1]
+    with create_own(path, room_bytes) as file:
         file.attrs["_written_by"] = f"recon3d {__version__}"
         chunks = (1, *shape)
         sums = file.create_dataset("sums", (len(used), *shape), "f4", chunks=chunks, shuffle=True)

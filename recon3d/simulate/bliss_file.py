@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.own_files import create_own
 from recon3d.progress import track
 from recon3d.simulate.bliss_entry import (
     COMPRESSIONS,
@@ -95,7 +94,7 @@ def simulate_bliss(
     if dark_frames:
         _write_darks(out / "background.h5", plan, detector, dark_frames, compression)
     projections = simulated_projections(phantom, plan, detector)
-    with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+    with create_own(path) as file:
         file.attrs.update({"NX_class": "NXroot", "creator": "recon3d", "file_name": str(path)})
         shown = track(
             projections, "simulate", unit="projection", total=plan.projections, show=show_progress
@@ -164,7 +163,7 @@ def _write_darks(
 ) -> None:
     static = detector.static(plan.recorded_shape)
     darks = np.stack([detector.dark(static, number) for number in range(count)])
-    with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+    with create_own(path) as file:
         entry = add_entry(file, 1, f"loopscan {count} 1", 0, count)
         add_frames(entry, darks, compression, [])
         finish_entry(entry, count)

@@ -125,7 +125,11 @@ class SimulatedDetector:
         rng = np.random.default_rng([self.seed, _FRAME, frame])
         if self.blur_pix:
             light = gaussian_filter(light, self.blur_pix)
-        counts = rng.poisson(light).astype(np.float32) if self.poisson else light
+        if not self.poisson:
+            return self._read_out(light, static, rng)
+        counts = np.zeros(light.shape, np.float32)
+        lit = light > 0
+        counts[lit] = rng.poisson(light[lit])
         return self._read_out(counts, static, rng)
 
     def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:
@@ -137,7 +141,10 @@ class SimulatedDetector:
         self, counts: NDArray[np.floating], static: FloatArray, rng: np.random.Generator
     ) -> NDArray[np.uint16]:
         noise = rng.standard_normal(static.shape, dtype=np.float32)
-        counts = counts + static + self.readout_noise_counts * noise
+        noise *= np.float32(self.readout_noise_counts)
+        counts = counts + static
+        counts += noise
         struck = rng.integers(0, counts.size, rng.poisson(self.zingers))
         counts.flat[struck] += self.zinger_counts * rng.uniform(0.1, 1.0, struck.size)
-        return np.rint(np.clip(counts, 0, self.saturation_counts)).astype(np.uint16)
+        np.clip(counts, 0, self.saturation_counts, out=counts)
+        return np.rint(counts, out=counts).astype(np.uint16)

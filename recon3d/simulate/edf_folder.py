@@ -60,7 +60,7 @@ def write_edf(path: Path, image: NDArray[np.uint16], header: FrameHeader) -> Non
     """
     if image.shape != header.shape:
         raise ParameterError(f"{path}: image of {image.shape}, but a header for {header.shape}")
-    with complete_or_absent(path) as temporary, temporary.open("wb") as file:
+    with complete_or_absent(path, tidy=False) as temporary, temporary.open("wb") as file:
         file.write(header.encode())
         file.write(np.ascontiguousarray(image, "<u2").data)
 

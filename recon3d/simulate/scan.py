@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -86,17 +87,25 @@ def simulate_scan(
     blank = FrameHeader(0, plan.recorded_shape, {}, None, scan_command(plan), prefix, out.name)
     if dark_frames:
         _write_darks(out / "background", detector, blank, dark_frames, overwrite)
-    projections = simulated_projections(phantom, plan, detector)
-    for k, (frames, motors) in enumerate(
-        track(
-            projections, "simulate", unit="projection", total=plan.projections, show=show_progress
-        )
-    ):
-        for f, frame in enumerate(frames):
-            number = k * plan.frames + f
-            current = float(motors.ring_current_ma[f]) if detector.record_current else None
-            header = blank.at(number, motor_readings(motors, f), current)
-            write_edf(frame_path(out, prefix, number), frame, header)
+    projections = track(
+        simulated_projections(phantom, plan, detector),
+        "simulate",
+        unit="projection",
+        total=plan.projections,
+        show=show_progress,
+    )
+
+    def write(number: int, frame: NDArray[np.uint16], motors: MotorTable) -> None:
+        f = number % plan.frames
+        current = float(motors.ring_current_ma[f]) if detector.record_current else None
+        header = blank.at(number, motor_readings(motors, f), current)
+        write_edf(frame_path(out, prefix, number), frame, header)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for k, (frames, motors) in enumerate(projections):
+            numbers = range(k * plan.frames, (k + 1) * plan.frames)
+            # Asking for all results lets an error in any thread be heard.
+            list(threads.map(write, numbers, frames, repeat(motors)))
     return out
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from recon3d import __version__
 from recon3d.errors import DataError
 from recon3d.experiment import Volume
-from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import read_attributes, write_attributes
+from recon3d.io.own_files import create_own
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.phantom import Phantom, PhantomSample
 from recon3d.simulate.plain import from_plain, to_plain
@@ -125,7 +125,7 @@ class Truth:
         axis = np.linspace(-1, 1, points) * 1.02 * self.phantom.radius_um
         axes = [centre + axis for centre in self.phantom.position_um]
         sample = self.phantom.sample(*np.meshgrid(*axes, indexing="ij", sparse=True))
-        with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+        with create_own(path) as file:
             write_attributes(file, self._attributes())
             for name, values in zip("xyz", axes, strict=True):
                 file.create_dataset(name, data=values).attrs["units"] = "um"

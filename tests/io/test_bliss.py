@@ -416,7 +416,9 @@ class TestFiles:
             [sys.executable, "-c", hold, str(path)], stdin=-1, stdout=-1, text=True
         ) as writer:
             writer.stdout.readline()
-            np.testing.assert_array_equal(opened(path).read_projection(1), stack(3, 3))
+            with pytest.warns(Recon3DWarning, match="open for writing elsewhere"):
+                scan = opened(path)
+            np.testing.assert_array_equal(scan.read_projection(1), stack(3, 3))
             writer.communicate("\n")
 
 

@@ -262,13 +262,13 @@ def test_packed_file_of_too_few_rows_is_refused(write_folder):
         open_quietly(folder)
 
 
-def test_all_damaged_files_are_counted_and_some_named(write_folder):
+def test_all_damaged_files_are_counted_and_named(write_folder):
     folder = write_folder(grid(diffry=range(10)))
     for i in range(3, 10):
         damage_truncate(folder / f"topo_{i:04d}.edf")
-    with pytest.raises(DataError, match=r"7 of 10 .*0003.*0007.*and 2 more") as caught:
+    with pytest.raises(DataError, match=r"7 of 10 .*0003.*0007.*0009") as caught:
         open_quietly(folder)
-    assert "0008" not in str(caught.value)
+    assert "0008" in str(caught.value)
 
 
 def test_damaged_files_can_be_left_out(write_folder):

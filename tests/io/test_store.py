@@ -84,6 +84,15 @@ def test_all_that_goes_in_comes_out(tmp_path):
     assert scan.shape == SHAPE
 
 
+def test_lit_frames_are_read_alone(tmp_path):
+    frames = make_frames()
+    scan = write(tmp_path / "scan.h5", frames)
+    for k in (0, 2, -1):
+        numbers, lit = scan.read_lit(k)
+        np.testing.assert_array_equal(numbers, np.flatnonzero(frames[k].any(axis=(1, 2))))
+        np.testing.assert_array_equal(lit, frames[k][numbers])
+
+
 def test_the_file_is_laid_out_as_documented(tmp_path):
     scan, motors = write(tmp_path / "scan.h5", make_frames()), arguments()["motors"]
     with h5py.File(scan.path) as file:

@@ -116,24 +116,26 @@ def test_box_taps_keep_the_total_and_the_variance(width):
     assert (taps.size == 1) == (width <= 1)
 
 
-def test_spread_is_its_own_adjoint_on_any_set_of_pixels():
+@pytest.mark.parametrize("frames", [1, 4, 6])
+def test_spread_is_its_own_adjoint_on_any_set_of_pixels(frames):
     rng = np.random.default_rng(5)
     pixels = LitPixels.from_mask(rng.random((9, 10)) > 0.4)
     taps = box_taps(2.6), box_taps(1.5)
-    first, second = (rng.random((pixels.count + 1, 4)) for _ in range(2))
+    first, second = (rng.random((pixels.count + 1, frames)) for _ in range(2))
     first[-1] = second[-1] = 0
     left, right = spread(first, pixels, *taps), spread(second, pixels, *taps)
     assert np.vdot(left, second) == pytest.approx(np.vdot(first, right))
 
 
-def test_spread_is_a_convolution_where_all_pixels_are_worked_on():
-    image = np.random.default_rng(6).random((9, 10))
+@pytest.mark.parametrize("frames", [1, 6])
+def test_spread_is_a_convolution_where_all_pixels_are_worked_on(frames):
+    images = np.random.default_rng(6).random((frames, 9, 10))
     pixels = LitPixels.from_mask(np.ones((9, 10), bool))
-    values = np.append(image.ravel(), 0)[:, None]
     taps = np.outer(box_taps(2.6), box_taps(1.5))
-    expected = ndimage.convolve(image, taps, mode="constant")
-    out = spread(values, pixels, box_taps(2.6), box_taps(1.5))
-    assert np.allclose(out[:-1, 0].reshape(9, 10), expected)
+    out = spread(pixels.gather(images), pixels, box_taps(2.6), box_taps(1.5))
+    for frame, image in enumerate(images):
+        expected = ndimage.convolve(image, taps, mode="constant")
+        assert np.allclose(out[:-1, frame].reshape(9, 10), expected)
 
 
 def test_a_full_volume_casts_an_even_shadow_where_voxels_exceed_pixels():

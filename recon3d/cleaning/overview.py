@@ -1,0 +1,209 @@
+"""What is known of every projection at a glance, from a store or from a scan as it grows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.normalization import Normalizer
+from recon3d.cleaning.projection import work_on_projection
+from recon3d.experiment import Cleaning
+from recon3d.geometry import TiltOrigin, frame_settings
+from recon3d.io.motors import MotorTable
+from recon3d.io.scan import Scan
+from recon3d.io.store import CleanedScan
+
+FloatArray = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+LARGEST_IMAGE = 512
+"""Pixels along an edge to which summed frames are binned, so that all of them fit in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectionGlance:
+    """One projection at a glance.
+
+    Parameters
+    ----------
+    omega_deg
+        Its rotation angle.
+    taken
+        When it was taken: the mean number of its frames in the order of time.
+    summed, shape (rows, cols)
+        Sum over its cleaned frames, binned by `bin_pix`.
+    bin_pix
+        Pixels along the edge of a bin.
+    integrated, valid, shape (frames,)
+        Counts of every frame, and which of them were recorded.
+    mu_deg, gamma_deg, shape (frames,)
+        Settings in the laboratory, at handedness +1; NaN where a frame is missing.
+    current_ma
+        Mean ring current; NaN where it is not recorded.
+    """
+
+    omega_deg: float
+    taken: float
+    summed: Image
+    bin_pix: int
+    integrated: FloatArray
+    valid: NDArray[np.bool_]
+    mu_deg: FloatArray
+    gamma_deg: FloatArray
+    current_ma: float
+
+    @property
+    def total(self) -> float:
+        """All counts of the projection."""
+        return float(self.integrated.sum())
+
+    @property
+    def mass_pix(self) -> tuple[float, float]:
+        """Centre of mass (row, column) in pixels of the region; NaN where it is dark."""
+        image = self.summed.astype(np.float64)
+        total = image.sum()
+        if total <= 0:
+            return (np.nan, np.nan)
+        row = image.sum(axis=1) @ np.arange(image.shape[0]) / total
+        col = image.sum(axis=0) @ np.arange(image.shape[1]) / total
+        offset = (self.bin_pix - 1) / 2
+        return float(row * self.bin_pix + offset), float(col * self.bin_pix + offset)
+
+
+def glances_of_store(store: CleanedScan) -> Iterator[ProjectionGlance]:
+    """Go through the projections of a cleaned scan; only summed frames are read."""
+    taken = _order_of_names(store.source_files)
+    for k in range(store.shape[0]):
+        yield _glance(
+            store.motors[k],
+            store.origin,
+            float(store.omega_deg[k]),
+            float(taken[k]),
+            store.read_summed(k),
+            store.integrated[k],
+            store.valid[k],
+        )
+
+
+@dataclass
+class GrowingOverview:
+    """Glances of a scan that is still being taken, each projection cleaned once.
+
+    Parameters
+    ----------
+    cleaning
+        How frames are cleaned.
+    calibration
+        Background, flat field and bad pixels of the region; None for none.
+    glances
+        What is known so far, by rotation angle.
+    """
+
+    cleaning: Cleaning
+    calibration: Calibration | None = None
+    glances: dict[float, ProjectionGlance] = field(default_factory=dict)
+    normalizer: Normalizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.normalizer = Normalizer(self.cleaning.normalize)
+
+    def extend(self, scan: Scan) -> Iterator[ProjectionGlance]:
+        """Clean the projections that are not known yet, and pass them on one by one.
+
+        Parameters
+        ----------
+        scan
+            All that was taken so far; its first projection stays the first.
+        """
+        calibration = self.calibration or Calibration.none((scan.roi.rows, scan.roi.cols))
+        for k, omega in enumerate(scan.omega_deg):
+            name = round(float(omega), 3)
+            if name in self.glances:
+                continue
+            done = work_on_projection(
+                scan.read_projection(k),
+                scan.valid[k],
+                scan.motors.ring_current_ma[k],
+                self.cleaning,
+                calibration,
+                self.normalizer,
+            )
+            slots = scan.slots[k][scan.valid[k]]
+            glance = _glance(
+                scan.motors[k],
+                scan.origin,
+                float(omega),
+                float(slots.mean()) if slots.size else np.nan,
+                done.frames.sum(axis=0),
+                done.sums,
+                scan.valid[k],
+            )
+            self.glances[name] = glance
+            yield glance
+
+
+def _glance(
+    motors: MotorTable,
+    origin: TiltOrigin,
+    omega_deg: float,
+    taken: float,
+    summed: Image,
+    integrated: FloatArray,
+    valid: NDArray[np.bool_],
+) -> ProjectionGlance:
+    mu, gamma = frame_settings(
+        motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, origin, 1
+    )
+    current = motors.ring_current_ma[np.isfinite(motors.ring_current_ma)]
+    image, size = binned(summed, LARGEST_IMAGE)
+    return ProjectionGlance(
+        omega_deg=omega_deg,
+        taken=taken,
+        summed=image,
+        bin_pix=size,
+        integrated=np.asarray(integrated, float),
+        valid=valid,
+        mu_deg=mu,
+        gamma_deg=gamma,
+        current_ma=float(current.mean()) if current.size else np.nan,
+    )
+
+
+def binned(image: Image, largest: int) -> tuple[Image, int]:
+    """Mean over square bins, so that no edge has more than `largest` of them.
+
+    Parameters
+    ----------
+    image, shape (rows, cols)
+        Rows and columns beyond the last whole bin are filled up with zeros.
+    largest
+        Most bins along an edge.
+
+    Returns
+    -------
+    binned
+        The image.
+    size
+        Pixels along the edge of a bin.
+    """
+    size = -(-max(image.shape) // largest)
+    if size == 1:
+        return image, 1
+    padding = [(0, -length % size) for length in image.shape]
+    full = np.pad(image, padding)
+    rows, cols = full.shape[0] // size, full.shape[1] // size
+    return full.reshape(rows, size, cols, size).mean(axis=(1, 3), dtype=np.float32), size
+
+
+def _order_of_names(names: NDArray[np.str_]) -> FloatArray:
+    """Mean place of each projection's files, (projections,), with numbers in them as numbers."""
+    flat = names.ravel()
+    keys = [[(int(p), "") if p.isdigit() else (0, p) for p in re.split(r"(\d+)", n)] for n in flat]
+    places = np.empty(flat.size)
+    places[sorted(range(flat.size), key=keys.__getitem__)] = np.arange(flat.size)
+    return np.nanmean(np.where(names == "", np.nan, places.reshape(names.shape)), axis=1)

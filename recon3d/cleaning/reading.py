@@ -1,0 +1,115 @@
+"""Raw projections one after another, read ahead, with the frames that turn out unusable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import DataError
+from recon3d.io.damage import Damage, list_damage, trouble_in
+from recon3d.io.scan import Scan
+from recon3d.progress import track
+
+_ALONE = "is the only frame of its projection: nothing rocked, and no dark frame can be made"
+
+
+@dataclass(frozen=True, eq=False)
+class RawProjection:
+    """One projection as it was read.
+
+    Parameters
+    ----------
+    k
+        Its number.
+    frames
+        Shape (frames, rows, cols): zeros where a frame is missing or damaged.
+    valid
+        Shape (frames,): which frames can be used.
+    damaged
+        Name and reason of each frame that cannot be used, by its number in the projection.
+    """
+
+    k: int
+    frames: NDArray[Any]
+    valid: NDArray[np.bool_]
+    damaged: dict[int, Damage]
+
+
+def read_projections(scan: Scan, *, skip_damaged: bool, show: bool) -> Iterator[RawProjection]:
+    """Go through the projections, reading each while its forerunner is worked on.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    skip_damaged
+        Leave frames out that cannot be read; else all of them are looked for and named.
+    show
+        Show a progress bar.
+
+    Raises
+    ------
+    DataError
+        Frames cannot be read, or hold counts that are no numbers.
+    """
+    count = scan.shape[0]
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(read_projection, scan, 0)
+        for k in track(range(count), "cleaning", unit="projection", total=count, show=show):
+            projection = pending.result()
+            if projection.damaged and not skip_damaged:
+                raise _all_damage(scan, projection, show)
+            if k + 1 < count:
+                pending = reader.submit(read_projection, scan, k + 1)
+            yield _without_lone_frame(scan, projection)
+
+
+def read_projection(scan: Scan, k: int) -> RawProjection:
+    """Read one projection, going on after frames that cannot be read."""
+    frames = np.zeros(scan.shape[1:], scan.dtype)
+    slots = scan.slots[k]
+    valid = slots >= 0
+    damaged: dict[int, Damage] = {}
+    for frame in np.argsort(slots)[np.count_nonzero(~valid) :].tolist():  # as they were taken
+        slot = int(slots[frame])
+        try:
+            frames[frame] = scan.source.read(slot, scan.roi)
+            reason = trouble_in(frames[frame])
+        except DataError as error:
+            reason = str(error).removeprefix(scan.source.name(slot)).strip()
+        if reason:
+            frames[frame], valid[frame] = 0, False
+            damaged[frame] = (scan.source.name(slot), reason)
+    return RawProjection(k, frames, valid, damaged)
+
+
+def _all_damage(scan: Scan, first: RawProjection, show: bool) -> DataError:
+    """The error that names every frame of a scan, from one projection on, that is damaged."""
+    damaged = list(first.damaged.values())
+    rest = range(first.k + 1, scan.shape[0])
+    for k in track(rest, "looking for more damage", unit="projection", show=show):
+        damaged += read_projection(scan, k).damaged.values()
+    count = int(np.count_nonzero(scan.slots >= 0))
+    return DataError(
+        f"{len(damaged)} of {count} frames are damaged: {list_damage(damaged)}. "
+        "(--skip-damaged leaves them out)"
+    )
+
+
+def _without_lone_frame(scan: Scan, projection: RawProjection) -> RawProjection:
+    """Leave out the frame of a projection that has no other, where other projections do."""
+    if np.count_nonzero(projection.valid) != 1:
+        return projection
+    frame = int(np.argmax(projection.valid))
+    lone = {frame: (scan.source.name(int(scan.slots[projection.k, frame])), _ALONE)}
+    return RawProjection(
+        projection.k,
+        np.zeros_like(projection.frames),
+        np.zeros_like(projection.valid),
+        projection.damaged | lone,
+    )

@@ -1,0 +1,164 @@
+"""`recon3d getdata`: read a scan, clean it, and leave scan.h5 and the arrays in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recon3d.cleaning.pipeline import clean
+from recon3d.cleaning.projection import check_region
+from recon3d.errors import ParameterError
+from recon3d.getdata_keys import GetData
+from recon3d.goniometer import GONIOMETERS, Goniometer
+from recon3d.io.arrays import ArrayWriter
+from recon3d.io.atomic import make_folder, require_writable
+from recon3d.io.checks import compare_steps, require_rocking
+from recon3d.io.edf import read_image
+from recon3d.io.scan import Roi, Scan, open_scan
+from recon3d.io.sources import look_at_frame_shape, mean_background
+from recon3d.io.store import CleanedScan
+
+logger = logging.getLogger(__name__)
+
+
+def open_data(plan: GetData, *, crop: bool = True, show_progress: bool = True) -> Scan:
+    """Open the scan that a plan names.
+
+    Parameters
+    ----------
+    plan
+        Where it is and how it was taken.
+    crop
+        False for whole frames.
+    show_progress
+        False for a silent run.
+
+    Raises
+    ------
+    ParameterError, DataError, GridError
+        As `recon3d.open_scan`, or the region of interest leaves the frame.
+    """
+    scan = open_scan(plan.datadir, plan.dataname, show_progress=show_progress, **opening(plan))
+    return region_of(scan, plan) if crop else scan
+
+
+def opening(plan: GetData) -> dict[str, Any]:
+    """The keyword arguments of `open_scan` that a plan gives."""
+    steps = plan.angsteps or ()
+    return {
+        "goniometer": _goniometer(plan.motors),
+        "entries": plan.entries,
+        "phi0_deg": plan.phi0,
+        "chi0_deg": plan.chi0,
+        "tilt_azimuth_deg": plan.tilt_azimuth,
+        "recorded_at": plan.recorded_at,
+        "step_deg": min((step for step in steps if step > 0), default=None),
+        "skip_damaged": plan.skip_damaged,
+    }
+
+
+def region_of(scan: Scan, plan: GetData) -> Scan:
+    """The scan with the region of interest of a plan."""
+    rows, cols = scan.source.frame_shape
+    return scan.crop(plan.poi or (cols // 2, rows // 2), plan.imgsize or (cols, rows))
+
+
+def calibration_images(plan: GetData) -> dict[str, Any]:
+    """The images of `recon3d.clean` that a plan names: background, flat field, bad pixels."""
+    flat, bad = plan.flat_field, plan.bad_pixels
+    return {
+        "background": None if plan.bgdir == "-" else mean_background(plan.bgdir, plan.bgname),
+        "flat_field": None if flat is None else read_image(flat),
+        "bad_pixels": None if bad is None else read_image(bad) != 0,
+    }
+
+
+def getdata(
+    plan: GetData, *, record: Mapping[str, str] | None = None, show_progress: bool = True
+) -> CleanedScan:
+    """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
+
+    Parameters
+    ----------
+    plan
+        What the command line, or a settings file, says.
+    record
+        How it was said, to be kept with the result; the plan where None.
+    show_progress
+        False for a silent run.
+
+    Returns
+    -------
+    cleaned
+        The opened scan.h5.
+
+    Raises
+    ------
+    ParameterError, DataError, GridError
+        As `recon3d.open_scan` and `recon3d.clean`.
+
+    Warns
+    -----
+    Recon3DWarning
+        Steps that were given and the motors disagree: the motors are used.
+    """
+    _check_region(plan)
+    images = calibration_images(plan)
+    said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
+    folder = Path(plan.outputpath) / plan.outputdirname
+    require_writable(folder)
+    scan = open_data(plan, show_progress=show_progress)
+    logger.info("%r", scan)
+    require_rocking(scan)
+    if plan.angsteps and plan.numangsteps:
+        compare_steps(scan, plan.angsteps, plan.numangsteps)
+    make_folder(folder)
+    properties = {"framebg": plan.framebg, "binth": plan.binth}
+    with ArrayWriter(scan, folder, plan.arrays, properties) as arrays:
+        store = clean(
+            scan,
+            plan.cleaning,
+            folder / "scan.h5",
+            provenance={"getdata": said},
+            sink=arrays,
+            skip_damaged=plan.skip_damaged,
+            show_progress=show_progress,
+            **images,
+        )
+    logger.info("written: %s", folder)
+    return store
+
+
+def _check_region(plan: GetData) -> None:
+    """Refuse a region that cannot be, before thousands of headers are read."""
+    if plan.imgsize is not None:
+        check_region(plan.imgsize[::-1], plan.cleaning)
+    shape = look_at_frame_shape(plan.datadir, plan.dataname)
+    if shape is not None and plan.poi is not None and plan.imgsize is not None:
+        Roi.around(plan.poi, plan.imgsize).require_inside(shape)
+
+
+def _goniometer(text: str) -> str | Goniometer:
+    """Parse `auto`, or `id06,omega=diffry,...`: a beamline's names with some changed."""
+    if text == "auto":
+        return text
+    beamline, *changes = text.split(",")
+    if beamline not in GONIOMETERS:
+        raise ParameterError(
+            f"--motors {text}: '{beamline}' is no known beamline, expected "
+            f"auto, {' or '.join(GONIOMETERS)}"
+        )
+    parts = [field.name for field in dataclasses.fields(Goniometer)]
+    names: dict[str, Any] = {}
+    for change in changes:
+        part, _, name = change.partition("=")
+        if part not in parts or not name:
+            raise ParameterError(
+                f"--motors {text}: '{change}' is not part=motor, "
+                f"with part one of {', '.join(parts)}"
+            )
+        names[part] = name
+    return dataclasses.replace(GONIOMETERS[beamline], **names)

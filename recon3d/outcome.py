@@ -1,0 +1,142 @@
+"""How a command speaks, and ends: one or two lines about what went wrong, and a status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from recon3d.errors import Recon3DError, Recon3DWarning
+
+SHOW_TRACEBACK = "RECON3D_TRACEBACK"
+"""The environment variable that, set to anything, shows where an unexpected error arose."""
+
+_MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of memory")
+
+
+class TerminatedError(BaseException):
+    """The system asked the process to end, as batch systems do when time is up."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are two lines long: the mistake, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2 after telling what is wrong with the call."""
+        self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
+
+
+def report_to(stream: TextIO, *, quiet: bool) -> None:
+    """Let the library's messages through to the terminal, once."""
+    logger = logging.getLogger("recon3d")
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.addHandler(logging.StreamHandler(stream))
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001 (the signature is that of warnings.showwarning)
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Show a warning as one line: what `warnings.showwarning` is replaced by."""
+    label = "warning" if issubclass(category, Recon3DWarning) else category.__name__
+    print(f"recon3d: {label}: {message}", file=sys.stderr)
+
+
+def run_command(command: str, run: Callable[[], None]) -> int:
+    """Run a command and tell how it ended.
+
+    Parameters
+    ----------
+    command
+        Its name, for messages.
+    run
+        Does the work.
+
+    Returns
+    -------
+    status
+        0 when all went well, 1 after an error in the data or the values, 130 when interrupted,
+        141 when nobody reads the output any more, 143 when terminated.
+    """
+    try:
+        with _termination_raises():
+            run()
+            sys.stdout.flush()
+        return 0
+    except Recon3DError as error:
+        return _tell(command, f"error: {error}", 1)
+    except BrokenPipeError:
+        _forget_output()
+        return 141
+    except KeyboardInterrupt:
+        return _tell(command, "interrupted; what was not complete is removed", 130)
+    except TerminatedError:
+        return _tell(command, "terminated; what was not complete is removed", 143)
+    except Exception as error:
+        if os.environ.get(SHOW_TRACEBACK):
+            raise
+        return _tell(command, f"error: {_explain(error)}", 1)
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _MEMORY_SIGNS):
+        return (
+            f"not enough memory ({text or 'no more could be had'}): take a smaller region or "
+            "fewer voxels (grain_steps), or a computer with more"
+        )
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else text
+    return (
+        f"unexpected {type(error).__name__} ({text}): this is a fault of recon3d, or a kind of "
+        f"damage that it does not know; {SHOW_TRACEBACK}=1 in the environment shows where"
+    )
+
+
+def _tell(command: str, message: str, status: int) -> int:
+    try:
+        print(f"recon3d {command}: {message}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        _forget_output()
+    return status
+
+
+def _forget_output() -> None:
+    """Send what is left to be written nowhere, lest the interpreter stumbles over it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nowhere, stream.fileno())
+        except (OSError, ValueError):
+            continue  # it is no file, so nothing is flushed to one
+    os.close(nowhere)
+
+
+@contextmanager
+def _termination_raises() -> Iterator[None]:
+    """Let SIGTERM end the work as an interrupt does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise TerminatedError

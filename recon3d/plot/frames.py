@@ -1,0 +1,280 @@
+"""Detector frames in pixels: single ones, the steps of cleaning, histograms, and whole grids.
+
+Every function draws once and returns what `update_*` changes later, so that a slider redraws
+without building anything anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from recon3d.plot.parts import TEXT_SIZE
+
+Image = NDArray[Any]
+
+SHOWN_PIXELS = 320
+"""Pixels along an edge that a panel shows; larger frames are thinned before they are drawn."""
+BLUE, ORANGE, VERMILION = "#0072b2", "#e69f00", "#d55e00"
+"""Colours that colour-blind people tell apart (Okabe and Ito)."""
+
+
+def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
+    """The largest pixel of every square block, so that single bright pixels still show.
+
+    Parameters
+    ----------
+    image, shape (rows, cols)
+        Pixels beyond the last whole block are left out.
+    largest
+        About how many blocks along an edge.
+    """
+    size = max(image.shape) // largest
+    if size < 2:
+        return image
+    rows, cols = (length // size * size for length in image.shape)
+    whole = image[:rows, :cols]
+    across = whole[:, ::size].copy()
+    for offset in range(1, size):
+        np.maximum(across, whole[:, offset::size], out=across)
+    return across.reshape(rows // size, size, -1).max(axis=1)
+
+
+def bright_counts(image: Image) -> float:
+    """The counts that 99.8 % of the pixels above zero stay below; at least 1."""
+    lit = image[image > 0]
+    return max(float(np.percentile(lit, 99.8)), 1.0) if lit.size else 1.0
+
+
+def draw_frame(
+    ax: Axes,
+    image: Image,
+    title: str = "",
+    *,
+    color_map: str = "viridis",
+    first_pix: tuple[int, int] = (0, 0),
+) -> AxesImage:
+    """Draw a frame, row 0 at the top, its axes in pixels.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    image, shape (rows, cols)
+        Counts.
+    title
+        What is shown.
+    color_map
+        Name of the colour map.
+    first_pix
+        Row and column of the first pixel on the detector.
+    """
+    rows, cols = image.shape
+    row, col = first_pix
+    drawn = ax.imshow(
+        thinned(image),
+        cmap=color_map,
+        extent=(col - 0.5, col + cols - 0.5, row + rows - 0.5, row - 0.5),
+        interpolation="nearest",
+        norm=Normalize(0, bright_counts(image)),
+    )
+    ax.set_title(title, fontsize=TEXT_SIZE + 1)
+    ax.set_xlabel("column (pixel)", fontsize=TEXT_SIZE)
+    ax.set_ylabel("row (pixel)", fontsize=TEXT_SIZE)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(4, integer=True))
+    return drawn
+
+
+def update_frame(
+    drawn: AxesImage,
+    image: Image,
+    *,
+    log: bool = False,
+    low: float = 0.0,
+    top: float | None = None,
+) -> None:
+    """Show another image of the same region.
+
+    Parameters
+    ----------
+    drawn
+        What `draw_frame` returned.
+    image, shape (rows, cols)
+        Counts.
+    log
+        Logarithmic colours, from 1 count on.
+    low, top
+        Counts of the darkest and of the brightest colour; the latter as the image has it
+        where None.
+    """
+    shown = thinned(image)
+    bright = max(bright_counts(shown) if top is None else top, low + 1)
+    if log:
+        drawn.set_data(np.maximum(shown, 1))
+        drawn.set_norm(LogNorm(max(low, 1), max(bright, 10 * low, 10)))
+        return
+    if isinstance(drawn.norm, LogNorm):
+        drawn.set_norm(Normalize(low, bright))
+    drawn.set_data(shown)
+    drawn.set_clim(low, bright)
+
+
+def raw_limits(image: Image) -> tuple[float, float]:
+    """Counts between which a raw frame shows the grain rather than its background and hot pixels.
+
+    Parameters
+    ----------
+    image, shape (rows, cols)
+        Recorded counts.
+    """
+    step = max(max(image.shape) // 256, 1)
+    low, high = np.percentile(image[::step, ::step], (1, 99.5))
+    return float(low), float(high)
+
+
+class HistogramParts(NamedTuple):
+    """The bars of a histogram, and the line at the threshold."""
+
+    bars: StepPatch
+    threshold: Line2D
+
+
+HISTOGRAM_BINS = 80
+
+
+def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
+    """Draw how often counts occur in an image, with a threshold among them.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    image
+        Counts, of any shape.
+    threshold
+        Counts above which a pixel is signal.
+    """
+    numbers, edges = _histogram(image, threshold)
+    bars = ax.stairs(numbers, edges, fill=True, color="0.72", baseline=0.5)
+    line = ax.axvline(threshold, color=VERMILION, linewidth=1.6)
+    ax.set_yscale("log")
+    ax.set_xlabel("counts after step 5", fontsize=TEXT_SIZE)
+    ax.set_ylabel("pixels", fontsize=TEXT_SIZE)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    parts = HistogramParts(bars, line)
+    _fit_histogram(parts, numbers, edges)
+    return parts
+
+
+def update_histogram(parts: HistogramParts, image: Image, threshold: float) -> None:
+    """Show the counts of another image, or another threshold."""
+    numbers, edges = _histogram(image, threshold)
+    parts.bars.set_data(numbers, edges, baseline=0.5)
+    parts.threshold.set_xdata([threshold, threshold])
+    _fit_histogram(parts, numbers, edges)
+
+
+def _fit_histogram(parts: HistogramParts, numbers: Image, edges: Image) -> None:
+    ax = parts.bars.axes
+    assert ax is not None
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0.5, 2 * max(float(numbers.max()), 1))
+
+
+def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
+    """Numbers of pixels and edges; a large image is sampled, its numbers scaled up."""
+    step = max(max(image.shape) // 512, 1)
+    sample = image[::step, ::step] if image.ndim == 2 else image
+    top = max(float(sample.max(initial=0)), 2 * threshold, 10.0)
+    numbers, edges = np.histogram(sample[sample > 0], bins=HISTOGRAM_BINS, range=(0, top))
+    return numbers * step**2, edges
+
+
+def frame_grid(frames: Image, shape: tuple[int, int], largest: int = 960) -> Image:
+    """Put all frames of a projection side by side in one image.
+
+    Parameters
+    ----------
+    frames, shape (frames, rows, cols)
+        In C order of the grid.
+    shape
+        Settings of the slower axis (downwards) and of the faster one (to the right).
+    largest
+        About how many pixels along an edge of the whole; frames are thinned to fit.
+
+    Returns
+    -------
+    image
+        One dark pixel (NaN) stands between neighbouring frames.
+    """
+    down, across = shape
+    edge = max(largest // max(down, across), 8)
+    small = np.stack([thinned(frame, edge) for frame in frames]).astype(np.float32)
+    rows, cols = small.shape[1:]
+    whole = np.full((down * (rows + 1) - 1, across * (cols + 1) - 1), np.nan, np.float32)
+    for number, frame in enumerate(small[: down * across]):
+        row, col = divmod(number, across)
+        whole[row * (rows + 1) :, col * (cols + 1) :][:rows, :cols] = frame
+    return whole
+
+
+def draw_frame_grid(
+    ax: Axes,
+    image: Image,
+    slow: tuple[str, NDArray[np.float64]],
+    fast: tuple[str, NDArray[np.float64]],
+) -> AxesImage:
+    """Draw the image that `frame_grid` makes, with the settings along its edges.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    image
+        From `frame_grid`.
+    slow, fast
+        Name and positions of the axis that runs downwards, and of that to the right.
+    """
+    (slow_name, down), (fast_name, across) = slow, fast
+    drawn = ax.imshow(
+        image,
+        cmap="viridis",
+        extent=(-0.5, across.size - 0.5, down.size - 0.5, -0.5),
+        interpolation="nearest",
+        aspect=image.shape[0] / image.shape[1] * across.size / down.size,
+        norm=Normalize(0, bright_counts(np.nan_to_num(image))),
+    )
+    for axis, values in ((ax.xaxis, across), (ax.yaxis, down)):
+        step = max(-(-values.size // 8), 1)
+        shown = np.arange(0, values.size, step)
+        axis.set_ticks(shown, [f"{values[i]:.3f}" for i in shown])
+    ax.set_xlabel(setting_label(fast_name), fontsize=TEXT_SIZE)
+    ax.set_ylabel(setting_label(slow_name), fontsize=TEXT_SIZE)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    return drawn
+
+
+_SYMBOLS = {"mu": "μ (°)", "gamma": "γ (°)", "chi": "χ (°)", "phi": "φ (°)"}
+
+
+def setting_label(name: str) -> str:
+    """Symbol and unit of an axis of settings by its name."""
+    return {**_SYMBOLS, "two_theta": "2θ (°)", "energy": "energy (keV)"}.get(name, name)
+
+
+def setting_text(name: str, value: float) -> str:
+    """One setting in words: symbol, number and unit."""
+    symbol, _, unit = setting_label(name).partition(" (")
+    unit = unit.rstrip(")")
+    # Adding zero turns -0.0 into 0.0.
+    return f"{symbol} = {round(value, 4) + 0.0:.4f}{unit if unit == '°' else f' {unit}'}"

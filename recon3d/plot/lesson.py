@@ -1,0 +1,219 @@
+"""Figures that explain dark-field microscopy: the setting, tilts that turn, the missing cone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Arc, FancyArrowPatch, Polygon, Wedge
+
+from recon3d.geometry import turn_to_laboratory
+from recon3d.io.store import CleanedScan
+from recon3d.plot.frames import BLUE, ORANGE, VERMILION, draw_frame_grid, frame_grid
+from recon3d.plot.overview import label
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure
+
+_TEXT = TEXT_SIZE + 2
+
+
+def setup_figure(theta_deg: float) -> Figure:
+    """The experiment from the side: beams, lattice planes, **G** and what turns about what.
+
+    Parameters
+    ----------
+    theta_deg
+        Bragg angle.
+    """
+    figure = new_figure(8.0, 3.6)
+    ax = figure.add_axes((0.01, 0.02, 0.98, 0.96))
+    draw_setup(ax, theta_deg)
+    return figure
+
+
+def draw_setup(ax: Axes, theta_deg: float) -> None:
+    """Draw the experiment from the side.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; its axes are switched off.
+    theta_deg
+        Bragg angle.
+    """
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    ax.set_xlim(-4.4, 5.4)
+    ax.set_ylim(-1.6, 2.8)
+    theta = np.radians(theta_deg)
+    normal = np.array([-np.sin(theta), np.cos(theta)])
+    planes = np.array([np.cos(theta), np.sin(theta)])
+    for offset in np.linspace(-0.36, 0.36, 5):
+        ends = np.array([offset * normal - 0.55 * planes, offset * normal + 0.55 * planes])
+        ax.plot(*ends.T, color="0.6", linewidth=1)
+    corners = np.array([(-0.6, -0.35), (0.1, -0.55), (0.65, -0.1), (0.45, 0.5), (-0.35, 0.45)])
+    ax.add_patch(Polygon(corners, facecolor=BLUE, alpha=0.25, edgecolor=BLUE))
+    exit_end = 4.4 * np.array([np.cos(2 * theta), np.sin(2 * theta)])
+    _arrow(ax, (-4.2, 0), (-0.65, 0), "0.2")
+    _arrow(ax, 0.65 * exit_end / 4.4, exit_end, "0.2")
+    ax.plot([0.65, 2.6], [0, 0], "--", color="0.6", linewidth=0.9)
+    _arrow(ax, (0, 0), 2.0 * normal, VERMILION)
+    ax.plot(*np.array([-1.3 * normal, 2.4 * normal]).T, ":", color=VERMILION, linewidth=1)
+    ax.add_patch(Arc((0, 0), 4.4, 4.4, theta1=0, theta2=2 * theta_deg, color="0.4"))
+    middle = 1.9 * np.array([np.cos(theta), np.sin(theta)])
+    _write(ax, middle, "2θ", va="center")
+    lens = exit_end * 0.55
+    across = np.array([-np.sin(2 * theta), np.cos(2 * theta)])
+    for side, name, low in ((lens, "objective", 0.35), (exit_end, "detector", 0.6)):
+        ends = np.array([side - low * across, side + low * across])
+        ax.plot(*ends.T, color=BLUE, linewidth=4, solid_capstyle="butt")
+        _write(ax, side + (low + 0.2) * across, name, ha="center")
+    ax.text(-4.2, 0.12, "X-ray beam", fontsize=_TEXT)
+    _write(ax, 2.15 * normal + (0.15, 0), "G, the rotation axis (y)", color=VERMILION)
+    _turn(ax, 1.65 * normal, VERMILION)
+    _write(ax, 1.5 * normal - (0.55, 0), "ω", color=VERMILION, ha="right")
+    ax.text(-1.55, -0.9, "μ: rock the planes\nthrough the angle θ", fontsize=_TEXT, ha="center")
+    ax.text(1.5, -1.1, "γ: roll them about\nthe beam", fontsize=_TEXT, ha="center")
+
+
+def turning_figure(
+    tilts_deg: Sequence[tuple[float, float]], handedness: int = 1, step_deg: float = 0.032
+) -> Figure:
+    """How the tilts of a few voxels, fixed in the sample, turn in the laboratory with ω.
+
+    Parameters
+    ----------
+    tilts_deg
+        (a, b) of each voxel.
+    handedness
+        h = ±1.
+    step_deg
+        Step of the scan, drawn as a grid.
+    """
+    figure = new_figure(8.6, 3.2)
+    left, middle, right = (figure.add_axes((0.08 + 0.33 * i, 0.16, 0.23, 0.72)) for i in range(3))
+    omega = np.linspace(0, 180, 181)
+    for (a, b), color in zip(tilts_deg, (BLUE, ORANGE, "#009e73", VERMILION), strict=False):
+        mu, gamma = turn_to_laboratory(a, b, omega, handedness)
+        name = f"a = {a:g}°, b = {b:g}°"
+        left.plot(omega, mu, color=color, label=name)
+        middle.plot(omega, gamma, color=color)
+        right.plot(mu, gamma, color=color)
+        right.plot(mu[0], gamma[0], "o", color=color)
+    label(left, "ω (°)", "μ (°)", "the rocking angle it needs")
+    label(middle, "ω (°)", "γ (°)", "the rolling angle it needs")
+    label(right, "μ (°)", "γ (°)", "both: half a circle (ring: ω = 0)")
+    right.set_aspect("equal", adjustable="datalim")
+    left.legend(fontsize=TEXT_SIZE - 1, frameon=False)
+    reach = np.ceil(max(np.hypot(*np.array(tilts_deg).T)) / step_deg) * step_deg
+    for value in np.arange(-reach, reach + step_deg / 2, step_deg):
+        right.axhline(value, color="0.9", linewidth=0.6, zorder=0)
+        right.axvline(value, color="0.9", linewidth=0.6, zorder=0)
+    return figure
+
+
+def missing_cone_figure(theta_deg: float) -> Figure:
+    """Which spatial frequencies a turn about **G** measures, and which it never does.
+
+    Parameters
+    ----------
+    theta_deg
+        Bragg angle.
+    """
+    figure = new_figure(4.2, 3.6)
+    ax = figure.add_axes((0.14, 0.14, 0.82, 0.76))
+    draw_missing_cone(ax, theta_deg)
+    return figure
+
+
+def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
+    """Draw a cut through the sphere of spatial frequencies, with the cone that is not measured.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    theta_deg
+        Bragg angle: half the opening of the cone about **G**.
+    """
+    ax.set_aspect("equal")
+    ax.add_patch(Wedge((0, 0), 1, 0, 360, facecolor=BLUE, alpha=0.25))
+    for middle in (90, 270):
+        ax.add_patch(
+            Wedge((0, 0), 1, middle - theta_deg, middle + theta_deg, facecolor=VERMILION, alpha=0.8)
+        )
+    _arrow(ax, (0, 0), (0, 1.25), VERMILION)
+    ax.text(0.06, 1.2, "G", color=VERMILION, fontsize=_TEXT)
+    ax.text(0, -0.05, "measured", ha="center", va="top", fontsize=_TEXT)
+    ax.annotate(
+        "never measured",
+        (0.03, 0.8),
+        (0.5, 1.2),
+        fontsize=_TEXT,
+        arrowprops={"arrowstyle": "-", "color": "0.4"},
+    )
+    ax.set_xlim(-1.15, 2.0)
+    ax.set_ylim(-1.15, 1.4)
+    label(
+        ax,
+        "frequency along x (shares of the highest)",
+        "frequency along y",
+        f"half-angle θ = {theta_deg:.1f}°",
+    )
+
+
+def projection_figure(store: CleanedScan, k: int) -> Figure:
+    """All frames of one projection as a grid over its settings.
+
+    Parameters
+    ----------
+    store
+        A cleaned scan of two axes of settings.
+    k
+        Which projection.
+    """
+    slow, fast = store.axes[0], store.axes[-1]
+    shape = (store.shape[1] // fast.values_deg.size, fast.values_deg.size)
+    figure = new_figure(6.4, 5.6)
+    ax = figure.add_axes((0.11, 0.09, 0.74, 0.84))
+    image = draw_frame_grid(
+        ax,
+        frame_grid(store.read_projection(k), shape),
+        (slow.name, slow.values_deg),
+        (fast.name, fast.values_deg),
+    )
+    draw_color_bar(image, figure.add_axes((0.87, 0.09, 0.02, 0.84)), "counts")
+    ax.set_title(f"ω = {store.omega_deg[k]:.1f}°", fontsize=TEXT_SIZE + 1)
+    return figure
+
+
+def _write(ax: Axes, place: Any, text: str, **options: Any) -> None:
+    ax.text(float(place[0]), float(place[1]), text, fontsize=_TEXT, **options)
+
+
+def _arrow(ax: Axes, start: Any, end: Any, color: str) -> None:
+    ax.add_patch(
+        FancyArrowPatch(
+            (float(start[0]), float(start[1])),
+            (float(end[0]), float(end[1])),
+            arrowstyle="-|>",
+            mutation_scale=14,
+            color=color,
+            linewidth=1.6,
+        )
+    )
+
+
+def _turn(ax: Axes, centre: Any, color: str) -> None:
+    ax.add_patch(
+        FancyArrowPatch(
+            (centre[0] - 0.35, centre[1] - 0.08),
+            (centre[0] + 0.35, centre[1] + 0.06),
+            connectionstyle="arc3,rad=0.5",
+            arrowstyle="-|>",
+            mutation_scale=12,
+            color=color,
+        )
+    )

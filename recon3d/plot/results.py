@@ -1,0 +1,33 @@
+"""The files that a reconstruction leaves in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recon3d.io.atomic import complete_or_absent
+from recon3d.io.grain import Grain
+from recon3d.plot.trust import trust_figure
+
+
+def write_results(grain: Grain, folder: Path) -> list[Path]:
+    """Write grain.h5, grain_ang.npy and, where the grain was fitted, trust.png.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    folder
+        Where the files go.
+
+    Returns
+    -------
+    paths
+        The files.
+    """
+    grain.save(folder / "grain.h5")
+    paths = [folder / "grain.h5", grain.save_arrays(folder)]
+    if grain.residual.size:
+        with complete_or_absent(folder / "trust.png") as temporary:
+            trust_figure(grain).savefig(temporary, dpi=120)
+        paths.append(folder / "trust.png")
+    return paths

@@ -1,0 +1,54 @@
+"""Figures and viewers, shown from a notebook."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from matplotlib.figure import Figure
+
+import recon3d
+from recon3d.io.grain import Grain
+
+
+def show(figure: Figure, dpi: int = 110) -> None:
+    """Show a figure below a cell, without pyplot.
+
+    Parameters
+    ----------
+    figure
+        Any figure of `recon3d.plot`.
+    dpi
+        Pixels an inch.
+    """
+    from IPython.display import Image, display
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    display(Image(data=buffer.getvalue(), format="png"))
+
+
+def open_viewer(grain: Grain) -> bool:
+    """Open a grain in napari, where there is a display and napari is installed.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+
+    Returns
+    -------
+    opened
+        False where it cannot be; the reason is printed.
+    """
+    view = getattr(recon3d, "view", None)
+    has_display = sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if view is None or not has_display:
+        reason = "this machine has no display" if view else "this version has no viewer"
+        print(f"{reason}: on one that has, `recon3d view grain.h5` opens the grain")
+        return False
+    view(grain)
+    return True

@@ -1,0 +1,163 @@
+"""Follow a scan that is still being written, and preview the grain in it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ipywidgets as controls
+
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.overview import GrowingOverview, ProjectionGlance
+from recon3d.getdata import calibration_images, opening, region_of
+from recon3d.io.follow import Follower
+from recon3d.io.grain import Grain
+from recon3d.io.scan import Scan
+from recon3d.io.settings_file import SettingsFile
+from recon3d.plot.slices import slices_figure
+from recon3d.reconstruction.quick import quick_grain
+from recon3d.widgets.background import Background
+from recon3d.widgets.panel import Panel, button, row
+from recon3d.widgets.projections import Projections
+
+
+class Live(Panel):
+    """A switch that follows the scan of a settings file, and a button for a preview of the grain.
+
+    Parameters
+    ----------
+    settings
+        The settings file of the scan.
+    widgets
+        Open widgets in which new projections are to appear.
+    interval_s
+        Seconds between two looks at the disk.
+    """
+
+    def __init__(
+        self, settings: SettingsFile, widgets: Sequence[Panel] = (), *, interval_s: float = 2.0
+    ) -> None:
+        super().__init__(settings)
+        self.widgets = list(widgets)
+        self.interval_s = interval_s
+        self.follower: Follower | None = None
+        self.grain: Grain | None = None
+        self._overview: GrowingOverview | None = None
+        self._preview = Background(self._show_error)
+        self.switch = controls.ToggleButton(
+            value=False, description="Follow", tooltip="look for new projections"
+        )
+        self.picture = controls.Image(format="png", layout=controls.Layout(display="none"))
+        self.switch.observe(lambda change: self._switched(change["new"]), "value")
+        tip = "backproject what is there so far onto coarse voxels"
+        self.children = [
+            row(self.switch, button("Preview grain", self.preview, tip)),
+            self.status,
+            self.picture,
+        ]
+
+    @property
+    def value(self) -> bool:
+        """Whether the scan is followed."""
+        return bool(self.switch.value)
+
+    @value.setter
+    def value(self, follow: bool) -> None:
+        self.switch.value = follow
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Nothing is chosen here."""
+        return {}
+
+    def preview(self) -> None:
+        """Make a rough grain of what is there so far, and show it when it is done."""
+        self.tell("making a rough grain ...")
+        self._preview.start(self._quick(), self._show_grain)
+
+    def close(self) -> None:
+        """Follow no more, and close the widget."""
+        self._switched(False)
+        self._preview.cancel()
+        super().close()
+
+    def _switched(self, follow: bool) -> None:
+        if self.follower is not None:
+            self.follower.stop()
+            self.background.cancel()
+            self.follower = None
+        if follow:
+            self.follower = self._new_follower()
+            self.tell("looking for new projections ...")
+            self.background.start(self._watch(self.follower), self._take)
+        else:
+            self.tell("not following")
+
+    def _new_follower(self) -> Follower:
+        assert self.settings is not None
+        plan = self.settings.getdata()
+        return Follower(plan.datadir, plan.dataname, interval_s=self.interval_s, **opening(plan))
+
+    def _watch(self, follower: Follower) -> Iterator[Scan | list[ProjectionGlance] | str]:
+        for scan in follower.watch():
+            if scan is None:
+                yield follower.reason
+                continue
+            if any(isinstance(widget, Projections) for widget in self.widgets):
+                yield from self._glances(scan)
+            yield scan
+
+    def _glances(self, scan: Scan) -> Iterator[list[ProjectionGlance] | str]:
+        assert self.settings is not None
+        plan = self.settings.getdata()
+        cropped = region_of(scan, plan)
+        if self._overview is None or self._overview.cleaning != plan.cleaning:
+            images = calibration_images(plan)
+            known = Calibration.for_roi(cropped.roi, scan.source.frame_shape, **images)
+            self._overview = GrowingOverview(plan.cleaning, known)
+        for number, _ in enumerate(self._overview.extend(cropped)):
+            yield f"cleaning new projections: {number + 1}"
+        yield list(self._overview.glances.values())
+
+    def _take(self, news: Scan | list[ProjectionGlance] | str) -> None:
+        if isinstance(news, str):
+            self.tell(f"{self._so_far()}; {news}")
+        elif isinstance(news, list):
+            for widget in self.widgets:
+                if isinstance(widget, Projections):
+                    widget.set_glances(news)
+        else:
+            for widget in self.widgets:
+                if hasattr(widget, "set_scan"):
+                    widget.set_scan(news)
+            self.tell(self._so_far())
+
+    def _so_far(self) -> str:
+        scan = None if self.follower is None else self.follower.scan
+        if scan is None:
+            return "no complete projection yet"
+        return f"{scan.shape[0]} complete projections, up to ω = {scan.omega_deg[-1]:.2f}°"
+
+    def _quick(self) -> Iterator[Grain]:
+        assert self.settings is not None
+        plan = self.settings.getdata()
+        follower = self.follower or self._new_follower()
+        scan = follower.scan or follower.poll()
+        if scan is None:
+            self._preview.post(self.tell, follower.reason)
+            return
+        yield quick_grain(
+            region_of(scan, plan),
+            plan.cleaning,
+            self.settings.experiment(),
+            **calibration_images(plan),
+        )
+
+    def _show_grain(self, grain: Grain) -> None:
+        self.grain = grain
+        buffer = io.BytesIO()
+        slices_figure(grain).savefig(buffer, format="png", dpi=100)
+        self.picture.value = buffer.getvalue()
+        self.picture.layout.display = None
+        self.tell(f"a rough grain of {grain.volume_um3:.3g} µm³, from what is there so far")

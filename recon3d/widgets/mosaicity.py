@@ -1,0 +1,271 @@
+"""Orientations of one projection or of one slice: click to see what is behind a pixel or voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from matplotlib.backend_bases import MouseEvent
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.experiment import Experiment
+from recon3d.geometry import frame_settings
+from recon3d.io.grain import Grain
+from recon3d.io.store import CleanedScan
+from recon3d.plot.colors import draw_color_key, orientation_range
+from recon3d.plot.frames import setting_text
+from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.projections import draw_mosaicity
+from recon3d.plot.slices import draw_slice, slice_extent_um
+from recon3d.plot.tilts import draw_lit_frames, draw_lit_projections, draw_tilt_map, mark_tilt
+from recon3d.projection.moments import projection_moments
+from recon3d.reconstruction.binning import orientation_bins
+from recon3d.reconstruction.model import setting_steps_deg
+from recon3d.reconstruction.reprojection import model_of
+from recon3d.reconstruction.voxel import VoxelEvidence, look_at_voxel
+from recon3d.widgets.panel import Panel, choice, new_canvas, row, slider
+
+LIT_SHARE = 0.05
+
+
+class Mosaicity(Panel):
+    """A map of orientations with its key, and the frames behind the place that was clicked.
+
+    Parameters
+    ----------
+    store
+        The cleaned scan.
+    grain, experiment
+        To see slices of the grain too.
+    pixel_um
+        Size of a pixel in the sample, 1 / M; 1 (the axes are then in pixels) where None.
+    """
+
+    def __init__(
+        self,
+        store: CleanedScan,
+        grain: Grain | None = None,
+        experiment: Experiment | None = None,
+    ) -> None:
+        super().__init__()
+        if grain is not None and experiment is None:
+            raise ParameterError("to show a grain, give its experiment too")
+        self.store, self.grain, self.experiment = store, grain, experiment
+        self._picked: dict[str, Any] = {}
+        self._projection_frames: tuple[int, NDArray[np.float32]] | None = None
+        kinds = ["projection", *(["slice"] if grain is not None else [])]
+        self.shown = choice("show", kinds, kinds[0])
+        self.projection = slider("projection", store.shape[0] // 2, 0, store.shape[0] - 1)
+        self.axis = choice("normal to", ["x", "y", "z"], "z", "axis that the slice is normal to")
+        self.index = slider("slice", 0, 0, 1)
+        self.canvas = new_canvas(6.4)
+        self.canvas.mpl_connect("button_press_event", self._pressed)
+        self.children = [
+            row(self.shown, self.projection, self.axis, self.index),
+            self.canvas,
+            self.status,
+        ]
+        self.axis.observe(lambda _: self._new_axis(), "value")
+        for control in (self.shown, self.projection, self.index):
+            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self._new_axis()
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """What was clicked: a pixel or a voxel, its mean tilt, and the frames that lit it."""
+        return dict(self._picked)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Nothing is chosen here for `getdata` or `reconstruct`."""
+        return {}
+
+    def refresh(self) -> None:
+        """Draw the map anew."""
+        is_slice = self.shown.value == "slice"
+        self.projection.disabled = is_slice
+        self.axis.disabled = self.index.disabled = not is_slice
+        figure = self.canvas.figure
+        figure.clear()
+        self.ax = figure.add_axes((0.04, 0.1, 0.36, 0.8))
+        self._key = figure.add_axes((0.46, 0.66, 0.12, 0.24))
+        self._tilts = figure.add_axes((0.68, 0.57, 0.29, 0.33))
+        self._frames = figure.add_axes((0.52, 0.1, 0.45, 0.32))
+        for ax in (self._tilts, self._frames):
+            ax.text(0.5, 0.5, "click into the map", ha="center", va="center", color="0.5")
+            ax.set_axis_off()
+        if is_slice:
+            self._draw_slice()
+        else:
+            self._draw_projection()
+        self.canvas.draw_idle()
+
+    def click(self, horizontal: float, vertical: float) -> None:
+        """Look behind a place of the map, given in the units of its axes (µm)."""
+        if self.shown.value == "slice":
+            self.pick_voxel(self._voxel_at(horizontal, vertical))
+        else:
+            rows, cols = self.store.shape[2:]
+            col, down = int(horizontal / self._pixel_um), int(vertical / self._pixel_um)
+            self.pick_pixel(int(np.clip(rows - 1 - down, 0, rows - 1)), min(max(col, 0), cols - 1))
+
+    def pick_pixel(self, row_pix: int, col_pix: int) -> None:
+        """Show the (μ, γ) map of one pixel of the projection, and the frames that lit it."""
+        k = self.projection.value
+        counts = self._frames_of(k)[:, row_pix, col_pix]
+        mu, gamma = self._settings(k)
+        total = float(counts.sum())
+        mean = (np.nan, np.nan)
+        if total > 0:
+            mu_known, gamma_known = np.nan_to_num(mu), np.nan_to_num(gamma)
+            mean = (float(mu_known @ counts / total), float(gamma_known @ counts / total))
+        lit = np.flatnonzero(counts > 0)
+        self._picked = {"pixel": (row_pix, col_pix), "mean_deg": mean, "frames": lit.tolist()}
+        self._draw_pixel_map(counts, mean, f"pixel: row {row_pix}, column {col_pix}")
+        self._frames.clear()
+        draw_lit_frames(self._frames, counts, f"{lit.size} frames lit it")
+        self.canvas.draw_idle()
+        self.tell(
+            f"row {row_pix}, column {col_pix}: mean μ = {mean[0]:.4f}°, γ = {mean[1]:.4f}°; lit by "
+            f"frames {_listed(lit)}"
+        )
+
+    def pick_voxel(self, voxel: tuple[int, int, int]) -> None:
+        """Look, in the background, at the (a, b) map of one voxel and at the frames that lit it."""
+        assert self.grain is not None
+        volume = self.grain.volume
+        point = tuple(float(volume.axis_um(axis)[voxel[axis]]) for axis in range(3))
+        self._picked = {"voxel": voxel, "point_um": point}
+        self.tell(f"voxel {voxel}: looking at all projections ...")
+        self.background.start(self._look(point), self._show_voxel)
+
+    def _look(self, point_um: Any) -> Iterator[VoxelEvidence]:
+        assert self.grain is not None
+        assert self.experiment is not None
+        model = model_of(self.grain, self.store, self.experiment)
+        bins = orientation_bins(model, min(setting_steps_deg(self.store)) / 2)
+        yield from look_at_voxel(model, bins, point_um)
+
+    def _show_voxel(self, evidence: VoxelEvidence) -> None:
+        seen, all_of_them = evidence.omega_deg.size, self.store.shape[0]
+        mean = evidence.mean_deg
+        self._picked |= {"mean_deg": mean, "evidence": evidence}
+        self.tell(
+            f"voxel {self._picked['voxel']}: a = {mean[0]:.4f}°, b = {mean[1]:.4f}° "
+            f"({seen} of {all_of_them} projections)"
+        )
+        if seen % 8 and seen != all_of_them:
+            return
+        for ax in (self._tilts, self._frames):
+            ax.clear()
+            ax.set_axis_on()
+        bins = evidence.bins
+        draw_tilt_map(
+            self._tilts, evidence.tilts, ("a", bins.a_deg), ("b", bins.b_deg), "backprojected"
+        )
+        mark_tilt(self._tilts, mean)
+        draw_lit_projections(self._frames, evidence, "counts where the voxel falls")
+        self.canvas.draw_idle()
+
+    def _draw_projection(self) -> None:
+        k = self.projection.value
+        frames = self._frames_of(k)
+        mu, gamma = self._settings(k)
+        total, mean_mu, mean_gamma = projection_moments(frames, mu, gamma)
+        lit = total > LIT_SHARE * float(np.percentile(total[total > 0], 99.8) if total.any() else 1)
+        range_deg, center = orientation_range(mean_mu[lit], mean_gamma[lit])
+        rows, cols = total.shape
+        extent = (0.0, cols * self._pixel_um, 0.0, rows * self._pixel_um)
+        draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, lit, center)
+        self.ax.set_title(f"ω = {self.store.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1)
+        draw_color_key(self._key, range_deg, ("μ (°)", "γ (°)"), center)
+
+    def _draw_slice(self) -> None:
+        assert self.grain is not None
+        axis, index = self.axis.value, self.index.value
+        tilts = np.moveaxis(self.grain.orientation, -1, 0)
+        range_deg, center = orientation_range(*tilts)
+        draw_slice(self.ax, self.grain, axis, index, range_deg=range_deg, center_deg=center)
+        at = self.grain.volume.axis_um("xyz".index(axis))[index]
+        self.ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE + 1)
+        draw_color_key(self._key, range_deg, center_deg=center)
+
+    def _draw_pixel_map(self, counts: Any, mean: tuple[float, float], title: str) -> None:
+        self._tilts.clear()
+        self._tilts.set_axis_on()
+        self._frames.set_axis_on()
+        axes = self.store.axes
+        k = self.projection.value
+        if len(axes) == 2:
+            shape = [axis.values_deg.size for axis in axes]
+            image = counts.reshape(shape)
+            # Readings of the base tilt are far from zero: μ counts from the middle of the scan.
+            first = axes[0].values_deg - (
+                self.store.origin.base_tilt_deg if axes[0].name == "mu" else 0
+            )
+            draw_tilt_map(
+                self._tilts, image, (axes[0].name, first), (axes[1].name, axes[1].values_deg), title
+            )
+            if axes[0].name == "mu" and np.isfinite(mean).all():
+                mark_tilt(self._tilts, mean)
+            return
+        draw_lit_frames(self._tilts, counts, title)
+        brightest = int(counts.argmax())
+        mu, _ = self._settings(k)
+        self._tilts.set_title(f"{title}; brightest at {setting_text('mu', float(mu[brightest]))}")
+
+    def _frames_of(self, k: int) -> NDArray[np.float32]:
+        if self._projection_frames is None or self._projection_frames[0] != k:
+            self._projection_frames = (k, self.store.read_projection(k))
+        return self._projection_frames[1]
+
+    def _settings(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        motors = self.store.motors[k]
+        return frame_settings(
+            motors.omega_deg,
+            motors.base_tilt_deg,
+            motors.chi_deg,
+            motors.phi_deg,
+            self.store.origin,
+            1,
+        )
+
+    @property
+    def _pixel_um(self) -> float:
+        if self.experiment is None:
+            return 1.0
+        return 1 / self.experiment.detector.magnification_pix_per_um
+
+    def _voxel_at(self, horizontal: float, vertical: float) -> tuple[int, int, int]:
+        assert self.grain is not None
+        axis, volume = self.axis.value, self.grain.volume
+        left, right, bottom, top = slice_extent_um(volume, axis)
+        shown = {"x": (2, 1), "y": (0, 2), "z": (0, 1)}[axis]
+        voxel = [0, 0, 0]
+        voxel["xyz".index(axis)] = self.index.value
+        for number, share in zip(
+            shown,
+            ((horizontal - left) / (right - left), (vertical - bottom) / (top - bottom)),
+            strict=True,
+        ):
+            count = volume.shape[number]
+            voxel[number] = int(np.clip(share * count, 0, count - 1))
+        return voxel[0], voxel[1], voxel[2]
+
+    def _new_axis(self) -> None:
+        if self.grain is not None:
+            count = self.grain.volume.shape["xyz".index(self.axis.value)]
+            self.index.max = count - 1
+            self.index.value = count // 2
+        self.attempt(self.refresh)
+
+    def _pressed(self, event: MouseEvent) -> None:
+        if event.inaxes is self.ax and event.xdata is not None and event.ydata is not None:
+            self.attempt(self.click, event.xdata, event.ydata)
+
+
+def _listed(numbers: NDArray[np.int64], most: int = 12) -> str:
+    more = f" and {numbers.size - most} more" if numbers.size > most else ""
+    return (", ".join(str(n) for n in numbers[:most]) or "none") + more

@@ -1,0 +1,271 @@
+"""Choose the region of interest: drag a rectangle, type numbers, or take what the data suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ipywidgets as controls
+import numpy as np
+from matplotlib.backend_bases import MouseEvent
+from matplotlib.widgets import RectangleSelector
+from numpy.typing import NDArray
+
+from recon3d.cleaning.region import (
+    ProjectionImages,
+    combine_frames,
+    share_outside,
+    signal_of,
+    spread_projections,
+    suggest_region,
+    whole_frames,
+)
+from recon3d.io.scan import Roi, Scan
+from recon3d.io.settings_file import SettingsFile
+from recon3d.plot.frames import draw_frame, raw_limits, update_frame
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
+from recon3d.plot.region import draw_region, update_region
+from recon3d.widgets.panel import Panel, button, check, choice, new_canvas, row, slider
+
+SAMPLED = 9
+"""Projections that are looked at for the suggestion, and for what falls outside."""
+SHOWN = {
+    "sum of the projection": "sum",
+    "maximum of the projection": "maximum",
+    "single frame": "frame",
+    "brightest of several ω": "several",
+}
+
+
+class RegionOfInterest(Panel):
+    """A frame with a rectangle on it.
+
+    Parameters
+    ----------
+    scan
+        The raw scan; a region that it has is the first one shown.
+    settings
+        The settings file to which `save` writes.
+    """
+
+    def __init__(self, scan: Scan, settings: SettingsFile | None = None) -> None:
+        super().__init__(settings)
+        self.scan = whole_frames(scan)
+        self._images: dict[int, ProjectionImages] = {}
+        self._signals: dict[int, NDArray[np.float32]] = {}
+        self._roi = scan.roi
+        self._moving = False
+        self._make_controls()
+        self._make_figure()
+        self.children = [
+            row(self.shown, self.projection, self.frame, self.log_colors),
+            row(*self.numbers, button("Suggest", self.suggest, "the box that holds all light")),
+            self.canvas,
+            self.status,
+        ]
+        self._wanted = settings is not None and "poi" not in settings.read()
+        self.refresh()
+        self.sample()
+
+    @property
+    def value(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Centre and size, each (x, y) = (column, row), as `Scan.crop` takes them."""
+        roi = self._roi
+        return (roi.col + roi.cols // 2, roi.row + roi.rows // 2), (roi.cols, roi.rows)
+
+    @value.setter
+    def value(self, region: tuple[tuple[int, int], tuple[int, int]]) -> None:
+        self._set(Roi.around(*region))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """`poi` and `imgsize`, as `getdata` takes them."""
+        center, size = self.value
+        return {"poi": center, "imgsize": size}
+
+    def select(self, left: float, top: float, right: float, bottom: float) -> None:
+        """Choose the pixels that a rectangle touches; its edges in pixels of the frame."""
+        rows, cols = self.scan.source.frame_shape
+        across = sorted(int(np.floor(np.clip(x, 0, cols - 1) + 0.5)) for x in (left, right))
+        down = sorted(int(np.floor(np.clip(y, 0, rows - 1) + 0.5)) for y in (top, bottom))
+        size = (across[1] - across[0] + 1, down[1] - down[0] + 1)
+        self._set(Roi(down[0], across[0], size[1], size[0]))
+
+    def suggest(self) -> None:
+        """Choose the box that holds the light of all projections that were looked at."""
+        if not self._signals:
+            self.tell("nothing has been looked at yet: one moment, and press again", bad=True)
+            return
+        self._set(suggest_region(list(self._signals.values()), self.margin_pix))
+
+    @property
+    def margin_pix(self) -> int:
+        """Rim that a suggested box leaves free for the cornice."""
+        return int(min(22, max(6, min(self.scan.source.frame_shape) // 12)))
+
+    @property
+    def outside(self) -> float:
+        """Share of the light that falls outside, the worst of the projections looked at."""
+        return max(share_outside(list(self._signals.values()), self._roi), default=0.0)
+
+    def done(self) -> None:
+        """Save the box; where none was chosen yet, wait for the one that the data suggest."""
+        self.finish(lambda: not self._wanted)
+
+    def set_scan(self, scan: Scan) -> None:
+        """Go on with a scan that has grown."""
+        known = self.scan.omega_deg
+        self.scan = whole_frames(scan)
+        if not np.array_equal(known, scan.omega_deg[: known.size]):
+            self._images.clear()
+            self._signals.clear()
+        self.projection.max = self.scan.shape[0] - 1
+        self.sample()
+
+    def sample(self) -> None:
+        """Look at projections spread over the scan, in the background."""
+        self.background.start(self._look(), self._take)
+
+    def refresh(self) -> None:
+        """Show what was chosen to be shown; what is not known yet follows."""
+        k = self.projection.value
+        kind = SHOWN[self.shown.value]
+        self.frame.disabled = kind != "frame"
+        if kind in ("sum", "maximum") and k not in self._images:
+            self.sample()
+        self._show(self._image(kind, k))
+
+    def _make_controls(self) -> None:
+        projections, frames = self.scan.shape[:2]
+        self.shown = choice("show", list(SHOWN), "sum of the projection", "which image to show")
+        self.projection = slider("projection", projections // 2, 0, projections - 1)
+        self.frame = slider("frame", frames // 2, 0, frames - 1)
+        self.log_colors = check("log", False, "logarithmic colours")
+        self.numbers = [
+            controls.IntText(
+                description=name,
+                tooltip=tip,
+                continuous_update=False,
+                style={"description_width": "80px"},
+                layout=controls.Layout(width="160px"),
+            )
+            for name, tip in (
+                ("centre x", "column of the centre, pixels"),
+                ("centre y", "row of the centre, pixels"),
+                ("width", "columns, pixels"),
+                ("height", "rows, pixels"),
+            )
+        ]
+        self._show_numbers()
+        for control in (self.shown, self.projection, self.frame, self.log_colors):
+            control.observe(lambda _: self.attempt(self.refresh), "value")
+        for control in self.numbers:
+            control.observe(lambda _: self._typed(), "value")
+
+    def _make_figure(self) -> None:
+        self.canvas = new_canvas(6.2, 9.0)
+        figure = self.canvas.figure
+        self.ax = figure.add_axes((0.09, 0.1, 0.76, 0.83))
+        image = self._image("frame", self.projection.value)
+        self.ax.set_anchor("E")
+        self._drawn = draw_frame(self.ax, image, color_map="cividis")
+        self._bar = draw_color_bar(self._drawn, figure.add_axes((0.88, 0.1, 0.02, 0.83)), "counts")
+        self._region = draw_region(self.ax, self._roi, np.zeros(image.shape, np.float32))
+        # Blitting needs a browser's answer between two events.
+        self.selector = RectangleSelector(
+            self.ax,
+            self._dragged,
+            useblit=False,
+            interactive=True,
+            props={"edgecolor": "white", "facecolor": "none", "linewidth": 1.5, "fill": False},
+        )
+        self._set_selector()
+
+    def _image(self, kind: str, k: int) -> NDArray[Any]:
+        if kind == "several" and self._images:
+            return np.max([images.largest for images in self._images.values()], axis=0)
+        if kind in ("sum", "maximum") and k in self._images:
+            known = self._images[k]
+            return known.summed if kind == "sum" else known.largest
+        slot = int(self.scan.slots[k, self.frame.value])
+        if slot < 0:
+            return np.zeros(self.scan.source.frame_shape, self.scan.dtype)
+        return self.scan.source.read(slot, self.scan.roi)
+
+    def _show(self, image: NDArray[Any]) -> None:
+        low, top = raw_limits(image)
+        update_frame(self._drawn, image, log=self.log_colors.value, low=low, top=top)
+        k = self.projection.value
+        self.ax.set_title(
+            f"{self.shown.value}, ω = {self.scan.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1
+        )
+        self._bar.update_normal(self._drawn)
+        self._show_outside()
+
+    def _show_outside(self) -> None:
+        shape = self.scan.source.frame_shape
+        signals = list(self._signals.values())
+        lit = np.max(signals, axis=0) if signals else np.zeros(shape, np.float32)
+        update_region(self._region, self._roi, lit)
+        self.canvas.draw_idle()
+        columns = f"columns {self._roi.col} to {self._roi.col + self._roi.cols - 1}"
+        rows = f"rows {self._roi.row} to {self._roi.row + self._roi.rows - 1}"
+        lost = self.outside
+        told = f"{lost:.1%} of the light falls outside at worst" if signals else "looking at light"
+        self.tell(
+            f"{columns}, {rows}; {told} ({len(signals)} projections looked at)", bad=lost > 0.01
+        )
+
+    def _look(self) -> Iterator[ProjectionImages | None]:
+        for k in dict.fromkeys([self.projection.value, *spread_projections(self.scan, SAMPLED)]):
+            if k not in self._images:
+                yield from combine_frames(self.scan, k)
+
+    def _take(self, images: ProjectionImages) -> None:
+        self._keep(images)
+        if self._wanted and len(self._signals) >= min(SAMPLED, self.scan.shape[0]):
+            self._wanted = False
+            self.suggest()
+
+    def _keep(self, images: ProjectionImages) -> None:
+        if len(self._images) > 3 * SAMPLED:
+            self._images.pop(next(iter(self._images)))
+        self._images[images.projection] = images
+        self._signals[images.projection] = signal_of(images)
+        if images.projection == self.projection.value or SHOWN[self.shown.value] == "several":
+            self._show(self._image(SHOWN[self.shown.value], self.projection.value))
+        else:
+            self._show_outside()
+
+    def _set(self, roi: Roi) -> None:
+        if not self.attempt(roi.require_inside, self.scan.source.frame_shape):
+            return
+        self._roi = roi
+        self._wanted = False
+        self._show_numbers()
+        self._set_selector()
+        self._show_outside()
+        self.save()
+
+    def _set_selector(self) -> None:
+        left, top = self._roi.col - 0.5, self._roi.row - 0.5
+        self.selector.extents = (left, left + self._roi.cols, top, top + self._roi.rows)
+
+    def _show_numbers(self) -> None:
+        self._moving = True
+        center, size = self.value
+        for control, number in zip(self.numbers, (*center, *size), strict=True):
+            control.value = number
+        self._moving = False
+
+    def _typed(self) -> None:
+        if not self._moving:
+            x, y, width, height = (control.value for control in self.numbers)
+            self.value = ((x, y), (width, height))
+
+    def _dragged(self, press: MouseEvent, release: MouseEvent) -> None:
+        if None in (press.xdata, press.ydata, release.xdata, release.ydata):
+            return
+        left, right, top, bottom = self.selector.extents
+        # The outermost pixels are those that the rectangle covers by half or more.
+        self.select(left + 0.5, top + 0.5, right - 0.5, bottom - 0.5)

@@ -1,0 +1,285 @@
+"""One scan on its way through the notebooks; everything that was chosen is in a settings file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from recon3d.cleaning.overview import GrowingOverview
+from recon3d.errors import DataError, ParameterError
+from recon3d.experiment import Experiment
+from recon3d.getdata import getdata, open_data, opening, region_of
+from recon3d.getdata_keys import GetData
+from recon3d.io.follow import Follower
+from recon3d.io.grain import Grain
+from recon3d.io.scan import Scan
+from recon3d.io.settings_file import SettingsFile
+from recon3d.io.store import CleanedScan, open_store
+from recon3d.plot.results import write_results
+from recon3d.plot.trust import trust_figure
+from recon3d.reconstruction.run import reconstruct
+from recon3d.simulate.lesson import simulate_lesson
+from recon3d.widgets.display import show
+from recon3d.widgets.live import Live
+from recon3d.widgets.mosaicity import Mosaicity
+from recon3d.widgets.panel import Panel
+from recon3d.widgets.projections import Projections
+from recon3d.widgets.reconstruct import Reconstruct
+from recon3d.widgets.roi import RegionOfInterest
+from recon3d.widgets.threshold import Threshold
+
+SIMULATED = "simulated"
+
+
+class Session:
+    """A scan, the settings chosen for it, and the results so far.
+
+    Parameters
+    ----------
+    settings
+        The settings file; it must name the scan.
+    show_progress
+        False for silent runs.
+    growing
+        The scan is still being written: its complete projections are used.
+    """
+
+    def __init__(
+        self, settings: SettingsFile, *, show_progress: bool = True, growing: bool = False
+    ) -> None:
+        self.growing = growing
+        self.settings = settings
+        self.show_progress = show_progress
+        self._scan: Scan | None = None
+
+    @classmethod
+    def start(
+        cls,
+        data: str | Path | None = None,
+        name: str = "",
+        experiment: str | Path | None = None,
+        *,
+        settings: str | Path = "choices.ini",
+        growing: bool = False,
+        show_progress: bool = True,
+        **more: Any,
+    ) -> Session:
+        """Begin with a scan, or go on with the one that the settings file names.
+
+        Parameters
+        ----------
+        data
+            A folder of EDF frames, or a BLISS file. Where None the scan of the settings file
+            is taken; where there is none either, a small scan of a planted grain is simulated
+            beside it.
+        name
+            How the names of the frames begin, or the name of the detector.
+        experiment
+            The .ini file with unit cell, hkl, wavelength, M and the volume; where None the one
+            .ini file beside the frames.
+        settings
+            The settings file.
+        growing
+            The scan is still being written: its complete projections are used.
+        show_progress
+            False for silent runs.
+        more
+            Any other keys of the settings file, such as `phi0`, `chi0`, `motors` or `entries`.
+
+        Raises
+        ------
+        ParameterError
+            There is no such data.
+        """
+        session = cls(SettingsFile(Path(settings)), show_progress=show_progress, growing=growing)
+        known = session.settings.read()
+        if data is None and "datadir" not in known:
+            session._simulate(more)
+        elif data is not None:
+            session._take(Path(data).expanduser(), name, experiment, more)
+        elif more or experiment is not None:
+            extra = {} if experiment is None else {"experiment": Path(experiment).resolve()}
+            session.settings.update({**more, **extra})
+        return session
+
+    @property
+    def plan(self) -> GetData:
+        """What the settings file says to `getdata`."""
+        return self.settings.getdata()
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment, with what was chosen for it."""
+        return self.settings.experiment()
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return Path(self.plan.outputpath) / self.plan.outputdirname
+
+    @property
+    def scan(self) -> Scan:
+        """The raw scan in whole frames; its motors are read once."""
+        if self._scan is None:
+            self._scan = self._open()
+            origin = self._scan.origin
+            # What was found is written down, so that the command line finds the same.
+            self.settings.update({"phi0": origin.phi_deg, "chi0": origin.chi_deg})
+        return self._scan
+
+    @property
+    def store(self) -> CleanedScan:
+        """The scan, cleaned with what was chosen; cleaned anew only where that changed."""
+        _ = self.scan
+        texts = self.settings.getdata_texts()
+        try:
+            store = open_store(self.folder / "scan.h5")
+            if store.provenance.get("getdata") == texts:
+                return store
+        except DataError:
+            pass
+        return getdata(self.plan, record=texts, show_progress=self.show_progress)
+
+    @property
+    def grain(self) -> Grain:
+        """The grain; it is reconstructed, with what was chosen, where nobody did so yet."""
+        path = self.folder / "grain.h5"
+        if path.is_file():
+            return Grain.load(path)
+        grain = reconstruct(self.store, self.experiment, show_progress=self.show_progress)
+        write_results(grain, self.folder)
+        return grain
+
+    def choose_roi(self) -> RegionOfInterest:
+        """The widget of 01_choose_roi."""
+        texts = self.settings.read()
+        scan = region_of(self.scan, self.plan) if "poi" in texts else self.scan
+        return RegionOfInterest(scan, self.settings)
+
+    def tune_threshold(self) -> Threshold:
+        """The widget of 02_tune_threshold."""
+        return Threshold(self.scan, self.plan, self.settings)
+
+    def check_projections(self) -> Projections:
+        """The widget of 03_check_projections; it compares with the grain where there is one."""
+        if self.growing:
+            overview = GrowingOverview(self.plan.cleaning)
+            return Projections(overview.extend(region_of(self.scan, self.plan)), self.settings)
+        store = self.store
+        found: dict[str, Any] = {}
+        if self._grain_is_of(store):
+            found = {"grain": self.grain, "experiment": self.experiment}
+        widget = Projections(store, self.settings, **found)
+        excluded = self.experiment.settings.omega_exclude if self._has_experiment else ()
+        if excluded:
+            widget.value = excluded
+        return widget
+
+    def reconstruct(self, **options: Any) -> Reconstruct:
+        """The widget of 04_reconstruct."""
+        return Reconstruct(
+            self.store, self.experiment, self.settings, folder=self.folder, **options
+        )
+
+    def mosaicity(self) -> Mosaicity:
+        """A map of one projection, or of the grain where there is one."""
+        store = self.store
+        if self._grain_is_of(store):
+            return Mosaicity(store, self.grain, self.experiment)
+        return Mosaicity(store, experiment=self.experiment if self._has_experiment else None)
+
+    def live(self, *widgets: Panel) -> Live:
+        """Follow a scan that is still being written, and show what is new in open widgets.
+
+        Parameters
+        ----------
+        widgets
+            Widgets of this session.
+        """
+        return Live(self.settings, widgets)
+
+    def show_trust(self) -> None:
+        """Show how far the grain can be trusted."""
+        grain = self.grain
+        if grain.residual.size:
+            show(trust_figure(grain))
+        else:
+            print("a backprojection leaves no residuals: reconstruct iteratively to judge it")
+
+    def results(self) -> None:
+        """Name the files that were written, and the commands that do the same."""
+        for path in sorted(self.folder.iterdir()):
+            print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
+        print(self.commands())
+
+    def commands(self) -> str:
+        """The two commands that do the same from the command line."""
+        name = self.settings.path.name
+        return f"recon3d getdata --settings {name}\nrecon3d reconstruct --settings {name}"
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        return f"<Session: {plan.datadir}, results in {self.folder}, {self.settings.path}>"
+
+    @property
+    def _has_experiment(self) -> bool:
+        return "experiment" in self.settings.read()
+
+    def _grain_is_of(self, store: CleanedScan) -> bool:
+        """Whether there is a grain that was made after the scan was last cleaned."""
+        path = self.folder / "grain.h5"
+        if not (self._has_experiment and path.is_file()):
+            return False
+        return path.stat().st_mtime >= store.path.stat().st_mtime
+
+    def _simulate(self, more: dict[str, Any]) -> None:
+        folder = self.settings.path.resolve().parent / SIMULATED
+        phi0, chi0 = simulate_lesson(folder, show_progress=self.show_progress)
+        values = {"datadir": SIMULATED, "dataname": "topotomo_", "phi0": phi0, "chi0": chi0}
+        ini = f"{SIMULATED}/experiment.ini"
+        self._begin({"outputdirname": "results", **values, "experiment": ini, **more})
+
+    def _open(self) -> Scan:
+        plan = self.plan
+        if not self.growing:
+            return open_data(plan, crop=False, show_progress=self.show_progress)
+        follower = Follower(plan.datadir, plan.dataname, **opening(plan))
+        scan = follower.poll()
+        if scan is None:
+            raise DataError(f"{plan.datadir}: {follower.reason}; wait for the second projection")
+        return scan
+
+    def _take(
+        self, data: Path, name: str, experiment: str | Path | None, more: dict[str, Any]
+    ) -> None:
+        if not data.exists():
+            raise ParameterError(f"{data}: there is no such folder or file of frames")
+        known, given = self.settings.read(), data.resolve()
+        values = {"datadir": given, "dataname": name, **more}
+        ini = Path(experiment).expanduser().resolve() if experiment else self._ini_beside(given)
+        if ini is not None:
+            values["experiment"] = ini
+        same = "datadir" in known and Path(self.settings.getdata().datadir) == given
+        if same and known.get("dataname", "''").strip("'") == name:
+            self.settings.update(values)
+        else:
+            self._begin({"outputdirname": "results", **values})
+
+    def _begin(self, values: dict[str, Any]) -> None:
+        """Forget what was chosen for another scan."""
+        known = self.settings.read()
+        if known:
+            warnings.warn(
+                f"{self.settings.path} was about other data: its choices begin anew", stacklevel=4
+            )
+        self.settings.update(values, forget=known)
+
+    def _ini_beside(self, data: Path) -> Path | None:
+        """The one .ini file in the folder of the frames, or beside it."""
+        for folder in (data if data.is_dir() else data.parent, data.parent):
+            own = self.settings.path.resolve()
+            found = [path for path in sorted(folder.glob("*.ini")) if path.resolve() != own]
+            if len(found) == 1:
+                return found[0]
+        return None

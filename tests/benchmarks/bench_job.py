@@ -1,0 +1,144 @@
+"""The whole job from the command line: simulate, getdata, reconstruct; time and memory."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from measure import Row, once, run_child, thread_counts
+
+from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.phantom import make_phantom
+from recon3d.simulate.presets import demo_plan, full_plan, grain_size_um
+from recon3d.simulate.scan import simulate_scan
+from recon3d.simulate.scan_plan import ScanPlan, Steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scan and the volume that it is reconstructed on."""
+
+    plan: ScanPlan
+    voxels: int
+    framebg: int
+    iterations: int
+
+
+def small_job() -> Job:
+    """The demonstration's scan at half of its rotation angles."""
+    plan = demo_plan()
+    return Job(replace(plan, omega_deg=plan.omega_deg[::2]), 32, 8, 2)
+
+
+def reference_job() -> Job:
+    """226 ω x 11 μ x 11 γ frames of 300 x 300 pixels, 101³ voxels."""
+    return Job(full_plan(), 101, 20, 10)
+
+
+def job_rows(job: Job, folder: Path, *, iterate: bool) -> list[Row]:
+    """Every step on all threads, in processes of their own, then getdata at twice the ω."""
+    threads = thread_counts()[-1]
+    plan = job.plan
+    frames = plan.projections * plan.frames
+    rows = [
+        Row(f"simulate {frames} EDF files", once(lambda: _simulate(job, folder / "a")), threads),
+        _raw_read(folder / "a"),
+    ]
+    # The first run reads and compiles what the second one finds in place.
+    _getdata(job, folder / "a", threads)
+    seconds, peak = _getdata(job, folder / "a", threads)
+    rows.append(Row("getdata --arrays none", seconds, threads, peak_mib=peak))
+    ini = folder / "a" / "experiment.ini"
+    methods = {"backprojection": ["--method", "backprojection"]}
+    if iterate:
+        methods["iterative"] = ["--method", "iterative", "--iterations", str(job.iterations)]
+    for name, options in methods.items():
+        command = ["-m", "recon3d", "reconstruct", str(ini), "--quiet", *options]
+        seconds, peak = run_child(command, threads)
+        rows.append(Row(f"reconstruct, {name}", seconds, threads, peak_mib=peak))
+    half = replace(job, plan=replace(plan, omega_deg=plan.omega_deg[::2]))
+    _simulate(half, folder / "b")
+    seconds, peak = _getdata(half, folder / "b", threads)
+    base = rows[2].seconds
+    rows.append(
+        Row("getdata of half the projections", seconds, threads, f"1/{base / seconds:.2f}", peak)
+    )
+    return rows
+
+
+def run_job(job: Job, *, iterate: bool) -> list[Row]:
+    """The same in a temporary folder, which is removed."""
+    with tempfile.TemporaryDirectory(prefix="recon3d-benchmark-") as folder:
+        return job_rows(job, Path(folder), iterate=iterate)
+
+
+def _simulate(job: Job, folder: Path) -> None:
+    phantom = make_phantom("subgrains", grain_size_um(job.plan, job.framebg), 0.06, 0)
+    simulate_scan(
+        folder, phantom, job.plan, SimulatedDetector(), voxels=job.voxels, show_progress=False
+    )
+
+
+def _raw_read(folder: Path) -> Row:
+    """Read all bytes of all files: what no reader can beat."""
+    files = sorted(folder.glob("*.edf"))
+    size = sum(path.stat().st_size for path in files) / 2**30
+
+    def read() -> None:
+        for path in files:
+            with path.open("rb", buffering=0) as file:
+                file.read()
+
+    seconds = once(read)
+    return Row(f"read the bytes of {size:.2f} GiB", seconds, 1, f"{size / seconds:.1f} GiB/s")
+
+
+def _getdata(job: Job, folder: Path, threads: int) -> tuple[float, float]:
+    plan = job.plan
+    size = f"{plan.cols},{plan.rows}"
+    steps = f"{_step(plan.mu)},{_step(plan.gamma)}"
+    numbers = f"{plan.mu.number},{plan.gamma.number}"
+    positions = [
+        str(folder),
+        "topotomo_",
+        "-",
+        "-",
+        f"{plan.cols // 2},{plan.rows // 2}",
+        size,
+        str(folder),
+        "results",
+        str(plan.phi0_deg),
+        str(plan.chi0_deg),
+        steps,
+        numbers,
+        str(job.framebg),
+        "12",
+    ]
+    return run_child(
+        ["-m", "recon3d", "getdata", *positions, "--arrays", "none", "--quiet"], threads
+    )
+
+
+def _step(steps: Steps) -> float:
+    return steps.half_range_deg * 2 / (steps.number - 1)
+
+
+def start_rows() -> list[Row]:
+    """Import of the library, and a first run with and without compiled code in the cache."""
+    command = "import time; t = time.perf_counter(); import recon3d; print(time.perf_counter() - t)"
+    times = [
+        subprocess.run([sys.executable, "-c", command], capture_output=True, check=True).stdout
+        for _ in range(5)
+    ]
+    rows = [Row("import recon3d", statistics.median(map(float, times)))]
+    work = str(Path(__file__).with_name("first_run.py"))
+    with tempfile.TemporaryDirectory() as cache:
+        first, _ = run_child([work], 2, Path(cache))
+        second, _ = run_child([work], 2, Path(cache))
+    rows.append(Row("first run: clean, backproject, iterate a tiny scan", first, 2))
+    rows.append(Row("second run of the same", second, 2, f"{first - second:.0f} s to compile"))
+    return rows

@@ -1,0 +1,145 @@
+"""Cleaning, backprojection and moment maps against plain loops and against darling."""
+
+from __future__ import annotations
+
+import statistics
+from functools import partial
+from itertools import product
+
+import numba
+import numpy as np
+from bench_iteration import RADIUS_UM, bins_of
+from clean_frames import CLEANING, make_projection
+from measure import Row, median_seconds, once, thread_counts
+from memory_scan import MemoryScan, ball_points, ball_scan
+from numpy.typing import NDArray
+from plain_loops import backproject_voxel, clean_frame
+
+from recon3d.cleaning.projection import clean_projection
+from recon3d.projection import kernels
+from recon3d.projection.batches import Batch, LitFrames
+from recon3d.projection.frame_kernels import count_lit_frames
+from recon3d.projection.moments import projection_moments
+from recon3d.projection.operator import LitPixels
+
+Points = NDArray[np.float64]
+
+
+def cleaning_rows(frames: int, size: int, plain_frames: int) -> list[Row]:
+    """Cleaning of a frame, by plain loops and by the pipeline."""
+    raw = make_projection(frames, size)
+    valid, currents = np.ones(frames, bool), np.full(frames, 200.0)
+    dark = raw[np.argsort(raw.sum(axis=(1, 2)))[:2]].mean(axis=0)
+    plain = statistics.median(
+        once(lambda frame=frame: clean_frame(frame, dark, 1.01, CLEANING.framebg, CLEANING.binth))
+        for frame in raw[:: max(1, frames // plain_frames)]
+    )
+    rows = [Row(f"clean a frame of {size} x {size}, plain loops", plain)]
+    for threads in thread_counts():
+        numba.set_num_threads(threads)
+        ours = median_seconds(lambda: clean_projection(raw, valid, currents, CLEANING)) / frames
+        rows.append(Row("clean a frame", ours, threads, f"{plain / ours:.0f} x plain loops"))
+    return rows
+
+
+def backprojection_rows(
+    projections: int, frames: int, size: int, across: int, plain_voxels: int
+) -> list[Row]:
+    """Backprojection of a voxel and its completeness, the bins being the frames' settings.
+
+    The plain loops take the nearest pixel and no turning of the tilts, and so do ours here; then
+    the same with four pixels and weights that spread every frame over the bins.
+    """
+    points = ball_points(across, RADIUS_UM)
+    scan = ball_scan(points, projections, frames, size, RADIUS_UM)
+    known = scan.omega_deg, scan.geometry.theta_deg, scan.geometry.magnification_pix_per_um
+    plain = statistics.median(
+        once(lambda point=point: backproject_voxel(point, *known, scan.images))
+        for point in points[:: max(1, len(points) // plain_voxels)]
+    )
+    share = f"{projections} ω x {frames} frames"
+    rows = [Row(f"backproject a voxel, {share}, plain loops", plain)]
+    works = {"the same way": _at_laboratory_angles, "in the sample frame": _in_the_sample_frame}
+    for (name, work), threads in product(works.items(), thread_counts()):
+        numba.set_num_threads(threads)
+        ours = median_seconds(partial(work, scan, points)) / len(points)
+        ratio = f"{plain / ours:.0f} x plain loops"
+        rows.append(Row(f"backproject a voxel, {name}", ours, threads, ratio))
+    return rows
+
+
+def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
+    volume = np.zeros((len(points), scan.images.shape[1]), np.float32)
+    for k in scan.projections:
+        pixels = LitPixels.from_mask((scan.images[k] > 0).any(axis=0))
+        images = pixels.gather(scan.images[k])
+        kernels.backproject_nearest(volume, points, scan.affine(int(k)), pixels.lookup, images)
+    return _completeness(scan, points, volume)
+
+
+def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
+    bins = bins_of(2 * scan.images.shape[1])
+    volume = np.zeros((len(points), bins.size), np.float32)
+    for start in range(0, len(scan.projections), 8):
+        group = [_lit(scan, int(k)) for k in scan.projections[start : start + 8]]
+        affines = np.stack([scan.affine(lit.projection) for lit in group])
+        weights = [scan.weights(lit.projection, bins)[lit.numbers] for lit in group]
+        Batch.of(group).backproject(volume, points, affines, weights)
+    return _completeness(scan, points, volume[:, ::2])
+
+
+def _completeness(scan: MemoryScan, points: Points, volume: NDArray[np.float32]) -> Points:
+    own = volume.argmax(axis=1)
+    hits, seen = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
+    for k in scan.projections:
+        count_lit_frames(hits, seen, points, scan.affine(int(k)), scan.images[k], own)
+    return hits / np.maximum(seen, 1)
+
+
+def _lit(scan: MemoryScan, k: int) -> LitFrames:
+    numbers = np.flatnonzero(scan.images[k].any(axis=(1, 2)))
+    frames = scan.images[k][numbers]
+    pixels = LitPixels.from_mask((frames > 0).any(axis=0))
+    return LitFrames(k, numbers, pixels, pixels.gather(frames))
+
+
+def moments_rows(steps: int, size: int) -> list[Row]:
+    """Centre maps of one projection, by darling and by us, each on its own layout."""
+    raw = make_projection(steps * steps, size)
+    mu, gamma = np.meshgrid(np.arange(steps) * 0.016, np.arange(steps) * 0.016, indexing="ij")
+    rows = [_darling(raw, mu, gamma)] if _has_darling() else []
+    for threads in thread_counts():
+        numba.set_num_threads(threads)
+        ours = median_seconds(lambda: projection_moments(raw, mu.ravel(), gamma.ravel()))
+        ratio = f"{rows[0].seconds / ours:.1f} x darling" if rows else "darling is not installed"
+        rows.append(Row("total and centre maps of a projection", ours, threads, ratio))
+    return rows
+
+
+def _has_darling() -> bool:
+    try:
+        import darling.properties  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _darling(raw: NDArray[np.uint16], mu: NDArray[np.float64], gamma: NDArray[np.float64]) -> Row:
+    """The fastest that darling offers for centres alone, all threads, its own memory layout."""
+    from darling import properties
+
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    shape = (*raw.shape[1:], *mu.shape)
+    data = np.ascontiguousarray(np.moveaxis(raw, 0, -1)).reshape(shape)
+    coordinates = np.array([mu, gamma])
+    seconds = median_seconds(lambda: properties.mean(data, coordinates))
+    threads = numba.config.NUMBA_NUM_THREADS
+    return Row(f"darling's mean, {mu.size} frames of {raw.shape[1]} pixels", seconds, threads)
+
+
+def bandwidth_row(mib: int = 512) -> Row:
+    """How fast memory is copied, which bounds what touches much and computes little."""
+    source = np.ones(mib * 2**17)
+    target = np.empty_like(source)
+    seconds = median_seconds(partial(np.copyto, target, source))
+    return Row(f"copy {mib} MiB", seconds, 1, f"{2 * mib / 1024 / seconds:.1f} GiB/s")

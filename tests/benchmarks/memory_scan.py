@@ -1,0 +1,74 @@
+"""A small scan in memory: a ball whose orientation grows along one axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.bins import Orientations
+from recon3d.projection.operator import LitPixels, Projector
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MemoryScan:
+    """Frames of every projection, and a weight of 1 for each frame's own share of the bins."""
+
+    omega_deg: FloatArray
+    geometry: ProjectionGeometry
+    images: NDArray[np.float32]
+
+    @property
+    def projections(self) -> NDArray[np.int64]:
+        """Numbers of the projections."""
+        return np.arange(len(self.omega_deg))
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector."""
+        return self.geometry.affine(float(self.omega_deg[projection]))
+
+    def frames(self, projection: int) -> NDArray[np.float32]:
+        """Measured frames, (frames, rows, cols)."""
+        return self.images[projection]
+
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
+        """Each frame shows a stretch of the bins and a little of its neighbours."""
+        count, frames = bins.centres_deg()[0].size, self.images.shape[1]
+        if frames == 1:
+            return np.ones((1, count), np.float32)
+        of_bin = np.linspace(0, frames - 1, count)
+        return np.exp(-0.5 * (np.arange(frames)[:, None] - of_bin) ** 2).astype(np.float32)
+
+    def total_counts(self) -> float:
+        """Sum of all frames."""
+        return float(self.images.sum())
+
+
+def ball_points(across: int, radius_um: float) -> FloatArray:
+    """Voxels of a cube of some width whose centres lie in a ball."""
+    axis = (np.arange(across) - (across - 1) / 2) * 2 * radius_um / across
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    return grid[np.linalg.norm(grid, axis=1) < radius_um]
+
+
+def ball_scan(
+    points_um: FloatArray, projections: int, frames: int, size: int, radius_um: float
+) -> MemoryScan:
+    """Project the ball into frames of `size` x `size` pixels, each frame a slice of it."""
+    magnification = 0.42 * size / radius_um
+    middle = (size - 1) / 2
+    geometry = ProjectionGeometry(10.0, magnification, middle, middle)
+    omega_deg = 180 * np.arange(projections) / projections
+    projector, pixels = Projector(points_um), LitPixels.from_mask(np.ones((size, size), bool))
+    of_frame = np.clip((points_um[:, 0] / radius_um + 1) / 2 * frames, 0, frames - 1).astype(int)
+    volume = np.zeros((len(points_um), frames), np.float32)
+    volume[np.arange(len(points_um)), of_frame] = 100
+    images = np.zeros((projections, frames, size, size), np.float32)
+    for k, omega in enumerate(omega_deg):
+        flat = projector.forward(volume, geometry.affine(float(omega)), pixels)[:-1]
+        images[k] = flat.T.reshape(frames, size, size)
+    return MemoryScan(omega_deg, geometry, images)

@@ -1,0 +1,133 @@
+"""Faults of calls, folders and .ini files."""
+
+import numpy as np
+from fault_catalogue import WARNS, fault
+from fault_scans import getdata, set_ini
+
+HEADING = "Calls, folders and .ini files"
+
+
+@fault("arguments are missing", "arguments are required: …BINTH", does="stops the call")
+def too_few(scan):
+    return getdata(scan)[:5]
+
+
+@fault("there is no such folder", "the folder …nowhere cannot be read (No such file or directory)")
+def no_folder(scan):
+    return getdata(scan, datadir=str(scan / "nowhere"))
+
+
+@fault("there are no such frames", "no file other_*.edf or other_*.edf.gz in …: it has topotomo_*")
+def no_frames(scan):
+    return getdata(scan, dataname="other_")
+
+
+@fault("a folder is a file", "the folder …topotomo_0000.edf cannot be read (Not a directory)")
+def file_for_folder(scan):
+    return getdata(scan, datadir=str(scan / "topotomo_0000.edf"))
+
+
+for _changes, _message in (
+    ({"poi": "30,16"}, "the ROI covers columns 12 to 47 and rows 0 to 31, but the frame has"),
+    ({"poi": "-5,16"}, "the ROI covers columns -23 to 12"),
+    ({"poi": "18"}, "POI is '18': expected x,y = column,row in pixels"),
+    ({"imgsize": "0,0"}, "a region of 0 x 0 pixels is too small to clean"),
+    ({"phi0": "north"}, "PHI0 is 'north': expected a number"),
+    ({"phi0": "1e9"}, "PHI0 is '1e9': expected a reading in degrees, of 360 at most"),
+    ({"phi0": "0"}, "the frames fill no grid of settings … With phi0 = -3.5…"),
+    ({"framebg": "1.5"}, "FRAMEBG is '1.5': expected a whole number"),
+    ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns)"),
+    ({"binth": "nan"}, "BINTH is 'nan': expected a finite number"),
+    ({"binth": "1e9"}, "all frames are dark after cleaning: nothing exceeds binth = 1e+09"),
+    ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected a number"),
+):
+    _name, _text = next(iter(_changes.items()))
+
+    @fault(f"{_name.upper()} is `{_text}`", _message)
+    def wrong_value(scan, changes=_changes):
+        return getdata(scan, **changes)
+
+
+for _options, _message in (
+    (("--motors", "id99"), "--motors id99: 'id99' is no known beamline, expected auto"),
+    (("--tilt-azimuth", "45"), "tilt_azimuth is 45: expected 0 or 90 degrees"),
+    (("--tilt-azimuth", "90"), "With tilt_azimuth 0 they do form a grid"),
+    (("--entries", "3"), "entries is '3', but … is no HDF5 file: it has none"),
+    (("--min-region", "-3"), "min_region_pix is -3: expected a number of 0 or more"),
+):
+
+    @fault(f"`{' '.join(_options)}` on this scan", _message)
+    def wrong_option(scan, options=_options):
+        return getdata(scan, *options)
+
+
+@fault("an output folder is a file", "…taken cannot be written: there is a file of that name")
+def taken(scan):
+    (scan.parent / "taken").write_text("mine")
+    return getdata(scan, outputdirname="taken")
+
+
+@fault("an output folder cannot be made", "cannot be written: a part of the path is a file")
+def below_file(scan):
+    return getdata(scan, outputpath=str(scan / "topotomo_0000.edf"))
+
+
+@fault("a flat field holds Python objects", "flat.npy cannot be read as an image: it is no NumPy")
+def objects(scan):
+    np.save(scan / "flat.npy", np.array([{}], object), allow_pickle=True)
+    return getdata(scan, "--flat-field", str(scan / "flat.npy"))
+
+
+@fault("every pixel is marked as bad", "the bad-pixel mask marks every pixel of the region as bad")
+def all_bad(scan):
+    np.save(scan / "bad.npy", np.ones((32, 36)))
+    return getdata(scan, "--bad-pixels", str(scan / "bad.npy"))
+
+
+@fault("paths hold spaces and accents", "", does=f"{WARNS} nothing: they are as good as others")
+def accents(scan):
+    return getdata(scan.rename(scan.parent / "scan é 中 1"), outputdirname="ré sultats")
+
+
+def reconstruct(scan, **changes):
+    return ["reconstruct", str(set_ini(scan / "experiment.ini", **changes)), "--quiet"]
+
+
+for _key, _value, _message in (
+    ("hkl", "[2, 0]", "hkl is '[2, 0]': expected 3 values, not 2"),
+    ("M", "__import__('os').abort()", "M is '__import__('os').abort()': expected one"),
+    ("M", "1e400", "M is '1e400': expected one finite number"),
+    ("unit_cell", "[4, 4, 4, 10, 90, 120]", "unit_cell angles [10.0, 90.0, 120.0] degrees"),
+    ("wavelength", "17", "wavelength 17 Å is longer than 2d = 4.0495 Å"),
+    ("grain_steps", "[99999, 99999, 99999]", "voxels are more than any computer can hold"),
+    ("grain_dim", "[nan, 1, 1]", "grain_dim is '[nan, 1, 1]': expected one finite number"),
+    ("method", "magic", "method is 'magic': expected one of iterative, backprojection"),
+    ("rocking_width", "1e-300", "rocking_width is 1e-300: expected a positive angle"),
+    ("xyz_up", "[1, 0, 0]", "xyz_up is '[1, 0, 0]': expected 0: such a displacement"),
+    ("path", "nowhere", "scan.h5: there is no such file"),
+):
+
+    @fault(f"the .ini says `{_key} {_value}`", f"…{_message}", scan="cleaned")
+    def wrong_key(scan, key=_key, value=_value):
+        return reconstruct(scan, **{key: value})
+
+
+@fault("the .ini lacks keys", "experiment.ini: the keys 'hkl', 'M' are missing", scan="cleaned")
+def lacks_keys(scan):
+    return reconstruct(scan, hkl=None, M=None)
+
+
+@fault(
+    "the .ini has an unknown key",
+    "the key 'rotation_centre' is not known and is ignored (did you mean 'rotation_center'?)",
+    scan="cleaned",
+    does=WARNS,
+)
+def unknown_key(scan):
+    return reconstruct(scan, rotation_centre="17")
+
+
+@fault("the .ini is no text", "experiment.ini: is not a text file", scan="cleaned")
+def binary(scan):
+    (scan / "experiment.ini").write_bytes(b"\xff\xfe\x00" * 99)
+    return ["reconstruct", str(scan / "experiment.ini"), "--quiet"]

@@ -1,0 +1,17 @@
+"""The notebooks, copied out as a user has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recon3d.cli import main
+
+
+@pytest.fixture(scope="session")
+def copied(tmp_path_factory) -> Path:
+    """A folder with all notebooks, shared by the tests, in which one follows the other."""
+    folder = tmp_path_factory.mktemp("copied") / "notebooks"
+    assert main(["notebooks", str(folder)]) == 0
+    return folder

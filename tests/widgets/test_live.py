@@ -1,0 +1,66 @@
+"""Widgets that stay open while a scan is being written."""
+
+import shutil
+
+import pytest
+
+from recon3d.widgets import Projections
+from recon3d.widgets.live import Live
+
+FRAMES = 49
+
+
+@pytest.fixture
+def arriving(simulated, tmp_path):
+    """A folder into which the frames of the simulated scan are copied one by one."""
+    folder = tmp_path / "arriving"
+    folder.mkdir()
+    shutil.copy(simulated.folder / "experiment.ini", folder)
+    names = sorted(path.name for path in simulated.folder.glob("*.edf"))
+
+    def arrive(first, last):
+        for name in names[first:last]:
+            shutil.copy(simulated.folder / name, folder / name)
+
+    arrive.folder = folder
+    return arrive
+
+
+def follow_until(live, count):
+    live.background.wait(20, until=lambda: f"{count} complete" in live.status.value)
+
+
+def test_new_projections_appear_in_open_widgets(simulated, arriving, tmp_path):
+    arriving(0, 4 * FRAMES + 20)
+    from_there = type(simulated)(arriving.folder, simulated.scan)
+    session = from_there.session(tmp_path / "choices.ini", growing=True, framebg=6, min_region=40)
+    assert session.scan.shape[0] == 4
+    roi, threshold = session.choose_roi(), session.tune_threshold()
+    film = session.check_projections()
+    assert isinstance(film, Projections)
+    live = Live(session.settings, [roi, threshold, film], interval_s=0.1)
+    try:
+        live.value = True
+        follow_until(live, 4)
+        arriving(4 * FRAMES + 20, 12 * FRAMES)
+        follow_until(live, 12)
+        assert roi.projection.max == threshold.projection.max == film.projection.max == 11
+        live.preview()
+        live._preview.wait(until=lambda: live.grain is not None)
+        assert live.grain.mask.sum() > 100
+        assert bytes(live.picture.value[:4]) == b"\x89PNG"
+    finally:
+        live.close()
+        for widget in (roi, threshold):
+            widget.background.cancel()
+    assert live.follower is None
+
+
+def test_a_preview_of_nothing_says_so(simulated, arriving, tmp_path):
+    arriving(0, 20)
+    from_there = type(simulated)(arriving.folder, simulated.scan)
+    live = Live(from_there.session(tmp_path / "choices.ini").settings)
+    live.preview()
+    live._preview.wait()
+    assert live.grain is None
+    assert "no new complete projection" in live.status.value

@@ -1,0 +1,100 @@
+"""What a session passes on from one notebook to the next."""
+
+import numpy as np
+import pytest
+
+from recon3d.cli import main
+from recon3d.errors import ParameterError
+from recon3d.io.grain import Grain
+from recon3d.io.store import open_store
+from recon3d.widgets import Session
+
+
+def same_frames(first, second):
+    assert first.shape == second.shape
+    return all(
+        np.array_equal(first.read_projection(k), second.read_projection(k))
+        for k in range(first.shape[0])
+    )
+
+
+def test_widgets_and_command_line_give_the_same_files(session, simulated, tmp_path):
+    """Choose in the widgets, then type the same numbers: every array is the same."""
+    roi = session.choose_roi()
+    roi.value = ((34, 30), (60, 54))
+    threshold = session.tune_threshold()
+    threshold.binth.value, threshold.min_region.value = 15.5, 30
+    threshold.hot.value = False
+    threshold.close_mask.value = False
+    threshold.background.cancel()
+    store = session.store
+    films = session.check_projections()
+    films.value = (30.0,)
+    typed = tmp_path / "typed"
+    words = [str(simulated.folder), "topotomo_", "-", "-", "34,30", "60,54", str(typed), "out"]
+    words += ["-3.5", "1.2", "0.032", "7", "6", "15.5"]
+    options = ["--min-region", "30", "--hot-pixels", "0", "--close-radius", "0", "--quiet"]
+    assert main(["getdata", *words, *options]) == 0
+    assert same_frames(store, open_store(typed / "out" / "scan.h5"))
+    filed = tmp_path / "filed"
+    session.settings.update({"outputpath": filed})
+    assert main(["getdata", "--settings", str(session.settings.path), "--quiet"]) == 0
+    for name in ("dataarray_final.npy", "mu.npy", "gamma.npy", "omega.npy"):
+        arrays = [np.load(folder / name) for folder in (typed / "out", filed / "results")]
+        assert np.array_equal(*arrays), name
+    assert main(["reconstruct", "--settings", str(session.settings.path), "--quiet"]) == 0
+    ini = tmp_path / "typed.ini"
+    text = (simulated.folder / "experiment.ini").read_text("utf-8")
+    ini.write_text(f"{text}omega_exclude 30.0\npath {typed / 'out'}\n", "utf-8")
+    assert main(["reconstruct", str(ini), "--quiet"]) == 0
+    grains = [Grain.load(folder / "grain.h5") for folder in (typed / "out", filed / "results")]
+    assert len(grains[0].projections["omega"]) == 11
+    for name, array in grains[0].arrays().items():
+        np.testing.assert_allclose(array, grains[1].arrays()[name], atol=1e-5, err_msg=name)
+
+
+def test_a_scan_is_cleaned_again_only_where_something_changed(session):
+    first = session.store.path.stat().st_mtime_ns
+    assert session.store.path.stat().st_mtime_ns == first
+    session.settings.update({"binth": 20.0})
+    assert session.store.path.stat().st_mtime_ns > first
+    assert session.store.provenance["cleaning"]["binth"] == 20
+
+
+def test_the_origin_that_was_found_is_written_down(simulated, tmp_path):
+    session = Session.start(
+        simulated.folder, "topotomo_", settings=tmp_path / "c.ini", show_progress=False
+    )
+    origin = session.scan.origin
+    assert (session.plan.phi0, session.plan.chi0) == (origin.phi_deg, origin.chi_deg)
+    assert origin.phi_deg == pytest.approx(-3.5, abs=0.01)
+
+
+def test_other_data_begin_anew_and_the_same_go_on(simulated, tmp_path):
+    settings = tmp_path / "choices.ini"
+    session = simulated.session(settings)
+    session.settings.update({"binth": 33.0, "omega_exclude": (15.0,)})
+    assert simulated.session(settings).plan.binth == 33
+    assert Session.start(settings=settings).plan.binth == 33
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.warns(UserWarning, match="other data"):
+        moved = Session.start(other, "a_", settings=settings)
+    assert set(moved.settings.read()) == {"datadir", "dataname", "outputdirname"}
+
+
+def test_missing_data_are_named(tmp_path):
+    with pytest.raises(ParameterError, match="nowhere"):
+        Session.start(tmp_path / "nowhere", settings=tmp_path / "choices.ini")
+    (tmp_path / "data").mkdir()
+    session = Session.start(tmp_path / "data", "x_", settings=tmp_path / "choices.ini")
+    with pytest.raises(ParameterError, match="'experiment' is missing"):
+        _ = session.experiment
+
+
+def test_what_follows_from_a_grain(finished, capsys):
+    assert finished.mosaicity().shown.options == ("projection", "slice")
+    finished.results()
+    printed = capsys.readouterr().out
+    assert "grain.h5" in printed
+    assert "recon3d getdata --settings choices.ini" in printed
