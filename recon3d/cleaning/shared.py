@@ -104,6 +104,8 @@ class Work:
                 if one is not None:
                     self._learn(one[0].k, one[1])
                     yield _unpacked(one[0], self.scan.shape[1])
+        # Asking once more lets the reading end, and its progress bar reach the last projection.
+        next(own, None)
 
     def _each(self, numbers: Any) -> Iterator[tuple[Worked, _Notes]]:
         """Work on some projections; what each teaches comes with it."""
