@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import re
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TextIO
 
 from recon3d import __version__, commands
 from recon3d.cli_show import Subparsers, add_export, add_figures, add_notebooks, add_view
 from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
-from recon3d.outcome import Parser
-from recon3d.parallel.command import run_together
-from recon3d.parallel.launch import launched_rank
+from recon3d.outcome import Parser, report_to, run_command, show_warning
+from recon3d.parallel.launch import end_all, launched_rank, run_as_team
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,32 +33,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all went well, 1 after an error in the data or the values, 2 after a mistake
         in the call itself, 130 when interrupted, 143 when terminated.
     """
-    words = sys.argv[1:] if argv is None else argv
-    # Of many processes the first one says what is wrong with the arguments.
-    if launched_rank() == 0:
-        arguments = _parse(words)
-    else:
-        with redirect_stdout(None), redirect_stderr(None):
-            arguments = _parse(words)
-    _report_to(sys.stderr, quiet=arguments.quiet)
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
+    report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
-        warnings.showwarning = _show_warning
-        return run_together(arguments, shared=arguments.run in _SHARED)
-
-
-_SHARED = (commands.getdata, commands.reconstruct)
-"""The commands that processes started by mpiexec share; the first one does any other alone."""
+        warnings.showwarning = show_warning
+        shared = arguments.run in (commands.getdata, commands.reconstruct)
+        status = run_command(
+            arguments.command, lambda: run_as_team(arguments.run, arguments, shared=shared)
+        )
+        end_all(status)
+        return status
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = build_parser()
-    if any("\0" in word for word in words):
-        parser.error("an argument holds a null byte, which no name or number has")
-    arguments = parser.parse_args(plain_numbers(words))
-    if missing := missing_arguments(arguments):
-        parser.error(f"the following arguments are required: {', '.join(missing)}")
-    return arguments
+    """Parse the arguments; of many processes the first one says what is wrong with them."""
+    with ExitStack() as stack:
+        if launched_rank() > 0:
+            stack.enter_context(redirect_stdout(None))
+            stack.enter_context(redirect_stderr(None))
+        parser = build_parser()
+        if any("\0" in word for word in words):
+            parser.error("an argument holds a null byte, which no name or number has")
+        arguments = parser.parse_args(plain_numbers(words))
+        if missing := missing_arguments(arguments):
+            parser.error(f"the following arguments are required: {', '.join(missing)}")
+        return arguments
 
 
 def build_parser() -> Parser:
@@ -270,24 +267,3 @@ def missing_arguments(arguments: argparse.Namespace) -> list[str]:
 def plain_numbers(argv: Sequence[str]) -> list[str]:
     """Put a space before numbers such as -1e-3 and -5,16: argparse takes them for options."""
     return [f" {text}" if _NEGATIVE.fullmatch(text) else text for text in argv]
-
-
-def _report_to(stream: TextIO, *, quiet: bool) -> None:
-    """Let the library's messages through to the terminal, once."""
-    logger = logging.getLogger("recon3d")
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-    logger.addHandler(logging.StreamHandler(stream))
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,  # noqa: ARG001 (the signature is that of warnings.showwarning)
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    label = "warning" if issubclass(category, Recon3DWarning) else category.__name__
-    print(f"recon3d: {label}: {message}", file=sys.stderr)

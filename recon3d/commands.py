@@ -69,7 +69,8 @@ def getdata(arguments: argparse.Namespace) -> None:
     from recon3d.getdata import getdata
 
     texts = _getdata_texts(arguments)
-    getdata(GetData.from_texts(texts), record=texts, show_progress=not arguments.quiet)
+    plan, show = GetData.from_texts(texts), not arguments.quiet
+    getdata(plan, record=texts, show_progress=show, team=arguments.team)
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:

@@ -167,8 +167,7 @@ class Experiment:
         Raises
         ------
         ParameterError
-            A key is missing, or its value is of the wrong type or impossible. The message
-            names the file, the key and what was expected.
+            A key is missing, or its value is of the wrong type or impossible.
 
         Warns
         -----

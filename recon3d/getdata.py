@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from recon3d.io.edf import read_image
 from recon3d.io.scan import Roi, Scan, open_scan
 from recon3d.io.sources import look_at_frame_shape, mean_background
 from recon3d.io.store import CleanedScan
+from recon3d.team import ALONE, Team
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,11 @@ def calibration_images(plan: GetData) -> dict[str, Any]:
 
 
 def getdata(
-    plan: GetData, *, record: Mapping[str, str] | None = None, show_progress: bool = True
+    plan: GetData,
+    *,
+    record: Mapping[str, str] | None = None,
+    show_progress: bool = True,
+    team: Team = ALONE,
 ) -> CleanedScan:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
 
@@ -89,6 +95,8 @@ def getdata(
         How it was said, to be kept with the result; the plan where None.
     show_progress
         False for a silent run.
+    team
+        The processes that share the work; each calls this function.
 
     Returns
     -------
@@ -105,19 +113,15 @@ def getdata(
     Recon3DWarning
         Steps that were given and the motors disagree: the motors are used.
     """
-    _check_region(plan)
-    images = calibration_images(plan)
+    # The first member alone reads headers and looks: what it finds is sent to the others.
+    first = team.rank == 0
+    looked = team.agree(_looked_at(plan, show_progress) if first else None)
+    assert looked is not None, "the first member has looked"
+    images, scan = looked
     said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
     folder = Path(plan.outputpath) / plan.outputdirname
-    require_writable(folder)
-    scan = open_data(plan, show_progress=show_progress)
-    logger.info("%r", scan)
-    require_rocking(scan)
-    if plan.angsteps and plan.numangsteps:
-        compare_steps(scan, plan.angsteps, plan.numangsteps)
-    make_folder(folder)
     properties = {"framebg": plan.framebg, "binth": plan.binth}
-    with ArrayWriter(scan, folder, plan.arrays, properties) as arrays:
+    with ArrayWriter(scan, folder, plan.arrays, properties) if first else nullcontext() as arrays:
         store = clean(
             scan,
             plan.cleaning,
@@ -126,10 +130,26 @@ def getdata(
             sink=arrays,
             skip_damaged=plan.skip_damaged,
             show_progress=show_progress,
+            team=team,
             **images,
         )
     logger.info("written: %s", folder)
     return store
+
+
+def _looked_at(plan: GetData, show_progress: bool) -> tuple[dict[str, Any], Scan]:
+    """Calibration images and scan of a plan, with its folder made, when all fits together."""
+    _check_region(plan)
+    images = calibration_images(plan)
+    folder = Path(plan.outputpath) / plan.outputdirname
+    require_writable(folder)
+    scan = open_data(plan, show_progress=show_progress)
+    logger.info("%r", scan)
+    require_rocking(scan)
+    if plan.angsteps and plan.numangsteps:
+        compare_steps(scan, plan.angsteps, plan.numangsteps)
+    make_folder(folder)
+    return images, scan
 
 
 def _check_region(plan: GetData) -> None:

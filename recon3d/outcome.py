@@ -1,8 +1,9 @@
-"""How a command ends: one or two lines about what went wrong, and an exit status."""
+"""How a command speaks, and ends: one or two lines about what went wrong, and a status."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -10,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
-from recon3d.errors import Recon3DError
+from recon3d.errors import Recon3DError, Recon3DWarning
 
 SHOW_TRACEBACK = "RECON3D_TRACEBACK"
 """The environment variable that, set to anything, shows where an unexpected error arose."""
@@ -32,13 +33,29 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
 
 
-def _nothing() -> None:
-    pass
+def report_to(stream: TextIO, *, quiet: bool) -> None:
+    """Let the library's messages through to the terminal, once."""
+    logger = logging.getLogger("recon3d")
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.addHandler(logging.StreamHandler(stream))
 
 
-def run_command(
-    command: str, run: Callable[[], None], *, before_telling: Callable[[], None] = _nothing
-) -> int:
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001 (the signature is that of warnings.showwarning)
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Show a warning as one line: what `warnings.showwarning` is replaced by."""
+    label = "warning" if issubclass(category, Recon3DWarning) else category.__name__
+    print(f"recon3d: {label}: {message}", file=sys.stderr)
+
+
+def run_command(command: str, run: Callable[[], None]) -> int:
     """Run a command and tell how it ended.
 
     Parameters
@@ -47,8 +64,6 @@ def run_command(
         Its name, for messages.
     run
         Does the work.
-    before_telling
-        Called before an error is told.
 
     Returns
     -------
@@ -62,20 +77,17 @@ def run_command(
             sys.stdout.flush()
         return 0
     except Recon3DError as error:
-        before_telling()
         return _tell(command, f"error: {error}", 1)
     except BrokenPipeError:
         _forget_output()
         return 141
     except KeyboardInterrupt:
-        before_telling()
         return _tell(command, "interrupted; what was not complete is removed", 130)
     except TerminatedError:
         return _tell(command, "terminated; what was not complete is removed", 143)
     except Exception as error:
         if os.environ.get(SHOW_TRACEBACK):
             raise
-        before_telling()
         return _tell(command, f"error: {_explain(error)}", 1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ class Team(Protocol):
     def agree(self, value: T) -> T:
         """Take the first member's value."""
 
+    def gathered(self, value: T) -> Iterator[T]:
+        """Go through every member's value on the first one, one at a time; none elsewhere."""
+
     def stopping(self) -> bool:
         """Whether the first member was asked to stop; `collect` and `agree` then end the work."""
 
@@ -62,6 +65,10 @@ class Alone:
     def agree(self, value: T) -> T:
         """The value itself."""
         return value
+
+    def gathered(self, value: T) -> Iterator[T]:
+        """The value itself, once."""
+        yield value
 
     def stopping(self) -> bool:
         """Never: an interrupt of this process is enough."""

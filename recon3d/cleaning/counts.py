@@ -85,6 +85,13 @@ class CountWatch:
                 self.saturated_pixels += int(count)
                 self.saturated_frames.append(name(int(number)))
 
+    def add(self, other: CountWatch) -> None:
+        """Take over what another one found in other projections."""
+        self.saturated_pixels += other.saturated_pixels
+        self.saturated_frames += other.saturated_frames
+        self.wrapped_pixels += other.wrapped_pixels
+        self.wrapped_projections += other.wrapped_projections
+
     def provenance(self) -> dict[str, int]:
         """What was found, in numbers."""
         return {

@@ -87,6 +87,28 @@ class Normalizer:
     used: Counter[str] = field(default_factory=Counter)
     unscaled: list[int] = field(default_factory=list)
 
+    @property
+    def scaled(self) -> bool:
+        """Whether projections have set all references, so that the order no longer matters."""
+        by_current = self.method in ("current", "auto")
+        return self.reference_total is not None and not (
+            by_current and self.reference_current_ma is None
+        )
+
+    def begun_again(self) -> Normalizer:
+        """One with the same references that has seen no projection yet."""
+        return Normalizer(self.method, self.reference_current_ma, self.reference_total)
+
+    def take_over(self, k: int, other: Normalizer) -> None:
+        """Take over what another one found in projection `k`."""
+        self.reference_current_ma, self.reference_total = (
+            other.reference_current_ma,
+            other.reference_total,
+        )
+        self.used += other.used
+        if other.unscaled:
+            self.unscaled.append(k)
+
     def factors(
         self, totals: FloatArray, valid: NDArray[np.bool_], currents: FloatArray
     ) -> FloatArray:

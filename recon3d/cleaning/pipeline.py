@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,17 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.explain import FrameSteps, explain_frame
 from recon3d.cleaning.normalization import Normalizer, way_for_scan
-from recon3d.cleaning.projection import check_region, clean_projection, work_on_projection
-from recon3d.cleaning.reading import RawProjection, read_projections
+from recon3d.cleaning.projection import check_region, clean_projection
+from recon3d.cleaning.shared import Work, Worked
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.experiment import Cleaning
 from recon3d.io.checks import require_rocking
 from recon3d.io.damage import Damage, damage_lines, list_damage
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan, StoreWriter, open_store
+from recon3d.team import ALONE, Team
 
 __all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
 
@@ -41,11 +40,14 @@ class Sink(Protocol):
         self,
         k: int,
         *,
-        raw: NDArray[Any],
+        raw: NDArray[Any] | None,
         unmasked: NDArray[np.float32] | None,
         cleaned: NDArray[np.float32],
     ) -> None:
-        """Take projection `k`: three arrays of shape (frames, rows, cols)."""
+        """Take projection `k`: arrays of shape (frames, rows, cols).
+
+        The first two come where the frames before the mask are wanted.
+        """
 
 
 def clean(
@@ -60,6 +62,7 @@ def clean(
     sink: Sink | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
+    team: Team = ALONE,
 ) -> CleanedScan:
     """Clean a scan and write it to a store.
 
@@ -87,6 +90,9 @@ def clean(
         Leave out frames that cannot be read, with a warning that names them.
     show_progress
         False for no bar.
+    team
+        The processes that share the work; each calls this function, with the same scan. The
+        first one writes, so the others may leave out the sink.
 
     Returns
     -------
@@ -112,44 +118,46 @@ def clean(
         scan.roi, scan.source.frame_shape, background, flat_field, bad_pixels
     )
     require_rocking(scan)
+    keep = team.agree(sink is not None and sink.needs_unmasked)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
-    currents = scan.motors.ring_current_ma
-    watch = CountWatch()
-    without_dark: list[int] = []
+    show = show_progress and team.rank == 0
+    work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
+    if team.rank == 0:
+        with _writer(scan, cleaning, out, provenance) as store:
+            _write_all(store, work, team, sink)
+    else:
+        for _ in work.shared(team):
+            pass
+    # Members wait here for the first one: the file has its name then.
+    return open_store(team.agree(out))
+
+
+def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) -> None:
+    """Write every projection as it is done, and tell what is to be told of the scan."""
+    scan, without_dark, left = work.scan, list[int](), 0.0
     damaged: list[Damage] = []
-    left = 0.0
-    with _writer(scan, cleaning, out, provenance) as store:
-        for read in read_projections(scan, skip_damaged=skip_damaged, show=show_progress):
-            k = read.k
-            damaged += _forget(store, read)
-            raw = watch.mended(read.frames, read.valid, _namer(scan, k))
-            keep = sink is not None and sink.needs_unmasked
-            done = work_on_projection(
-                raw, read.valid, currents[k], cleaning, calibration, normalizer, keep
-            )
-            store.write(k, done.frames)
-            if sink is not None:
-                sink.write(k, raw=read.frames, unmasked=done.unmasked, cleaned=done.frames)
-            if read.valid.any() and not done.dark_subtracted:
-                without_dark.append(k)
-            left += done.sums.sum()
-            # Else its frames would be held while the next ones are worked on.
-            del done, raw, read
-        _require_signal(left, scan, cleaning)
-        store.leave_out(damage_lines([*scan.left_out, *damaged]))
-        store.note(**_normalization(normalizer), **watch.provenance())
-        store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
+    for one in work.shared(team):
+        damaged += _forget(store, one)
+        done = one.done
+        store.write(one.k, done.frames)
+        if sink is not None:
+            sink.write(one.k, raw=one.raw, unmasked=done.unmasked, cleaned=done.frames)
+        if one.valid.any() and not done.dark_subtracted:
+            without_dark.append(one.k)
+        left += done.sums.sum()
+        # Else its frames would be held while the next ones are worked on.
+        del done, one
+    normalizer, watch = work.normalizer, work.watch
+    _require_signal(left, scan, work.cleaning)
+    store.leave_out(damage_lines([*scan.left_out, *damaged]))
+    store.note(**_normalization(normalizer), **watch.provenance())
+    store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
     _warn(scan, without_dark, normalizer.unscaled)
     _warn_of_damage(damaged)
-    watch.warn(stacklevel=2)
-    return open_store(out)
+    watch.warn(stacklevel=3)
 
 
-def _namer(scan: Scan, k: int) -> Callable[[int], str]:
-    return lambda frame: scan.source.name(int(scan.slots[k, frame]))
-
-
-def _forget(store: StoreWriter, read: RawProjection) -> list[Damage]:
+def _forget(store: StoreWriter, read: Worked) -> list[Damage]:
     """Take the frames of a projection that are damaged for missing."""
     for frame in read.damaged:
         store.forget_frame(read.k, frame)
@@ -173,7 +181,7 @@ def _warn_of_damage(damaged: list[Damage]) -> None:
         warnings.warn(
             f"{len(damaged)} frames are left out: {list_damage(damaged)}",
             Recon3DWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -235,5 +243,5 @@ def _warn(scan: Scan, without_dark: list[int], unscaled: list[int]) -> None:
             warnings.warn(
                 f"{len(numbers)} of {scan.shape[0]} projections (first at {first}) {what}",
                 Recon3DWarning,
-                stacklevel=3,
+                stacklevel=4,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -40,13 +40,17 @@ class RawProjection:
     damaged: dict[int, Damage]
 
 
-def read_projections(scan: Scan, *, skip_damaged: bool, show: bool) -> Iterator[RawProjection]:
-    """Go through the projections, reading each while its forerunner is worked on.
+def read_projections(
+    scan: Scan, numbers: Sequence[int], *, skip_damaged: bool, show: bool
+) -> Iterator[RawProjection]:
+    """Go through some projections, reading each while its forerunner is worked on.
 
     Parameters
     ----------
     scan
         The raw scan.
+    numbers
+        Which projections, in which order.
     skip_damaged
         Leave frames out that cannot be read; else all of them are looked for and named.
     show
@@ -57,15 +61,17 @@ def read_projections(scan: Scan, *, skip_damaged: bool, show: bool) -> Iterator[
     DataError
         Frames cannot be read, or hold counts that are no numbers.
     """
-    count = scan.shape[0]
+    if not numbers:
+        return
     with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(read_projection, scan, 0)
-        for k in track(range(count), "cleaning", unit="projection", total=count, show=show):
+        pending = reader.submit(read_projection, scan, numbers[0])
+        following = [*numbers[1:], None]
+        for after in track(following, "cleaning", unit="projection", show=show):
             projection = pending.result()
             if projection.damaged and not skip_damaged:
                 raise _all_damage(scan, projection, show)
-            if k + 1 < count:
-                pending = reader.submit(read_projection, scan, k + 1)
+            if after is not None:
+                pending = reader.submit(read_projection, scan, after)
             yield _without_lone_frame(scan, projection)
 
 

@@ -32,6 +32,7 @@ class EngineDisplay:
         self.show, self.report, self.preview = show, report, preview
         self._bar: Any = None
         self._passed: tuple[str, int, float] | None = None
+        self._residual = ""
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +59,11 @@ class EngineDisplay:
             self._draw(first["stage"], [one["load"] for one in news if "load" in one])
 
     def _tell(self, stage: str, number: int, residual: float) -> None:
-        if self.report is not None and self.preview.is_file():
-            self.report(stage, number, residual, np.load(self.preview))
+        if number:
+            self._residual = f"{residual:.4f}"
+        if self.report is not None:
+            there = number > 0 and self.preview.is_file()
+            self.report(stage, number, residual, np.load(self.preview) if there else None)
 
     def _draw(self, stage: Stage, loads: list[float]) -> None:
         from tqdm.auto import tqdm
@@ -68,7 +72,7 @@ class EngineDisplay:
             self._close(complete=True)
             self._bar = tqdm(desc=stage.description, unit=stage.unit, total=stage.total)
         self._bar.n = min(stage.done, stage.total or stage.done)
-        facts = {} if self._passed is None else {"residual": f"{self._passed[2]:.4f}"}
+        facts = {"residual": self._residual} if self._residual else {}
         facts["load"] = " ".join(f"{load:.0%}" for load in loads[:MOST_LOADS])
         self._bar.set_postfix(facts)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from recon3d.errors import ParameterError
 from recon3d.team import ALONE, Team
@@ -113,11 +114,36 @@ def let_first_speak(team: Team) -> None:
         time.sleep(FIRST_SPEAKS_S)
 
 
-def end_all(team: Team, status: int) -> None:
-    """End every process of a team: those that wait for this one would wait for ever."""
+def run_as_team(
+    run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace, *, shared: bool
+) -> None:
+    """Run a command as a member of the team of all processes that a launcher started.
+
+    Parameters
+    ----------
+    run
+        The command; it finds its team in `arguments.team`.
+    arguments
+        What it is given.
+    shared
+        Whether the processes share its work; else the first one does it alone.
+    """
+    team = arguments.team = world()
+    silence(team)
+    try:
+        if team.rank == 0 or shared:
+            run(arguments)
+    except BaseException:
+        let_first_speak(team)
+        raise
+
+
+def end_all(status: int) -> None:
+    """After an error end every process of a launcher: they would wait for this one for ever."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if team.size > 1:
+    if status and launched()[0] > 1 and "mpi4py.MPI" in sys.modules:
         from mpi4py import MPI
 
-        MPI.COMM_WORLD.Abort(status)
+        if MPI.COMM_WORLD.Get_size() > 1:
+            MPI.COMM_WORLD.Abort(status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -90,6 +90,16 @@ class MpiTeam:
         self.waited_s += time.perf_counter() - began
         _end_if(stop)
         return agreed
+
+    def gathered(self, value: T) -> Iterator[T]:
+        """Go through every member's value on the first one, one at a time; none elsewhere."""
+        if self.rank > 0:
+            self.comm.send(value, 0)
+            return
+        yield value
+        del value
+        for source in range(1, self.size):
+            yield self.comm.recv(source=source)
 
     def stopping(self) -> bool:
         """Whether the first member was asked to stop."""

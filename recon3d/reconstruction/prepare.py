@@ -222,14 +222,12 @@ def _find_handedness(
         sign: _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS)
         for sign in (1, -1)
     }
-    agree = aligned.team.agree
-    bins = [agree(orientation_bins(model, step_deg)) for model in models.values()]
+    team = aligned.team
+    bins = [team.agree(orientation_bins(model, step_deg)) for model in models.values()]
     volumes = backproject_models(
         list(models.values()), bins, points_um, "handedness", show_progress
     )
-    sharpness = {
-        sign: agree(effective_bins(volume)) for sign, volume in zip(models, volumes, strict=True)
-    }
+    sharpness = team.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(
         "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",

@@ -16,7 +16,8 @@ from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.iterative import IterativeFit, relative
-from recon3d.reconstruction.model import ScanModel, SummedScan
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.summed import SummedScan
 from recon3d.volume import Volume
 
 FloatArray = NDArray[np.float64]

@@ -74,9 +74,9 @@ def reconstruct(
         )
     show, first = show_progress and team.rank == 0, team.rank == 0
     options = Options(memory_gib, show, report if first else None, checkpoints)
-    options.tell("alignment")
     if checkpoints is not None:
         checkpoints.begin(clean, experiment, team)
+    options.tell("alignment")
     prepared = prepare(clean, experiment, show_progress=show, team=team)
     result = method(prepared, experiment, options)
     model = result.model

@@ -1,0 +1,68 @@
+"""Time a pass of the iterative method, shared by the processes of mpiexec.
+
+    mpiexec -n 2 python tests/benchmarks/share_passes.py EXPERIMENT.ini [PASSES] [OMEGA_STEP]
+
+OMEGA_STEP 2 uses every other projection: half the work, for weak scaling. Printed are the
+quickest pass, what each process sent in it, and the share of the time it waited for others.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from recon3d.experiment import Experiment
+from recon3d.io.store import open_store
+from recon3d.parallel.launch import world
+from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.model import threshold_of
+from recon3d.reconstruction.prepare import prepare
+from recon3d.reconstruction.support import choose_bins, support_voxels
+
+
+def main(ini: str, passes: str = "4", step: str = "1") -> None:
+    team = world()
+    experiment = Experiment.from_ini(ini).with_settings(align="none")
+    assert experiment.path is not None
+    store = open_store(experiment.path / "scan.h5")
+    prepared = prepare(store, experiment, show_progress=False, team=team)
+    model = replace(prepared.model, projections=prepared.model.projections[:: int(step)])
+    support = support_voxels(prepared, 0.75, 2, False)
+    bins, _ = choose_bins(prepared, experiment)
+    fit = IterativeFit(
+        model,
+        bins,
+        support.points_um,
+        experiment.volume.voxel_um,
+        threshold=threshold_of(store),
+        team=team,
+    )
+    found = []
+    for _ in range(int(passes)):
+        team.agree(0)
+        sent, waited, began = counted(team, "sent_bytes"), counted(team, "waited_s"), time.time()
+        fit.run_pass("pass", show_progress=False)
+        taken = max(team.collect([time.time() - began]))
+        found.append(
+            (taken, counted(team, "sent_bytes") - sent, counted(team, "waited_s") - waited)
+        )
+    taken, sent, waited = min(found)
+    if team.rank == 0:
+        voxels, count = fit.volume.shape
+        print(
+            f"{team.size} processes, {len(model.projections)} projections in {len(fit.groups)} "
+            f"subsets, {voxels} voxels x {count} bins: {taken:.3f} s a pass, "
+            f"{sent / 1e6:.1f} MB sent by each, {waited / taken:.0%} waited; "
+            f"all passes {np.round([one[0] for one in found], 3)}"
+        )
+
+
+def counted(team: object, name: str) -> float:
+    return getattr(team, name, 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
