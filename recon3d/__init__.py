@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recon3d.io.store import CleanedScan, open_store
     from recon3d.parallel.cluster import Cluster
     from recon3d.parallel.run import reconstruct
+    from recon3d.viewer.launch import view
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "open_scan",
     "open_store",
     "reconstruct",
+    "view",
 ]
 
 _HOMES = {
@@ -59,6 +61,7 @@ _HOMES = {
     "open_scan": "recon3d.io.scan",
     "open_store": "recon3d.io.store",
     "reconstruct": "recon3d.parallel.run",
+    "view": "recon3d.viewer.launch",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `recon3d demo | simulate | getdata | reconstruct | export | notebooks`."""
+"""The command line: `recon3d demo | simulate | getdata | reconstruct | view | ...`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TypeAlias
 
 from recon3d import __version__, commands
+from recon3d.cli_show import Subparsers, add_export, add_figures, add_notebooks, add_view
 from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
@@ -70,14 +70,8 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (
-        _add_demo,
-        _add_simulate,
-        _add_getdata,
-        _add_reconstruct,
-        _add_export,
-        _add_notebooks,
-    ):
+    adders = (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, add_view, add_figures)
+    for add in (*adders, add_export, add_notebooks):
         command = add(subparsers)
         command.add_argument(
             "--quiet", action="store_true", help="no progress bars, only warnings and errors"
@@ -91,8 +85,6 @@ _NEGATIVE = re.compile(
 
 SCANS = ("demo", "rocking", "tilts", "strain", "off-centre", "full")
 GRAINS = ("subgrains", "gradient", "bent", "single", "strained")
-
-Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def _add_demo(subparsers: Subparsers) -> Parser:
@@ -260,29 +252,6 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
         help="how often the state is saved (60); 0 for never",
     )
     parser.set_defaults(run=commands.reconstruct)
-    return parser
-
-
-def _add_export(subparsers: Subparsers) -> Parser:
-    parser = subparsers.add_parser(
-        "export",
-        help="write a grain for ParaView, or summed projections for another program",
-        description="Write a grain for ParaView. Given an .ini file in its place, write the summed "
-        "projections of the scan in the .ini's `path` and their geometry, as ASTRA's vectors, "
-        "into an HDF5 file: another tomography program can then check the shape.",
-    )
-    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a grain, or an .ini file")
-    parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
-    parser.set_defaults(run=commands.export)
-    return parser
-
-
-def _add_notebooks(subparsers: Subparsers) -> Parser:
-    parser = subparsers.add_parser("notebooks", help="copy the notebooks out, and open them")
-    parser.add_argument("dir", metavar="DIR", nargs="?", type=Path, default=Path("notebooks"))
-    parser.add_argument("--overwrite", action="store_true", help="replace changed notebooks")
-    parser.add_argument("--open", action="store_true", help="start JupyterLab, for this machine")
-    parser.set_defaults(run=commands.notebooks)
     return parser
 
 

@@ -111,6 +111,30 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     checkpoints.remove()
 
 
+def view(arguments: argparse.Namespace) -> None:
+    """Look at a grain in napari, until its window is closed."""
+    from recon3d.viewer.launch import view
+
+    view(arguments.grain, arguments.over, scan=arguments.scan, ini=arguments.ini, block=True)
+
+
+def figures(arguments: argparse.Namespace) -> None:
+    """Draw every figure of a grain."""
+    from recon3d.figures import write_figures
+
+    written = write_figures(
+        arguments.grain,
+        arguments.out or arguments.grain.parent / "figures",
+        scan=arguments.scan,
+        ini=arguments.ini,
+        suffix=arguments.format,
+        film=None if arguments.film == "none" else arguments.film,
+        show_progress=not arguments.quiet,
+    )
+    for path in written:
+        logger.info("written: %s", path)
+
+
 def export(arguments: argparse.Namespace) -> None:
     """Write a grain for ParaView, or the summed projections of an .ini for other programs."""
     from recon3d.io.grain import Grain

@@ -13,10 +13,11 @@ from recon3d.errors import ParameterError
 from recon3d.goniometer import GONIOMETERS as GONIOMETERS
 from recon3d.goniometer import Goniometer as Goniometer
 from recon3d.ini import read_ini
-from recon3d.ini_keys import ALGORITHMS, ALIGNMENTS, FLIPS, FRAMES, METHODS, parse_keys
+from recon3d.ini_keys import FLIPS, parse_keys
+from recon3d.settings import Settings as Settings
+from recon3d.settings import require_one_of, require_sign
 from recon3d.volume import Volume as Volume
 
-_SMALLEST_ANGLE_DEG = 1e-6
 _LARGEST_COUNT = 2**31 - 1
 
 
@@ -115,108 +116,13 @@ class Detector:
                 f"M is {self.magnification_pix_per_um:g}: expected the magnification as a "
                 "positive number of pixels per µm"
             )
-        _require_sign("omega_sense", self.omega_sense)
-        _require_one_of("detector_flip", self.flip, FLIPS)
+        require_sign("omega_sense", self.omega_sense)
+        require_one_of("detector_flip", self.flip, FLIPS)
         for name, tilt in (("t_x", self.tilt_x_deg), ("t_z", self.tilt_z_deg)):
             if not abs(tilt) < 80:
                 raise ParameterError(
                     f"{name} is {tilt:g}°: expected the deviation of the detector from "
                     "perpendicular to the diffracted beam, below 80° (0 for none)"
-                )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the grain is reconstructed; None stands for "find it from the data".
-
-    Parameters
-    ----------
-    method
-        "iterative" inverts the operator; "backprojection" sums, and is quick.
-    frame
-        "sample" turns the tilts with ω; "lab" sums at fixed (μ, γ), for comparison.
-    iterations
-        Passes of the iterative method, at most.
-    stop_change
-        Relative change of the residual from one pass to the next below which it stops.
-    algorithm
-        "mlem" (for counts) or "sirt" (least squares).
-    tv_weight
-        How strongly total variation smooths the occupancy after each pass; 0 for none.
-    handedness
-        +1, -1, or 0 for automatic.
-    turning_center_deg
-        (μ_c, γ_c): the setting at which **G** lies exactly along the rotation axis.
-    rocking_width_deg, rolling_width_deg, two_theta_width_deg
-        Standard deviations of the instrument's acceptance.
-    tilt_azimuth_deg
-        0 or 90: turns (χ, φ), for scan macros that swap the two.
-    base_tilt_sense
-        +1 or -1: sense of the base tilt motor against θ.
-    completeness_cutoff
-        Completeness from which a voxel belongs to the grain (backprojection).
-    bin_deg
-        Distance of the orientation bins; None for half a step of the scan.
-    omega_exclude
-        Rotation angles, in degrees, of projections to leave out.
-    align
-        "drift" refines the rotation axis and finds how the sample drifted, by reprojection;
-        "axis" the axis alone; "none" takes both as they are.
-    split_half
-        Reconstruct from either half of the projections too, to say how far it can be trusted.
-    checkpoint_seconds
-        How often the state is saved, so that `--resume` can go on from it; 0 for never.
-    """
-
-    method: str = "iterative"
-    frame: str = "sample"
-    iterations: int = 10
-    stop_change: float = 0.01
-    algorithm: str = "mlem"
-    tv_weight: float = 0.0
-    handedness: int = 0
-    turning_center_deg: tuple[float, float] | None = None
-    rocking_width_deg: float | None = None
-    rolling_width_deg: float | None = None
-    two_theta_width_deg: float | None = None
-    tilt_azimuth_deg: float | None = None
-    base_tilt_sense: int | None = None
-    completeness_cutoff: float = 0.5
-    bin_deg: float | None = None
-    omega_exclude: tuple[float, ...] = ()
-    align: str = "drift"
-    split_half: bool = True
-    checkpoint_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        _require_one_of("method", self.method, METHODS)
-        _require_one_of("frame", self.frame, FRAMES)
-        _require_one_of("align", self.align, ALIGNMENTS)
-        _require_one_of("algorithm", self.algorithm, ALGORITHMS)
-        for name in ("stop_change", "tv_weight", "checkpoint_seconds"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name} is {getattr(self, name):g}: expected 0 or more")
-        _require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))
-        if self.handedness:
-            _require_sign("handedness", self.handedness)
-        if self.base_tilt_sense is not None:
-            _require_sign("base_tilt_sense", self.base_tilt_sense)
-        if self.iterations < 1:
-            raise ParameterError(f"iterations is {self.iterations}: expected 1 or more")
-        if not 0 <= self.completeness_cutoff <= 1:
-            raise ParameterError(
-                f"completeness_cutoff is {self.completeness_cutoff:g}: expected a share, 0 to 1"
-            )
-        for key, angle in (
-            ("rocking_width", self.rocking_width_deg),
-            ("rolling_width", self.rolling_width_deg),
-            ("two_theta_width", self.two_theta_width_deg),
-            ("bin_size", self.bin_deg),
-        ):
-            if angle is not None and not angle >= _SMALLEST_ANGLE_DEG:
-                raise ParameterError(
-                    f"{key} is {angle:g}: expected a positive angle in degrees, not below "
-                    f"{_SMALLEST_ANGLE_DEG:g}"
                 )
 
 
@@ -271,30 +177,29 @@ class Experiment:
         path = Path(path)
         source = read_ini(path) | dict(changes or {})
         try:
-            values = parse_keys(source)
-            folder = values["experiment"].get("path")
-            return cls(
-                crystal=Crystal(**values["crystal"]),
-                detector=Detector(**values["detector"]),
-                volume=Volume(**values["volume"]),
-                settings=Settings(**values["settings"]),
-                path=path.parent / folder if folder else None,
-                source=source,
-            )
+            return cls._of(parse_keys(source), source, path.parent)
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_source(cls, source: dict[str, str], parent: Path = Path()) -> Experiment:
+        """Make an experiment of the texts of its keys; a relative `path` counts from `parent`."""
+        return cls._of(parse_keys(source), source, parent)
+
+    @classmethod
+    def _of(
+        cls, values: dict[str, dict[str, Any]], source: dict[str, str], parent: Path
+    ) -> Experiment:
+        folder = values["experiment"].get("path")
+        return cls(
+            crystal=Crystal(**values["crystal"]),
+            detector=Detector(**values["detector"]),
+            volume=Volume(**values["volume"]),
+            settings=Settings(**values["settings"]),
+            path=parent / folder if folder else None,
+            source=source,
+        )
 
     def with_settings(self, **changes: Any) -> Experiment:
         """Return the experiment with some of its `Settings` changed."""
         return replace(self, settings=replace(self.settings, **changes))
-
-
-def _require_one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        known = ", ".join(str(choice) for choice in choices if choice is not None)
-        raise ParameterError(f"{name} is {value}: expected one of {known}")
-
-
-def _require_sign(name: str, value: int) -> None:
-    if value not in (1, -1):
-        raise ParameterError(f"{name} is {value}: expected +1 or -1")

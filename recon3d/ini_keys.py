@@ -92,6 +92,11 @@ KNOWN_KEYS = (*_REQUIRED, *_OPTIONAL, *_CHECKED)
 """Every key that an .ini file may have."""
 
 
+def known_keys() -> tuple[str, ...]:
+    """Every key that says something of an experiment."""
+    return (*_REQUIRED, *_OPTIONAL)
+
+
 def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Parse the texts of an .ini file's keys.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,11 @@ class Volume:
     def voxel_um(self) -> tuple[float, ...]:
         """Edges of one voxel."""
         return tuple(size / n for size, n in zip(self.size_um, self.shape, strict=True))
+
+    def with_longest(self, voxels: int) -> Volume:
+        """The same box with about cubic voxels, `voxels` of them along the most divided axis."""
+        x, y, z = (max(round(n * voxels / max(self.shape)), 1) for n in self.shape)
+        return replace(self, shape=(x, y, z))
 
     def axis_um(self, axis: int) -> NDArray[np.float64]:
         """Centres of the voxels along one axis, position + size / n (i - (n - 1) / 2)."""

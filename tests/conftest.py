@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -28,18 +29,6 @@ INI = {
     "M": "18.57",
 }
 """The keys that every experiment needs: aluminium (200) at 17 keV."""
-
-
-def require_or_skip(reason: str) -> None:
-    """Skip a test that lacks a system package, or fail it where everything must be there."""
-    if os.environ.get("RECON3D_REQUIRE_GUI") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture
-def require():
-    return require_or_skip
 
 
 @pytest.fixture
@@ -88,3 +77,15 @@ def grain() -> Grain:
 @pytest.fixture
 def grain_factory():
     return make_grain
+
+
+@pytest.fixture(scope="session")
+def require_or_skip():
+    """Skip where a test's tools are missing, or fail where RECON3D_REQUIRE_GUI is 1."""
+
+    def stop(reason: str) -> NoReturn:
+        if os.environ.get("RECON3D_REQUIRE_GUI") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return stop

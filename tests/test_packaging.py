@@ -20,7 +20,11 @@ from recon3d.experiment import Experiment
 CONDA_NAMES = {"napari": ("napari", "pyqt")}
 """Packages that conda-forge calls or splits otherwise: PyPI's extra napari[pyqt6] is a
 package of its own there."""
-MODULES = {"mpl_toolkits": "matplotlib"}
+MODULES = {
+    "mpl_toolkits": "matplotlib",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "IPython": "ipython",
+}
 """Modules that come with a distribution of another name."""
 
 
@@ -130,7 +134,7 @@ def test_the_checks_run_the_test_command_of_the_readme(repository, readme):
     script = (repository / ".ci" / "run").read_text("utf-8")
     (pattern,) = re.findall(r"grep -m 1 -E '(.*)' README\.md", script)
     found = re.findall(pattern, readme, re.MULTILINE)
-    assert found == ['python -m pip install ".[test]" && python -m pytest']
+    assert found == ['python -m pip install ".[all]" && python -m pytest']
     assert f"{found[0]}\n" in blocks(readme, "sh")
     assert 'eval "$test_command"' in script
     subprocess.run(["bash", "-n", repository / ".ci" / "run"], check=True)
@@ -146,7 +150,15 @@ def test_the_commands_of_the_readme_are_those_of_the_parser(readme):
     lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
     calls = [line.split(" && ")[-1].split() for line in lines if "recon3d " in line]
     calls = [call[1:] for call in calls if call[0] == "recon3d"]
-    assert {call[0] for call in calls} == {"demo", "getdata", "reconstruct", "export"}
+    assert {call[0] for call in calls} == {
+        "demo",
+        "getdata",
+        "reconstruct",
+        "view",
+        "figures",
+        "export",
+        "notebooks",
+    }
     for call in calls:
         build_parser().parse_args(call)
     listed = set(re.findall(r"^\| `recon3d (\w+)", readme, re.MULTILINE))

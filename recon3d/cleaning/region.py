@@ -51,6 +51,11 @@ def spread_projections(scan: Scan, most: int) -> list[int]:
     return [int(k) for k in np.unique(np.linspace(0, scan.shape[0] - 1, count).round())]
 
 
+def coarse_to_fine(scan: Scan, first: int) -> list[int]:
+    """Numbers of all projections, `first` that are spread over the scan before the others."""
+    return list(dict.fromkeys([*spread_projections(scan, first), *range(scan.shape[0])]))
+
+
 def combine_frames(scan: Scan, k: int) -> Iterator[ProjectionImages | None]:
     """Sum the frames of a projection, and take their maximum, one frame at a time.
 

@@ -24,14 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
+from recon3d.io.edf_text import UNUSUAL, refuse_odd_numbers, refuse_unusual
 
 _END = re.compile(rb"}\r?\n")
 _BLANK = " \t\r\n\x00"
 _NEXT_HEADER = re.compile(rb"\s*\{\r?\n")
 _LIMIT_BYTES = 1 << 18
 _SWAPPED_RATIO = 8.0
-_LARGEST_DIM = 1 << 20
-_UNUSUAL = "write it anew as a plain EDF file"
 _LAYOUT_KEYS = (
     *("dim_1", "dim_2", "dim_3", "datatype", "byteorder", "compression", "size"),
     *("edf_binaryfilename", "edf_binarysize"),
@@ -119,8 +118,8 @@ class HeadReader:
         key = tuple(text.get(name) for name in _LAYOUT_KEYS)
         known = self._layouts.get(key)
         if known is None:
-            _refuse_unusual(text)
-            _refuse_odd_numbers(text)
+            refuse_unusual(text)
+            refuse_odd_numbers(text)
         shape, stored = known or _layout_by_fabio(path)
         head = EdfHead(text, offset, shape, stored)
         if length < head.end:
@@ -245,7 +244,7 @@ def _compare_with_fabio(file: BinaryIO, head: EdfHead, path: str | Path) -> None
     except Exception as error:
         raise DataError(f"cannot be read by fabio ({error})") from error
     if not same:
-        raise DataError(f"is read differently by fabio; {_UNUSUAL}")
+        raise DataError(f"is read differently by fabio; {UNUSUAL}")
 
 
 @contextmanager
@@ -279,22 +278,6 @@ def _refuse_swapped(file: BinaryIO, head: EdfHead) -> None:
             "seems to hold its bytes in the other order than ByteOrder = "
             f"{head.text.get('byteorder', 'none')} in its header says"
         )
-
-
-def _refuse_odd_numbers(text: dict[str, str]) -> None:
-    for name in ("dim_1", "dim_2"):
-        value = text.get(name, "")
-        if not (value.isascii() and value.isdigit() and 0 < int(value[:20]) < _LARGEST_DIM):
-            raise DataError(f"has {name.capitalize()} = '{value[:20]}', no number of pixels")
-    if not text.get("datatype"):
-        raise DataError("does not name the DataType of its pixels")
-
-
-def _refuse_unusual(text: dict[str, str]) -> None:
-    if not text.get("compression", "none").lower().startswith("no"):
-        raise DataError(f"is compressed inside ({text['compression']}); {_UNUSUAL}")
-    if "edf_binaryfilename" in text:
-        raise DataError(f"keeps its image in {text['edf_binaryfilename']}; {_UNUSUAL}")
 
 
 def _refuse_second_frame(file: BinaryIO, end: int) -> None:

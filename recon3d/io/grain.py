@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,13 +127,15 @@ class Grain:
                     file[f"{room}/{name}"] = np.asarray(column, np.float64)
 
     @classmethod
-    def load(cls, path: str | Path) -> Grain:
+    def load(cls, path: str | Path, *, read: Callable[[h5py.Dataset], Any] | None = None) -> Grain:
         """Read a grain that `save` wrote.
 
         Parameters
         ----------
         path
             The file.
+        read
+            How to read an array; into memory where None.
 
         Raises
         ------
@@ -141,9 +144,10 @@ class Grain:
             program knows, or lacks an array.
         """
         path = Path(path)
+        take = read or _whole
         with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:
             group = _part(file, "grain", path)
-            arrays = {name: _read_array(group, name, path) for name in _stored(group)}
+            arrays = {name: take(_part(group, name, path)) for name in _stored(group)}
             return cls(
                 _read_volume(group),
                 **arrays,
@@ -218,8 +222,8 @@ def _part(group: h5py.Group, name: str, path: Path) -> Any:
     return group[name]
 
 
-def _read_array(group: h5py.Group, name: str, path: Path) -> NDArray[Any]:
-    stored = _part(group, name, path)
+def _whole(stored: h5py.Dataset) -> NDArray[Any]:
+    name = str(stored.name).rpartition("/")[-1]
     dtype = {"mask": np.dtype(np.bool_), "residual": np.dtype(np.float64)}.get(name)
     return np.asarray(stored[()], dtype or np.float32)
 

@@ -18,7 +18,7 @@ from recon3d.io.damage import Damage, list_names
 from recon3d.io.motors import MotorTable
 from recon3d.io.refusals import refuse_narrow_rotation, short
 from recon3d.io.settings_grid import SettingAxis
-from recon3d.io.source import FrameSource, ReadsInto, Roi
+from recon3d.io.source import FrameSource, ReadsInto, Roi, whole_pair
 from recon3d.io.sources import explaining_misfits, open_source
 
 __all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
@@ -110,7 +110,7 @@ class Scan:
         ParameterError
             The ROI leaves the frame.
         """
-        roi = Roi.around(_whole_pair("center", center), _whole_pair("size", size))
+        roi = Roi.around(whole_pair("center", center), whole_pair("size", size))
         roi.require_inside(self.source.frame_shape)
         return replace(self, roi=roi)
 
@@ -276,12 +276,6 @@ def arrange_scan(
         warnings.warn(text, Recon3DWarning, stacklevel=3)
     _warn_of_missing(scan)
     return scan
-
-
-def _whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
-    if len(pair) != 2 or any(int(value) != value for value in pair):
-        raise ParameterError(f"{name} is {pair}: expected two whole numbers, (x, y) in pixels")
-    return int(pair[0]), int(pair[1])
 
 
 def _warn_of_missing(scan: Scan) -> None:

@@ -106,3 +106,16 @@ class ReadsInto(Protocol):
         DataError
             The frame cannot be read whole.
         """
+
+
+def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
+    """Make sure that a pair (x, y) holds two whole numbers.
+
+    Raises
+    ------
+    ParameterError
+        It does not; the message names it.
+    """
+    if len(pair) != 2 or any(int(value) != value for value in pair):
+        raise ParameterError(f"{name} is {pair}: expected two whole numbers, (x, y) in pixels")
+    return int(pair[0]), int(pair[1])

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from recon3d.cleaning.explain import FrameSteps
 from recon3d.plot.frames import (
@@ -26,8 +26,8 @@ from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 
 PANELS = ("before", "background", "mask", "after")
 _TITLES = {
-    "before": "before",
-    "background": "background (dark and step 5)",
+    "before": "before (counts)",
+    "background": "background (counts)",
     "mask": "mask",
     "after": "after",
 }
@@ -35,12 +35,11 @@ _TITLES = {
 
 @dataclass(frozen=True, eq=False)
 class CleaningFigure:
-    """What `update_cleaning` and `update_kept` change in a drawn figure."""
+    """What `update_cleaning` changes in a drawn figure."""
 
     figure: Figure
     images: dict[str, AxesImage]
     histogram: HistogramParts
-    kept: Line2D
 
 
 def draw_cleaning(
@@ -51,7 +50,7 @@ def draw_cleaning(
     Parameters
     ----------
     figure
-        An empty figure, about 12 by 5.4 inches.
+        An empty figure, about 12 by 5.2 inches.
     steps
         The frame.
     threshold
@@ -68,14 +67,18 @@ def draw_cleaning(
         )
         images[name] = image
         if number:
+            # Drawing text is what takes longest: the panels share the first one's labels.
             ax.set_ylabel("")
-        if name != "mask":
-            bar = figure.add_axes((0.235 + 0.24 * number, 0.47, 0.008, 0.44))
-            draw_color_bar(image, bar, "counts" if name == "after" else "")
-    below = figure.add_axes((0.05, 0.1, 0.42, 0.25))
-    histogram = draw_histogram(below, steps.unmasked, threshold)
-    kept = _draw_kept(figure.add_axes((0.56, 0.1, 0.4, 0.25)))
-    drawn = CleaningFigure(figure, images, histogram, kept)
+            ax.tick_params(labelleft=False)
+        if name in ("background", "after"):
+            bar = draw_color_bar(
+                image,
+                figure.add_axes((0.235 + 0.24 * number, 0.47, 0.008, 0.44)),
+                "counts" if name == "after" else "",
+            )
+            bar.locator = MaxNLocator(4)
+    histogram = draw_histogram(figure.add_axes((0.05, 0.1, 0.9, 0.25)), steps.unmasked, threshold)
+    drawn = CleaningFigure(figure, images, histogram)
     update_cleaning(drawn, steps, threshold, "")
     return drawn
 
@@ -104,25 +107,27 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
     drawn.figure.suptitle(title, fontsize=TEXT_SIZE + 2, y=0.99)
 
 
+def draw_kept(figure: Figure) -> Line2D:
+    """Draw an empty plot of the signal that is kept, into a figure of about 12 by 2 inches."""
+    ax = figure.add_axes((0.05, 0.26, 0.9, 0.66))
+    (line,) = ax.plot([], [], ".", color=BLUE)
+    ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)
+    label(ax, "ω (°)", "signal kept (%)")
+    return line
+
+
 def update_kept(
-    drawn: CleaningFigure, shares: Mapping[float, float], omega_range: tuple[float, float]
+    line: Line2D, shares: Mapping[float, float], omega_range: tuple[float, float]
 ) -> None:
     """Show the share of the signal that is kept, 0 to 1, by the angle ω in degrees."""
     omega = sorted(shares)
-    drawn.kept.set_data(omega, [100 * shares[angle] for angle in omega])
-    ax = drawn.kept.axes
+    line.set_data(omega, [100 * shares[angle] for angle in omega])
+    ax = line.axes
     assert ax is not None
     margin = 0.02 * (omega_range[1] - omega_range[0]) + 0.5
     ax.set_xlim(omega_range[0] - margin, omega_range[1] + margin)
     lowest = min((100 * share for share in shares.values()), default=100.0)
     ax.set_ylim(min(max(lowest - 10, 0), 80), 105)
-
-
-def _draw_kept(ax: Axes) -> Line2D:
-    (line,) = ax.plot([], [], ".", color=BLUE)
-    ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)
-    label(ax, "ω (°)", "signal kept (%)")
-    return line
 
 
 def _image(steps: FrameSteps, name: str) -> np.ndarray:

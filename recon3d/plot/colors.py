@@ -101,7 +101,8 @@ def orientation_rgba(
 
 
 def _srgb_from_oklab(oklab: NDArray[np.float64]) -> NDArray[np.float64]:
-    linear = np.clip((oklab @ _CUBED_FROM_OKLAB.T) ** 3 @ _SRGB_FROM_LMS.T, 0, 1)
+    root = oklab @ _CUBED_FROM_OKLAB.T
+    linear = np.clip((root * root * root) @ _SRGB_FROM_LMS.T, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 

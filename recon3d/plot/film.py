@@ -1,126 +1,147 @@
-"""The film of a scan: one projection's sum, its settings, and where in the scan it is."""
+"""The turning grain, as a picture and as a film."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.collections import PathCollection
+from matplotlib import rc_context
+from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
 
-from recon3d.cleaning.overview import ProjectionGlance
-from recon3d.plot.frames import BLUE, VERMILION, bright_counts, draw_frame, update_frame
-from recon3d.plot.overview import (
-    draw_intensity,
-    draw_mass,
-    draw_mass_residual,
-    draw_missing,
-    draw_rotation_steps,
-    draw_setting_intensity,
-    label,
-    update_setting_intensity,
-)
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
-from recon3d.reconstruction.mass import MassFit
+from recon3d.errors import ParameterError
+from recon3d.io.atomic import complete_or_absent
+from recon3d.io.grain import Grain
+from recon3d.maps.coarse import coarsened, step_for
+from recon3d.maps.surface import Surface, known_orientations, surface_of
+from recon3d.plot.colors import draw_color_key, orientation_colors, orientation_range
+from recon3d.plot.parts import TEXT_SIZE, draw_scale_bar, new_figure, place_axes
+from recon3d.plot.render import radius_um, render_surface
+from recon3d.progress import track
+
+LARGEST = 120**3
+"""Voxels up to which the film shows every one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Film:
-    """What `update_film` changes in a drawn figure."""
-
-    figure: Figure
-    image: AxesImage
-    settings: PathCollection
-    here: Line2D
-    top: float
-
-
-def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
-    """Draw the first projection, all on one scale of counts.
+def surface_figure(grain: Grain, angle_deg: float = 35.0) -> Figure:
+    """The grain's surface in orientation colours, with the key and a scale bar.
 
     Parameters
     ----------
-    figure
-        An empty figure, about 12 by 3.8 inches.
-    glances
-        All projections.
+    grain
+        The grain.
+    angle_deg
+        How far it has turned about **G**.
     """
-    first = glances[0]
-    size = first.bin_pix
-    ax = figure.add_axes((0.05, 0.14, 0.26, 0.74))
-    image = draw_frame(ax, np.kron(first.summed, np.ones((size, size), np.float32)))
-    bar = figure.add_axes((0.318, 0.14, 0.009, 0.74))
-    draw_color_bar(image, bar, "sum over the frames (counts)")
-    middle = figure.add_axes((0.43, 0.14, 0.22, 0.74))
-    settings = draw_setting_intensity(middle, first, glances)
-    right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
-    omega = [glance.omega_deg for glance in glances]
-    right.plot(omega, [glance.total for glance in glances], ".-", color=BLUE, linewidth=0.8)
-    right.set_ylim(0, 1.15 * max(max(glance.total for glance in glances), 1))
-    right.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
-    right.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
-    label(right, "ω (°)", "counts of a projection")
-    here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
-    film = Film(figure, image, settings, here, max(bright_counts(g.summed) for g in glances))
-    update_film(film, first)
-    return film
+    return _Stage(grain).at(angle_deg)
 
 
-def update_film(film: Film, glance: ProjectionGlance, *, excluded: bool = False) -> None:
-    """Show another projection.
+def write_film(
+    grain: Grain,
+    path: str | Path,
+    *,
+    frames: int = 60,
+    per_second: int = 15,
+    show_progress: bool = True,
+) -> Path:
+    """Write a film of the grain turning once about **G**.
 
     Parameters
     ----------
-    film
-        From `draw_film`.
-    glance
-        The projection.
-    excluded
-        Whether it is left out of the reconstruction.
+    grain
+        The grain.
+    path
+        The file: .gif, or .mp4 where ffmpeg is found (the package imageio-ffmpeg brings it).
+    frames
+        Number of pictures.
+    per_second
+        How many of them are shown in a second.
+    show_progress
+        False for a silent run.
+
+    Raises
+    ------
+    ParameterError
+        The name ends otherwise, or ffmpeg is not found.
     """
-    update_frame(film.image, glance.summed, top=film.top)
-    ax = film.image.axes
-    assert ax is not None
-    note = " (left out)" if excluded else ""
-    ax.set_title(
-        f"ω = {glance.omega_deg:.2f}°{note}",
-        fontsize=TEXT_SIZE + 1,
-        color=VERMILION if excluded else "black",
-    )
-    update_setting_intensity(film.settings, glance)
-    film.here.set_xdata([glance.omega_deg, glance.omega_deg])
+    path = Path(path)
+    writer, settings = _writer(path, per_second)
+    stage = _Stage(grain)
+    angles = np.linspace(0, 360, frames, endpoint=False)
+    with rc_context(settings), complete_or_absent(path) as temporary:
+        figure = stage.at(float(angles[0]))
+        with writer.saving(figure, str(temporary), 100):
+            for angle in track(angles, "film", unit="picture", show=show_progress):
+                stage.turn(float(angle))
+                writer.grab_frame()
+    return path
 
 
-def draw_scan_health(
-    figure: Figure,
-    glances: Sequence[ProjectionGlance],
-    fit: MassFit,
-    excluded_deg: Sequence[float] = (),
-) -> None:
-    """Draw what tells whether a scan is sound: rotation, gaps, intensity, and centre of mass.
+class _Stage:
+    """A figure in which a grain can be turned."""
 
-    Parameters
-    ----------
-    figure
-        An empty figure, about 12 by 5.6 inches.
-    glances
-        All projections.
-    fit
-        Their centres of mass.
-    excluded_deg
-        Angles of projections that are left out: they are shaded.
-    """
-    figure.clear()
-    boxes = [(0.055 + 0.325 * (i % 3), 0.58 - 0.49 * (i // 3), 0.24, 0.34) for i in range(5)]
-    mass, residual, intensity, steps, missing = (figure.add_axes(box) for box in boxes)
-    draw_mass(mass, fit)
-    draw_mass_residual(residual, fit)
-    draw_intensity(intensity, glances)
-    draw_rotation_steps(steps, glances)
-    draw_missing(missing, glances)
-    for angle in excluded_deg:
-        for ax in (mass, residual):
-            ax.axvline(angle, color=VERMILION, alpha=0.3, linewidth=3, zorder=0)
+    def __init__(self, grain: Grain) -> None:
+        coarse = coarsened(grain, step_for(grain.volume, LARGEST))
+        known = known_orientations(coarse)
+        self.volume = coarse.volume
+        self.surface: Surface = surface_of(coarse.mask, known)
+        if not len(self.surface.vertices):
+            raise ParameterError("the grain's mask is empty: there is no surface to draw")
+        a, b = np.moveaxis(coarse.orientation, -1, 0)
+        self.range_deg, self.center_deg = orientation_range(a[coarse.mask], b[coarse.mask])
+        corners = tuple(self.surface.voxels.T)
+        rgb = orientation_colors(a[corners], b[corners], self.range_deg, self.center_deg)
+        self.colors = np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
+
+    def at(self, angle_deg: float) -> Figure:
+        """Draw the figure."""
+        figure = new_figure(5.4, 4.0)
+        ax = place_axes(figure, (0.1, 0.35, 3.5, 3.5))
+        reach = radius_um(self.surface, self.volume)
+        extent = (-reach, reach, -reach, reach)
+        self.image = ax.imshow(self._picture(angle_deg), extent=extent, interpolation="antialiased")
+        ax.set_axis_off()
+        draw_scale_bar(ax)
+        arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "0.3"}
+        ends = ((0.04, 0.24), (0.04, 0.06))
+        ax.annotate("", *ends, xycoords="axes fraction", arrowprops=arrow)
+        ax.text(0.06, 0.2, "G", transform=ax.transAxes, fontsize=TEXT_SIZE + 1)
+        key = place_axes(figure, (4.05, 1.4, 1.2, 1.2))
+        draw_color_key(key, self.range_deg, center_deg=self.center_deg)
+        return figure
+
+    def turn(self, angle_deg: float) -> None:
+        """Turn the grain."""
+        self.image.set_data(self._picture(angle_deg))
+
+    def _picture(self, angle_deg: float) -> Any:
+        return render_surface(self.surface, self.colors, self.volume, angle_deg)
+
+
+def _writer(path: Path, per_second: int) -> tuple[AbstractMovieWriter, dict[Any, Any]]:
+    if path.suffix == ".gif":
+        return PillowWriter(fps=per_second), {}
+    if path.suffix != ".mp4":
+        raise ParameterError(f"{path}: expected a film's name to end in .gif or .mp4")
+    program = find_ffmpeg()
+    if program is None:
+        raise ParameterError(
+            f"{path}: an .mp4 needs ffmpeg (python -m pip install imageio-ffmpeg); a .gif does not"
+        )
+    # Most players know no other kind of pixels.
+    options = ["-pix_fmt", "yuv420p", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"]
+    return FFMpegWriter(fps=per_second, extra_args=options), {"animation.ffmpeg_path": program}
+
+
+def find_ffmpeg() -> str | None:
+    """Where ffmpeg is, on the PATH or in the package imageio-ffmpeg; None where it is not."""
+    program = shutil.which("ffmpeg")
+    if program:
+        return program
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ImportError:
+        return None
+    return str(get_ffmpeg_exe())

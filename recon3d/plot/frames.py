@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from recon3d.plot.parts import TEXT_SIZE
@@ -168,6 +168,8 @@ def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
     bars = ax.stairs(numbers, edges, fill=True, color="0.72", baseline=0.5)
     line = ax.axvline(threshold, color=VERMILION, linewidth=1.6)
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(numticks=5))
+    ax.minorticks_off()
     ax.set_xlabel("counts after step 5", fontsize=TEXT_SIZE)
     ax.set_ylabel("pixels", fontsize=TEXT_SIZE)
     ax.tick_params(labelsize=TEXT_SIZE)

@@ -51,7 +51,7 @@ def draw_mosaicity(
         Shape (rows, cols): where to show them.
     """
     rgba = orientation_rgba(a_deg, b_deg, mask, range_deg, center_deg)
-    return _draw_image(ax, rgba, extent_um)
+    return draw_image(ax, rgba, extent_um)
 
 
 def draw_comparison(
@@ -92,7 +92,7 @@ def draw_comparison(
         (ax_measured, measured, "measured"),
         (ax_modelled, modelled, "modelled"),
     ):
-        images.append(_draw_image(ax, image, extent_um, cmap="viridis", vmin=0, vmax=top))
+        images.append(draw_image(ax, image, extent_um, cmap="viridis", vmin=0, vmax=top))
         ax.set_title(title, fontsize=TEXT_SIZE)
     return images[0], images[1]
 
@@ -130,7 +130,7 @@ def mosaicity_map_figure(
     up = 2.6 * rows / cols
     figure = new_figure(8.7, up + 0.9)
     left = place_axes(figure, (0.25, 0.5, 2.6, up))
-    image = _draw_image(left, total, extent, cmap="viridis", vmin=0, vmax=bright)
+    image = draw_image(left, total, extent, cmap="viridis", vmin=0, vmax=bright)
     bar = place_axes(figure, (2.93, 0.5, 0.1, up))
     draw_color_bar(image, bar, "sum over the frames (counts)")
     right = place_axes(figure, (3.95, 0.5, 2.6, up))
@@ -141,7 +141,20 @@ def mosaicity_map_figure(
     return figure
 
 
-def _draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> AxesImage:
+def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> AxesImage:
+    """Draw an image of the detector, row 0 at the top, with a scale bar.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    image
+        Shape (rows, cols), or (rows, cols, 4) for colours.
+    extent_um
+        Left, right, bottom and top edge.
+    options
+        As those of Matplotlib's `imshow`.
+    """
     drawn = ax.imshow(image, origin="upper", extent=extent_um, interpolation="nearest", **options)
     make_bare(ax, "columns →", "← rows")
     draw_scale_bar(ax)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.grain import Grain
+from recon3d.io.xdmf import write_xdmf
 from recon3d.plot.trust import trust_figure
 
 
 def write_results(grain: Grain, folder: Path) -> list[Path]:
-    """Write grain.h5, grain_ang.npy and, where the grain was fitted, trust.png.
+    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, trust.png.
 
     Parameters
     ----------
@@ -24,8 +25,9 @@ def write_results(grain: Grain, folder: Path) -> list[Path]:
     paths
         The files.
     """
-    grain.save(folder / "grain.h5")
-    paths = [folder / "grain.h5", grain.save_arrays(folder)]
+    path = folder / "grain.h5"
+    grain.save(path)
+    paths = [path, write_xdmf(grain, path), grain.save_arrays(folder)]
     if grain.residual.size:
         with complete_or_absent(folder / "trust.png") as temporary:
             trust_figure(grain).savefig(temporary, dpi=120)

@@ -101,6 +101,13 @@ def project(volume, points, affine, lookup, images, bin_lanes):  # type: ignore[
             p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
             if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
                 continue
+            if bins == 1:
+                value = volume[voxel, 0]
+                image[p00, 0] += volume.dtype.type((1 - down) * (1 - right)) * value
+                image[p01, 0] += volume.dtype.type((1 - down) * right) * value
+                image[p10, 0] += volume.dtype.type(down * (1 - right)) * value
+                image[p11, 0] += volume.dtype.type(down * right) * value
+                continue
             values = volume[voxel, first:last]
             _add(image[p00, first:last], values, values.dtype.type((1 - down) * (1 - right)))
             _add(image[p01, first:last], values, values.dtype.type((1 - down) * right))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+NO_PIXELS = np.empty((0, 0, 2))
+"""For `compare`, where the sums of each pixel are not asked for."""
+
 
 @njit(parallel=True, cache=True, nogil=True)
-def compare(predicted, measured, lookup, places, threshold, floor, sums):  # type: ignore[no-untyped-def]
+def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  # type: ignore[no-untyped-def]
     """Turn predicted frames into the ratios measured / predicted, in place.
 
     With a negative `floor`, into the differences measured - predicted.
@@ -29,11 +32,17 @@ def compare(predicted, measured, lookup, places, threshold, floor, sums):  # typ
         Counts up to which cleaning sets a pixel to zero.
     floor : float
         Counts added to both sides, which keep the ratios finite.
-    sums : (pixels, 2)
-        Filled with each pixel's squared differences and squared intensities.
+    of_pixels : (rows, cols, 2), or of size 0
+        Each pixel's squared differences and squared intensities are added to it.
+
+    Returns
+    -------
+    differences, squares
+        The sums of both over all pixels.
     """
     pixels, frames = places.shape[0], measured.shape[1]
     predicted[pixels, :] = 0
+    all_differences, all_squares = 0.0, 0.0
     for pixel in prange(pixels):
         row, col = places[pixel, 0] + 1, places[pixel, 1] + 1
         differences, squares = 0.0, 0.0
@@ -53,7 +62,12 @@ def compare(predicted, measured, lookup, places, threshold, floor, sums):  # typ
                 predicted[pixel, frame] = target - expected
             else:
                 predicted[pixel, frame] = (target + floor) / (expected + floor)
-        sums[pixel, 0], sums[pixel, 1] = differences, squares
+        all_differences += differences
+        all_squares += squares
+        if of_pixels.size > 0:
+            of_pixels[row - 1, col - 1, 0] += differences
+            of_pixels[row - 1, col - 1, 1] += squares
+    return all_differences, all_squares
 
 
 @njit(parallel=True, cache=True, nogil=True)

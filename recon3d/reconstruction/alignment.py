@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 from recon3d.errors import DataError
 from recon3d.io.store import CleanedScan
 from recon3d.projection.weights import FrameSettings
-from recon3d.reconstruction.model import strain_axis
+from recon3d.reconstruction.scanned import strain_axis
 
 FloatArray = NDArray[np.float64]
 

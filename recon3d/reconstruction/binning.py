@@ -7,12 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.projection.bins import OrientationBins, centred_axis
 from recon3d.projection.weights import nearest_frames
-from recon3d.reconstruction.model import (
-    ScanModel,
-    setting_steps_deg,
-    strain_axis,
-    two_theta_step_deg,
-)
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.scanned import setting_steps_deg, strain_axis, two_theta_step_deg
 
 FloatArray = NDArray[np.float64]
 

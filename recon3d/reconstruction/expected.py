@@ -12,8 +12,8 @@ from recon3d.io.store import CleanedScan
 from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.reconstruction.backprojection import find_support
 from recon3d.reconstruction.binning import orientation_bins
-from recon3d.reconstruction.model import setting_steps_deg
 from recon3d.reconstruction.prepare import build_model
+from recon3d.reconstruction.scanned import setting_steps_deg
 
 _TRIED_VOXELS = 4000
 _WIDTH_TRIALS = 12

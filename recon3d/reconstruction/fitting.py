@@ -17,15 +17,10 @@ from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.checkpoint import Checkpoints
 from recon3d.reconstruction.iterative import IterativeFit
-from recon3d.reconstruction.model import (
-    ScanModel,
-    gamma_scanned,
-    strain_axis,
-    tells_shift,
-    threshold_of,
-)
+from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.polish import Place, Unknowns, polish
 from recon3d.reconstruction.refine import Alignment, realign
+from recon3d.reconstruction.scanned import gamma_scanned, strain_axis, tells_shift, threshold_of
 from recon3d.reconstruction.support import Support, cut_occupancy, smooth_occupancy
 from recon3d.reconstruction.widths import estimate_widths
 

@@ -246,22 +246,18 @@ class IterativeFit:
         number, pixels, images = measured
         operator = FrameOperator(self.projector, self.model.affine(number), pixels, weights)
         misfit = operator.forward(self.volume)
-        sums = np.zeros((pixels.count, 2))
+        if not self.pixel_sums.size:
+            self.pixel_sums = np.zeros((*pixels.mask.shape, 2))
         floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
-        compare(misfit, images, pixels.lookup, pixels.places, self.threshold, floor, sums)
+        where = (pixels.lookup, pixels.places)
+        sums = compare(misfit, images, *where, self.threshold, floor, self.pixel_sums)
         if self.rule == "sirt":
             lengths = operator.lengths()
             # A pixel at the rim, which hardly any voxel reaches, must not be blown up.
             lengths = np.maximum(lengths, 0.1 * lengths.max())
             misfit /= lengths * np.maximum(weights.sum(axis=1), 1e-6)
         operator.adjoint(misfit, self._factors)
-        self._add_to_image(pixels, sums)
-        return sums.sum(axis=0)
-
-    def _add_to_image(self, pixels: LitPixels, sums: FloatArray) -> None:
-        if not self.pixel_sums.size:
-            self.pixel_sums = np.zeros((*pixels.mask.shape, 2))
-        self.pixel_sums[pixels.mask] += sums
+        return np.array(sums)
 
     def _shadow(self, projection: int, frames: Frames) -> LitPixels:
         """Choose the pixels on which any voxel of the support falls."""

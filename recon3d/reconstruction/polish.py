@@ -27,8 +27,9 @@ from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import LitPixels, spread
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
 from recon3d.projection.oriented_kernels import gather_slopes
-from recon3d.projection.ratios import compare
-from recon3d.reconstruction.model import ScanModel, threshold_of
+from recon3d.projection.ratios import NO_PIXELS, compare
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.scanned import threshold_of
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
 from recon3d.reconstruction.widths import best_scale
 
@@ -204,13 +205,13 @@ def _differences(
     rest = voxels.frames(settings, affine, pixels)
     scale = best_scale(rest, images)
     rest *= scale
-    sums = np.zeros((pixels.count, 2))
-    compare(rest, images, pixels.lookup, pixels.places, threshold_of(model.store), -1.0, sums)
+    where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+    sums = np.array(compare(rest, images, *where, threshold, -1.0, NO_PIXELS))
     intensity = (scale * voxels.intensity).astype(np.float32)[:, None]
     along = spread(voxels.projector.forward(intensity, affine, pixels), pixels, *footprint)
     # At the rim, where hardly anything lies along a ray, noise must not be blown up.
     rest /= np.maximum(along, 0.1 * along.max())
-    return spread(rest, pixels, *footprint), sums.sum(axis=0)
+    return spread(rest, pixels, *footprint), sums
 
 
 def _step(

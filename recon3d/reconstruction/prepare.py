@@ -29,19 +29,22 @@ from recon3d.reconstruction.model import (
     accepted_projections,
     orient,
     projection_geometry,
+)
+from recon3d.reconstruction.refine import Alignment, align
+from recon3d.reconstruction.scanned import (
     scan_origin,
     setting_steps_deg,
     settings_of_frames,
     threshold_of,
     two_theta_step_deg,
 )
-from recon3d.reconstruction.refine import Alignment, align
 from recon3d.team import ALONE, Team
 
 logger = logging.getLogger(__name__)
 
 TRIAL_VOXELS = 3000
-"""How many voxels of the support the two handednesses are tried on."""
+TRIAL_PROJECTIONS = 90
+"""On how many voxels of the support and projections the two handednesses are tried."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,10 @@ def _find_handedness(
             stacklevel=2,
         )
         return 1, {"handedness_from": "assumed"}
-    models = {sign: _at_handedness(aligned, experiment, sign) for sign in (1, -1)}
+    models = {
+        sign: _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS)
+        for sign in (1, -1)
+    }
     team = aligned.team
     bins = [team.agree(orientation_bins(model, step_deg)) for model in models.values()]
     volumes = backproject_models(

@@ -56,9 +56,7 @@ def quick_grain(
     DataError
         Nothing is lit.
     """
-    volume = experiment.volume
-    x, y, z = (max(round(n * voxels / max(volume.shape)), 1) for n in volume.shape)
-    coarse = replace(experiment, volume=replace(volume, shape=(x, y, z)))
+    coarse = replace(experiment, volume=experiment.volume.with_longest(voxels))
     chosen = coarse.with_settings(
         method="backprojection",
         frame="sample",

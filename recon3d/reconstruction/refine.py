@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from recon3d.experiment import Experiment
 from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.projection.forward import FrameOperator
+from recon3d.projection.operator import LitPixels
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.iterative import IterativeFit, relative
 from recon3d.reconstruction.model import ScanModel
@@ -29,7 +30,9 @@ SETTLED_PIX = 0.01
 """Rounds of fitting and shifting, passes of each fit, and the change that ends them."""
 
 MOST_VOXELS = 40_000
-"""More voxels than that are merged into larger ones: a shape is enough to align by."""
+MOST_PROJECTIONS = 72
+"""More voxels than that are merged into larger ones, and the shape is fitted to no more
+projections: it is known well enough to align by. All projections are aligned."""
 
 ONE_BIN = OrientationBins(np.zeros(1), np.zeros(1), np.zeros(1))
 
@@ -105,8 +108,13 @@ def align(
     if not allowed.any or len(model.projections) < Alignment.FEWEST:
         return model
     points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
-    for _ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
-        shifts = _shifts(model, points_um, voxel_um, threshold)
+    few = model.thinned(MOST_PROJECTIONS).projections
+    fit = _shape_fit(replace(model, projections=few), points_um, voxel_um, threshold)
+    for round_ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
+        fit.adopt(SummedScan(replace(model, projections=few)))
+        for _ in range(1 if round_ else PASSES):
+            fit.run_pass("shape", show_progress=False)
+        shifts = _shifts(model, fit)
         moved = shift_model(model, shifts, allowed)
         change = np.abs(moved.drift_pix - model.drift_pix).max()
         change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
@@ -129,12 +137,18 @@ def fit_shape(
 
     An independent check of the shape that the orientation distributions add up to.
     """
-    fit = IterativeFit(
-        SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold, team=model.team
-    )
+    fit = _shape_fit(model, points_um, voxel_um, threshold)
     for _ in range(PASSES):
         fit.run_pass("shape", show_progress=False)
     return fit.volume
+
+
+def _shape_fit(
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+) -> IterativeFit:
+    return IterativeFit(
+        SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold, team=model.team
+    )
 
 
 def coarser_points(
@@ -268,21 +282,14 @@ def _misfit(predicted: FloatArray, measured: FloatArray) -> float:
     return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))
 
 
-def _shifts(
-    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
-) -> FloatArray:
+def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
     """How far each measured sum lies from the reprojected shape."""
-    shape = fit_shape(model, points_um, voxel_um, threshold)
-    projector = Projector(points_um, voxel_um)
-    summed = SummedScan(model)
+    pixels = LitPixels.from_mask(np.ones(model.image_shape, bool))
+    one = np.ones((1, 1), np.float32)
     shifts = []
-    for k in model.own:
-        measured = summed.frames(int(k))[0].astype(np.float64)
-        pixels = LitPixels.from_mask(np.ones(measured.shape, bool))
-        affine = model.affine(int(k))
-        image = spread(
-            projector.forward(shape, affine, pixels), pixels, *projector.footprint(affine)
-        )
-        predicted = image[:-1, 0].reshape(measured.shape).astype(np.float64)
-        shifts.append(best_shift(predicted, measured))
+    for number in map(int, model.own):
+        operator = FrameOperator(fit.projector, model.affine(number), pixels, one)
+        predicted = operator.forward(fit.volume)[:-1].reshape(model.image_shape)
+        measured = model.summed(number).astype(np.float64)
+        shifts.append(best_shift(predicted.astype(np.float64), measured))
     return np.array(model.team.collect(shifts))

@@ -19,8 +19,9 @@ from recon3d.reconstruction.backprojection import (
     find_support,
 )
 from recon3d.reconstruction.binning import frames_of_bins, orientation_bins
-from recon3d.reconstruction.model import ScanModel, strain_axis, tells_shift
+from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.prepare import Prepared
+from recon3d.reconstruction.scanned import strain_axis, tells_shift
 from recon3d.volume import Volume
 
 SMOOTHING_VOXELS = 0.7

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.errors import DataError
+from recon3d.io import store_format as layout
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.operator import LitPixels, Projector
-from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.binning import orientation_bins
+from recon3d.reconstruction.model import ScanModel, orient
+from recon3d.reconstruction.scanned import setting_steps_deg
 
 FloatArray = NDArray[np.float64]
+
+
+def voxel_bins(model: ScanModel) -> OrientationBins:
+    """Bins of half a step for the distribution of one voxel.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    """
+    return orientation_bins(model, min(setting_steps_deg(model.store)) / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +47,9 @@ class VoxelEvidence:
     """
 
     bins: OrientationBins
-    tilts: NDArray[np.float32]
+    tilts: FloatArray
     omega_deg: FloatArray
-    counts: NDArray[np.float32]
+    counts: FloatArray
 
     @property
     def mean_deg(self) -> tuple[float, float]:
@@ -50,7 +65,7 @@ class VoxelEvidence:
 def look_at_voxel(
     model: ScanModel, bins: OrientationBins, point_um: tuple[float, float, float]
 ) -> Iterator[VoxelEvidence]:
-    r"""Backproject the frames into one point, :math:`\sum_ω P_ω^T I_ω W_ω`.
+    r"""Backproject the pixels on which one voxel lands, :math:`\sum_ω I_ω W_ω`, step by step.
 
     Parameters
     ----------
@@ -59,38 +74,68 @@ def look_at_voxel(
     bins
         The orientation bins.
     point_um
-        Where the voxel sits, in sample axes.
+        Centre of the voxel, in sample axes.
 
     Yields
     ------
     evidence
-        What is known after every projection; the last one is of the whole scan.
+        What the projections so far say; after the last one, what all say.
     """
-    point = np.array([point_um], float)
-    projector = Projector(point)
-    volume = np.zeros((1, bins.size), np.float32)
-    coverage = np.zeros(bins.size)
+    sums, coverage = np.zeros(bins.size), np.zeros(bins.size)
+    counts: list[FloatArray] = []
     omega: list[float] = []
-    counts: list[NDArray[np.float32]] = []
-    for k in model.projections:
-        frames = model.frames(int(k))
-        affine = model.affine(int(k))
-        pixels = LitPixels.from_mask(np.any(frames > 0, axis=0))
-        images = pixels.gather(frames)
-        weights = model.weights(int(k), bins)
+    for number in map(int, model.projections):
+        weights = model.weights(number, bins)
+        counts.append(pixel_counts(model, number, place_of(model, number, point_um)))
+        omega.append(model.omega_deg(number))
+        sums += np.nan_to_num(counts[-1]) @ weights
         coverage += weights.sum(axis=0)
-        projector.adjoint(images @ weights, affine, pixels, volume)
-        omega.append(model.omega_deg(int(k)))
-        counts.append(_at(frames, affine @ np.append(point[0], 1.0)))
         # As in the backprojection of a grain: a bin hardly covered is not blown up.
-        scale = np.maximum(coverage, coverage.max() / 2)
-        tilts = (volume[0] / scale).reshape(bins.shape).sum(axis=2)
-        yield VoxelEvidence(bins, tilts.astype(np.float32), np.array(omega), np.stack(counts))
+        share = sums / np.maximum(coverage, max(coverage.max() / 2, 1e-9))
+        tilts = share.reshape(bins.shape).sum(axis=2)
+        yield VoxelEvidence(bins, tilts, np.array(omega), np.stack(counts))
 
 
-def _at(frames: NDArray[np.float32], place: FloatArray) -> NDArray[np.float32]:
-    """Counts of all frames at the pixel nearest to a place."""
-    row, col = (int(np.floor(value + 0.5)) for value in place)
-    if not (0 <= row < frames.shape[1] and 0 <= col < frames.shape[2]):
-        return np.full(len(frames), np.nan, np.float32)
-    return frames[:, row, col]
+def place_of(
+    model: ScanModel, projection: int, point_um: tuple[float, float, float]
+) -> tuple[float, float]:
+    """Row and column, in oriented images, on which a point of the sample lands."""
+    row, col = model.affine(projection) @ (*point_um, 1.0)
+    return float(row), float(col)
+
+
+def pixel_counts(model: ScanModel, projection: int, place: tuple[float, float]) -> FloatArray:
+    """Counts of every frame of a projection at a place between pixels, (frames,).
+
+    Only the four pixels around it are read. Those outside the image count as dark; where all
+    are, the counts are NaN.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    projection
+        Which projection.
+    place
+        Row and column in oriented images.
+    """
+    store = model.store
+    rows, cols = store.shape[2:]
+    numbers = orient(np.arange(rows * cols, dtype=np.float32).reshape(rows, cols), model.detector)
+    corner = np.floor(place).astype(int)
+    part = np.asarray(place) - corner
+    if not (-1 < place[0] < numbers.shape[0] and -1 < place[1] < numbers.shape[1]):
+        return np.full(store.shape[1], np.nan)
+    counts = np.zeros(store.shape[1])
+    with layout.opened(store.path) as file:
+        frames = file["entry/data/frames"]
+        for step in product((0, 1), repeat=2):
+            row, col = corner + step
+            if not (0 <= row < numbers.shape[0] and 0 <= col < numbers.shape[1]):
+                continue
+            raw_row, raw_col = divmod(int(numbers[row, col]), cols)
+            share = np.prod(np.where(step, part, 1 - part))
+            counts += share * frames[projection, :, raw_row, raw_col]
+    if not np.isfinite(counts).all():
+        raise DataError(f"{store.path}: projection {projection} holds counts that are no numbers")
+    return counts

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from recon3d.projection.operator import LitPixels
 from recon3d.projection.oriented import OrientedVoxels
-from recon3d.projection.ratios import compare
+from recon3d.projection.ratios import NO_PIXELS, compare
 from recon3d.projection.weights import Acceptance
-from recon3d.reconstruction.model import ScanModel, threshold_of
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.scanned import threshold_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +45,11 @@ def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, .
     acceptance
         The widths; those that are not free as they were.
     """
-    used = model.projections
-    count = min(TRIAL_PROJECTIONS, len(used))
-    trial = used[np.linspace(0, len(used) - 1, count).astype(int)]
+    trial = model.thinned(TRIAL_PROJECTIONS)
 
     @cache
     def residual(acceptance: Acceptance) -> float:
-        return unexplained(replace(model, acceptance=acceptance, projections=trial), voxels)
+        return unexplained(replace(trial, acceptance=acceptance), voxels)
 
     best = model.acceptance
     for factor in FACTORS:
@@ -77,10 +76,8 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         settings = model.scaled_settings(number, voxels.orientations)
         predicted, measured = voxels.frames(settings, affine, pixels), pixels.gather(frames)
         predicted *= best_scale(predicted, measured)
-        sums = np.zeros((pixels.count, 2))
-        threshold = threshold_of(model.store)
-        compare(predicted, measured, pixels.lookup, pixels.places, threshold, -1.0, sums)
-        total += sums.sum(axis=0)
+        where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+        total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
     model.team.sum(total)
     return float(total[0] / total[1])
 

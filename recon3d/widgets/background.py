@@ -42,7 +42,9 @@ class Background:
         """Whether a job is going on."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, job: Iterator[Any], on_result: Callable[[Any], None]) -> None:
+    def start(
+        self, job: Iterator[Any], on_result: Callable[[Any], None], *, delay_s: float = 0.0
+    ) -> None:
         """Begin a job, and end the one that is going on.
 
         Parameters
@@ -52,12 +54,14 @@ class Background:
             moment to end.
         on_result
             Takes every result, unless a newer job has begun meanwhile.
+        delay_s
+            How long to hold back, so that the next move of a slider is not slowed down.
         """
         self.cancel()
         stop = self._stop = threading.Event()
         before = self._thread
         self._thread = threading.Thread(
-            target=self._run, args=(job, on_result, stop, before), daemon=True
+            target=self._run, args=(job, on_result, stop, before, delay_s), daemon=True
         )
         self._thread.start()
 
@@ -101,10 +105,11 @@ class Background:
         on_result: Callable[[Any], None],
         stop: threading.Event,
         before: threading.Thread | None,
+        delay_s: float,
     ) -> None:
         if before is not None:
             before.join()
-        if stop.is_set():
+        if stop.wait(delay_s):
             return
         try:
             for result in job:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from importlib import import_module
 
 from matplotlib.figure import Figure
 
-import recon3d
 from recon3d.io.grain import Grain
 
 
@@ -42,7 +42,7 @@ def open_viewer(grain: Grain) -> bool:
     opened
         False where it cannot be; the reason is printed.
     """
-    view = getattr(recon3d, "view", None)
+    view = getattr(import_module("recon3d"), "view", None)
     has_display = sys.platform != "linux" or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )

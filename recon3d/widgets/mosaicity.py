@@ -22,8 +22,8 @@ from recon3d.plot.slices import draw_slice, slice_extent_um
 from recon3d.plot.tilts import draw_lit_frames, draw_lit_projections, draw_tilt_map, mark_tilt
 from recon3d.projection.moments import projection_moments
 from recon3d.reconstruction.binning import orientation_bins
-from recon3d.reconstruction.model import setting_steps_deg
 from recon3d.reconstruction.reprojection import model_of
+from recon3d.reconstruction.scanned import setting_steps_deg
 from recon3d.reconstruction.voxel import VoxelEvidence, look_at_voxel
 from recon3d.widgets.panel import Panel, choice, new_canvas, row, slider
 

@@ -14,9 +14,9 @@ from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.settings_file import SettingsFile
 from recon3d.io.store import CleanedScan
-from recon3d.plot.film import draw_film, draw_scan_health, update_film
 from recon3d.plot.frames import bright_counts, draw_frame, update_frame
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
+from recon3d.plot.scan_film import draw_film, draw_scan_health, update_film
 from recon3d.reconstruction.mass import MassFit, fit_mass
 from recon3d.reconstruction.reprojection import model_of, reproject
 from recon3d.widgets.panel import Panel, button, new_canvas, row, slider

@@ -92,10 +92,8 @@ class Reconstruct(Panel):
     @property
     def value(self) -> Experiment:
         """The experiment with the parameters as the controls stand."""
-        voxels = int(self.voxels.value)
-        volume = self.experiment.volume
-        shape = volume.shape if voxels == max(volume.shape) else _scaled(volume.shape, voxels)
-        chosen = replace(self.experiment, volume=replace(volume, shape=shape))
+        volume = self.experiment.volume.with_longest(int(self.voxels.value))
+        chosen = replace(self.experiment, volume=volume)
         return chosen.with_settings(
             method=self.method.value,
             iterations=int(self.iterations.value),
@@ -295,9 +293,3 @@ class Reconstruct(Panel):
     def _show_error(self, error: Exception) -> None:
         self.start_button.disabled, self.stop_button.disabled = False, True
         super()._show_error(error)
-
-
-def _scaled(shape: tuple[int, int, int], longest: int) -> tuple[int, int, int]:
-    """Numbers of voxels in the proportions of a shape."""
-    x, y, z = (max(round(n * longest / max(shape)), 1) for n in shape)
-    return x, y, z

@@ -53,6 +53,7 @@ class RegionOfInterest(Panel):
         self.scan = whole_frames(scan)
         self._images: dict[int, ProjectionImages] = {}
         self._signals: dict[int, NDArray[np.float32]] = {}
+        self._lit = np.zeros(self.scan.source.frame_shape, np.float32)
         self._roi = scan.roi
         self._moving = False
         self._make_controls()
@@ -119,6 +120,7 @@ class RegionOfInterest(Panel):
         if not np.array_equal(known, scan.omega_deg[: known.size]):
             self._images.clear()
             self._signals.clear()
+            self._lit[:] = 0
         self.projection.max = self.scan.shape[0] - 1
         self.sample()
 
@@ -200,13 +202,11 @@ class RegionOfInterest(Panel):
             f"{self.shown.value}, ω = {self.scan.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1
         )
         self._bar.update_normal(self._drawn)
-        self._show_outside()
+        self.canvas.draw_idle()
 
     def _show_outside(self) -> None:
-        shape = self.scan.source.frame_shape
         signals = list(self._signals.values())
-        lit = np.max(signals, axis=0) if signals else np.zeros(shape, np.float32)
-        update_region(self._region, self._roi, lit)
+        update_region(self._region, self._roi, self._lit)
         self.canvas.draw_idle()
         columns = f"columns {self._roi.col} to {self._roi.col + self._roi.cols - 1}"
         rows = f"rows {self._roi.row} to {self._roi.row + self._roi.rows - 1}"
@@ -232,10 +232,10 @@ class RegionOfInterest(Panel):
             self._images.pop(next(iter(self._images)))
         self._images[images.projection] = images
         self._signals[images.projection] = signal_of(images)
+        np.maximum(self._lit, self._signals[images.projection], out=self._lit)
         if images.projection == self.projection.value or SHOWN[self.shown.value] == "several":
             self._show(self._image(SHOWN[self.shown.value], self.projection.value))
-        else:
-            self._show_outside()
+        self._show_outside()
 
     def _set(self, roi: Roi) -> None:
         if not self.attempt(roi.require_inside, self.scan.source.frame_shape):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recon3d.cleaning.overview import GrowingOverview
-from recon3d.errors import DataError, ParameterError
+from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.getdata import getdata, open_data, opening, region_of
 from recon3d.getdata_keys import GetData
@@ -133,12 +133,11 @@ class Session:
         """The scan, cleaned with what was chosen; cleaned anew only where that changed."""
         _ = self.scan
         texts = self.settings.getdata_texts()
-        try:
-            store = open_store(self.folder / "scan.h5")
+        path = self.folder / "scan.h5"
+        if path.is_file():
+            store = open_store(path)
             if store.provenance.get("getdata") == texts:
                 return store
-        except DataError:
-            pass
         return getdata(self.plan, record=texts, show_progress=self.show_progress)
 
     @property
@@ -154,6 +153,7 @@ class Session:
     def choose_roi(self) -> RegionOfInterest:
         """The widget of 01_choose_roi."""
         texts = self.settings.read()
+        self._warn_of_centres()
         scan = region_of(self.scan, self.plan) if "poi" in texts else self.scan
         return RegionOfInterest(scan, self.settings)
 
@@ -221,6 +221,19 @@ class Session:
     def __repr__(self) -> str:
         plan = self.plan
         return f"<Session: {plan.datadir}, results in {self.folder}, {self.settings.path}>"
+
+    def _warn_of_centres(self) -> None:
+        """Warn where the .ini file gives centres that count from the region of interest."""
+        if not self._has_experiment:
+            return
+        given = [key for key in ("centre_row", "rotation_center") if key in self.experiment.source]
+        if given:
+            warnings.warn(
+                f"the .ini file gives {' and '.join(given)}, in pixels of the region of interest "
+                "that it was made for: where you choose another, change them by as much",
+                Recon3DWarning,
+                stacklevel=3,
+            )
 
     @property
     def _has_experiment(self) -> bool:

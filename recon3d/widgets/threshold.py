@@ -10,17 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.preview import FramePreview, Kept
-from recon3d.cleaning.region import spread_projections
+from recon3d.cleaning.region import coarse_to_fine
 from recon3d.cleaning.suggest import suggest_cleaning
 from recon3d.experiment import Cleaning
 from recon3d.getdata import calibration_images, region_of
 from recon3d.getdata_keys import CLEANING_KEYS, GetData
 from recon3d.io.scan import Scan
 from recon3d.io.settings_file import SettingsFile
-from recon3d.plot.cleaning import CleaningFigure, draw_cleaning, update_cleaning, update_kept
+from recon3d.plot.cleaning import (
+    CleaningFigure,
+    draw_cleaning,
+    draw_kept,
+    update_cleaning,
+    update_kept,
+)
 from recon3d.plot.frames import draw_frame_grid, frame_grid, setting_text, thinned
 from recon3d.widgets.panel import Panel, button, check, choice, new_canvas, row, slider
 
+PAUSE_S = 0.4
+"""How long a slider must rest before the whole scan is looked at."""
 NO_MASK: dict[str, Any] = {
     "binth": 0.0,
     "min_region_pix": 0,
@@ -63,6 +71,7 @@ class Threshold(Panel):
             row(*self._steps, self.normalize),
             row(button("Suggest", self.suggest, "rim and threshold from the data")),
             self.canvas,
+            self.kept_canvas,
             self.status,
             self.grid_canvas,
         ]
@@ -133,11 +142,12 @@ class Threshold(Panel):
         if cleaning != self._cleaned_as:
             self._kept.clear()
             self._cleaned_as = cleaning
+            self.tell("signal kept: looking ...")
         k = self.projection.value
         steps = self.preview.steps(k, self.frame.value, cleaning)
         update_cleaning(self._figure, steps, cleaning.binth, self._title())
-        self._show_kept()
-        self.background.start(self._rest(k, cleaning), self._take)
+        self.canvas.draw_idle()
+        self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
 
     def _make_preview(self) -> None:
         images = self._images if self.use_background.value else self._images | {"background": None}
@@ -193,7 +203,8 @@ class Threshold(Panel):
         self.close_mask.value = cleaning.close_radius_pix > 0
 
     def _make_figures(self) -> None:
-        self.canvas = new_canvas(5.4)
+        self.canvas, self.kept_canvas = new_canvas(5.2), new_canvas(2.0)
+        self._kept_line = draw_kept(self.kept_canvas.figure)
         k, frame = self.projection.value, self.frame.value
         steps = self.preview.steps(k, frame, self.value)
         first = (self.scan.roi.row, self.scan.roi.col)
@@ -226,7 +237,7 @@ class Threshold(Panel):
             yield self.preview.steps(k, self.frame.value, cleaning)
         if self.all_frames.value:
             yield from self._all_frames(k, cleaning)
-        for number in _from_coarse_to_fine(self.scan):
+        for number in coarse_to_fine(self.scan, 9):
             if float(self.scan.omega_deg[number]) not in self._kept:
                 so_far = Kept(number, 0.0, 0.0)
                 for kept in self.preview.kept(number, cleaning):
@@ -260,11 +271,10 @@ class Threshold(Panel):
         shares = {
             omega: kept.inside / kept.total for omega, kept in self._kept.items() if kept.total > 0
         }
-        update_kept(self._figure, shares, (self.scan.omega_deg[0], self.scan.omega_deg[-1]))
-        self.canvas.draw_idle()
+        update_kept(self._kept_line, shares, (self.scan.omega_deg[0], self.scan.omega_deg[-1]))
+        self.kept_canvas.draw_idle()
         done = f"{len(self._kept)} of {self.scan.shape[0]} projections"
-        share = f"{self.kept:.1%} of the signal is kept" if self._kept else "signal kept: looking"
-        self.tell(f"{share} ({done})", bad=bool(self._kept) and self.kept < 0.9)
+        self.tell(f"{self.kept:.1%} of the signal is kept ({done})", bad=self.kept < 0.9)
 
     def _grid_shape(self) -> tuple[int, int]:
         sizes = [axis.values_deg.size for axis in self.scan.axes]
@@ -288,8 +298,3 @@ class Threshold(Panel):
             f"all frames, cleaned, at ω = {self.scan.omega_deg[self.projection.value]:.2f}°"
         )
         self.grid_canvas.draw_idle()
-
-
-def _from_coarse_to_fine(scan: Scan) -> list[int]:
-    """All projections, a few that are spread over the scan first."""
-    return list(dict.fromkeys([*spread_projections(scan, 9), *range(scan.shape[0])]))

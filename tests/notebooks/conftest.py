@@ -9,9 +9,9 @@ import pytest
 from recon3d.cli import main
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def copied(tmp_path_factory) -> Path:
-    """A folder with all notebooks, shared by the tests, in which one follows the other."""
+    """A folder with all notebooks, for the tests of one module: one follows the other."""
     folder = tmp_path_factory.mktemp("copied") / "notebooks"
     assert main(["notebooks", str(folder)]) == 0
     return folder

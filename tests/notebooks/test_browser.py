@@ -13,18 +13,19 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from recon3d.widgets import Session
 
 CANVAS = ".jupyter-matplotlib-canvas-div canvas"
 
 
-def chromium(require) -> str:
+def chromium(require_or_skip) -> str:
     """The browser's program."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return found
-    require("Chromium is missing: apt-get install chromium")
+    require_or_skip("Chromium is missing: apt-get install chromium")
     return ""
 
 
@@ -51,10 +52,9 @@ def served(copied):
 
 
 @pytest.fixture
-def page(require):
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = chromium(require)
-    with playwright.sync_playwright() as driver:
+def page(require_or_skip):
+    program = chromium(require_or_skip)
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(120_000)
@@ -126,6 +126,8 @@ def test_a_rectangle_is_dragged(page, served, copied):
         page.mouse.down()
         page.mouse.move(*place(30, 30), steps=4)
         page.mouse.move(*place(85.4, 74.4), steps=4)
+        # Moves are passed on a few times a second: the last one needs its time.
+        page.wait_for_timeout(500)
         page.mouse.up()
         for _ in range(50):
             values = [int(numbers.nth(i).input_value()) for i in range(4)]

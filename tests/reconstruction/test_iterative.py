@@ -123,12 +123,14 @@ def test_compare_against_numpy():
     target = np.where(censored, np.minimum(predicted[:30], 12), measured[:30])
     expected = (target + 2) / (predicted[:30] + 2)
     differences = ((target - predicted[:30]) ** 2).sum(axis=1)
-    sums = np.zeros((30, 2))
-    compare(predicted, measured, pixels.lookup, pixels.places, 12.0, 2.0, sums)
+    of_pixels = np.zeros((5, 6, 2))
+    totals = compare(predicted, measured, pixels.lookup, pixels.places, 12.0, 2.0, of_pixels)
+    sums = of_pixels.reshape(30, 2)
     assert predicted[:30] == pytest.approx(expected, rel=1e-5)
     assert not predicted[30].any()
     assert sums[:, 0] == pytest.approx(differences, rel=1e-4)
     assert sums[:, 1] == pytest.approx((measured[:30] ** 2).sum(axis=1), rel=1e-4)
+    assert totals == pytest.approx(sums.sum(axis=0))
 
 
 @pytest.mark.parametrize(("count", "size"), [(36, 3), (7, 3), (2, 5), (1, 1)])

@@ -8,7 +8,6 @@ from scipy.ndimage import gaussian_filter, shift
 
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.reconstruction.backprojection import find_support
-from recon3d.reconstruction.model import threshold_of
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.refine import (
     Alignment,
@@ -18,6 +17,7 @@ from recon3d.reconstruction.refine import (
     shift_model,
 )
 from recon3d.reconstruction.run import reconstruct
+from recon3d.reconstruction.scanned import threshold_of
 from recon3d.volume import Volume
 
 

@@ -1,0 +1,1 @@
+"""Maps made from a reconstructed grain: misorientation, differences, its surface."""

@@ -1,0 +1,1 @@
+"""The grain in napari, which `recon3d.viewer.launch.view` opens."""

@@ -1,0 +1,148 @@
+"""A measured frame beside the grain's reprojection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import Recon3DError
+from recon3d.plot.projections import draw_comparison
+from recon3d.viewer.canvas import Canvas
+from recon3d.viewer.jobs import Jobs
+
+if TYPE_CHECKING:
+    from recon3d.reconstruction.model import ScanModel
+    from recon3d.viewer.window import GrainWindow
+
+SUMMED = "all, summed"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The frames of a projection, measured and modelled, (frames, rows, cols)."""
+
+    projection: int
+    measured: NDArray[np.float32]
+    modelled: NDArray[np.float32]
+
+
+class FramesPanel:
+    """Choose ω and a frame, and see measured and modelled side by side.
+
+    Parameters
+    ----------
+    window
+        Whose grain is projected.
+    """
+
+    def __init__(self, window: GrainWindow) -> None:
+        from magicgui import widgets as gui
+        from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+        self.window = window
+        self.found: ScanModel | None = None
+        self.shown: Shown | None = None
+        self.omega = gui.Slider(label="projection", min=0, max=1, value=0)
+        self.omega.tracking = False
+        self.frame = gui.ComboBox(label="frame", choices=[SUMMED])
+        self.load = gui.PushButton(text="show frames")
+        self.canvas = Canvas(3.1, 4.6)
+        self.note: Any = QLabel("frames need the cleaned scan that the grain was made from")
+        self.note.setWordWrap(True)
+        self.widget: Any = QWidget()
+        layout = QVBoxLayout(self.widget)
+        controls = gui.Container(widgets=[self.omega, self.frame, self.load])
+        for part in (controls.native, self.note, self.canvas.widget):
+            layout.addWidget(part)
+        layout.addStretch()
+        self.load.changed.connect(lambda: self.jump(self.omega.value))
+        self.omega.changed.connect(self.jump)
+        self.frame.changed.connect(lambda: self._draw())
+        self.jobs = Jobs(self._take, self._failed)
+
+    def model(self) -> ScanModel:
+        """The scan, opened when it is first needed.
+
+        Raises
+        ------
+        ParameterError
+            It is not where it was looked for.
+        """
+        if self.found is None:
+            from recon3d.reconstruction.sources import find_model
+
+            window = self.window
+            self.found = find_model(window.scene.coarse, window.scene.path, window.scan, window.ini)
+            with self.omega.changed.blocked():
+                self.omega.max = len(self.found.projections) - 1
+        return self.found
+
+    def jump(self, number: int) -> None:
+        """Show the projection of some number among those that were used."""
+        try:
+            model = self.model()
+        except (Recon3DError, OSError) as error:
+            self._failed(error)
+            return
+        with self.omega.changed.blocked():
+            self.omega.value = min(number, len(model.projections) - 1)
+        projection = int(model.projections[min(number, len(model.projections) - 1)])
+        grain = self.window.scene.coarse
+        self.note.setText(f"ω = {model.omega_deg(projection):.2f}°: projecting the grain …")
+
+        def job() -> Iterator[Shown]:
+            from recon3d.reconstruction.reprojection import reproject
+
+            measured = model.frames(projection)
+            yield Shown(projection, measured, reproject(grain, model, projection))
+
+        self.jobs.start(job, 0)
+
+    def _take(self, shown: Shown) -> None:
+        self.shown = shown
+        numbers = [SUMMED, *(str(i) for i in range(len(shown.measured)))]
+        if len(numbers) != len(self.frame.choices):
+            with self.frame.changed.blocked():
+                self.frame.choices = numbers
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.shown is None:
+            return
+        shown, model, chosen = self.shown, self.model(), self.frame.value
+        pick = slice(None) if chosen == SUMMED else slice(int(chosen), int(chosen) + 1)
+        measured, modelled = shown.measured[pick].sum(axis=0), shown.modelled[pick].sum(axis=0)
+        pixel_um = 1 / model.geometry.magnification_pix_per_um
+        rows, cols = measured.shape
+        extent = (0.0, float(cols * pixel_um), float(rows * pixel_um), 0.0)
+        self.canvas.clear()
+        axes = self.canvas.figure.subplots(2, 1)
+        draw_comparison(axes[0], axes[1], measured, modelled, extent)
+        self._mark(axes, pixel_um, shown.projection)
+        self.canvas.draw()
+        where = "" if chosen == SUMMED else self._setting(shown.projection, int(chosen))
+        self.note.setText(f"ω = {model.omega_deg(shown.projection):.2f}°{where}")
+
+    def _setting(self, projection: int, frame: int) -> str:
+        settings = self.model().settings
+        mu, gamma = settings.mu_deg[projection, frame], settings.gamma_deg[projection, frame]
+        return f", μ = {mu:.3f}°, γ = {gamma:.3f}°"
+
+    def _mark(self, axes: Any, pixel_um: float, projection: int) -> None:
+        """Mark where the clicked voxel lands."""
+        from recon3d.reconstruction.voxel import place_of
+
+        if self.window.voxel is None:
+            return
+        volume = self.window.scene.grain.volume
+        x, y, z = (volume.axis_um(axis)[i] for axis, i in enumerate(self.window.voxel))
+        row, col = place_of(self.model(), projection, (x, y, z))
+        for ax in axes:
+            ax.plot((col + 0.5) * pixel_um, (row + 0.5) * pixel_um, "o", mfc="none", color="w")
+
+    def _failed(self, error: Exception) -> None:
+        self.note.setText(str(error))

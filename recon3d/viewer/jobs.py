@@ -1,0 +1,69 @@
+"""Long work beside the window: one job at a time, and only the latest wish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+class Jobs:
+    """Runs generators in a thread, the next one when the last one is done or given up.
+
+    Parameters
+    ----------
+    on_value
+        Called in the window's thread with every value that a job yields.
+    on_error
+        Called there with the error that ended a job.
+    """
+
+    def __init__(
+        self, on_value: Callable[[Any], None], on_error: Callable[[Exception], None]
+    ) -> None:
+        self.on_value = on_value
+        self.on_error = on_error
+        self.waiting: tuple[Callable[[], Iterator[Any]], int] | None = None
+        self.worker: Any = None
+
+    def start(self, job: Callable[[], Iterator[Any]], steps: int) -> None:
+        """Start a job of so many steps; one that runs is asked to stop first.
+
+        Parameters
+        ----------
+        job
+            Makes the generator.
+        steps
+            How many values it yields, for napari's progress bar; 0 where unknown.
+        """
+        self.waiting = (job, steps)
+        if self.worker is None:
+            self._next()
+        else:
+            self.worker.quit()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self.worker is not None or self.waiting is not None
+
+    def _next(self) -> None:
+        from napari.qt.threading import create_worker
+
+        self.worker = None
+        if self.waiting is None:
+            return
+        (job, steps), self.waiting = self.waiting, None
+        self.worker = create_worker(
+            job,
+            _start_thread=False,
+            _progress={"total": steps} if steps else False,
+        )
+        self.worker.yielded.connect(self._take)
+        self.worker.errored.connect(self.on_error)
+        self.worker.finished.connect(self._next)
+        self.worker.start()
+
+    def _take(self, value: Any) -> None:
+        # What a job that was given up still yields is out of date.
+        if self.waiting is None:
+            self.on_value(value)

@@ -1,0 +1,45 @@
+"""A grain whose arrays stay on disk until a part of them is asked for."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from recon3d.io.grain import Grain
+from recon3d.maps.coarse import LARGEST
+
+
+def open_grain(path: str | Path, *, largest: int = LARGEST) -> Grain:
+    """Open a grain: small ones in memory, large ones with arrays that are read in parts.
+
+    Parameters
+    ----------
+    path
+        The file, usually grain.h5.
+    largest
+        Voxels up to which a grain is read at once.
+
+    Raises
+    ------
+    DataError
+        As `Grain.load`.
+    """
+
+    def read(stored: h5py.Dataset) -> Any:
+        return stored[()] if math.prod(stored.shape[:3]) <= largest else lazy(stored)
+
+    return Grain.load(path, read=read)
+
+
+def lazy(stored: h5py.Dataset) -> Any:
+    """A dask array of a dataset; it keeps the file open."""
+    import dask.array
+
+    chunks = [2 * chunk for chunk in stored.chunks[:3]] if stored.chunks else "auto"
+    if stored.ndim == 4 and stored.chunks:
+        chunks = [*chunks, stored.shape[3]]
+    file = h5py.File(stored.file.filename)
+    return dask.array.from_array(file[stored.name], chunks=chunks, lock=True)

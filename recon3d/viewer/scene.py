@@ -1,0 +1,187 @@
+"""A grain with all that is derived from it for looking at it, without napari."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.io.grain import Grain
+from recon3d.maps.coarse import LARGEST, coarsened, step_for
+from recon3d.maps.surface import (
+    Surface,
+    cut_at,
+    cut_level,
+    known_orientations,
+    shape_at,
+    surface_of,
+)
+from recon3d.plot.colors import Center, orientation_range
+from recon3d.plot.quantities import QUANTITIES, limits_of, quantities_of
+from recon3d.viewer import layers as make
+from recon3d.viewer.lazy import open_grain
+from recon3d.volume import Volume
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A plane normal to an axis, on one side of which the grain is shown.
+
+    Parameters
+    ----------
+    axis
+        0, 1 or 2 for x, y or z.
+    place_um
+        Where the plane meets the axis.
+    below
+        Whether what lies below the plane is shown in place of what lies above.
+    """
+
+    axis: int
+    place_um: float
+    below: bool = False
+
+    def keeps(self, volume: Volume) -> NDArray[np.bool_]:
+        """Which voxels are shown, broadcastable to the volume's shape."""
+        centres = volume.axis_um(self.axis)
+        kept = centres <= self.place_um if self.below else centres >= self.place_um
+        return kept.reshape([-1 if axis == self.axis else 1 for axis in range(3)])
+
+
+@dataclass(frozen=True, eq=False)
+class GrainScene:
+    """A grain ready to be shown.
+
+    Parameters
+    ----------
+    grain
+        The grain; its arrays may be on disk.
+    coarse
+        The same in memory, on fewer voxels where it is large: for 3D.
+    path
+        Its file, where it has one.
+    level
+        Where the shape is cut; None for the grain's own mask.
+    clip
+        A plane that cuts the grain open; None for the whole grain.
+    shown, shape that of `coarse`
+        The shape.
+    surface
+        Its surface.
+    range_deg, center_deg
+        Range and centre of the orientation's colours.
+    """
+
+    grain: Grain
+    coarse: Grain
+    path: Path | None
+    level: float | None
+    clip: Clip | None
+    shown: NDArray[np.bool_]
+    surface: Surface
+    range_deg: float
+    center_deg: Center
+    _limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, grain: Grain, path: Path | None = None, *, largest: int = LARGEST) -> GrainScene:
+        """Prepare a grain.
+
+        Parameters
+        ----------
+        grain
+            The grain.
+        path
+            Its file.
+        largest
+            Voxels up to which it is shown in 3D as it is.
+        """
+        coarse = coarsened(grain, step_for(grain.volume, largest))
+        inside = coarse.orientation[np.asarray(coarse.mask)]
+        range_deg, center_deg = orientation_range(inside[:, 0], inside[:, 1])
+        shown = shape_at(coarse, None)
+        surface = surface_of(shown, known_orientations(coarse))
+        return cls(grain, coarse, path, None, None, shown, surface, range_deg, center_deg)
+
+    @classmethod
+    def open(cls, path: Path, *, largest: int = LARGEST) -> GrainScene:
+        """Open a grain's file."""
+        return cls.of(open_grain(path, largest=largest), path, largest=largest)
+
+    def cut(self, level: float | None, clip: Clip | None) -> GrainScene:
+        """The grain at another level of occupancy (or completeness), or cut open elsewhere.
+
+        Parameters
+        ----------
+        level
+            Where the shape is cut; None for the grain's own mask.
+        clip
+            The plane that cuts it open; None for the whole grain.
+        """
+        shown = shape_at(self.coarse, level)
+        if clip is not None:
+            shown = shown & clip.keeps(self.coarse.volume)
+        surface = surface_of(shown, known_orientations(self.coarse))
+        return replace(self, level=level, clip=clip, shown=shown, surface=surface)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the grain is too large for 3D, and stays on disk."""
+        return self.coarse is not self.grain
+
+    @property
+    def quantities(self) -> list[str]:
+        """What can colour the grain."""
+        return ["orientation", *quantities_of(self.grain)]
+
+    def limits(self, name: str) -> tuple[float, float]:
+        """Ends of the colour scale of a scalar."""
+        if name not in self._limits:
+            values = make.scalar_values(self.coarse, np.asarray(self.coarse.mask), name)
+            self._limits[name] = limits_of(name, np.asarray(values))
+        return self._limits[name]
+
+    def image(self, what: str) -> Any:
+        """The voxels of a quantity: an array, or the full and the coarse one of a large grain."""
+        coarse = self._image(self.coarse, self.shown, what)
+        if not self.is_lazy:
+            return coarse
+        return [self._image(self.grain, self._full_mask(), what), coarse]
+
+    def _image(self, grain: Grain, mask: Any, what: str) -> Any:
+        if what == "orientation":
+            return make.orientation_image(grain, mask, self.range_deg, self.center_deg)
+        return make.scalar_values(grain, mask, what)
+
+    def _full_mask(self) -> Any:
+        if self.level is None:
+            return self.grain.mask
+        name, _ = cut_level(self.grain)
+        values: Any = getattr(self.grain, name)
+        smooth = name == "occupancy"
+        if isinstance(values, np.ndarray):
+            return cut_at(values, self.level, smooth=smooth)
+        return values.map_overlap(
+            cut_at, depth=3, boundary=0, dtype=bool, level=self.level, smooth=smooth
+        )
+
+    def colors(self, what: str) -> NDArray[np.float64]:
+        """Colours of the surface's corners."""
+        return make.surface_colors(self.coarse, self.surface, what, self.range_deg, self.center_deg)
+
+    def layers(self) -> list[make.LayerData]:
+        """Every layer of the grain: scalars hidden, the volume, and the surface."""
+        volume = self.grain.volume
+        made = [
+            make.scalar_layer(self.image(name), volume, name, self.limits(name))
+            for name in QUANTITIES
+            if name in self.quantities
+        ]
+        made.append(make.orientation_layer(self.image("orientation"), volume))
+        made.append(
+            make.surface_layer(self.surface, self.colors("orientation"), self.coarse.volume)
+        )
+        return made

@@ -1,0 +1,263 @@
+"""The grain in a napari window."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.io.grain import Grain
+from recon3d.maps.difference import GrainDifference, check_same_grid, grain_difference
+from recon3d.maps.misorientation import boundaries
+from recon3d.plot.quantities import QUANTITIES
+from recon3d.viewer import layers as make
+from recon3d.viewer.pick import Voxel, first_voxel, voxel_at
+from recon3d.viewer.scene import Clip, GrainScene
+
+ORDERS = {"x": (0, 1, 2), "y": (1, 2, 0), "z": (2, 1, 0)}
+"""Order of the axes with which a slice normal to an axis is shown as the figures show it."""
+SELECTED = "clicked voxel"
+
+
+class GrainWindow:
+    """A napari viewer that shows a grain, and what can be done in it by hand or by code.
+
+    Parameters
+    ----------
+    viewer
+        The viewer; the grain's layers are added unless it has them.
+    scene
+        The grain.
+    scan, ini
+        Where its cleaned scan and .ini file are, if not beside it.
+    """
+
+    def __init__(
+        self, viewer: Any, scene: GrainScene, scan: Path | None = None, ini: Path | None = None
+    ) -> None:
+        self.viewer = viewer
+        self.scene = scene
+        self.scan, self.ini = scan, ini
+        self.what = "orientation"
+        self.as_volume = False
+        self.voxel: Voxel | None = None
+        self.layers = self._own_layers() or self._add(scene.layers())
+        self._arrange()
+        self.dock: Any = None
+        viewer.mouse_drag_callbacks.append(self._clicked)
+
+    def _own_layers(self) -> dict[str, Any]:
+        """The layers that a reader has already made of this grain."""
+        mine = str(self.scene.path)
+        layers = [one for one in self.viewer.layers if one.metadata.get("recon3d") == mine]
+        labels = {look.label: name for name, look in QUANTITIES.items()}
+        return {labels.get(one.name, one.name): one for one in layers}
+
+    def _add(self, made: list[make.LayerData], prefix: str = "") -> dict[str, Any]:
+        names = {look.label: key for key, look in QUANTITIES.items()}
+        added = {}
+        for data, options, kind in made:
+            key = names.get(options["name"], options["name"])
+            name = prefix + options["name"]
+            layer: Any = getattr(self.viewer, f"add_{kind}")
+            added[f"{prefix}{key}"] = layer(data, **(options | {"name": name}))
+        return added
+
+    def _arrange(self) -> None:
+        viewer = self.viewer
+        viewer.dims.axis_labels = make.AXIS_LABELS
+        viewer.scene.camera.orientation = ("away", "up", "right")
+        viewer.canvas.overlays.scale_bar.visible = True
+        viewer.canvas.overlays.axes.visible = True
+        viewer.dims.ndisplay = 3
+        self.color_by("orientation")
+        self.fit()
+
+    def fit(self) -> None:
+        """Fit the grain into the window, seen a little from above."""
+        self.viewer.reset_view()
+        self.viewer.scene.camera.angles = (0.0, 25.0, 20.0)
+
+    def color_by(self, what: str) -> None:
+        """Colour the grain by a quantity.
+
+        Parameters
+        ----------
+        what
+            "orientation", or the name of a scalar that the grain has.
+
+        Raises
+        ------
+        ParameterError
+            The grain has no such quantity.
+        """
+        if what not in self.scene.quantities:
+            raise ParameterError(f"'{what}': the grain has {', '.join(self.scene.quantities)}")
+        self.what = what
+        self.layers["surface"].vertex_colors = self.scene.colors(what)
+        self._show()
+
+    def show_as(self, *, volume: bool) -> None:
+        """Show voxels in 3D as a volume, or only their surface."""
+        self.as_volume = volume
+        self._show()
+
+    def _show(self) -> None:
+        flat = self.viewer.dims.ndisplay == 2
+        voxels = flat or self.as_volume
+        for name in self.scene.quantities:
+            self.layers[name].visible = name == self.what and voxels
+        self.layers["surface"].visible = not flat and not self.as_volume
+
+    def slice_across(self, axis: str | None) -> None:
+        """Show slices normal to an axis, or the grain in 3D for None.
+
+        Parameters
+        ----------
+        axis
+            "x", "y", "z" or None.
+        """
+        if axis not in (*ORDERS, None):
+            raise ParameterError(f"axis is '{axis}': expected x, y, z, or None for 3D")
+        self.viewer.dims.order = ORDERS[axis or "x"]
+        self.viewer.dims.ndisplay = 3 if axis is None else 2
+        self._show()
+
+    def set_level(self, level: float | None) -> None:
+        """Cut the grain's shape at a level of occupancy (or completeness); None: its mask."""
+        self._reshape(level, self.scene.clip)
+
+    def clip_at(self, axis: str | None, place_um: float = 0.0, *, below: bool = False) -> None:
+        """Cut the grain open by a plane normal to an axis; None takes the plane away.
+
+        Parameters
+        ----------
+        axis
+            "x", "y", "z" or None.
+        place_um
+            Where the plane meets the axis.
+        below
+            Show what lies below the plane in place of what lies above.
+        """
+        if axis not in (*ORDERS, None):
+            raise ParameterError(f"axis is '{axis}': expected x, y, z or None")
+        clip = None if axis is None else Clip("xyz".index(axis), place_um, below)
+        self._reshape(self.scene.level, clip)
+
+    def _reshape(self, level: float | None, clip: Clip | None) -> None:
+        self.scene = self.scene.cut(level, clip)
+        for name in self.scene.quantities:
+            if name == "orientation" or not QUANTITIES[name].everywhere:
+                self.layers[name].data = self.scene.image(name)
+        surface, layer = self.scene.surface, self.layers["surface"]
+        empty = not len(surface.vertices)
+        layer.visible = not empty
+        if not empty:
+            layer.vertex_colors = None
+            layer.data = (surface.vertices, surface.faces)
+            layer.vertex_colors = self.scene.colors(self.what)
+            self._show()
+
+    def _clicked(self, viewer: Any, event: Any) -> Generator[None]:
+        """Tell a click from a drag, and read out the voxel under it."""
+        dragged = False
+        yield
+        while event.type == "mouse_move":
+            dragged = True
+            yield
+        if not dragged:
+            self.pick(event.position, None if viewer.dims.ndisplay == 2 else event.view_direction)
+
+    def pick(self, point_um: Any, direction: Any = None) -> Voxel | None:
+        """Read out the voxel at a point, or the first one along a line of sight.
+
+        Parameters
+        ----------
+        point_um, direction
+            In sample axes; no direction for a click into a slice.
+
+        Returns
+        -------
+        voxel
+            Its number along each axis in the whole grain; None where nothing was hit.
+        """
+        scene = self.scene
+        if direction is None:
+            voxel = voxel_at(scene.grain.volume, point_um)
+        else:
+            hit = first_voxel(scene.coarse.volume, scene.shown, point_um, direction)
+            voxel = None
+            if hit is not None:
+                centre = [scene.coarse.volume.axis_um(axis)[i] for axis, i in enumerate(hit)]
+                voxel = voxel_at(scene.grain.volume, centre)
+        if voxel is not None:
+            self.select(voxel)
+        return voxel
+
+    def select(self, voxel: Voxel) -> None:
+        """Mark a voxel, and show what is known of it in the dock."""
+        self.voxel = voxel
+        place = np.array([voxel])
+        if SELECTED in self.viewer.layers:
+            self.viewer.layers[SELECTED].data = place
+        else:
+            options = make.placement(self.scene.grain.volume)
+            self.viewer.add_points(
+                place,
+                name=SELECTED,
+                size=3,
+                face_color="transparent",
+                border_color="white",
+                border_width=0.15,
+                blending="translucent_no_depth",
+                **options,
+            )
+        if self.dock is not None:
+            self.dock.voxel.show(voxel)
+
+    def show_boundaries(self, angle_deg: float) -> Any:
+        """Add or change the layer of boundaries above an angle."""
+        found = boundaries(self.scene.coarse.orientation, angle_deg).astype(np.uint8)
+        return self._labels("boundaries", found, {0: "transparent", None: "black", 1: "black"})
+
+    def lay_over(self, other: Grain, *, align: bool = False) -> GrainDifference:
+        """Lay another reconstruction over this one, and show how they differ.
+
+        Raises
+        ------
+        ParameterError
+            The two do not share one grid of voxels.
+        """
+        check_same_grid(self.scene.grain, other)
+        second = GrainScene.of(other)
+        difference = grain_difference(self.scene.coarse, second.coarse, align=align)
+        for name in [layer.name for layer in self.viewer.layers]:
+            if name.startswith("second: ") or name == "difference (mdeg)":
+                self.viewer.layers.remove(name)
+        added = self._add(second.layers()[-2:], "second: ")
+        for layer in added.values():
+            layer.visible = False
+        angle = 1e3 * difference.misorientation_deg
+        known = angle[np.isfinite(angle)]
+        top = float(np.percentile(known, 99)) if known.size and known.max() > 0 else 1.0
+        self.viewer.add_image(
+            angle,
+            name="difference (mdeg)",
+            colormap="inferno",
+            contrast_limits=(0, top),
+            interpolation3d="nearest",
+            **make.placement(second.coarse.volume),
+        )
+        colors = {0: "transparent", None: "red", 1: "#0072b2", 2: "#e69f00", 3: "transparent"}
+        self._labels("in one mask only", difference.membership, colors).visible = False
+        return difference
+
+    def _labels(self, name: str, values: NDArray[np.uint8], colors: dict[Any, str]) -> Any:
+        if name in self.viewer.layers:
+            self.viewer.layers.remove(name)
+        options = make.placement(self.scene.coarse.volume)
+        return self.viewer.add_labels(values, name=name, colormap=colors, **options)
