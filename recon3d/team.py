@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+Change = Callable[[NDArray[Any], NDArray[Any]], None]
 
 
 class Team(Protocol):
@@ -31,6 +32,12 @@ class Team(Protocol):
 
     def sum(self, array: NDArray[Any]) -> None:
         """Add up an array over all members, in place."""
+
+    def update(self, whole: NDArray[Any], parts: NDArray[Any], change: Change) -> None:
+        """Change an array that all members have, by the sum of what each has to add; clear that.
+
+        Every member calls `change(rows of whole, the same rows of the sum)` for its share.
+        """
 
     def collect(self, results: Sequence[T]) -> list[T]:
         """Put the results of all members' shares together, in the order of the items."""
@@ -57,6 +64,11 @@ class Alone:
 
     def sum(self, array: NDArray[Any]) -> None:
         """Leave the array as it is."""
+
+    def update(self, whole: NDArray[Any], parts: NDArray[Any], change: Change) -> None:
+        """Change the whole array."""
+        change(whole, parts)
+        parts[...] = 0
 
     def collect(self, results: Sequence[T]) -> list[T]:
         """The results themselves."""

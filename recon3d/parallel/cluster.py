@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -87,6 +89,7 @@ class Cluster:
         self.threads = threads or (max(cores // n, 1) if profile == "mpi" else 1)
         self._launch, self._options, self._ip = launch, options, controller_ip
         self.client: Client | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.cluster = self._configured()
 
     def __enter__(self) -> Self:
@@ -101,15 +104,37 @@ class Cluster:
         self.stop()
 
     def start(self) -> Self:
-        """Start controller and engines, and connect; nothing is left running if that fails."""
+        """Start controller and engines, and connect; nothing is left running if that fails.
+
+        Raises
+        ------
+        ParameterError
+            The launcher is missing, or the engines did not come up in time.
+        """
+        self._require_launcher()
         try:
             self.cluster.start_cluster_sync()
             self.client = self.cluster.connect_client_sync()
             self.client.wait_for_engines(self.n, timeout=self.timeout_s)
+        except TimeoutError as error:
+            self.stop()
+            raise ParameterError(
+                f"{self.n} engines were not there after {self.timeout_s:g} s: is the batch system "
+                "busy (a longer timeout_s waits), or do the engines not reach the controller "
+                "(controller_ip)?"
+            ) from error
         except BaseException:
             self.stop()
             raise
         return self
+
+    def _require_launcher(self) -> None:
+        """See that what starts the engines is there."""
+        command = "mpiexec" if self.profile == "mpi" else "sbatch"
+        beside = Path(sys.executable).parent / command
+        if not beside.exists() and shutil.which(command) is None:
+            hint = "pip install 'recon3d[mpi]'" if command == "mpiexec" else "is Slurm installed?"
+            raise ParameterError(f"there is no {command} to start engines with: {hint}")
 
     def stop(self) -> None:
         """Stop engines and controller."""
@@ -119,6 +144,8 @@ class Cluster:
         finally:
             self.client = None
             self.cluster.stop_cluster_sync()
+            if self._scratch is not None:
+                self._scratch.cleanup()
 
     def info(self) -> str:
         """Engines, and the host, memory and threads of each, as text.
@@ -167,6 +194,9 @@ class Cluster:
         else:
             environment.pop("PATH")
             launcher = cluster.config.SlurmEngineSetLauncher
+            # ipyparallel would leave its batch file in the working directory.
+            self._scratch = tempfile.TemporaryDirectory(prefix="recon3d-")
+            launcher.batch_file_name = str(Path(self._scratch.name) / "engines.sbatch")
             launcher.environment = environment
             launcher.batch_template = self._batch_script(here)
         return cluster

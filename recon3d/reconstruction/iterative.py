@@ -203,10 +203,13 @@ class IterativeFit:
             self._sums[self._row[measured.projection]] = self._accumulate(measured, weights)
             sensitivity += weights.sum(axis=0)
         self.team.sum(sensitivity)
-        self.team.sum(self._factors)
         update = multiply if self.rule == "mlem" else add
         sensitivity[~self._open] = 0
-        update(self.volume, self._factors, sensitivity, self._lowest)
+
+        def change(volume: Frames, factors: Frames) -> None:
+            update(volume, factors, sensitivity, self._lowest)
+
+        self.team.update(self.volume, self._factors, change)
 
     def state(self) -> FitState:
         """Where the fit stands; every process of the team asks, and gets the same."""
@@ -268,7 +271,7 @@ def usual_subset(projections: int) -> int:
     About twelve updates a pass converge as quickly as many more do, and leave every process of
     a team something to do in each.
     """
-    return max(4, projections // 12)
+    return max(6, projections // 12)
 
 
 def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

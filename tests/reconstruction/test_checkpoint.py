@@ -62,7 +62,7 @@ def cut_short(scan, path, dies_at, **settings):
 
 
 def subsets(scan):
-    return max(len(scan.store.omega_deg) // max(4, len(scan.store.omega_deg) // 12), 1)
+    return max(len(scan.store.omega_deg) // max(6, len(scan.store.omega_deg) // 12), 1)
 
 
 @pytest.mark.parametrize("where", ["first subset", "a pass", "its end", "a half"])
