@@ -142,10 +142,10 @@ class CleanedScan:
 
     def _read_lit(self, k: int, frames: Frames, *, packed: bool) -> None:
         """Read the lit frames of projection `k` into their places, or one after the other."""
-        done = 0
+        done, lit = 0, self.integrated[k] > 0
         with layout.opened(self.path) as file:
             stored = file["entry/data/frames"]
-            for run in layout.runs(self.integrated[k] > 0):
+            for run in layout.runs(lit):
                 count = run.stop - run.start
                 place = slice(done, done + count) if packed else run
                 stored.read_direct(frames, np.s_[k % self.shape[0], run], place)

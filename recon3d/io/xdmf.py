@@ -12,6 +12,7 @@ import numpy as np
 from recon3d.errors import DataError
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.grain import Grain
+from recon3d.io.own_files import create_own
 from recon3d.volume import Volume
 
 NODES = "mesh"
@@ -46,7 +47,7 @@ def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
         raise DataError(f"{grain_path}: there is no such file to write a header for")
     path = grain_path.with_suffix(".xdmf")
     nodes = grain_path.with_name(f"{grain_path.stem}_mesh.h5")
-    with complete_or_absent(nodes) as temporary, h5py.File(temporary, "w") as file:
+    with create_own(nodes) as file:
         _write_nodes(file.create_group(NODES), grain.volume)
     with complete_or_absent(path) as temporary:
         temporary.write_text(_header(grain, grain_path.name, nodes.name), "utf-8")

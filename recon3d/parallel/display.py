@@ -63,7 +63,12 @@ class EngineDisplay:
             self._residual = f"{residual:.4f}"
         if self.report is not None:
             there = number > 0 and self.preview.is_file()
-            self.report(stage, number, residual, np.load(self.preview) if there else None)
+            self.report(
+                stage,
+                number,
+                residual,
+                np.load(self.preview, allow_pickle=False) if there else None,
+            )
 
     def _draw(self, stage: Stage, loads: list[float]) -> None:
         from tqdm.auto import tqdm

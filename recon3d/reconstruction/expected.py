@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from recon3d.experiment import Experiment
 from recon3d.io.store import CleanedScan
+from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.reconstruction.backprojection import find_support
 from recon3d.reconstruction.binning import orientation_bins
+from recon3d.reconstruction.fitting import HALF_PASSES
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.scanned import setting_steps_deg
 
 _TRIED_VOXELS = 4000
-_WIDTH_TRIALS = 12
-_HALVES = 1.2
+_SETTLING = 1.0
+_POLISH = 2.5
+"""What the search for axis, drift and widths, and a polish, cost in passes."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Expected:
 def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
     """Measure one projection on some of the voxels, and scale it up.
 
-    Alignment, the search for the instrument's widths and the two halves are counted in passes;
+    The search for axis, drift and widths, the polish and the two halves are counted in passes;
     the result is right to about a factor of two.
 
     Parameters
@@ -72,19 +76,18 @@ def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
     frames = model.frames(k)
     read_s = time.perf_counter() - begin
     pixels = LitPixels.from_mask(np.any(frames > 0, axis=0))
-    affine, times = model.affine(k), []
-    for _ in range(2):  # the first run may compile
-        begin = time.perf_counter()
-        images = projector.forward(volume, affine, pixels)
-        projector.adjoint(images, affine, pixels, volume)
-        times.append(time.perf_counter() - begin)
-    work_s = times[-1] * voxels / len(tried)
+    operator = FrameOperator(projector, model.affine(k), pixels, model.weights(k, bins))
+    all_s = _seconds(lambda: operator.adjoint(operator.forward(volume), volume))
+    images = projector.forward(volume, operator.affine, pixels)
+    voxels_s = _seconds(lambda: projector.forward(volume, operator.affine, pixels))
+    voxels_s += _seconds(lambda: projector.adjoint(images, operator.affine, pixels, volume))
+    # What depends on the frames alone does not grow with the voxels.
+    work_s = max(all_s - voxels_s, 0) + voxels_s * voxels / len(tried)
     pass_s = len(model.projections) * (work_s + read_s)
-    given = settings.rocking_width_deg and settings.rolling_width_deg
-    trials = 0 if given else _WIDTH_TRIALS / 4
-    passes = {"iterative": settings.iterations + trials + 2}.get(settings.method, 1)
-    if settings.split_half and settings.method == "iterative":
-        passes += _HALVES * settings.iterations
+    passes = 1.0
+    if settings.method == "iterative":
+        passes = settings.iterations + _SETTLING + _POLISH
+        passes += (HALF_PASSES + _POLISH) * settings.split_half
     return Expected(
         voxels=voxels,
         bins=bins.size,
@@ -92,3 +95,11 @@ def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
         pass_s=pass_s,
         seconds=passes * pass_s,
     )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """How long something takes the second time: the first may compile."""
+    work()
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin

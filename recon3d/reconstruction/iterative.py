@@ -268,10 +268,10 @@ class IterativeFit:
 def usual_subset(projections: int) -> int:
     """How many projections make a subset, whatever the number of processes that share it.
 
-    About twelve updates a pass converge as quickly as many more do, and leave every process of
-    a team something to do in each.
+    About ten updates a pass converge as quickly as many more do, and leave every process of
+    a team something to do in each: an even number of projections, so that two share it equally.
     """
-    return max(6, projections // 12)
+    return 2 * max(projections // 18, 1)
 
 
 def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -216,8 +216,11 @@ def best_shift(predicted: FloatArray, measured: FloatArray) -> FloatArray:
         The image to be shifted, and the one to be met.
     """
     slope_row, slope_col = np.gradient(predicted)
-    design = np.stack([predicted.ravel(), -slope_row.ravel(), -slope_col.ravel()], axis=1)
-    scale, row, col = np.linalg.lstsq(design, measured.ravel(), rcond=None)[0]
+    columns = [image.ravel() for image in (predicted, -slope_row, -slope_col)]
+    # Three numbers from many pixels: the normal equations are exact enough, and quick.
+    normal = np.array([[one @ other for other in columns] for one in columns])
+    right = np.array([one @ measured.ravel() for one in columns])
+    scale, row, col = np.linalg.lstsq(normal, right, rcond=None)[0]
     return np.clip([row / scale, col / scale], -1, 1) if scale > 0 else np.zeros(2)
 
 

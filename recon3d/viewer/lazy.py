@@ -41,5 +41,5 @@ def lazy(stored: h5py.Dataset) -> Any:
     chunks = [2 * chunk for chunk in stored.chunks[:3]] if stored.chunks else "auto"
     if stored.ndim == 4 and stored.chunks:
         chunks = [*chunks, stored.shape[3]]
-    file = h5py.File(stored.file.filename)
+    file = h5py.File(stored.file.filename, "r", locking=False)
     return dask.array.from_array(file[stored.name], chunks=chunks, lock=True)

@@ -23,7 +23,7 @@ def get_reader(path: str | list[str]) -> Reader | None:
     """
     first = path[0] if isinstance(path, list) else path
     try:
-        with h5py.File(first) as file:
+        with h5py.File(first, "r", locking=False) as file:
             return read_grain if file.attrs.get("_format") == FORMAT else None
     except OSError:
         return None

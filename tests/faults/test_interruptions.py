@@ -235,7 +235,7 @@ def test_memory_that_runs_out_is_told(fresh, capfd, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 7. EiB for an array")
 
-    monkeypatch.setattr("recon3d.cleaning.pipeline.work_on_projection", fail)
+    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
     assert main(getdata(fresh("edf"))) == 1
     assert "not enough memory (Unable to allocate 7. EiB" in capfd.readouterr().err
 

@@ -13,6 +13,7 @@ from recon3d.getdata_keys import POSITIONAL, GetData, as_text, cleaning_texts
 from recon3d.io.settings_file import SettingsFile
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+angles = st.floats(-360, 360)
 cleanings = st.builds(
     Cleaning,
     framebg=st.integers(0, 200),
@@ -37,7 +38,7 @@ def test_every_cleaning_survives_as_text(cleaning):
     assert GetData.from_texts({"datadir": "x", **cleaning_texts(cleaning)}).cleaning == cleaning
 
 
-@given(phi0=numbers, chi0=numbers, x=st.integers(0, 9999), y=st.integers(0, 9999))
+@given(phi0=angles, chi0=angles, x=st.integers(0, 9999), y=st.integers(0, 9999))
 def test_numbers_survive_as_text(phi0, chi0, x, y):
     texts = {"datadir": "x", "phi0": as_text(phi0), "chi0": as_text(chi0), "poi": as_text((x, y))}
     plan = GetData.from_texts(texts)

@@ -95,10 +95,10 @@ def recon3d() -> CommandLine:
 
 
 @pytest.fixture
-def mpi(require) -> None:
+def mpi(require_or_skip) -> None:
     """What the tests with MPI need."""
     for name in ("mpi4py", "ipyparallel"):
         if importlib.util.find_spec(name) is None:
-            require(f"{name} is not installed: pip install 'recon3d[mpi]'")
+            require_or_skip(f"{name} is not installed: pip install 'recon3d[mpi]'")
     if not CommandLine.mpiexec.exists():
-        require("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")
+        require_or_skip("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")

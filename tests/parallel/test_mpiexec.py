@@ -37,7 +37,7 @@ def test_processes_agree_with_one(on_disk, alone, recon3d, tmp_path, processes):
     assert np.array_equal(grain.mask, alone.mask)
     assert np.nanmax(np.abs(grain.orientation - alone.orientation)) < 1e-5
     assert grain.residual == pytest.approx(alone.residual, rel=1e-5)
-    assert printed.count("written: ") == 3
+    assert printed.count("written: ") == 4
     assert not list(there.folder.glob(".*"))
 
 

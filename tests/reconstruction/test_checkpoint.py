@@ -8,6 +8,7 @@ import pytest
 
 from recon3d.errors import DataError, ParameterError
 from recon3d.reconstruction.checkpoint import Checkpoints
+from recon3d.reconstruction.iterative import usual_subset
 from recon3d.reconstruction.run import reconstruct
 
 QUICK = {"handedness": -1, "align": "none", "iterations": 2, "stop_change": 0.0}
@@ -62,7 +63,7 @@ def cut_short(scan, path, dies_at, **settings):
 
 
 def subsets(scan):
-    return max(len(scan.store.omega_deg) // max(6, len(scan.store.omega_deg) // 12), 1)
+    return max(len(scan.store.omega_deg) // usual_subset(len(scan.store.omega_deg)), 1)
 
 
 @pytest.mark.parametrize("where", ["first subset", "a pass", "its end", "a half"])
