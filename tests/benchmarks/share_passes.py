@@ -18,8 +18,8 @@ from recon3d.experiment import Experiment
 from recon3d.io.store import open_store
 from recon3d.parallel.launch import world
 from recon3d.reconstruction.iterative import IterativeFit
-from recon3d.reconstruction.model import threshold_of
 from recon3d.reconstruction.prepare import prepare
+from recon3d.reconstruction.scanned import threshold_of
 from recon3d.reconstruction.support import choose_bins, support_voxels
 
 
