@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = run_command(
             arguments.command, lambda: run_as_team(arguments.run, arguments, shared=shared)
         )
-        end_all(status)
+        end_all(status, alike=getattr(arguments, "alike", False))
         return status
 
 

@@ -22,7 +22,7 @@ from recon3d.io.checks import require_rocking
 from recon3d.io.damage import Damage, damage_lines, list_damage
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan, StoreWriter, open_store
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 __all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
 
@@ -122,14 +122,17 @@ def clean(
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and team.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
-    if team.rank == 0:
+
+    def written() -> Path:
         with _writer(scan, cleaning, out, provenance) as store:
             _write_all(store, work, team, sink)
-    else:
+        return Path(out)
+
+    if team.rank > 0:
         for _ in work.shared(team):
             pass
     # Members wait here for the first one: the file has its name then.
-    return open_store(team.agree(out))
+    return open_store(from_first(team, written))
 
 
 def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) -> None:

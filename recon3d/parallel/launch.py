@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 
 from recon3d.errors import ParameterError
+from recon3d.outcome import forget_output
 from recon3d.team import ALONE, Team
 
 LAUNCHERS = {
@@ -23,8 +24,8 @@ LAUNCHERS = {
 
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
 
-FIRST_SPEAKS_S = 2.0
-"""How long other members wait with an error message that the first one may have too."""
+ALL_FAIL_S = 3.0
+"""How long a process that failed waits for others to fail alike, before it ends them."""
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
@@ -65,7 +66,7 @@ def world() -> Team:
             f"{launcher} is of another MPI than mpi4py's ({MPI.Get_library_version().split()[0]}); "
             "use the mpiexec beside this Python, or srun --mpi=pmi2"
         )
-    team = MpiTeam(MPI.COMM_WORLD)
+    team = MpiTeam(MPI.COMM_WORLD.Dup())
     if "NUMBA_NUM_THREADS" not in os.environ and "numba" not in sys.modules:
         os.environ["NUMBA_NUM_THREADS"] = str(threads_each(team))
     return team
@@ -105,13 +106,15 @@ def silence(team: Team) -> None:
         warnings.simplefilter("ignore")
 
 
-def let_first_speak(team: Team) -> None:
-    """Wait with an error message that the first member most likely gives too.
+def all_failed() -> bool:
+    """Wait a moment for all other processes to fail too, as they do on the same bad input."""
+    from mpi4py import MPI
 
-    It then ends this process, before the message is given twice.
-    """
-    if team.rank > 0:
-        time.sleep(FIRST_SPEAKS_S)
+    # Teams have communicators of their own: nothing else is sent in this one.
+    meeting, began = MPI.COMM_WORLD.Ibarrier(), time.monotonic()
+    while not (met := meeting.Test()) and time.monotonic() - began < ALL_FAIL_S:
+        time.sleep(0.01)
+    return met
 
 
 def run_as_team(
@@ -124,25 +127,43 @@ def run_as_team(
     run
         The command; it finds its team in `arguments.team`.
     arguments
-        What it is given.
+        What it is given; `arguments.alike` tells afterwards whether all processes failed.
     shared
         Whether the processes share its work; else the first one does it alone.
     """
-    team = arguments.team = world()
+    arguments.alike = True
+    try:
+        team = arguments.team = world()
+    except ParameterError:
+        if launched_rank() > 0:
+            forget_output()
+        raise
     silence(team)
+    arguments.alike = False
     try:
         if team.rank == 0 or shared:
             run(arguments)
     except BaseException:
-        let_first_speak(team)
+        if team.size > 1:
+            arguments.alike = all_failed()
+            if arguments.alike and team.rank > 0:
+                forget_output()
         raise
 
 
-def end_all(status: int) -> None:
-    """After an error end every process of a launcher: they would wait for this one for ever."""
+def end_all(status: int, *, alike: bool) -> None:
+    """After an error end every process of a launcher: they would wait for this one for ever.
+
+    Parameters
+    ----------
+    status
+        How this process ends; 0 for no error.
+    alike
+        Whether all others end likewise, by themselves.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    if status and launched()[0] > 1 and "mpi4py.MPI" in sys.modules:
+    if status and not alike and launched()[0] > 1 and "mpi4py.MPI" in sys.modules:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.Get_size() > 1:
