@@ -25,10 +25,12 @@ class EngineDisplay:
     report
         Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
     preview
-        Where the first engine leaves the occupancy for `report`.
+        Where the first engine leaves the occupancy for `report`; None where it does not.
     """
 
-    def __init__(self, show: bool, report: Report | None, preview: Path) -> None:
+    def __init__(
+        self, show: bool, report: Report | None = None, preview: Path | None = None
+    ) -> None:
         self.show, self.report, self.preview = show, report, preview
         self._bar: Any = None
         self._passed: tuple[str, int, float] | None = None
@@ -44,7 +46,8 @@ class EngineDisplay:
         trace: TracebackType | None,
     ) -> None:
         self._close(complete=error is None)
-        self.preview.unlink(missing_ok=True)
+        if self.preview is not None:
+            self.preview.unlink(missing_ok=True)
 
     def __call__(self, news: list[dict[str, Any]]) -> None:
         """Show the latest news of every engine."""
@@ -62,13 +65,12 @@ class EngineDisplay:
         if number:
             self._residual = f"{residual:.4f}"
         if self.report is not None:
-            there = number > 0 and self.preview.is_file()
-            self.report(
-                stage,
-                number,
-                residual,
-                np.load(self.preview, allow_pickle=False) if there else None,
-            )
+            self.report(stage, number, residual, self._occupancy() if number else None)
+
+    def _occupancy(self) -> NDArray[np.float32] | None:
+        if self.preview is None or not self.preview.is_file():
+            return None
+        return np.load(self.preview, allow_pickle=False)
 
     def _draw(self, stage: Stage, loads: list[float]) -> None:
         from tqdm.auto import tqdm

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recon3d import __version__
 from recon3d.errors import DataError, ParameterError, Recon3DError, Recon3DWarning
 from recon3d.experiment import Experiment
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.atomic import complete_or_absent, remove_leftovers
 from recon3d.io.attributes import read_attributes, write_attributes
 from recon3d.io.store import CleanedScan
 from recon3d.reconstruction.iterative import BeforeSubset, FitState, IterativeFit
@@ -157,6 +157,8 @@ class Checkpoints:
         """Remove the files: the run is complete."""
         for stage in STAGES:
             self.file(stage).unlink(missing_ok=True)
+            if self.path.parent.is_dir():
+                remove_leftovers(self.file(stage))
 
     def _refusal(self) -> Recon3DError | None:
         """Why a state cannot be gone on from; None where it can, or where there is none."""

@@ -17,10 +17,10 @@ from recon3d.ini_keys import ALIGNMENTS, METHODS
 from recon3d.io.grain import Grain
 from recon3d.io.settings_file import SettingsFile
 from recon3d.io.store import CleanedScan
+from recon3d.parallel.run import reconstruct
 from recon3d.plot.growing import draw_growing, update_growing
 from recon3d.plot.results import write_results
 from recon3d.reconstruction.expected import Expected, expected_cost
-from recon3d.reconstruction.run import reconstruct
 from recon3d.widgets.panel import Panel, button, check, choice, new_canvas, row, slider
 
 STAGES = {

@@ -15,6 +15,7 @@ import pytest
 from recon3d.cleaning.pipeline import clean
 from recon3d.experiment import Cleaning, Experiment
 from recon3d.io.scan import open_scan
+from recon3d.parallel.cluster import Cluster
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS
 from recon3d.simulate.scan import simulate_scan
@@ -102,3 +103,11 @@ def mpi(require_or_skip) -> None:
             require_or_skip(f"{name} is not installed: pip install 'recon3d[mpi]'")
     if not CommandLine.mpiexec.exists():
         require_or_skip("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two engines in one MPI world."""
+    pytest.importorskip("ipyparallel")
+    with Cluster(2, threads=1) as running:
+        yield running
