@@ -109,5 +109,8 @@ def mpi(require_or_skip) -> None:
 def cluster():
     """Two engines in one MPI world."""
     pytest.importorskip("ipyparallel")
-    with Cluster(2, threads=1) as running:
+    prepared = Cluster(2, threads=1)
+    launcher = prepared.cluster.config.MPIEngineSetLauncher
+    launcher.environment["PYTHONPATH"] = str(Path(__file__).parent)
+    with prepared as running:
         yield running

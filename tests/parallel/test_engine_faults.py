@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
+from faulty_work import fails_on_all, fails_on_one, hangs
 
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.parallel import driver, recovery
@@ -20,29 +21,6 @@ def quiet():
 
 def errand(work, job=None, again=None):
     return recovery.Errand(work, job, again, **ERRAND)
-
-
-# Engines get the code of these functions without what this module imports.
-
-
-def fails_on_all(_job, _team, _publisher):
-    from recon3d.errors import DataError
-
-    raise DataError("the same everywhere")
-
-
-def fails_on_one(job, team, _publisher):
-    if team.rank == 1 and job is not None:
-        raise job
-    team.collect([1])
-
-
-def hangs(job, team, _publisher):
-    import time
-
-    if team.rank == 1:
-        time.sleep(job)
-    team.collect([1])
 
 
 @pytest.mark.usefixtures("mpi")
