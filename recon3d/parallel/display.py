@@ -33,7 +33,7 @@ class EngineDisplay:
     ) -> None:
         self.show, self.report, self.preview = show, report, preview
         self._bar: Any = None
-        self._passed: tuple[str, int, float] | None = None
+        self._told = 0
         self._residual = ""
 
     def __enter__(self) -> Self:
@@ -54,10 +54,9 @@ class EngineDisplay:
         first = next((one for one in news if one.get("rank") == 0), None)
         if first is None:
             return
-        passed = next((one["passed"] for one in news if "passed" in one), None)
-        if passed is not None and passed != self._passed:
-            self._passed = passed
-            self._tell(*passed)
+        for one in first.get("passed", [])[self._told :]:
+            self._told += 1
+            self._tell(*one)
         if self.show:
             self._draw(first["stage"], [one["load"] for one in news if "load" in one])
 

@@ -209,10 +209,13 @@ def _wait(pending: list[Any], watch: Watcher) -> None:
     """Wait until all engines are done, or until one failed and the others hang on it."""
     failed_at: float | None = None
     latest, heard_at = list[News](), time.monotonic()
-    while not all(one.ready() for one in pending):
+    while True:
         time.sleep(POLL_S)
+        ended = all(one.ready() for one in pending)
         now, news = time.monotonic(), [one.metadata["data"] or {} for one in pending]
         watch(news)
+        if ended:
+            return
         if news != latest:
             latest, heard_at = [dict(one) for one in news], now
         if failed_at is None and any(_failed(one) for one in pending):

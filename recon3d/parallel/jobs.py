@@ -55,12 +55,15 @@ def reconstruct_together(job: Reconstruction, team: MpiTeam, publisher: Publishe
     from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
+    passed: list[tuple[str, int, float]] = []
+
     def report(
         stage: str, number: int, residual: float, occupancy: NDArray[np.float32] | None
     ) -> None:
         if job.preview is not None and occupancy is not None:
             _save(job.preview, occupancy)
-        publisher.publish(passed=(stage, number, residual))
+        passed.append((stage, number, residual))
+        publisher.publish(passed=passed)
 
     grain = reconstruct(
         open_store(job.store),
