@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,10 +12,9 @@ from scipy import ndimage as morphology
 
 from recon3d.progress import track
 from recon3d.projection import kernels
-from recon3d.projection.batches import Batch, LitFrames
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.frame_kernels import count_lit_frames
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.forward import FrameOperator
+from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.peaks import local_peaks
 from recon3d.reconstruction.model import ScanModel, orient
 from recon3d.reconstruction.streaming import lit_pixels, read_ahead, stream
@@ -23,9 +22,27 @@ from recon3d.reconstruction.streaming import lit_pixels, read_ahead, stream
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
 
-GROUP_PROJECTIONS = 8
-GROUP_BYTES = 1 << 28
-"""How many projections are backprojected at a time, and how much memory they may take."""
+
+@dataclass(frozen=True)
+class LitFrames:
+    """The frames of one projection that are not dark all over, where they are lit.
+
+    Parameters
+    ----------
+    projection
+        Its number.
+    numbers, shape (lit frames,)
+        Which frames.
+    pixels
+        The pixels that any of them lights.
+    images, shape (pixels + 1, lit frames)
+        Their intensities; the last row is zero.
+    """
+
+    projection: int
+    numbers: NDArray[np.int64]
+    pixels: LitPixels
+    images: FloatVolume
 
 
 @dataclass(frozen=True)
@@ -155,14 +172,14 @@ def backproject_models(
     images = read_ahead(
         partial(_read_lit, first), first.own, description, show_progress=show_progress
     )
-    for group in _groups(images):
-        batch = Batch.of(group)
-        affines = np.stack([first.affine(lit.projection) for lit in group])
+    projector = Projector(points_um)
+    for lit in images:
+        affine = first.affine(lit.projection)
         for model, kind, volume, coverage in zip(models, bins, volumes, coverages, strict=True):
-            weights = [model.weights(lit.projection, kind) for lit in group]
-            coverage += np.sum([rows.sum(axis=0) for rows in weights], axis=0)
-            lit_weights = [rows[lit.numbers] for rows, lit in zip(weights, group, strict=True)]
-            batch.backproject(volume, points_um, affines, lit_weights)
+            weights = model.weights(lit.projection, kind)
+            coverage += weights.sum(axis=0)
+            operator = FrameOperator(projector, affine, lit.pixels, weights[lit.numbers])
+            operator.adjoint(lit.images, volume)
     for volume, coverage in zip(volumes, coverages, strict=True):
         first.team.sum(coverage)
         first.team.sum(volume)
@@ -181,19 +198,6 @@ def _read_lit(model: ScanModel, number: int) -> LitFrames:
 def _oriented_lit(model: ScanModel, number: int) -> tuple[NDArray[np.int64], FloatVolume]:
     numbers, frames = model.store.read_lit(number)
     return numbers, orient(frames, model.detector)
-
-
-def _groups(images: Iterable[LitFrames]) -> Iterator[list[LitFrames]]:
-    """Gather projections into groups of a few, fewer where they are large."""
-    group: list[LitFrames] = []
-    for lit in images:
-        group.append(lit)
-        largest = max(member.images.nbytes for member in group)
-        if len(group) == GROUP_PROJECTIONS or (len(group) + 1) * largest > GROUP_BYTES:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def backproject_laboratory(
@@ -297,7 +301,7 @@ def completeness(
         place = np.full(model.store.shape[1] + 1, -1)
         place[numbers], place[-1] = np.arange(numbers.size), -2
         own = np.where(peak_bins < 0, -2, place[frame_of[peak_bins]])
-        count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
+        kernels.count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
     model.team.sum(hits)
     model.team.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
