@@ -177,6 +177,13 @@ def _add_scan_options(parser: Parser) -> None:
     scan.add_argument(
         "--entries", metavar="LIST", help="entries of an HDF5 file to use, such as 3.1,5-40"
     )
+    scan.add_argument(
+        "--binning",
+        metavar="N",
+        help="sum N x N pixels, or ROWSxCOLUMNS such as 2x1, to one as frames are read; POI, "
+        "IMGSIZE, FRAMEBG, BINTH, --min-region, --hot-limit and the .ini file stay in pixels of "
+        "the detector and counts of one of them",
+    )
     scan.add_argument("--tilt-azimuth", type=float, metavar="DEG", help="0 or 90: turns (chi, phi)")
     scan.add_argument(
         "--recorded-at",

@@ -25,6 +25,8 @@ _LARGEST_COUNT = 2**31 - 1
 class Cleaning:
     """How frames are cleaned; every step can be switched off.
 
+    Counts and lengths are those of the detector's pixels, whether frames are binned or not.
+
     Parameters
     ----------
     framebg
@@ -76,6 +78,25 @@ class Cleaning:
             raise ParameterError(
                 f"normalize is '{self.normalize}': expected auto, current, total or none"
             )
+
+    def for_bins(self, rows: int, cols: int) -> Cleaning:
+        """The same cleaning of frames of which `rows` x `cols` pixels were summed to one.
+
+        Counts are multiplied by the pixels of a bin and areas divided by them, upwards to a
+        whole number; a length is divided by the longer edge of a bin. `framebg` is rounded
+        down, so that the rim holds no more than it did.
+        """
+        if rows * cols == 1:
+            return self
+        pixels, edge = rows * cols, max(rows, cols)
+        return replace(
+            self,
+            framebg=max(int(self.framebg) // edge, 1) if self.framebg else 0,
+            binth=self.binth * pixels,
+            min_region_pix=math.ceil(self.min_region_pix / pixels),
+            hot_limit=None if self.hot_limit is None else self.hot_limit * pixels,
+            close_radius_pix=math.ceil(self.close_radius_pix / edge),
+        )
 
 
 @dataclass(frozen=True)

@@ -98,5 +98,5 @@ def _reprojections(grain: Grain, model: ScanModel) -> Figure:
     chosen = [int(k) for k in model.projections[places]]
     measured = [model.frames(k).sum(axis=0) for k in chosen]
     modelled = [reproject(grain, model, k).sum(axis=0) for k in chosen]
-    pixel_um = 1 / model.geometry.magnification_pix_per_um
-    return reprojection_figure([model.omega_deg(k) for k in chosen], measured, modelled, pixel_um)
+    omega = [model.omega_deg(k) for k in chosen]
+    return reprojection_figure(omega, measured, modelled, model.pixel_um)

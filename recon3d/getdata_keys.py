@@ -52,6 +52,9 @@ class GetData:
     poi, imgsize
         Centre and size, (x, y) = (column, row), of the region of interest; None for the middle
         of the frame, and for the whole of it.
+    binning
+        Rows and columns of pixels that are summed to one as frames are read. All other numbers
+        stay those of the detector's pixels.
     outputpath, outputdirname
         The results go to the folder `outputpath`/`outputdirname`.
     phi0, chi0
@@ -79,6 +82,7 @@ class GetData:
     bgname: str = "-"
     poi: Pair | None = None
     imgsize: Pair | None = None
+    binning: Pair = (1, 1)
     outputpath: str = "."
     outputdirname: str = "results"
     phi0: float | None = None
@@ -180,6 +184,16 @@ def _pair(text: str) -> Pair:
     return integer(parts[0]), integer(parts[1])
 
 
+def _bins(text: str) -> Pair:
+    try:
+        numbers = [integer(part) for part in text.strip("[]() ").replace("x", ",").split(",")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2 or min(numbers) < 1:
+        raise ValueError("whole pixels of 1 or more, one number or ROWSxCOLUMNS such as 2x1")
+    return numbers[0], numbers[-1]
+
+
 def _one_or_two(text: str) -> tuple[float, float]:
     values = several(_finite)(text)
     if not 1 <= len(values) <= 2:
@@ -207,6 +221,7 @@ def _angle(text: str) -> float:
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "poi": _pair,
     "imgsize": _pair,
+    "binning": _bins,
     "phi0": _angle,
     "chi0": _angle,
     "angsteps": _one_or_two,

@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from recon3d.cleaning.kernels import total
+
 FloatFrame = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
@@ -25,11 +27,14 @@ def lit_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
     rows, cols = frame.shape
     top, bottom, left, right = rows, 0, cols, 0
     for row in range(rows):
+        lit = 0
+        for col in range(cols):  # many pixels at a time; most rows of most frames end here
+            lit += frame[row, col] > binth
+        if lit == 0:
+            continue
         first = 0
         while first < cols and not frame[row, first] > binth:
             first += 1
-        if first == cols:
-            continue
         last = cols
         while last > right and not frame[row, last - 1] > binth:
             last -= 1
@@ -47,7 +52,7 @@ def fill_holes(mask: Mask) -> None:
     flat, cols = mask.reshape(-1), mask.shape[1]
     flat[:cols], flat[-cols:] = 2, 2
     mask[:, 0], mask[:, -1] = 2, 2
-    stack = np.empty(flat.size, np.int64)
+    stack = np.empty(flat.size, np.int32)
     stack[0], depth = cols + 1, 1
     flat[cols + 1] = 2
     while depth:
@@ -71,17 +76,21 @@ def close_with_disk(mask: Mask, radius: int) -> None:
     flat, cols = mask.reshape(-1), mask.shape[1]
     grown, closed = flat.copy(), np.ones_like(flat)
     reach = radius * cols + radius
-    inside = slice(reach, flat.size - reach)
+    growing, closing = grown[reach : flat.size - reach], closed[reach : flat.size - reach]
     for down in range(-radius, radius + 1):
         for right in range(-radius, radius + 1):
             if down**2 + right**2 <= radius**2:
                 step = down * cols + right
-                grown[inside] |= flat[reach + step : flat.size - reach + step]
+                beside = flat[reach + step : flat.size - reach + step]
+                for at in range(growing.size):
+                    growing[at] |= beside[at]
     for down in range(-radius, radius + 1):
         for right in range(-radius, radius + 1):
             if down**2 + right**2 <= radius**2:
                 step = down * cols + right
-                closed[inside] &= grown[reach + step : flat.size - reach + step]
+                beside = grown[reach + step : flat.size - reach + step]
+                for at in range(closing.size):
+                    closing[at] &= beside[at]
     box = (slice(2 * radius, -2 * radius), slice(2 * radius, -2 * radius))
     mask[box] = closed.reshape(mask.shape)[box]
 
@@ -90,29 +99,44 @@ def close_with_disk(mask: Mask, radius: int) -> None:
 def drop_small_regions(mask: Mask, min_region: int) -> None:
     """Put out the regions of fewer than `min_region` pixels that share edges or corners.
 
-    The rim must be 1 pixel wide.
+    The rim must be 1 pixel wide. A pixel beside one that is kept is kept; from any other one
+    its region is searched until it is large enough, or meets what is kept.
     """
     flat, cols = mask.reshape(-1), mask.shape[1]
-    region = np.empty(flat.size, np.int64)
-    for start in range(flat.size):
+    region = np.empty(min(min_region, flat.size) + 8, np.int32)
+    for start in range(cols + 1, flat.size - cols - 1):
         if flat[start] != 1:
             continue
-        region[0], done, found = start, 0, 1
-        flat[start] = 2
-        while done < found:
-            at = region[done]
-            done += 1
-            for line in (at - cols, at, at + cols):
-                for near in (line - 1, line, line + 1):
-                    if flat[near] == 1:
-                        flat[near] = 2
-                        region[found] = near
-                        found += 1
-        if found < min_region:
-            for i in range(found):
-                flat[region[i]] = 0
+        up = start - cols
+        if flat[start - 1] == 2 or flat[up - 1] == 2 or flat[up] == 2 or flat[up + 1] == 2:
+            flat[start] = 2
+            continue
+        found, kept = _search(flat, cols, start, min_region, region)
+        for i in range(found):
+            flat[region[i]] = 2 if kept else 0
     for at in range(flat.size):
         flat[at] = flat[at] != 0
+
+
+@njit(cache=True)
+def _search(
+    flat: NDArray[np.uint8], cols: int, start: int, min_region: int, region: NDArray[np.int32]
+) -> tuple[int, bool]:
+    """List the pixels of a region, marked 3, until it is known whether it is kept."""
+    region[0], done, found = start, 0, 1
+    flat[start] = 3
+    while done < found and found < min_region:
+        at = region[done]
+        done += 1
+        for line in range(at - cols, at + cols + 1, cols):
+            for near in range(line - 1, line + 2):
+                if flat[near] == 2:
+                    return found, True
+                if flat[near] == 1:
+                    flat[near] = 3
+                    region[found] = near
+                    found += 1
+    return found, found >= min_region
 
 
 @njit(cache=True)
@@ -121,18 +145,19 @@ def box_mask(frame: FloatFrame, binth: float, min_region: int, radius: int, fill
     rows, cols = frame.shape
     rim = 2 * radius + RIM
     mask = np.zeros((rows + 2 * rim, cols + 2 * rim), np.uint8)
+    inner = mask[rim:-rim, rim:-rim]
     for row in range(rows):
         for col in range(cols):
-            mask[row + rim, col + rim] = frame[row, col] > binth
-    if fill:
-        fill_holes(mask)
+            inner[row, col] = frame[row, col] > binth
+    # Filling before closing, too, would change nothing: a disk that avoids the mask is all in
+    # one of its holes, or all outside.
     if radius > 0:
         close_with_disk(mask, radius)
-        if fill:
-            fill_holes(mask)
+    if fill:
+        fill_holes(mask)
     if min_region > 1:
         drop_small_regions(mask, min_region)
-    return mask[rim:-rim, rim:-rim]
+    return inner
 
 
 @njit(cache=True)
@@ -144,12 +169,12 @@ def mask_frame(frame: FloatFrame, binth: float, min_region: int, radius: int, fi
     left_over = 0.0
     if bottom == 0:
         return left_over
-    mask = box_mask(frame[top:bottom, left:right], binth, min_region, radius, fill)
-    for row in range(top, bottom):
-        for col in range(left, right):
-            if not mask[row - top, col - left]:
-                frame[row, col] = 0
-            left_over += frame[row, col]
+    box = frame[top:bottom, left:right]
+    mask = box_mask(box, binth, min_region, radius, fill)
+    for row in range(box.shape[0]):
+        for col in range(box.shape[1]):
+            box[row, col] = box[row, col] if mask[row, col] else np.float32(0)
+        left_over += total(box[row])
     return left_over
 
 

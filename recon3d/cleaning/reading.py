@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.cleaning.counts import CountTally, mended
 from recon3d.errors import DataError
 from recon3d.io.damage import Damage, list_damage, trouble_in
 from recon3d.io.scan import Scan
@@ -27,17 +28,27 @@ class RawProjection:
     k
         Its number.
     frames
-        Shape (frames, rows, cols): zeros where a frame is missing or damaged.
+        Shape (frames, rows, cols): zeros where a frame is missing or damaged. Bins have the
+        sums of counts as the detector meant them.
     valid
         Shape (frames,): which frames can be used.
     damaged
         Name and reason of each frame that cannot be used, by its number in the projection.
+    tally
+        What is unusual about the counts.
     """
 
     k: int
     frames: NDArray[Any]
     valid: NDArray[np.bool_]
     damaged: dict[int, Damage]
+    tally: CountTally
+
+    @property
+    def counts(self) -> NDArray[Any]:
+        """The frames as the detector meant them: the same array where nothing had wrapped."""
+        as_recorded = self.frames.dtype == np.uint16
+        return mended(self.frames) if self.tally.wrapped and as_recorded else self.frames
 
 
 def read_projections(
@@ -78,20 +89,39 @@ def read_projections(
 def read_projection(scan: Scan, k: int) -> RawProjection:
     """Read one projection, going on after frames that cannot be read."""
     frames = np.zeros(scan.shape[1:], scan.dtype)
+    recorded = scan.room_for_recorded()
     slots = scan.slots[k]
     valid = slots >= 0
     damaged: dict[int, Damage] = {}
+    tally = CountTally()
     for frame in np.argsort(slots)[np.count_nonzero(~valid) :].tolist():  # as they were taken
         slot = int(slots[frame])
         try:
-            frames[frame] = scan.source.read(slot, scan.roi)
-            reason = trouble_in(frames[frame])
+            pixels = scan.read_into(slot, frames[frame], recorded)
+            reason = trouble_in(pixels)
         except DataError as error:
             reason = str(error).removeprefix(scan.source.name(slot)).strip()
         if reason:
             frames[frame], valid[frame] = 0, False
             damaged[frame] = (scan.source.name(slot), reason)
-    return RawProjection(k, frames, valid, damaged)
+        else:
+            tally.look(frame, pixels)
+    if recorded is not None and tally.wrapped:
+        _bin_mended(scan, slots, frames, valid, recorded)
+    return RawProjection(k, frames, valid, damaged, tally)
+
+
+def _bin_mended(
+    scan: Scan,
+    slots: NDArray[np.int64],
+    frames: NDArray[Any],
+    valid: NDArray[np.bool_],
+    recorded: NDArray[Any],
+) -> None:
+    """Read once more, now that it is known which counts are negative, and bin what was meant."""
+    for frame in np.flatnonzero(valid):
+        pixels = scan.read_into(int(slots[frame]), frames[frame], recorded)
+        scan.binning.sum_into(mended(pixels), frames[frame])
 
 
 def _all_damage(scan: Scan, first: RawProjection, show: bool) -> DataError:
@@ -118,4 +148,5 @@ def _without_lone_frame(scan: Scan, projection: RawProjection) -> RawProjection:
         np.zeros_like(projection.frames),
         np.zeros_like(projection.valid),
         projection.damaged | lone,
+        CountTally(),
     )

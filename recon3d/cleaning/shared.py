@@ -110,16 +110,18 @@ class Work:
     def _each(self, numbers: Any) -> Iterator[tuple[Worked, _Notes]]:
         """Work on some projections; what each teaches comes with it."""
         currents = self.scan.motors.ring_current_ma
+        cleaning = self.cleaning.for_bins(*self.scan.binning)
         for read in read_projections(
             self.scan, numbers, skip_damaged=self.skip_damaged, show=self.show_progress
         ):
             watch, normalizer = CountWatch(), self.normalizer.begun_again()
-            raw = watch.mended(read.frames, read.valid, self._namer(read))
+            watch.take(read.tally, self._namer(read))
+            raw = read.counts
             done = work_on_projection(
                 raw,
                 read.valid,
                 currents[read.k],
-                self.cleaning,
+                cleaning,
                 self.calibration,
                 normalizer,
                 self.keep,
