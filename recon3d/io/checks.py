@@ -23,6 +23,16 @@ _ENERGY_TOLERANCE = 0.005
 _UNEVEN = 1.5
 _BYTES_A_VOXEL = 60
 
+_COUNTED = (
+    "saturated_frames",
+    "saturated_pixels",
+    "wrapped_pixels",
+    "hot_pixels_replaced",
+    "pixels_dropped_by_mask",
+    "projections_without_dark",
+    "projections_unscaled",
+)
+
 FEWEST_PROJECTIONS = 2
 """From one projection nothing can be told of the depth of a grain."""
 
@@ -155,9 +165,13 @@ def require_memory(volume: Volume) -> None:
 
 
 def counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
-    """How many projections and frames of a scan a grain rests on, for the record."""
+    """How many projections, frames and pixels of a scan a grain rests on, for the record.
+
+    What the scan does not tell, as it was cleaned by an older version, is left out.
+    """
     used = grain.projections.get("omega", store.omega_deg).size
-    return {
+    counted = {name: store.provenance[name] for name in _COUNTED if name in store.provenance}
+    return counted | {
         "projections_in_scan": store.shape[0],
         "projections_used": int(used),
         "projections_excluded": store.shape[0] - int(used),
