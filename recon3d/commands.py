@@ -151,6 +151,7 @@ def _export_sums(inifile: Path, out: Path) -> None:
     """Write the summed projections, aligned as the grain beside them was where there is one."""
     from recon3d.io.grain import Grain
     from recon3d.io.store import open_store
+    from recon3d.reconstruction.plausible import require_plausible
     from recon3d.reconstruction.prepare import build_model
     from recon3d.reconstruction.reprojection import model_of
     from recon3d.reconstruction.sums import export_sums
@@ -161,6 +162,7 @@ def _export_sums(inifile: Path, out: Path) -> None:
     if (folder / "grain.h5").is_file():
         model = model_of(Grain.load(folder / "grain.h5"), store, experiment)
     else:
+        require_plausible(store, experiment)
         model = build_model(store, experiment, experiment.settings.handedness or 1)
     export_sums(model, out)
     logger.info("written: %s", out)
@@ -170,6 +172,12 @@ def _folder_of(experiment: Experiment, file: Path) -> Path:
     """The folder that getdata wrote, which an experiment must name."""
     if experiment.path is None:
         raise ParameterError(f"{file}: the key 'path' is missing: give the folder getdata wrote")
+    if not (experiment.path / "scan.h5").exists():
+        what = "scan.h5 in the folder" if experiment.path.is_dir() else "folder"
+        raise ParameterError(
+            f"{file}: path: there is no {what} {experiment.path}: expected what getdata wrote (a "
+            "relative path counts from the .ini)"
+        )
     return experiment.path
 
 

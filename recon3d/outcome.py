@@ -93,9 +93,10 @@ def run_command(command: str, run: Callable[[], None]) -> int:
 
 def _explain(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _MEMORY_SIGNS):
+    if _is_of_memory(error):
+        found = "no more could be had" if isinstance(error, SystemError) else text
         return (
-            f"not enough memory ({text or 'no more could be had'}): take a smaller region or "
+            f"not enough memory ({found or 'no more could be had'}): take a smaller region or "
             "fewer voxels (grain_steps), or a computer with more"
         )
     if isinstance(error, OSError):
@@ -104,6 +105,17 @@ def _explain(error: Exception) -> str:
         f"unexpected {type(error).__name__} ({text}): this is a fault of recon3d, or a kind of "
         f"damage that it does not know; {SHOW_TRACEBACK}=1 in the environment shows where"
     )
+
+
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out; a compiled loop that it happened in tells so one error deeper."""
+    if error is None:
+        return False
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    deeper = isinstance(error, SystemError) and _is_of_memory(error.__cause__ or error.__context__)
+    return deeper or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _tell(command: str, message: str, status: int) -> int:

@@ -104,11 +104,34 @@ for _key, _value, _message in (
     ("method", "magic", "method is 'magic': expected one of iterative, backprojection"),
     ("rocking_width", "1e-300", "rocking_width is 1e-300: expected a positive angle"),
     ("xyz_up", "[1, 0, 0]", "xyz_up is '[1, 0, 0]': expected 0: such a displacement"),
-    ("path", "nowhere", "scan.h5: there is no such file"),
+    ("path", "nowhere", "path: there is no folder …nowhere: expected what getdata wrote"),
+    ("path", ".", "path: there is no scan.h5 in the folder"),
+    ("grain_steps", "1e308", "grain_steps is '1e308': expected a whole number of at most 1e+15"),
+    ("unit_cell", "1e-200 1e-200 1e-200 90 90 90", "must be positive lengths in Å, 0.01 to"),
+    ("tv_weight", "1e308", "tv_weight is 1e+308: expected a share of a typical voxel's"),
 ):
 
     @fault(f"the .ini says `{_key} {_value}`", f"…{_message}", scan="cleaned")
     def wrong_key(scan, key=_key, value=_value):
+        return reconstruct(scan, **{key: value})
+
+
+for _key, _value, _message in (
+    ("turning_center", "10, 0", "turning_center: μ_c = 10° lies far outside the scan"),
+    ("rocking_width", "1e-6", "rocking_width is 1e-06°: expected a standard deviation of"),
+    ("rolling_width", "1e30", "rolling_width is 1e+30°: expected a standard deviation of"),
+    ("bin_size", "1e-6", "bin_size is 1e-06°: the …° of the scan would make"),
+    ("bin_size", "100", "bin_size is 100°, but the scan covers only"),
+    ("wavelength", "1e-6", "hkl (2, 0, 0) at wavelength 1e-06 Å has a Bragg angle of"),
+    ("M", "1e-300", "at M = 1e-300 pixels per µm is …e-300 pixels on the detector"),
+    ("grain_dim", "[1e9, 1, 1]", "makes voxels of …pixels, more than the image has"),
+    ("grain_pos", "[1e9, 0, 0]", "no voxel of the volume is lit"),
+    ("rotation_center", "1e9", "no voxel of the volume is lit"),
+    ("omega_exclude", "1000", "omega_exclude 1000: no projection was taken there"),
+):
+
+    @fault(f"the .ini says `{_key} {_value}` of this scan", f"…{_message}", scan="cleaned")
+    def far_outside(scan, key=_key, value=_value):
         return reconstruct(scan, **{key: value})
 
 
