@@ -36,6 +36,7 @@ def simulate(arguments: argparse.Namespace) -> None:
     from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS, grain_size_um
     from recon3d.simulate.scan import simulate_scan
 
+    _keep_others(arguments.out, overwrite=arguments.overwrite)
     plan = dataclasses.replace(PLANS[arguments.scan](), handedness=arguments.handedness)
     position = OFF_CENTRE_POSITION_UM if arguments.scan == "off-centre" else (0.0, 0.0, 0.0)
     phantom = make_phantom(
@@ -62,6 +63,15 @@ def simulate(arguments: argparse.Namespace) -> None:
             arguments.out, phantom, plan, detector, prefix=arguments.prefix, **common
         )
     logger.info("written: %s, with truth.h5 and experiment.ini", written)
+
+
+def _keep_others(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to simulate where the .ini or the truth of another scan would be lost."""
+    for name in ("experiment.ini", "truth.h5"):
+        if (folder / name).exists() and not overwrite:
+            raise ParameterError(
+                f"{folder / name} is there already: choose another folder, or --overwrite"
+            )
 
 
 def getdata(arguments: argparse.Namespace) -> None:
@@ -159,6 +169,8 @@ def _export_sums(inifile: Path, out: Path) -> None:
     experiment = Experiment.from_ini(inifile)
     folder = _folder_of(experiment, inifile)
     store = open_store(folder / "scan.h5")
+    if out.resolve() in {(folder / name).resolve() for name in ("scan.h5", "grain.h5")}:
+        raise ParameterError(f"{out} is what the export is made from: choose another name")
     if (folder / "grain.h5").is_file():
         model = model_of(Grain.load(folder / "grain.h5"), store, experiment)
     else:

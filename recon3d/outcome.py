@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from recon3d.errors import Recon3DError, Recon3DWarning
 SHOW_TRACEBACK = "RECON3D_TRACEBACK"
 """The environment variable that, set to anything, shows where an unexpected error arose."""
 
+Parse = Callable[[str], float]
+
 _MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of memory")
 
 
@@ -31,6 +34,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 after telling what is wrong with the call."""
         self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
+
+
+def within(least: float, most: float, kind: Callable[[str], float] = float) -> Parse:
+    """Make an argument's `type`: a number from `least` to `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            number = "a number" if kind is float else "a whole number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {number} from {least:g} to {most:g}")
+        return value
+
+    return parse
 
 
 def report_to(stream: TextIO, *, quiet: bool) -> None:

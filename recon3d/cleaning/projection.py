@@ -166,6 +166,11 @@ def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
     if min(shape) < 2:
         raise ParameterError(f"a region of {shape[0]} x {shape[1]} pixels is too small to clean")
     check_framebg(shape, cleaning.framebg)
+    if 2 * cleaning.close_radius_pix > min(shape):
+        raise ParameterError(
+            f"close_radius is {cleaning.close_radius_pix}: a disk of that radius does not fit into "
+            f"the region of {shape[0]} x {shape[1]} pixels"
+        )
 
 
 def stand_ins(

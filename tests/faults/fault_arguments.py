@@ -33,13 +33,16 @@ for _changes, _message in (
     ({"poi": "18"}, "POI is '18': expected x,y = column,row in pixels"),
     ({"imgsize": "0,0"}, "a region of 0 x 0 pixels is too small to clean"),
     ({"phi0": "north"}, "PHI0 is 'north': expected a number"),
-    ({"phi0": "1e9"}, "PHI0 is '1e9': expected a reading in degrees, of 360 at most"),
+    ({"phi0": "1e9"}, "PHI0 is '1e9': expected degrees, 360 at most"),
     ({"phi0": "0"}, "the frames fill no grid of settings … With phi0 = -3.5…"),
     ({"framebg": "1.5"}, "FRAMEBG is '1.5': expected a whole number"),
     ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns)"),
     ({"binth": "nan"}, "BINTH is 'nan': expected a finite number"),
     ({"binth": "1e9"}, "all frames are dark after cleaning: nothing exceeds binth = 1e+09"),
     ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected a number"),
+    ({"numangsteps": "5,0"}, "NUMANGSTEPS is '5,0': expected a whole number of settings, 1 or"),
+    ({"angsteps": "1e9"}, "ANGSTEPS is '1e9': expected degrees, 360 at most"),
+    ({"datadir": "None"}, "the key 'datadir' is missing: give the folder or file of frames"),
 ):
     _name, _text = next(iter(_changes.items()))
 
@@ -53,6 +56,8 @@ for _options, _message in (
     (("--tilt-azimuth", "45"), "tilt_azimuth is 45: expected 0 or 90 degrees"),
     (("--tilt-azimuth", "90"), "With tilt_azimuth 0 they do form a grid"),
     (("--entries", "3"), "entries is '3', but … is no HDF5 file: it has none"),
+    (("--close-radius", "17"), "close_radius is 17: a disk of that radius does not fit into the"),
+    (("--close-radius", "1000"), "close_radius_pix is 1000: expected 50 at most"),
     (("--min-region", "-3"), "min_region_pix is -3: expected a number of 0 or more"),
 ):
 
