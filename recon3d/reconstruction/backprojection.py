@@ -184,7 +184,8 @@ def backproject_models(
         first.team.sum(coverage)
         first.team.sum(volume)
         # A bin that hardly any frame covered is not blown up by more than a factor of two.
-        volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
+        least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
+        volume /= np.maximum(coverage, least).astype(np.float32)
     return volumes
 
 
