@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.io.grain import Grain
+from recon3d.maps.coarse import coarsened, step_for
+from recon3d.maps.misorientation import kernel_average_misorientation
 from recon3d.maps.surface import Surface
 from recon3d.plot.colors import Center, orientation_colors
 from recon3d.plot.quantities import (
@@ -98,6 +100,31 @@ def scalar_values(grain: Grain, mask: Any, name: str) -> Any:
     if QUANTITIES[name].everywhere:
         return values
     return np.where(mask, values, np.float32(np.nan))
+
+
+def sample_of(grain: Grain, name: str, largest: int = 64**3) -> NDArray[np.float32]:
+    """Values of a quantity at as many voxels as a colour scale needs.
+
+    Parameters
+    ----------
+    grain
+        The grain, in memory.
+    name
+        One of its scalars.
+    largest
+        Number of voxels up to which all are taken.
+    """
+    step = step_for(grain.volume, largest)
+    if name != "misorientation":
+        few = coarsened(grain, step)
+        return np.asarray(scalar_values(few, np.asarray(few.mask), name))
+    if step == 1:
+        return np.asarray(values_of(grain, name))
+    # Neighbours have to stay neighbours: whole planes, each with those beside it.
+    planes = range(1, len(grain.orientation) - 1, 3 * step)
+    slabs = [grain.orientation[plane - 1 : plane + 2] for plane in planes]
+    angles = [kernel_average_misorientation(slab)[1] for slab in slabs]
+    return np.float32(QUANTITIES[name].factor) * np.stack(angles)
 
 
 def scalar_layer(levels: Any, volume: Volume, name: str, limits: tuple[float, float]) -> LayerData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from recon3d.maps.surface import (
 from recon3d.plot.colors import Center, orientation_range
 from recon3d.plot.quantities import QUANTITIES, limits_of, quantities_of
 from recon3d.viewer import layers as make
+from recon3d.viewer.deferred import Deferred
 from recon3d.viewer.lazy import open_grain
 from recon3d.volume import Volume
 
@@ -140,21 +142,24 @@ class GrainScene:
     def limits(self, name: str) -> tuple[float, float]:
         """Ends of the colour scale of a scalar."""
         if name not in self._limits:
-            values = make.scalar_values(self.coarse, np.asarray(self.coarse.mask), name)
-            self._limits[name] = limits_of(name, np.asarray(values))
+            self._limits[name] = limits_of(name, make.sample_of(self.coarse, name))
         return self._limits[name]
 
-    def image(self, what: str) -> Any:
+    def image(self, what: str) -> Deferred | list[Deferred]:
         """The voxels of a quantity: an array, or the full and the coarse one of a large grain."""
-        coarse = self._image(self.coarse, self.shown, what)
+        coarse = self._image(self.coarse, lambda: self.shown, what)
         if not self.is_lazy:
             return coarse
-        return [self._image(self.grain, self._full_mask(), what), coarse]
+        return [self._image(self.grain, self._full_mask, what), coarse]
 
-    def _image(self, grain: Grain, mask: Any, what: str) -> Any:
-        if what == "orientation":
-            return make.orientation_image(grain, mask, self.range_deg, self.center_deg)
-        return make.scalar_values(grain, mask, what)
+    def _image(self, grain: Grain, mask: Callable[[], Any], what: str) -> Deferred:
+        shape = grain.volume.shape
+        if what != "orientation":
+            return Deferred(shape, np.float32, lambda: make.scalar_values(grain, mask(), what))
+        colors = (self.range_deg, self.center_deg)
+        return Deferred(
+            (*shape, 4), np.uint8, lambda: make.orientation_image(grain, mask(), *colors)
+        )
 
     def _full_mask(self) -> Any:
         if self.level is None:
@@ -172,15 +177,21 @@ class GrainScene:
         """Colours of the surface's corners."""
         return make.surface_colors(self.coarse, self.surface, what, self.range_deg, self.center_deg)
 
-    def layers(self) -> list[make.LayerData]:
-        """Every layer of the grain: scalars hidden, the volume, and the surface."""
+    def layers(self, *, flat: bool = True) -> list[make.LayerData]:
+        """Every layer of the grain: scalars hidden, the volume, and the surface.
+
+        Parameters
+        ----------
+        flat
+            Whether slices are looked at first: the volume is hidden otherwise.
+        """
         volume = self.grain.volume
         made = [
             make.scalar_layer(self.image(name), volume, name, self.limits(name))
             for name in QUANTITIES
             if name in self.quantities
         ]
-        made.append(make.orientation_layer(self.image("orientation"), volume))
+        made.append(make.orientation_layer(self.image("orientation"), volume, visible=flat))
         made.append(
             make.surface_layer(self.surface, self.colors("orientation"), self.coarse.volume)
         )
