@@ -14,7 +14,6 @@ from recon3d.maps.surface import Surface
 from recon3d.plot.colors import Center, orientation_colors
 from recon3d.plot.quantities import (
     QUANTITIES,
-    limits_of,
     scalar_colors,
     values_of,
 )
@@ -114,6 +113,9 @@ def sample_of(grain: Grain, name: str, largest: int = 64**3) -> NDArray[np.float
     largest
         Number of voxels up to which all are taken.
     """
+    if QUANTITIES[name].everywhere:
+        # Its scale is fixed, and it may not have been read yet.
+        return np.empty(0, np.float32)
     step = step_for(grain.volume, largest)
     if name != "misorientation":
         few = coarsened(grain, step)
@@ -160,6 +162,7 @@ def surface_colors(
     what: str,
     range_deg: float,
     center_deg: Center,
+    limits: tuple[float, float],
 ) -> NDArray[np.float64]:
     """Colours of a surface's corners by the voxels nearest to them, (vertices, 4)."""
     place = tuple(surface.voxels.T)
@@ -167,8 +170,7 @@ def surface_colors(
         a, b = grain.orientation[place].T
         rgb = orientation_colors(a, b, range_deg, center_deg)
     else:
-        values = values_of(grain, what)
-        rgb = scalar_colors(what, values[place], limits_of(what, values))
+        rgb = scalar_colors(what, values_of(grain, what)[place], limits)
     return np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
 
 

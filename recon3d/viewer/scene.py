@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d.io.grain import Grain
 from recon3d.maps.coarse import LARGEST, coarsened, step_for
+from recon3d.maps.deferred import Deferred
 from recon3d.maps.surface import (
     Surface,
     cut_at,
@@ -23,7 +24,6 @@ from recon3d.maps.surface import (
 from recon3d.plot.colors import Center, orientation_range
 from recon3d.plot.quantities import QUANTITIES, limits_of, quantities_of
 from recon3d.viewer import layers as make
-from recon3d.viewer.deferred import Deferred
 from recon3d.viewer.lazy import open_grain
 from recon3d.volume import Volume
 
@@ -175,7 +175,10 @@ class GrainScene:
 
     def colors(self, what: str) -> NDArray[np.float64]:
         """Colours of the surface's corners."""
-        return make.surface_colors(self.coarse, self.surface, what, self.range_deg, self.center_deg)
+        limits = (0.0, 1.0) if what == "orientation" else self.limits(what)
+        return make.surface_colors(
+            self.coarse, self.surface, what, self.range_deg, self.center_deg, limits
+        )
 
     def layers(self, *, flat: bool = True) -> list[make.LayerData]:
         """Every layer of the grain: scalars hidden, the volume, and the surface.

@@ -57,9 +57,7 @@ class GrainWindow:
         labels = {look.label: name for name, look in QUANTITIES.items()}
         return {labels.get(one.name, one.name): one for one in layers}
 
-    def _add(
-        self, made: list[make.LayerData], prefix: str = "", **extra: Any
-    ) -> dict[str, Any]:
+    def _add(self, made: list[make.LayerData], prefix: str = "", **extra: Any) -> dict[str, Any]:
         names = {look.label: key for key, look in QUANTITIES.items()}
         added = {}
         for data, options, kind in made:

@@ -45,5 +45,5 @@ class Deferred:
     def __getitem__(self, key: Any) -> Any:
         return self.values[key]
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype, copy=copy)
