@@ -63,7 +63,6 @@ def with_trust(result: SupportResult, task: Task) -> SupportResult:
     task
         How it was found.
     """
-    task = replace(task, report=None)
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
 
     def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
