@@ -220,6 +220,6 @@ def _whole(name: str, value: int, tip: str) -> controls.BoundedIntText:
         max=MOST,
         description=name,
         tooltip=tip,
-        style={"description_width": "90px"},
-        layout=controls.Layout(width="170px"),
+        style={"description_width": "100px"},
+        layout=controls.Layout(width="180px"),
     )

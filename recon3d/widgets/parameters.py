@@ -106,8 +106,8 @@ class Parameters(Panel):
             step=0.001,
             description="bins (°)",
             tooltip="distance of the orientation bins in degrees; 0 for half a step of the scan",
-            style={"description_width": "90px"},
-            layout=controls.Layout(width="260px"),
+            style={"description_width": "100px"},
+            layout=controls.Layout(width="270px"),
         )
         self.align = choice(
             "align",
