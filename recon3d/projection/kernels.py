@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 AnyFloats = NDArray[np.floating[Any]]
 
-FEW_FRAMES = 4
-"""Up to so many frames, images are convolved one by one."""
-
 
 @njit(inline="always")
 def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
@@ -101,13 +98,6 @@ def project(volume, points, affine, lookup, images, bin_lanes):  # type: ignore[
             p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
             if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
                 continue
-            if bins == 1:
-                value = volume[voxel, 0]
-                image[p00, 0] += volume.dtype.type((1 - down) * (1 - right)) * value
-                image[p01, 0] += volume.dtype.type((1 - down) * right) * value
-                image[p10, 0] += volume.dtype.type(down * (1 - right)) * value
-                image[p11, 0] += volume.dtype.type(down * right) * value
-                continue
             values = volume[voxel, first:last]
             _add(image[p00, first:last], values, values.dtype.type((1 - down) * (1 - right)))
             _add(image[p01, first:last], values, values.dtype.type((1 - down) * right))
@@ -164,29 +154,6 @@ def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: igno
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def _convolve_image(values, out, lookup, places, taps):  # type: ignore[no-untyped-def]
-    """Convolve a single image: laid out whole, its rows are worked on many pixels at a time."""
-    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    high, wide = taps.shape
-    image = np.zeros((rows + high - 1, cols + wide - 1), values.dtype)
-    for pixel in range(places.shape[0]):
-        image[places[pixel, 0] + high // 2, places[pixel, 1] + wide // 2] = values[pixel]
-    convolved = np.zeros((rows, cols), values.dtype)
-    for row in prange(rows):
-        line = convolved[row]
-        for i in range(high):
-            for j in range(wide):
-                tap = taps[i, j]
-                if tap == 0:
-                    continue
-                shifted = image[row + i, j : j + cols]
-                for col in range(cols):
-                    line[col] += tap * shifted[col]
-    for pixel in range(places.shape[0]):
-        out[pixel] += convolved[places[pixel, 0], places[pixel, 1]]
-
-
-@njit(parallel=True, cache=True, nogil=True)
 def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
     """Convolve images with a symmetric footprint, among the pixels that `lookup` numbers.
 
@@ -201,10 +168,6 @@ def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
     taps : (odd, odd)
         The footprint.
     """
-    if images.shape[1] <= FEW_FRAMES:
-        for frame in range(images.shape[1]):
-            _convolve_image(images[:, frame], out[:, frame], lookup, places, taps)
-        return
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     reach_row, reach_col = taps.shape[0] // 2, taps.shape[1] // 2
     dark = images.shape[0] - 1

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.experiment import Volume
-from recon3d.projection import kernels
+from recon3d.projection import image_kernels, kernels
 from recon3d.projection.kernels import AnyFloats
 
 FloatArray = NDArray[np.float64]
@@ -56,6 +56,21 @@ class LitPixels:
     def places(self) -> NDArray[np.int64]:
         """Row and column of each pixel, of shape (count, 2)."""
         return np.argwhere(self.mask)
+
+    @cached_property
+    def _in_border(self) -> NDArray[np.int64]:
+        """Where each pixel is in a flat image with a border of one pixel, of shape (count,)."""
+        return np.flatnonzero(self.lookup.reshape(-1) < self.count)
+
+    def lay_out(self, values: AnyFloats) -> AnyFloats:
+        """Lay values (pixels + 1, 1) out as an image with a border, (rows + 2, cols + 2)."""
+        image = np.zeros(self.lookup.shape, values.dtype)
+        image.reshape(-1)[self._in_border] = values[:-1, 0]
+        return image
+
+    def take_up(self, image: AnyFloats, values: AnyFloats) -> None:
+        """Fill values (pixels + 1, 1) from an image with a border: the reverse of `lay_out`."""
+        values[:-1, 0] = image.reshape(-1).take(self._in_border)
 
     def gather(self, frames: AnyFloats) -> AnyFloats:
         """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
@@ -102,6 +117,12 @@ class Projector:
         """
         threads = numba.get_num_threads()
         bins = volume.shape[1]
+        if bins == 1:
+            bordered = np.zeros((threads, *pixels.lookup.shape), volume.dtype)
+            image_kernels.project_image(volume[:, 0], self._columns_um, affine, bordered)
+            image = np.zeros((pixels.count + 1, 1), volume.dtype)
+            pixels.take_up(bordered.sum(axis=0), image)
+            return image
         # Many bins are shared among threads; few bins make private images cheap instead.
         bin_lanes = threads if bins >= 8 * threads else 1
         voxel_lanes = 1 if bin_lanes > 1 else threads
@@ -127,7 +148,16 @@ class Projector:
         out, shape (voxels, bins)
             Added to in place.
         """
+        if out.shape[1] == 1:
+            image, lanes = pixels.lay_out(images), numba.get_num_threads()
+            image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
+            return
         kernels.backproject(out, self.points_um, affine, pixels.lookup, images)
+
+    @cached_property
+    def _columns_um(self) -> NDArray[np.float64]:
+        """The centres with each coordinate by itself, (3, voxels)."""
+        return np.ascontiguousarray(self.points_um.T)
 
     def footprint(self, affine: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Footprint of a voxel at ω along the rows and along the columns, for `spread`.
@@ -169,8 +199,12 @@ def spread(
     if row_taps.size == col_taps.size == 1:
         return images
     out = np.zeros_like(images)
-    taps = np.outer(row_taps, col_taps).astype(images.dtype)
-    kernels.convolve(images, out, pixels.lookup, pixels.places, taps)
+    taps = row_taps.astype(images.dtype), col_taps.astype(images.dtype)
+    if images.shape[1] == 1:
+        image = image_kernels.convolve_image(pixels.lay_out(images), *taps)
+        pixels.take_up(image, out)
+    else:
+        kernels.convolve(images, out, pixels.lookup, pixels.places, np.outer(*taps))
     return out
 
 

@@ -228,24 +228,32 @@ def backproject_laboratory(
     return volume
 
 
-def find_peaks(volume: FloatVolume, bins: OrientationBins, reach: int) -> VoxelPeaks:
+def find_peaks(
+    volume: FloatVolume,
+    bins: OrientationBins,
+    reach: int,
+    columns: NDArray[np.int64] | None = None,
+) -> VoxelPeaks:
     """Centre of mass of each voxel's orientation distribution around its strongest bin.
 
     Parameters
     ----------
-    volume, shape (voxels, bins)
+    volume, shape (voxels, columns)
         Orientation distributions.
     bins
         The bins.
     reach
         Half-width of the window in bins; 0 for the strongest bin itself.
+    columns
+        Numbers of the bins that the distributions hold; all of them where None.
     """
     moments = np.zeros((len(volume), 5))
     peak_bins = np.full(len(volume), -1, np.int64)
     axes = np.zeros((3, max(bins.shape)))
     for row, axis in zip(axes, (bins.a_deg, bins.b_deg, bins.dtheta_deg), strict=True):
         row[: axis.size] = axis
-    local_peaks(volume, np.array(bins.shape), axes, reach, moments, peak_bins)
+    held = np.arange(bins.size) if columns is None else columns
+    local_peaks(volume, held, np.array(bins.shape), axes, reach, moments, peak_bins)
     intensity, a, b, dtheta, spread = moments.T
     return VoxelPeaks(intensity, a, b, dtheta, spread, peak_bins)
 

@@ -30,6 +30,9 @@ SETTLING_PASSES = 3
 WIDTH_PASSES = 2
 """After how many passes axis and drift, and the widths, are looked at again."""
 
+PASSES_TO_FILL = 2
+"""After how many passes it shows which bins the grain fills."""
+
 HALF_PASSES = 3
 """Passes of the fit of one half of the data: the polish after it does the rest."""
 
@@ -76,7 +79,7 @@ class Task:
 
     def peaks(self, fit: IterativeFit) -> VoxelPeaks:
         """Orientation of every voxel of the support, as the fit has it."""
-        return find_peaks(fit.volume, self.bins, self.reach)
+        return find_peaks(fit.volume, self.bins, self.reach, fit.columns)
 
     def occupancy(self, fit: IterativeFit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Occupancy of every voxel of the support, and which belong to the grain."""
@@ -212,9 +215,11 @@ def run_fit(
         if settling:
             model = settled(model, task, task.oriented(fit)[0], widths=number <= WIDTH_PASSES)
             fit.adopt(model)
-        elif abs(before - residual) < settings.stop_change * residual:
+        if not settling and abs(before - residual) < settings.stop_change * residual:
             logger.info("%s: the residual has settled", description)
             break
+        if PASSES_TO_FILL <= number < passes:
+            fit.close_empty_bins()
     return fit
 
 
