@@ -85,7 +85,7 @@ def getdata(arguments: argparse.Namespace) -> None:
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
-    from recon3d.io.checks import check_energy, counts_of, require_memory, require_projections
+    from recon3d.io.checks import check_before, with_counts
     from recon3d.io.store import open_store
     from recon3d.plot.results import write_results
     from recon3d.reconstruction.checkpoint import Checkpoints
@@ -100,9 +100,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
     folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
-    check_energy(store.motors, experiment.crystal)
-    require_projections(store)
-    require_memory(experiment.volume)
+    check_before(store, experiment)
     seconds = experiment.settings.checkpoint_seconds
     checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
     grain = reconstruct(
@@ -114,7 +112,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     )
     if arguments.team.rank > 0:
         return
-    grain = dataclasses.replace(grain, provenance=counts_of(store, grain) | grain.provenance)
+    grain = with_counts(grain, store)
     logger.info("%r", grain)
     for path in write_results(grain, folder):
         logger.info("written: %s", path)

@@ -13,6 +13,8 @@ from recon3d.io.atomic import complete_or_absent, make_folder
 _PACKAGED = Path(__file__).parent / "_notebooks"
 _BESIDE = Path(__file__).parents[1] / "notebooks"
 LOOPBACK = "127.0.0.1"
+FIRST = "/doc/tree/01_choose_roi.ipynb"
+"""What JupyterLab shows first: one notebook, and no side bar that takes the figures' place."""
 
 
 def notebook_sources() -> list[Path]:
@@ -96,4 +98,4 @@ def open_jupyterlab(folder: Path) -> int:
 def jupyterlab_command(folder: Path) -> list[str]:
     """The command that serves a folder on the loopback address."""
     options = [f"--ServerApp.ip={LOOPBACK}", f"--ServerApp.root_dir={folder.resolve()}"]
-    return [sys.executable, "-m", "jupyterlab", *options]
+    return [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url={FIRST}"]

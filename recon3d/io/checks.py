@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.crystal import Crystal
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.motors import MotorTable
 from recon3d.io.scan import Scan
@@ -172,7 +174,32 @@ def _memory_bytes() -> float:
     return there if limit == resource.RLIM_INFINITY else min(there, limit)
 
 
-def counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
+def check_before(store: CleanedScan, experiment: Experiment) -> None:
+    """Look whether a scan can be reconstructed as an experiment says, before it is begun.
+
+    Raises
+    ------
+    DataError
+        Too few projections have signal.
+    ParameterError
+        The volume does not fit into the memory of this computer.
+
+    Warns
+    -----
+    Recon3DWarning
+        The detector arm or the photon energy is not that of the reflection.
+    """
+    check_energy(store.motors, experiment.crystal)
+    require_projections(store)
+    require_memory(experiment.volume)
+
+
+def with_counts(grain: Grain, store: CleanedScan) -> Grain:
+    """Add, for the record, how many projections and frames of a scan a grain rests on."""
+    return replace(grain, provenance=_counts_of(store, grain) | grain.provenance)
+
+
+def _counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
     """How many projections, frames and pixels of a scan a grain rests on, for the record.
 
     What the scan does not tell, as it was cleaned by an older version, is left out.

@@ -68,7 +68,6 @@ def with_trust(
         Numbers of the orientation bins that the whole fills, which is where its halves are
         looked for; all of them where None.
     """
-    task = replace(task, report=None)
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
 
     def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
