@@ -17,32 +17,10 @@ from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.peaks import local_peaks
 from recon3d.reconstruction.model import ScanModel, orient
-from recon3d.reconstruction.streaming import lit_pixels, read_ahead, stream
+from recon3d.reconstruction.streaming import oriented_lit, read_ahead, read_lit, stream
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class LitFrames:
-    """The frames of one projection that are not dark all over, where they are lit.
-
-    Parameters
-    ----------
-    projection
-        Its number.
-    numbers, shape (lit frames,)
-        Which frames.
-    pixels
-        The pixels that any of them lights.
-    images, shape (pixels + 1, lit frames)
-        Their intensities; the last row is zero.
-    """
-
-    projection: int
-    numbers: NDArray[np.int64]
-    pixels: LitPixels
-    images: FloatVolume
 
 
 @dataclass(frozen=True)
@@ -170,7 +148,7 @@ def backproject_models(
     volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
     coverages = [np.zeros(kind.size) for kind in bins]
     images = read_ahead(
-        partial(_read_lit, first), first.own, description, show_progress=show_progress
+        partial(read_lit, first), first.own, description, show_progress=show_progress
     )
     projector = Projector(points_um)
     for lit in images:
@@ -187,18 +165,6 @@ def backproject_models(
         least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
         volume /= np.maximum(coverage, least).astype(np.float32)
     return volumes
-
-
-def _read_lit(model: ScanModel, number: int) -> LitFrames:
-    """The lit frames of a projection where they are lit."""
-    numbers, frames = _oriented_lit(model, number)
-    pixels = lit_pixels(number, frames)
-    return LitFrames(number, numbers, pixels, pixels.gather(frames))
-
-
-def _oriented_lit(model: ScanModel, number: int) -> tuple[NDArray[np.int64], FloatVolume]:
-    numbers, frames = model.store.read_lit(number)
-    return numbers, orient(frames, model.detector)
 
 
 def backproject_laboratory(
@@ -292,7 +258,7 @@ def completeness(
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
     lit_of = read_ahead(
-        lambda number: (number, *_oriented_lit(model, number)),
+        lambda number: (number, *oriented_lit(model, number)),
         model.own,
         "completeness",
         show_progress=show_progress,
