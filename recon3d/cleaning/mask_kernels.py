@@ -47,14 +47,46 @@ def lit_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
 def fill_holes(mask: Mask) -> None:
     """Light every dark pixel that no path of edge-sharing dark pixels joins to the rim.
 
-    The rim must be 2 pixels wide: the outermost keeps the flood inside the array.
+    The rim must be 2 pixels wide: the outermost keeps the flood inside the array. What is
+    outside is marked 2: first all that can be seen from above or below, a row at a time, then
+    what is flooded from there.
     """
-    flat, cols = mask.reshape(-1), mask.shape[1]
-    flat[:cols], flat[-cols:] = 2, 2
+    rows, cols = mask.shape
+    mask[0], mask[-1] = 2, 2
     mask[:, 0], mask[:, -1] = 2, 2
-    stack = np.empty(flat.size, np.int32)
-    stack[0], depth = cols + 1, 1
-    flat[cols + 1] = 2
+    for row in range(1, rows):
+        _pass_on(mask[row - 1], mask[row])
+    for row in range(rows - 1, 0, -1):
+        _pass_on(mask[row], mask[row - 1])
+    flat = mask.reshape(-1)
+    stack = np.empty(_count_dark(flat) + 1, np.int32)
+    for start in range(cols, flat.size - cols):
+        if flat[start] == 0 and (flat[start - 1] == 2 or flat[start + 1] == 2):
+            _flood(flat, cols, start, stack)
+    for at in range(flat.size):
+        flat[at] = flat[at] != 2
+
+
+@njit(cache=True)
+def _pass_on(known: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
+    """Mark the dark pixels of a row beside which, in the row before, one is marked."""
+    for col in range(row.size):
+        row[col] |= known[col] & np.uint8(2) & ((row[col] ^ np.uint8(1)) << np.uint8(1))
+
+
+@njit(cache=True)
+def _count_dark(flat: NDArray[np.uint8]) -> int:
+    dark = 0
+    for at in range(flat.size):
+        dark += flat[at] == 0
+    return dark
+
+
+@njit(cache=True)
+def _flood(flat: NDArray[np.uint8], cols: int, start: int, stack: NDArray[np.int32]) -> None:
+    """Mark a dark pixel, and all that paths of dark pixels join to it."""
+    stack[0], depth = start, 1
+    flat[start] = 2
     while depth:
         depth -= 1
         at = stack[depth]
@@ -63,8 +95,6 @@ def fill_holes(mask: Mask) -> None:
                 flat[near] = 2
                 stack[depth] = near
                 depth += 1
-    for at in range(flat.size):
-        flat[at] = flat[at] != 2
 
 
 @njit(cache=True)

@@ -47,7 +47,8 @@ class Sink(Protocol):
     ) -> None:
         """Take projection `k`: arrays of shape (frames, rows, cols).
 
-        The first two come where the frames before the mask are wanted.
+        The first two come where the frames before the mask are wanted. All of them are there
+        for the time of the call: what is to be kept is to be copied.
         """
 
 

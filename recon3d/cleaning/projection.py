@@ -87,9 +87,13 @@ def work_on_projection(
     calibration: Calibration,
     normalizer: Normalizer,
     keep_unmasked: bool = False,
+    room: Frames | None = None,
 ) -> CleanedProjection:
-    """Clean one projection and tell what was done; parameters as in `clean_projection`."""
-    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer)
+    """Clean one projection and tell what was done; parameters as in `clean_projection`.
+
+    The cleaned frames are written into `room`, an array of their shape, where one is given.
+    """
+    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
     frames = start.frames
     kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
     unmasked = frames.copy() if keep_unmasked else None
@@ -195,18 +199,20 @@ def subtract_projection(
     cleaning: Cleaning,
     calibration: Calibration,
     normalizer: Normalizer,
+    room: Frames | None = None,
 ) -> Subtracted:
     """Do steps 0 to 3 on a projection and find the factors of step 4.
 
     Background and dark frame are subtracted in one, as the raw mean of the weakest frames: the
     background is in it already. Flat field and repair come after the subtraction, which is
     the same where the flat field is concerned and better informed where the repair is.
+    The frames are written into `room`, an array of their shape, where one is given.
     """
     raw = as_counts(raw)
     dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
     pedestal = calibration.background if dark is None else dark
     variance = counting_variance(pedestal, calibration.gain, None if dark is None else 2)
-    frames = np.empty(raw.shape, np.float32)
+    frames = np.empty(raw.shape, np.float32) if room is None else room
     totals, hot = kernels.subtract_frames(
         raw,
         valid,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,9 @@ def read_projections(
 ) -> Iterator[RawProjection]:
     """Go through some projections, reading each while its forerunner is worked on.
 
+    Two arrays of frames take turns, since a new one for each would cost as much as reading
+    does: the frames of a projection are there until the next one is asked for.
+
     Parameters
     ----------
     scan
@@ -74,24 +78,36 @@ def read_projections(
     """
     if not numbers:
         return
+    rooms = cycle([np.zeros(scan.shape[1:], scan.dtype) for _ in numbers[:2]])
     with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(read_projection, scan, numbers[0])
+        pending = reader.submit(read_projection, scan, numbers[0], next(rooms))
         following = [*numbers[1:], None]
         for after in track(following, "cleaning", unit="projection", show=show):
             projection = pending.result()
             if projection.damaged and not skip_damaged:
                 raise _all_damage(scan, projection, show)
             if after is not None:
-                pending = reader.submit(read_projection, scan, after)
+                pending = reader.submit(read_projection, scan, after, next(rooms))
             yield _without_lone_frame(scan, projection)
 
 
-def read_projection(scan: Scan, k: int) -> RawProjection:
-    """Read one projection, going on after frames that cannot be read."""
-    frames = np.zeros(scan.shape[1:], scan.dtype)
+def read_projection(scan: Scan, k: int, room: NDArray[Any] | None = None) -> RawProjection:
+    """Read one projection, going on after frames that cannot be read.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    k
+        Which projection.
+    room, shape (frames, rows, cols)
+        Where to write its frames; a new array where None.
+    """
+    frames = np.zeros(scan.shape[1:], scan.dtype) if room is None else room
     recorded = scan.room_for_recorded()
     slots = scan.slots[k]
     valid = slots >= 0
+    frames[~valid] = 0
     damaged: dict[int, Damage] = {}
     tally = CountTally()
     for frame in np.argsort(slots)[np.count_nonzero(~valid) :].tolist():  # as they were taken

@@ -71,6 +71,10 @@ def test_regions_of_any_winding_are_measured_whole(min_region):
     expected = (sizes >= min_region)[labels] & lit
     mask = signal_mask(20.0 * lit, 12, min_region, 0, False)
     np.testing.assert_array_equal(mask, expected)
+    filled = signal_mask(20.0 * lit, 12, 0, 0, True)
+    np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(lit))
+    maze = signal_mask(20.0 * ~lit[1:-1, 1:-1], 12, 0, 0, True)
+    np.testing.assert_array_equal(maze, ndimage.binary_fill_holes(~lit[1:-1, 1:-1]))
 
 
 def test_mask_moves_with_the_signal():
