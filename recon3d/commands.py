@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from recon3d.io.settings_file import SettingsFile
 
 logger = logging.getLogger("recon3d.commands")
+
+_BYTES_OF_A_VOXEL = 21
+"""What grain.h5 takes before it is packed: five numbers and a truth value."""
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -85,7 +89,9 @@ def getdata(arguments: argparse.Namespace) -> None:
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
+    from recon3d.io.atomic import require_writable
     from recon3d.io.checks import check_before, with_counts
+    from recon3d.io.own_files import require_room
     from recon3d.io.store import open_store
     from recon3d.plot.results import write_results
     from recon3d.reconstruction.checkpoint import Checkpoints
@@ -101,6 +107,8 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
     check_before(store, experiment)
+    require_writable(folder)
+    require_room(folder / "grain.h5", _BYTES_OF_A_VOXEL * math.prod(experiment.volume.shape))
     seconds = experiment.settings.checkpoint_seconds
     checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
     grain = reconstruct(

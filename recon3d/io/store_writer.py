@@ -18,6 +18,7 @@ from recon3d import __version__
 from recon3d.errors import DataError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.io import store_format as layout
+from recon3d.io.atomic import explaining_writes
 from recon3d.io.attributes import write_attributes
 from recon3d.io.binning import NO_BINNING, Binning
 from recon3d.io.motors import MotorTable
@@ -130,6 +131,8 @@ class StoreWriter:
         ParameterError
             The shape is another, `k` is out of range or was written before, or a count is
             negative or not finite.
+        OutputError
+            The disk is full, or fails.
         """
         if not 0 <= k < self.shape[0] or k in self._written:
             raise ParameterError(f"projection {k} of {self.shape[0]} cannot be written (again)")
@@ -147,6 +150,8 @@ class StoreWriter:
         for number in np.flatnonzero(sums):
             summed += frames[number]
         data["summed"][k] = summed
+        with explaining_writes(self.path):
+            self._file.settle()
         self._written.add(k)
 
     def _chunk_runs(self, lit: NDArray[np.bool_]) -> Iterator[slice]:

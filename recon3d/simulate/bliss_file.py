@@ -105,7 +105,7 @@ def simulate_bliss(
             add_motors(entry, motors, record_current=detector.record_current)
             add_parameters(entry, zigzag=plan.zigzag)
             parts = _parts(f"{name}_scan{k + 1:04d}", frames, plan.mu.number) if external else []
-            add_frames(entry, frames, compression, parts)
+            add_frames(entry, frames, compression, parts, out)
             finish_entry(entry, (k + 1) * plan.frames)
     return path
 
