@@ -74,7 +74,7 @@ class Parameters(Panel):
 
     def estimate(self) -> None:
         """Tell, when it is measured, how much memory and time it will take."""
-        self.tell("measuring one projection ...")
+        self.tell("trying a few projections ...")
         self.background.start(self._estimate(), self._show_estimate)
 
     def _make_controls(self) -> None:
@@ -148,6 +148,6 @@ class Parameters(Panel):
         spent = f"{expected.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
         self.tell(
             f"about {expected.voxels} voxels x {expected.bins} orientations: "
-            f"{expected.memory_gib:.2f} GiB, about {spent} on this machine",
-            bad=expected.memory_gib > self.memory.value,
+            f"{expected.memory_gib:.2g} GiB, about {spent} for this process alone",
+            bad=expected.distributions_gib > self.memory.value,
         )
