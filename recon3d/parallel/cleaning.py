@@ -41,7 +41,8 @@ def clean(
     scan
         The raw scan.
     cleaning
-        The parameters of every step.
+        The parameters of every step, in counts and pixels of the detector; where the scan is
+        binned, those of `Cleaning.for_bins` follow from them.
     out
         The file to write, usually scan.h5; it appears when it is complete.
     client

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d.progress import Stage
 
 Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+News = list[dict[str, Any]]
 
 
 class EngineDisplay:
@@ -26,12 +27,18 @@ class EngineDisplay:
         Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
     preview
         Where the first engine leaves the occupancy for `report`; None where it does not.
+    watch
+        Told, a few times a second, what every engine published last; None for nobody.
     """
 
     def __init__(
-        self, show: bool, report: Report | None = None, preview: Path | None = None
+        self,
+        show: bool,
+        report: Report | None = None,
+        preview: Path | None = None,
+        watch: Callable[[News], None] | None = None,
     ) -> None:
-        self.show, self.report, self.preview = show, report, preview
+        self.show, self.report, self.preview, self.watch = show, report, preview, watch
         self._bar: Any = None
         self._told = 0
         self._residual = ""
@@ -49,8 +56,10 @@ class EngineDisplay:
         if self.preview is not None:
             self.preview.unlink(missing_ok=True)
 
-    def __call__(self, news: list[dict[str, Any]]) -> None:
+    def __call__(self, news: News) -> None:
         """Show the latest news of every engine."""
+        if self.watch is not None:
+            self.watch(news)
         first = next((one for one in news if one.get("rank") == 0), None)
         if first is None:
             return

@@ -41,6 +41,8 @@ class Sight:
         Of recon3d; "" where it is not installed there.
     unseen
         The first file or folder that was asked for and is not found there; "" for none.
+    used_gib
+        Memory that it takes itself.
     """
 
     rank: int
@@ -51,6 +53,7 @@ class Sight:
     threads: int
     version: str
     unseen: str
+    used_gib: float = 0.0
 
 
 def look(paths: Sequence[str] = ()) -> Sight:
@@ -66,7 +69,15 @@ def look(paths: Sequence[str] = ()) -> Sight:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     host = os.uname().nodename
     unseen = next((path for path in paths if not Path(path).exists()), "")
-    return Sight(rank, size, host, os.getpid(), memory, use_threads(), __version__, unseen)
+    threads, used = use_threads(), used_gib()
+    return Sight(rank, size, host, os.getpid(), memory, threads, __version__, unseen, used)
+
+
+def used_gib() -> float:
+    """Memory that this engine takes now."""
+    import psutil
+
+    return psutil.Process().memory_info().rss / 2**30
 
 
 class Fault(Enum):
@@ -191,6 +202,7 @@ class Publisher:
             stage=Stage(stage.description, stage.unit, stage.done * self.team.size, total),
             load=load,
             rank=self.team.rank,
+            used_gib=used_gib(),
         )
 
     def publish(self, **news: Any) -> None:

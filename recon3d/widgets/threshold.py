@@ -145,7 +145,7 @@ class Threshold(Panel):
             self.tell("signal kept: looking ...")
         k = self.projection.value
         steps = self.preview.steps(k, self.frame.value, cleaning)
-        update_cleaning(self._figure, steps, cleaning.binth, self._title())
+        update_cleaning(self._figure, steps, self.preview.own(cleaning).binth, self._title())
         self.canvas.draw_idle()
         self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
 
@@ -158,7 +158,7 @@ class Threshold(Panel):
         self.projection = slider("projection", projections // 2, 0, projections - 1)
         self.frame = slider("frame", frames // 2, 0, frames - 1)
         self.all_frames = check("all frames of the projection", False, "cleaned, as a grid")
-        widest = max((min(rows, cols) - 1) // 2, 0)
+        widest = max((min(rows, cols) - 1) // 2, 0) * max(self.scan.binning)
         self.framebg = slider("framebg", min(cleaning.framebg, widest), 0, widest, tip="pixels")
         self.binth = slider("binth", float(cleaning.binth), 0.0, 100.0, step=0.5, tip="counts")
         self.min_region = slider("min_region", cleaning.min_region_pix, 0, 1000, tip="pixels")
@@ -207,10 +207,9 @@ class Threshold(Panel):
         self._kept_line = draw_kept(self.kept_canvas.figure)
         k, frame = self.projection.value, self.frame.value
         steps = self.preview.steps(k, frame, self.value)
-        first = (self.scan.roi.row, self.scan.roi.col)
-        self._figure: CleaningFigure = draw_cleaning(
-            self.canvas.figure, steps, self.value.binth, first_pix=first
-        )
+        roi, binth = self.scan.roi, self.preview.own(self.value).binth
+        places = {"first_pix": (roi.row, roi.col), "bin_pix": self.scan.binning}
+        self._figure: CleaningFigure = draw_cleaning(self.canvas.figure, steps, binth, **places)
         self.grid_canvas = new_canvas(9.0, 9.6)
         self.grid_canvas.layout.display = "none"
 
@@ -260,7 +259,8 @@ class Threshold(Panel):
         elif isinstance(result, np.ndarray):
             self._draw_grid(result)
         else:
-            update_cleaning(self._figure, result, self.value.binth, self._title())
+            binth = self.preview.own(self.value).binth
+            update_cleaning(self._figure, result, binth, self._title())
             self.canvas.draw_idle()
 
     def _take_suggestion(self, cleaning: Cleaning) -> None:
