@@ -26,8 +26,8 @@ from recon3d.reconstruction.fitting import (
 )
 from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel
-from recon3d.reconstruction.polish import STEPS, gather
 from recon3d.reconstruction.plausible import require_plausible
+from recon3d.reconstruction.polish import STEPS, gather
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.scanned import setting_steps_deg, threshold_of
 from recon3d.reconstruction.widths import TRIAL_PROJECTIONS
