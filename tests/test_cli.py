@@ -1,7 +1,11 @@
 """The commands as a user types them, on small simulated scans."""
 
+import ctypes
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +15,7 @@ from matplotlib.image import imread
 from recon3d.cli import build_parser, main, plain_numbers
 from recon3d.io.grain import Grain
 from recon3d.io.store import open_store
+from recon3d.outcome import run_command
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan import simulate_scan
@@ -131,6 +136,17 @@ def test_bins_that_leave_nothing_of_the_region_are_refused(folder, capsys):
     assert "at least 2 bins" in capsys.readouterr().err
     assert getdata(folder, "--binning", "5x5", outputdirname="nothing", framebg="30") == 1
     assert "framebg" in capsys.readouterr().err
+
+
+def test_a_signal_that_a_callback_swallows_is_heard(capsys):
+    def work():
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        callback()
+        time.sleep(5)
+
+    assert run_command("getdata", work) == 143
+    message = capsys.readouterr().err
+    assert message == "recon3d getdata: terminated; what was not complete is removed\n"
 
 
 @pytest.mark.parametrize(
