@@ -19,6 +19,7 @@ from recon3d.settings import require_one_of, require_sign
 from recon3d.volume import Volume as Volume
 
 _LARGEST_COUNT = 2**31 - 1
+_LARGEST_RADIUS_PIX = 50
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Cleaning:
                 raise ParameterError(f"{name} is {value}: expected a whole number of pixels")
             if name not in ("binth", "hot_pixels") and value > _LARGEST_COUNT:
                 raise ParameterError(f"{name} is {value}: no frame has as many pixels")
+        if self.close_radius_pix > _LARGEST_RADIUS_PIX:
+            raise ParameterError(
+                f"close_radius_pix is {self.close_radius_pix}: expected {_LARGEST_RADIUS_PIX} at "
+                "most, as it closes gaps between the pixels of one grain"
+            )
         if self.hot_limit is not None and not self.hot_limit > 0:
             raise ParameterError(f"hot_limit is {self.hot_limit}: expected counts above 0, or None")
         if self.normalize not in ("auto", "current", "total", "none"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from recon3d.errors import Recon3DError, Recon3DWarning
 SHOW_TRACEBACK = "RECON3D_TRACEBACK"
 """The environment variable that, set to anything, shows where an unexpected error arose."""
 
+Parse = Callable[[str], float]
+
 _MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of memory")
 
 
@@ -31,6 +34,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 after telling what is wrong with the call."""
         self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
+
+
+def within(least: float, most: float, kind: Callable[[str], float] = float) -> Parse:
+    """Make an argument's `type`: a number from `least` to `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            number = "a number" if kind is float else "a whole number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {number} from {least:g} to {most:g}")
+        return value
+
+    return parse
 
 
 def report_to(stream: TextIO, *, quiet: bool) -> None:
@@ -93,9 +112,10 @@ def run_command(command: str, run: Callable[[], None]) -> int:
 
 def _explain(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _MEMORY_SIGNS):
+    if _is_of_memory(error):
+        found = "no more could be had" if isinstance(error, SystemError) else text
         return (
-            f"not enough memory ({text or 'no more could be had'}): take a smaller region or "
+            f"not enough memory ({found or 'no more could be had'}): take a smaller region or "
             "fewer voxels (grain_steps), or a computer with more"
         )
     if isinstance(error, OSError):
@@ -104,6 +124,17 @@ def _explain(error: Exception) -> str:
         f"unexpected {type(error).__name__} ({text}): this is a fault of recon3d, or a kind of "
         f"damage that it does not know; {SHOW_TRACEBACK}=1 in the environment shows where"
     )
+
+
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out; a compiled loop that it happened in tells so one error deeper."""
+    if error is None:
+        return False
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    deeper = isinstance(error, SystemError) and _is_of_memory(error.__cause__ or error.__context__)
+    return deeper or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _tell(command: str, message: str, status: int) -> int:

@@ -74,6 +74,10 @@ def test_provenance_is_in_the_file(folder):
     provenance = open_store(folder / "again" / "scan.h5").provenance
     assert provenance["cleaning"]["framebg"] == 6
     assert provenance["getdata"]["dataname"] == "topotomo_"
+    assert provenance["hot_pixels_replaced"] > 0
+    grain = Grain.load(folder / "results" / "grain.h5").provenance
+    for name in ("hot_pixels_replaced", "pixels_dropped_by_mask", "wrapped_pixels"):
+        assert grain[name] == provenance[name]
 
 
 def test_background_arrays_and_options(folder):

@@ -129,12 +129,18 @@ class CountWatch:
         Names of the frames with at least `FEWEST_SATURATED` of them.
     wrapped_pixels, wrapped_projections
         How many counts were negative ones that wrapped around, and in how many projections.
+    hot_pixels
+        How many pixels were hot and replaced.
+    dropped_pixels
+        How many pixels were above the threshold, but in regions too small to be the grain.
     """
 
     saturated_pixels: int = 0
     saturated_frames: list[str] = field(default_factory=list)
     wrapped_pixels: int = 0
     wrapped_projections: int = 0
+    hot_pixels: int = 0
+    dropped_pixels: int = 0
 
     def take(self, tally: CountTally, name: Callable[[int], str]) -> None:
         """Take in a projection.
@@ -159,6 +165,8 @@ class CountWatch:
         self.saturated_frames += other.saturated_frames
         self.wrapped_pixels += other.wrapped_pixels
         self.wrapped_projections += other.wrapped_projections
+        self.hot_pixels += other.hot_pixels
+        self.dropped_pixels += other.dropped_pixels
 
     def provenance(self) -> dict[str, int]:
         """What was found, in numbers."""
@@ -166,6 +174,8 @@ class CountWatch:
             "saturated_frames": len(self.saturated_frames),
             "saturated_pixels": self.saturated_pixels,
             "wrapped_pixels": self.wrapped_pixels,
+            "hot_pixels_replaced": self.hot_pixels,
+            "pixels_dropped_by_mask": self.dropped_pixels,
         }
 
     def warn(self, stacklevel: int) -> None:

@@ -108,11 +108,12 @@ def hot_thresholds(
 @njit(cache=True)
 def replace_hot_pixels(
     frame: FloatFrame, variance: FloatFrame, sigmas: float, limit: float
-) -> float:
-    """Replace hot pixels by their neighbours' median; return the counts that this took away.
+) -> tuple[float, int]:
+    """Replace hot pixels by their neighbours' median.
 
-    Whether a pixel is hot is decided on the frame as it came. `variance` is that of the
-    counts where there is no signal.
+    Return the counts that this took away, and how many pixels they are. Whether a pixel is
+    hot is decided on the frame as it came. `variance` is that of the counts where there is no
+    signal.
     """
     least, lowest = hot_thresholds(variance, sigmas, limit)
     return replace_above(frame, variance, least, lowest, sigmas, limit)
@@ -126,7 +127,7 @@ def replace_above(
     lowest: FloatFrame,
     sigmas: float,
     limit: float,
-) -> float:
+) -> tuple[float, int]:
     """Do what `replace_hot_pixels` does, with its thresholds, which all frames share."""
     at, by = np.empty((64, 2), np.int32), np.empty(64, np.float32)
     found, removed = 0, 0.0
@@ -148,7 +149,7 @@ def replace_above(
     for i in range(found):
         removed += frame[at[i, 0], at[i, 1]] - by[i]
         frame[at[i, 0], at[i, 1]] = by[i]
-    return removed
+    return removed, found
 
 
 @njit(cache=True)
@@ -250,18 +251,23 @@ def subtract_frames(
     sigmas: float,
     limit: float,
     frames: NDArray[np.float32],
-) -> FloatArray:
-    """Do steps 0 to 3 on every valid frame; return their signed totals without hot pixels."""
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Do steps 0 to 3 on every valid frame.
+
+    Return their signed totals without hot pixels, and the number of hot pixels of each.
+    """
     totals = np.zeros(raw.shape[0])
     least, lowest = hot_thresholds(variance, sigmas, limit)
+    hot = np.zeros(raw.shape[0], np.int64)
     for f in prange(raw.shape[0]):
         if not valid[f]:
             frames[f] = 0
             continue
         totals[f] = subtract_and_clip(raw[f], pedestal, gain, bad, bad_at, frames[f])
         if sigmas > 0 or limit < NO_LIMIT:
-            totals[f] -= replace_above(frames[f], variance, least, lowest, sigmas, limit)
-    return totals
+            removed, hot[f] = replace_above(frames[f], variance, least, lowest, sigmas, limit)
+            totals[f] -= removed
+    return totals, hot
 
 
 @njit(cache=True, parallel=True, nogil=True)

@@ -191,29 +191,40 @@ def box_mask(frame: FloatFrame, binth: float, min_region: int, radius: int, fill
 
 
 @njit(cache=True)
-def mask_frame(frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool) -> float:
-    """Zero a frame outside its mask, in place; return the sum of what is left."""
+def mask_frame(
+    frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool
+) -> tuple[float, int]:
+    """Zero a frame outside its mask, in place.
+
+    Return the sum of what is left, and how many pixels above `binth` were dropped: those of
+    regions that are too small.
+    """
     top, bottom, left, right = lit_box(frame, binth)
     frame[:top], frame[bottom:] = 0, 0
     frame[:, :left], frame[:, right:] = 0, 0
-    left_over = 0.0
+    left_over, dropped = 0.0, 0
     if bottom == 0:
-        return left_over
+        return left_over, dropped
     box = frame[top:bottom, left:right]
     mask = box_mask(box, binth, min_region, radius, fill)
     for row in range(box.shape[0]):
         for col in range(box.shape[1]):
+            dropped += (not mask[row, col]) & (box[row, col] > binth)
             box[row, col] = box[row, col] if mask[row, col] else np.float32(0)
         left_over += total(box[row])
-    return left_over
+    return left_over, dropped
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def mask_frames(
     frames: NDArray[np.float32], binth: float, min_region: int, radius: int, fill: bool
-) -> NDArray[np.float64]:
-    """Do step 6 on every frame of a projection; return the sum of what is left of each."""
-    sums = np.zeros(frames.shape[0])
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Do step 6 on every frame of a projection.
+
+    Return the sum of what is left of each, and the number of pixels above `binth` that were
+    dropped from it.
+    """
+    sums, dropped = np.zeros(frames.shape[0]), np.zeros(frames.shape[0], np.int64)
     for f in prange(frames.shape[0]):
-        sums[f] = mask_frame(frames[f], binth, min_region, radius, fill)
-    return sums
+        sums[f], dropped[f] = mask_frame(frames[f], binth, min_region, radius, fill)
+    return sums, dropped

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.explain import FrameSteps, explain_frame
 from recon3d.cleaning.normalization import Normalizer, way_for_scan
 from recon3d.cleaning.projection import check_region, clean_projection
@@ -161,6 +162,7 @@ def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) ->
     store.leave_out(damage_lines([*scan.left_out, *damaged]))
     store.note(**_normalization(normalizer), **watch.provenance())
     store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
+    _report(scan, damaged, watch, work.cleaning)
     _warn(scan, without_dark, normalizer.unscaled)
     _warn_of_damage(damaged)
     watch.warn(stacklevel=3)
@@ -183,6 +185,19 @@ def _counts(
         "projections_without_dark": len(without_dark),
         "projections_unscaled": len(unscaled),
     }
+
+
+def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Cleaning) -> None:
+    """Tell what became of the frames and of the pixels in them."""
+    log.info(
+        "%d frames cleaned, %d left out; %d hot pixels replaced; %d pixels above binth dropped, in "
+        "regions of fewer than %d",
+        np.count_nonzero(scan.valid) - len(damaged),
+        len(scan.left_out) + len(damaged),
+        watch.hot_pixels,
+        watch.dropped_pixels,
+        cleaning.min_region_pix,
+    )
 
 
 def _warn_of_damage(damaged: list[Damage]) -> None:

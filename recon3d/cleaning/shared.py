@@ -130,6 +130,7 @@ class Work:
                 room,
             )
             room = done.frames
+            watch.hot_pixels, watch.dropped_pixels = done.hot_pixels, done.dropped_pixels
             kept = read.frames if self.keep or not self.sent else None
             yield Worked(read.k, read.valid, read.damaged, kept, done), (normalizer, watch)
             # Else its frames would be held while the next ones are worked on.

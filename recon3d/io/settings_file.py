@@ -147,3 +147,21 @@ class SettingsFile:
 
     def _from_here(self, path: str) -> Path:
         return (self.path.resolve().parent / Path(path).expanduser()).resolve()
+
+
+def ini_beside(data: Path, settings: Path) -> Path | None:
+    """The one .ini file in the folder of the frames, or else beside it; None where it is not one.
+
+    Parameters
+    ----------
+    data
+        The folder, or the HDF5 file, of the frames.
+    settings
+        The settings file, which is not meant.
+    """
+    own = settings.resolve()
+    for folder in (data if data.is_dir() else data.parent, data.parent):
+        found = [path for path in sorted(folder.glob("*.ini")) if path.resolve() != own]
+        if len(found) == 1:
+            return found[0]
+    return None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d.progress import Stage
 
 Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+News = list[dict[str, Any]]
 
 
 class EngineDisplay:
@@ -26,12 +27,20 @@ class EngineDisplay:
         Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
     preview
         Where the first engine leaves the occupancy for `report`.
+    watch
+        Told, a few times a second, what every engine published last; None for nobody.
     """
 
-    def __init__(self, show: bool, report: Report | None, preview: Path) -> None:
-        self.show, self.report, self.preview = show, report, preview
+    def __init__(
+        self,
+        show: bool,
+        report: Report | None,
+        preview: Path,
+        watch: Callable[[News], None] | None = None,
+    ) -> None:
+        self.show, self.report, self.preview, self.watch = show, report, preview, watch
         self._bar: Any = None
-        self._passed: tuple[str, int, float] | None = None
+        self._told = 0
         self._residual = ""
 
     def __enter__(self) -> Self:
@@ -46,15 +55,19 @@ class EngineDisplay:
         self._close(complete=error is None)
         self.preview.unlink(missing_ok=True)
 
-    def __call__(self, news: list[dict[str, Any]]) -> None:
+    def __call__(self, news: News) -> None:
         """Show the latest news of every engine."""
+        if self.watch is not None:
+            self.watch(news)
         first = next((one for one in news if one.get("rank") == 0), None)
         if first is None:
             return
-        passed = next((one["passed"] for one in news if "passed" in one), None)
-        if passed is not None and passed != self._passed:
-            self._passed = passed
-            self._tell(*passed)
+        passed: list[tuple[str, int, float]] = next(
+            (one["passed"] for one in news if "passed" in one), []
+        )
+        for one in passed[self._told :]:
+            self._tell(*one)
+        self._told = len(passed)
         if self.show:
             self._draw(first["stage"], [one["load"] for one in news if "load" in one])
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from recon3d.parallel.display import EngineDisplay
     from recon3d.parallel.work import Job
 
+Watch = Callable[[list[dict[str, Any]]], None]
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +39,7 @@ def reconstruct(
     resume: bool = False,
     show_progress: bool = True,
     report: Report | None = None,
+    watch: Watch | None = None,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -63,6 +67,9 @@ def reconstruct(
     report
         Called after every pass of an iterative fit with the stage, the number of the pass, its
         residual and the occupancy so far, (nx, ny, nz).
+    watch
+        With a client, called a few times a second with what every engine said last: its `rank`,
+        its `load` (0 to 1) and `used_gib`, the memory that it takes.
 
     Returns
     -------
@@ -84,7 +91,8 @@ def reconstruct(
     if client is not None:
         path = path or clean.path.with_name("checkpoint.h5")
         kept = Checkpoints(path.resolve(), seconds, resume)
-        return _on_engines(client, clean, experiment, memory_gib, kept, show_progress, report)
+        tell = (show_progress, report, watch)
+        return _on_engines(client, clean, experiment, memory_gib, kept, *tell)
     if resume and path is None:
         raise ParameterError("resume=True needs to know which checkpoint to go on from")
     kept_here = None if path is None else Checkpoints(path, seconds, resume)
@@ -109,6 +117,7 @@ def _on_engines(
     kept: Checkpoints,
     show_progress: bool,
     report: Report | None,
+    watch: Watch | None,
 ) -> Grain:
     """Let engines reconstruct, again and again while they die and come farther each time."""
     from recon3d.parallel.display import EngineDisplay
@@ -132,7 +141,7 @@ def _on_engines(
     try:
         while True:
             try:
-                with EngineDisplay(show_progress, report, files[1]) as display:
+                with EngineDisplay(show_progress, report, files[1], watch) as display:
                     grain = _one_run(client, job, display)
             except EngineDied as error:
                 now = kept.progress()

@@ -43,6 +43,8 @@ class Sight:
         Of recon3d; "" where it is not installed there.
     sees
         Whether it finds a file that was asked for.
+    used_gib
+        Memory that it takes itself.
     """
 
     rank: int
@@ -53,6 +55,7 @@ class Sight:
     threads: int
     version: str
     sees: bool
+    used_gib: float = 0.0
 
 
 def look(path: str | None = None) -> Sight:
@@ -68,7 +71,15 @@ def look(path: str | None = None) -> Sight:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     host = os.uname().nodename
     sees = path is None or Path(path).is_file()
-    return Sight(rank, size, host, os.getpid(), memory, use_threads(), __version__, sees)
+    threads, used = use_threads(), used_gib()
+    return Sight(rank, size, host, os.getpid(), memory, threads, __version__, sees, used)
+
+
+def used_gib() -> float:
+    """Memory that this engine takes now."""
+    import psutil
+
+    return psutil.Process().memory_info().rss / 2**30
 
 
 @dataclass(frozen=True)
@@ -154,12 +165,16 @@ def reconstruct_together(job: Job, team: MpiTeam, publisher: Publisher) -> None:
     from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
+    # The driver looks now and then, and sees what was published last: so all of it is in there.
+    passed: list[tuple[str, int, float]] = []
+
     def report(
         stage: str, number: int, residual: float, occupancy: NDArray[np.float32] | None
     ) -> None:
         if job.preview is not None and occupancy is not None:
             _save(job.preview, occupancy)
-        publisher.publish(passed=(stage, number, residual))
+        passed.append((stage, number, residual))
+        publisher.publish(passed=passed)
 
     grain = reconstruct(
         open_store(job.store),
@@ -207,6 +222,7 @@ class Publisher:
             stage=Stage(stage.description, stage.unit, stage.done * self.team.size, total),
             load=load,
             rank=self.team.rank,
+            used_gib=used_gib(),
         )
 
     def publish(self, **news: Any) -> None:

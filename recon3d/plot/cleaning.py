@@ -55,7 +55,7 @@ def draw_cleaning(
     Parameters
     ----------
     figure
-        An empty figure, about 12 by 5.2 inches.
+        An empty figure, about 11 by 5.2 inches.
     steps
         The frame.
     threshold
@@ -68,7 +68,7 @@ def draw_cleaning(
     places = {"first_pix": first_pix, "bin_pix": bin_pix}
     images: dict[str, AxesImage] = {}
     for number, name in enumerate(PANELS):
-        ax = figure.add_axes((0.05 + 0.24 * number, 0.47, 0.18, 0.44))
+        ax = figure.add_axes((0.05 + 0.235 * number, 0.47, 0.175, 0.44))
         colors = "gray" if name == "mask" else "viridis"
         image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
         images[name] = image
@@ -79,7 +79,7 @@ def draw_cleaning(
         if name in ("background", "after"):
             bar = draw_color_bar(
                 image,
-                figure.add_axes((0.235 + 0.24 * number, 0.47, 0.008, 0.44)),
+                figure.add_axes((0.23 + 0.235 * number, 0.47, 0.008, 0.44)),
                 "counts" if name == "after" else "",
             )
             bar.locator = MaxNLocator(4)
@@ -114,7 +114,7 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
 
 
 def draw_kept(figure: Figure) -> Line2D:
-    """Draw an empty plot of the signal that is kept, into a figure of about 12 by 2 inches."""
+    """Draw an empty plot of the signal that is kept, into a figure of about 11 by 2 inches."""
     ax = figure.add_axes((0.05, 0.26, 0.9, 0.66))
     (line,) = ax.plot([], [], ".", color=BLUE)
     ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)

@@ -20,7 +20,8 @@ from recon3d.experiment import Experiment
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import read_attributes, write_attributes
 from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.iterative import BeforeSubset, FitState, IterativeFit
+from recon3d.reconstruction.fit_state import FitState
+from recon3d.reconstruction.iterative import BeforeSubset, IterativeFit
 from recon3d.reconstruction.model import ScanModel
 from recon3d.team import ALONE, Team
 
@@ -89,16 +90,16 @@ class Checkpoints:
         state = team.agree(_read_small(path) if team.rank == 0 and path.exists() else None)
         if state is None:
             return model
-        if state.volume_shape != fit.volume.shape:
+        if state.volume_shape[0] != len(fit.volume) or state.fit.columns.max() >= fit.bins.size:
             logger.info("%s has other voxels or bins: this fit starts over", path)
             return model
-        volume = np.zeros(fit.volume.shape, np.float32)
+        volume = np.zeros(state.volume_shape, np.float32)
         if team.rank == 0:
             _read_volume(path, volume)
         team.sum(volume)
         model = _with_found(model, state.model)
-        fit.see_through(model)
         fit.restore(replace(state.fit, volume=volume))
+        fit.see_through(model)
         logger.info("resumed: pass %d, subset %d", len(fit.residuals) + 1, fit.position + 1)
         return model
 

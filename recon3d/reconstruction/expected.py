@@ -15,6 +15,7 @@ from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.reconstruction.backprojection import find_support
 from recon3d.reconstruction.binning import orientation_bins
 from recon3d.reconstruction.fitting import HALF_PASSES
+from recon3d.reconstruction.plausible import require_plausible
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.scanned import setting_steps_deg
 
@@ -59,7 +60,13 @@ def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
         The cleaned scan.
     experiment
         What is to be reconstructed, and how.
+
+    Raises
+    ------
+    ParameterError
+        What the experiment says lies far outside the scan.
     """
+    require_plausible(store, experiment)
     settings = experiment.settings
     model = build_model(store, experiment, settings.handedness or 1)
     step = min(setting_steps_deg(store))

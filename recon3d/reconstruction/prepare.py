@@ -31,6 +31,7 @@ from recon3d.reconstruction.model import (
     orient,
     projection_geometry,
 )
+from recon3d.reconstruction.plausible import require_plausible
 from recon3d.reconstruction.refine import Alignment, align
 from recon3d.reconstruction.scanned import (
     scan_origin,
@@ -89,7 +90,13 @@ def prepare(
         False for a silent run.
     team
         The processes that share the work.
+
+    Raises
+    ------
+    ParameterError
+        What the experiment says lies far outside the scan.
     """
+    require_plausible(store, experiment)
     handedness = experiment.settings.handedness
     points = voxel_centres_um(experiment.volume)
     aligned = _align(

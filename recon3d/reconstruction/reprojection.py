@@ -59,7 +59,7 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     inside = grain.mask.ravel()
     points = voxel_centres_um(grain.volume)[inside]
     a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
-    strength = grain.occupancy.ravel()[inside, None]
+    strength = np.ravel(grain.occupancy)[inside, None]
     weights = model.weights(projection, OrientationList(a, b, np.zeros_like(a)))
     measured = model.frames(projection)
     pixels = LitPixels.from_mask(np.ones(measured.shape[1:], bool))

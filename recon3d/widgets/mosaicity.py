@@ -89,7 +89,7 @@ class Mosaicity(Panel):
         self.axis.disabled = self.index.disabled = not is_slice
         figure = self.canvas.figure
         figure.clear()
-        self.ax = figure.add_axes((0.04, 0.1, 0.36, 0.8))
+        self.ax = figure.add_axes((0.04, 0.1, 0.34, 0.8))
         self._key = figure.add_axes((0.46, 0.66, 0.12, 0.24))
         self._tilts = figure.add_axes((0.68, 0.57, 0.29, 0.33))
         self._frames = figure.add_axes((0.52, 0.1, 0.45, 0.32))

@@ -240,6 +240,18 @@ def test_memory_that_runs_out_is_told(fresh, capfd, monkeypatch):
     assert "not enough memory (Unable to allocate 7. EiB" in capfd.readouterr().err
 
 
+def test_memory_that_runs_out_in_a_compiled_loop_is_told(fresh, capfd, monkeypatch):
+    def fail(*_, **__):
+        try:
+            raise MemoryError("Allocation failed (probably too large).")
+        except MemoryError as error:
+            raise SystemError("CPUDispatcher returned a result with an exception set") from error
+
+    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
+    assert main(getdata(fresh("edf"))) == 1
+    assert "not enough memory (no more could be had): take" in capfd.readouterr().err
+
+
 def test_twice_the_same_is_bit_for_bit_the_same(fresh, tmp_path):
     scan = fresh("edf")
     arrays = []

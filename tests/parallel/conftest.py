@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -92,13 +91,3 @@ class CommandLine:
 @pytest.fixture
 def recon3d() -> CommandLine:
     return CommandLine()
-
-
-@pytest.fixture
-def mpi(require_or_skip) -> None:
-    """What the tests with MPI need."""
-    for name in ("mpi4py", "ipyparallel"):
-        if importlib.util.find_spec(name) is None:
-            require_or_skip(f"{name} is not installed: pip install 'recon3d[mpi]'")
-    if not CommandLine.mpiexec.exists():
-        require_or_skip("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")
