@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -26,6 +26,17 @@ _MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of mem
 
 class TerminatedError(BaseException):
     """The system asked the process to end, as batch systems do when time is up."""
+
+
+class InterruptedByUser(KeyboardInterrupt):
+    """Ctrl-C; of a plain KeyboardInterrupt Python can make an exit status of its own."""
+
+
+_SIGNALS: dict[int, type[BaseException]] = {
+    signal.SIGINT: InterruptedByUser,
+    signal.SIGTERM: TerminatedError,
+}
+_AGAIN_S = 0.05
 
 
 class Parser(argparse.ArgumentParser):
@@ -90,8 +101,14 @@ def run_command(command: str, run: Callable[[], None]) -> int:
         0 when all went well, 1 after an error in the data or the values, 130 when interrupted,
         141 when nobody reads the output any more, 143 when terminated.
     """
+    # What went wrong is forgotten inside, so that nothing is said when it is cleared away.
+    with _signals_are_heard() as heard:
+        return _run_command(command, run, heard)
+
+
+def _run_command(command: str, run: Callable[[], None], heard: _Signals | None) -> int:
     try:
-        with _termination_raises():
+        with nullcontext() if heard is None else heard.raising():
             run()
             sys.stdout.flush()
         return 0
@@ -156,18 +173,54 @@ def forget_output() -> None:
     os.close(nowhere)
 
 
+class _Signals:
+    """Lets SIGINT and SIGTERM end the work with an exception, so that it can be tidied up."""
+
+    def __init__(self) -> None:
+        self._came, self._again = False, list[threading.Timer]()
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raise an exception when a signal comes."""
+        # What is ignored, as Ctrl-C is by a command in the background, stays so.
+        heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        former = {number: signal.signal(number, self._raise) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            for timer in self._again:
+                timer.cancel()
+
+    def _raise(self, number: int, _frame: FrameType | None) -> NoReturn:
+        self._came = True
+        raise _SIGNALS[number]
+
+    def lost(self, lost: sys.UnraisableHookArgs) -> bool:
+        """Send a signal again whose exception was lost in a callback of a compiled library.
+
+        Returns
+        -------
+        known
+            Whether a signal is behind an exception that went nowhere.
+        """
+        for number, kind in _SIGNALS.items():
+            if lost.exc_type is kind:
+                self._again.append(threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)))
+                self._again[-1].start()
+        return self._came
+
+
 @contextmanager
-def _termination_raises() -> Iterator[None]:
-    """Let SIGTERM end the work as an interrupt does, so that temporary files are removed."""
+def _signals_are_heard() -> Iterator[_Signals | None]:
+    """Handle signals while a command runs, and tell no one of what they leave half made."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield None  # only the main thread gets signals
         return
-    former = signal.signal(signal.SIGTERM, _terminate)
+    signals, former = _Signals(), sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if signals.lost(lost) else former(lost)
     try:
-        yield
+        yield signals
     finally:
-        signal.signal(signal.SIGTERM, former)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
+        sys.unraisablehook = former

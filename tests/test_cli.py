@@ -1,7 +1,11 @@
 """The commands as a user types them, on small simulated scans."""
 
+import ctypes
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +15,7 @@ from matplotlib.image import imread
 from recon3d.cli import build_parser, main, plain_numbers
 from recon3d.io.grain import Grain
 from recon3d.io.store import open_store
+from recon3d.outcome import run_command
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan import simulate_scan
@@ -133,6 +138,17 @@ def test_bins_that_leave_nothing_of_the_region_are_refused(folder, capsys):
     assert "framebg" in capsys.readouterr().err
 
 
+def test_a_signal_that_a_callback_swallows_is_heard(capsys):
+    def work():
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        callback()
+        time.sleep(5)
+
+    assert run_command("getdata", work) == 143
+    message = capsys.readouterr().err
+    assert message == "recon3d getdata: terminated; what was not complete is removed\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -169,7 +185,7 @@ def test_reconstruct_without_a_cleaned_scan(write_ini, capsys):
     assert main(["reconstruct", str(write_ini())]) == 1
     assert "path" in capsys.readouterr().err
     assert main(["reconstruct", str(write_ini(path="results"))]) == 1
-    assert "scan.h5" in capsys.readouterr().err
+    assert "what getdata wrote" in capsys.readouterr().err
 
 
 def test_negative_numbers_are_no_options():
@@ -195,7 +211,7 @@ def test_simulate_then_refuse_to_overwrite(tmp_path, capsys):
     assert "truth.h5" in done.stderr
     assert len(list(out.glob("*.edf"))) == 60 * 9
     assert main(["simulate", str(out), "--scan", "rocking", "--quiet"]) == 1
-    assert "topotomo_" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_demo_prints_a_table_and_draws(tmp_path, capsys):
