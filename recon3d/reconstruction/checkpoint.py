@@ -25,7 +25,7 @@ from recon3d.io.store import CleanedScan
 from recon3d.reconstruction.fit_state import FitState
 from recon3d.reconstruction.iterative import BeforeSubset, IterativeFit
 from recon3d.reconstruction.model import ScanModel
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Checkpoints:
         self._team, self._saved, self._stale = team, time.monotonic(), not self.go_on
         self._known = known_of(store, experiment)
         if self.go_on:
-            refusal = team.agree(self._refusal() if team.rank == 0 else None)
+            refusal = from_first(team, self._refusal)
             if refusal is not None:
                 raise refusal
         elif team.rank == 0 and self.path.exists():
@@ -94,15 +94,14 @@ class Checkpoints:
         if not self.go_on:
             return model
         path, team = self.file(stage), self._team
-        state = team.agree(_read_small(path) if team.rank == 0 and path.exists() else None)
+        state = from_first(team, lambda: _read_small(path) if path.exists() else None)
         if state is None:
             return model
         if state.volume_shape[0] != len(fit.volume) or state.fit.columns.max() >= fit.bins.size:
             logger.info("%s has other voxels or bins: this fit starts over", path)
             return model
         volume = np.zeros(state.volume_shape, np.float32)
-        if team.rank == 0:
-            _read_volume(path, volume)
+        from_first(team, lambda: _read_volume(path, volume))
         team.sum(volume)
         if state.model["drift_pix"].shape != model.drift_pix.shape:
             raise DataError(f"{path}: is not of this scan (start anew without --resume)")
@@ -203,6 +202,10 @@ def known_of(store: CleanedScan, experiment: Experiment) -> Known:
     return known
 
 
+SMALL = ("columns", "residuals", "sums", "pixel_sums")
+"""The arrays of a state but for its volume."""
+
+
 @dataclass(frozen=True)
 class _Small:
     """A saved state but for its volume.
@@ -244,7 +247,7 @@ def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> 
 def _read_small(path: Path) -> _Small:
     with _opened(path) as file:
         parts = file["fit"]
-        small = {name: np.asarray(parts[name][()]) for name in ("residuals", "sums", "pixel_sums")}
+        small = {name: np.asarray(parts[name][()]) for name in SMALL}
         empty = np.zeros((0, 0), np.float32)
         return _Small(
             parts["volume"].shape,
