@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from recon3d.errors import DataError, ParameterError
+from recon3d.io.atomic import complete_or_absent, make_folder
 
 _PACKAGED = Path(__file__).parent / "_notebooks"
 _BESIDE = Path(__file__).parents[1] / "notebooks"
@@ -64,9 +65,10 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
             f"{folder}: {', '.join(changed)} were changed there (a run notebook is): choose "
             "another folder, or --overwrite to lose the changes"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for source, target in pairs:
-        target.write_bytes(source.read_bytes())
+        with complete_or_absent(target) as temporary:
+            temporary.write_bytes(source.read_bytes())
     return targets
 
 

@@ -33,7 +33,8 @@ class Worked:
     damaged
         Name and reason of each frame that cannot, by its number.
     raw, shape (frames, rows, cols)
-        The frames as they were recorded; None where they were not asked for.
+        The frames as they were recorded; None where they were not asked for. They are there
+        until the next projection is asked for, and so are those of `done`.
     done
         The frames when clean.
     """
@@ -110,20 +111,26 @@ class Work:
     def _each(self, numbers: Any) -> Iterator[tuple[Worked, _Notes]]:
         """Work on some projections; what each teaches comes with it."""
         currents = self.scan.motors.ring_current_ma
+        cleaning = self.cleaning.for_bins(*self.scan.binning)
+        room: NDArray[np.float32] | None = None
         for read in read_projections(
             self.scan, numbers, skip_damaged=self.skip_damaged, show=self.show_progress
         ):
             watch, normalizer = CountWatch(), self.normalizer.begun_again()
-            raw = watch.mended(read.frames, read.valid, self._namer(read))
+            watch.take(read.tally, self._namer(read))
+            raw = read.counts
             done = work_on_projection(
                 raw,
                 read.valid,
                 currents[read.k],
-                self.cleaning,
+                cleaning,
                 self.calibration,
                 normalizer,
                 self.keep,
+                room,
             )
+            watch.hot_pixels, watch.dropped_pixels = done.hot_pixels, done.dropped_pixels
+            room = done.frames
             kept = read.frames if self.keep or not self.sent else None
             yield Worked(read.k, read.valid, read.damaged, kept, done), (normalizer, watch)
             # Else its frames would be held while the next ones are worked on.

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.io.grain import Grain
+from recon3d.maps.deferred import Deferred
 from recon3d.volume import Volume
 
 LARGEST = 200**3
 """Voxels up to which a grain is shown in 3D as it is."""
+
+RARELY = ("occupancy", "completeness")
+"""What is not needed to show a grain's shape and orientation."""
 
 
 def step_for(volume: Volume, largest: int = LARGEST) -> int:
@@ -24,7 +28,7 @@ def step_for(volume: Volume, largest: int = LARGEST) -> int:
 
 
 def coarsened(grain: Grain, step: int) -> Grain:
-    """Every few voxels of a grain, in memory.
+    """Every few voxels of a grain, in memory; what is rarely needed is read when it is.
 
     Parameters
     ----------
@@ -43,8 +47,18 @@ def coarsened(grain: Grain, step: int) -> Grain:
         size_um=tuple(size),  # type: ignore[arg-type]
         shape=tuple(n.size for n in kept),  # type: ignore[arg-type]
     )
-    arrays: dict[str, Any] = {name: _every(array, step) for name, array in grain.arrays().items()}
+    arrays: dict[str, Any] = {
+        name: _later(array, step, smaller) if name in RARELY else _every(array, step)
+        for name, array in grain.arrays().items()
+    }
     return replace(grain, volume=smaller, **arrays)
+
+
+def _later(array: Any, step: int, volume: Volume) -> Any:
+    """As `_every`, but only when it is asked for where the array is on disk."""
+    if isinstance(array, np.ndarray):
+        return _every(array, step)
+    return Deferred(volume.shape, array.dtype, lambda: _every(array, step))
 
 
 def _every(array: Any, step: int) -> NDArray[Any]:

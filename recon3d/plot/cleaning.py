@@ -43,7 +43,12 @@ class CleaningFigure:
 
 
 def draw_cleaning(
-    figure: Figure, steps: FrameSteps, threshold: float, *, first_pix: tuple[int, int] = (0, 0)
+    figure: Figure,
+    steps: FrameSteps,
+    threshold: float,
+    *,
+    first_pix: tuple[int, int] = (0, 0),
+    bin_pix: tuple[int, int] = (1, 1),
 ) -> CleaningFigure:
     """Draw a frame before and after cleaning, what was subtracted, the mask, and the counts.
 
@@ -54,17 +59,18 @@ def draw_cleaning(
     steps
         The frame.
     threshold
-        `binth`, in counts.
+        `binth`, in counts of a pixel of the frame.
     first_pix
         Row and column of the first pixel on the detector.
+    bin_pix
+        Rows and columns of the detector that make one pixel of the images.
     """
+    places = {"first_pix": first_pix, "bin_pix": bin_pix}
     images: dict[str, AxesImage] = {}
     for number, name in enumerate(PANELS):
         ax = figure.add_axes((0.05 + 0.235 * number, 0.47, 0.175, 0.44))
         colors = "gray" if name == "mask" else "viridis"
-        image = draw_frame(
-            ax, _image(steps, name), _TITLES[name], color_map=colors, first_pix=first_pix
-        )
+        image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
         images[name] = image
         if number:
             # Drawing text is what takes longest: the panels share the first one's labels.
@@ -93,7 +99,7 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
     steps
         The frame.
     threshold
-        `binth`, in counts.
+        `binth`, in counts of a pixel of the frame.
     title
         Which frame it is.
     """

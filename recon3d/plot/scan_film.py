@@ -49,9 +49,8 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
         All projections.
     """
     first = glances[0]
-    size = first.bin_pix
     ax = figure.add_axes((0.05, 0.14, 0.24, 0.74))
-    image = draw_frame(ax, np.kron(first.summed, np.ones((size, size), np.float32)))
+    image = draw_frame(ax, np.kron(first.summed, np.ones(first.bin_pix, np.float32)))
     bar = figure.add_axes((0.298, 0.14, 0.009, 0.74))
     draw_color_bar(image, bar, "sum over the frames (counts)")
     middle = figure.add_axes((0.43, 0.14, 0.22, 0.74))

@@ -23,6 +23,8 @@ from recon3d.projection.kernels import AnyFloats
 
 FloatArray = NDArray[np.float64]
 
+ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class LitPixels:
@@ -98,7 +100,9 @@ class Projector:
     points_um: NDArray[np.float64]
     voxel_um: tuple[float, ...] = (0.0, 0.0, 0.0)
 
-    def forward(self, volume: AnyFloats, affine: FloatArray, pixels: LitPixels) -> AnyFloats:
+    def forward(
+        self, volume: AnyFloats, affine: FloatArray, pixels: LitPixels, bins: slice = ALL
+    ) -> AnyFloats:
         """Project a volume, P_ω f.
 
         Parameters
@@ -109,6 +113,8 @@ class Projector:
             Map from sample to detector at ω.
         pixels
             The pixels to fill.
+        bins
+            Which of the bins, if not all.
 
         Returns
         -------
@@ -116,24 +122,30 @@ class Projector:
             Values of the pixels; the last row is zero.
         """
         threads = numba.get_num_threads()
-        bins = volume.shape[1]
-        if bins == 1:
+        if volume.shape[1] == 1:
             bordered = np.zeros((threads, *pixels.lookup.shape), volume.dtype)
             image_kernels.project_image(volume[:, 0], self._columns_um, affine, bordered)
             image = np.zeros((pixels.count + 1, 1), volume.dtype)
             pixels.take_up(bordered.sum(axis=0), image)
             return image
         # Many bins are shared among threads; few bins make private images cheap instead.
-        bin_lanes = threads if bins >= 8 * threads else 1
+        first, stop, _ = bins.indices(volume.shape[1])
+        bin_lanes = threads if stop - first >= 8 * threads else 1
         voxel_lanes = 1 if bin_lanes > 1 else threads
-        images = np.zeros((voxel_lanes, pixels.count + 1, bins), volume.dtype)
-        kernels.project(volume, self.points_um, affine, pixels.lookup, images, bin_lanes)
+        images = np.zeros((voxel_lanes, pixels.count + 1, stop - first), volume.dtype)
+        lookup = pixels.lookup
+        kernels.project(volume, self.points_um, affine, lookup, images, first, bin_lanes)
         total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
         total[-1] = 0
         return total
 
     def adjoint(
-        self, images: AnyFloats, affine: FloatArray, pixels: LitPixels, out: AnyFloats
+        self,
+        images: AnyFloats,
+        affine: FloatArray,
+        pixels: LitPixels,
+        out: AnyFloats,
+        bins: slice = ALL,
     ) -> None:
         """Add the backprojection of images to a volume, out += P_ωᵀ images.
 
@@ -145,14 +157,17 @@ class Projector:
             Map from sample to detector at ω.
         pixels
             The pixels that `images` holds.
-        out, shape (voxels, bins)
+        out, shape (voxels, all bins)
             Added to in place.
+        bins
+            Which of the bins the images are of, if not all.
         """
         if out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
             image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
             return
-        kernels.backproject(out, self.points_um, affine, pixels.lookup, images)
+        first, _, _ = bins.indices(out.shape[1])
+        kernels.backproject(out, self.points_um, affine, pixels.lookup, images, first)
 
     @cached_property
     def _columns_um(self) -> NDArray[np.float64]:

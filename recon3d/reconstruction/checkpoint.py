@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.errors import DataError, ParameterError, Recon3DError, Recon3DWarning
+from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, Recon3DWarning
 from recon3d.experiment import Experiment
-from recon3d.io.atomic import complete_or_absent
 from recon3d.io.attributes import read_attributes, write_attributes
+from recon3d.io.own_files import create_own
 from recon3d.io.store import CleanedScan
 from recon3d.reconstruction.fit_state import FitState
 from recon3d.reconstruction.iterative import BeforeSubset, IterativeFit
@@ -62,6 +62,7 @@ class Checkpoints:
     _known: Known = field(default_factory=dict, init=False)
     _saved: float = field(default=0.0, init=False)
     _stale: bool = field(default=False, init=False)
+    _warned: bool = field(default=False, init=False)
 
     def begin(self, store: CleanedScan, experiment: Experiment, team: Team) -> None:
         """Say what is reconstructed, and by whom, before the first fit.
@@ -132,15 +133,14 @@ class Checkpoints:
             self.remove()
         self._stale = False
         try:
-            with complete_or_absent(self.file(stage)) as temporary:
-                _write(temporary, state, model, self._known)
-        except OSError as error:
+            with create_own(self.file(stage), state.volume.nbytes) as file:
+                _write(file, state, model, self._known)
+        except OutputError as error:
             # The run itself may well succeed: a full disk must not end it here.
-            warnings.warn(
-                f"{self.file(stage)}: the state could not be saved ({error})",
-                Recon3DWarning,
-                stacklevel=2,
-            )
+            if not self._warned:
+                message = f"the state of the run cannot be saved for --resume: {error}"
+                warnings.warn(message, Recon3DWarning, stacklevel=2)
+            self._warned = True
 
     def file(self, stage: str) -> Path:
         """The file of one of the fits."""
@@ -209,21 +209,20 @@ class _Small:
     model: dict[str, FloatArray]
 
 
-def _write(path: Path, state: FitState, model: ScanModel, known: Known) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs["_format"] = FORMAT
-        write_attributes(file.create_group("known"), known)
-        for name, values in (vars(state) | {"residuals": state.residuals}).items():
-            file[f"fit/{name}"] = values
-        acceptance, turning = model.acceptance, model.turning
-        found = {
-            "centre_col_pix": model.geometry.centre_col_pix,
-            "drift_pix": model.drift_pix,
-            "turning_deg": (turning.centre_mu_deg, turning.centre_gamma_deg),
-            "widths_deg": [getattr(acceptance, name) for name in WIDTHS],
-        }
-        for name, value in found.items():
-            file[f"model/{name}"] = np.asarray(value, np.float64)
+def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> None:
+    file.attrs["_format"] = FORMAT
+    write_attributes(file.create_group("known"), known)
+    for name, values in (vars(state) | {"residuals": state.residuals}).items():
+        file[f"fit/{name}"] = values
+    acceptance, turning = model.acceptance, model.turning
+    found = {
+        "centre_col_pix": model.geometry.centre_col_pix,
+        "drift_pix": model.drift_pix,
+        "turning_deg": (turning.centre_mu_deg, turning.centre_gamma_deg),
+        "widths_deg": [getattr(acceptance, name) for name in WIDTHS],
+    }
+    for name, value in found.items():
+        file[f"model/{name}"] = np.asarray(value, np.float64)
 
 
 def _read_small(path: Path) -> _Small:

@@ -26,6 +26,7 @@ from recon3d.reconstruction.fitting import (
 )
 from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.plausible import require_plausible
 from recon3d.reconstruction.polish import STEPS, gather
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.scanned import setting_steps_deg, threshold_of
@@ -175,7 +176,13 @@ def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
         The cleaned scan.
     experiment
         What is to be reconstructed, and how.
+
+    Raises
+    ------
+    ParameterError
+        What the experiment says lies far outside the scan.
     """
+    require_plausible(store, experiment)
     settings = experiment.settings
     model = build_model(store, experiment, settings.handedness or 1)
     bins = orientation_bins(model, settings.bin_deg or min(setting_steps_deg(store)) / 2)

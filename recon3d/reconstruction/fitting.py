@@ -163,6 +163,7 @@ def run_fit(
     passes: int,
     settle: bool = False,
     stage: str = "",
+    columns: NDArray[np.int64] | None = None,
 ) -> IterativeFit:
     """Run the passes of a fit, until the residual hardly changes.
 
@@ -180,6 +181,8 @@ def run_fit(
         How many at most.
     stage
         What its checkpoint is called; "" for the fit of all projections.
+    columns
+        Numbers of the bins that may be filled; all of them where None.
 
     Returns
     -------
@@ -196,6 +199,8 @@ def run_fit(
         rule=settings.algorithm,
         team=model.team,
     )
+    if columns is not None:
+        fit.keep_bins(columns)
     watch, finished = None, 0
     if task.checkpoints is not None:
         model = task.checkpoints.resume(stage, fit, model)

@@ -109,7 +109,7 @@ class IterativeFit:
     ) -> None:
         self.rule, self.team = rule, team
         self.bins = bins
-        self._keep(np.arange(bins.size))
+        self._hold(np.arange(bins.size))
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         size = subset_size or usual_subset(len(model.projections))
@@ -155,16 +155,20 @@ class IterativeFit:
         totals = self.volume.sum(axis=1, dtype=np.float64)
         typical = (totals**2).sum() / totals.sum()
         filled = self.team.agree(self.volume.max(axis=0) > LEAST_SHARE * typical)
-        if filled.mean() > WORTH_CLOSING:
-            return
-        logger.info("%d of %d orientation bins are filled", int(filled.sum()), filled.size)
+        if filled.mean() < WORTH_CLOSING:
+            logger.info("%d of %d orientation bins are filled", int(filled.sum()), filled.size)
+            self.keep_bins(self.columns[filled])
+
+    def keep_bins(self, columns: NDArray[np.int64]) -> None:
+        """Close all bins but these, given by their numbers, in order."""
+        kept = np.isin(self.columns, columns)
         del self._factors
-        self.volume = np.ascontiguousarray(self.volume[:, filled])
+        self.volume = np.ascontiguousarray(self.volume[:, kept])
         self._factors = np.zeros_like(self.volume)
-        self._keep(self.columns[filled])
+        self._hold(self.columns[kept])
         self.see_through(self.model)
 
-    def _keep(self, columns: NDArray[np.int64]) -> None:
+    def _hold(self, columns: NDArray[np.int64]) -> None:
         """Name the bins that the volume holds."""
         self.columns = columns
         self._shown = OrientationList(*(axis[columns] for axis in self.bins.centres_deg()))
@@ -234,7 +238,7 @@ class IterativeFit:
         """Go on from where another fit of the same projections stood."""
         self.position, self.residuals = state.position, state.residuals.tolist()
         self.volume, self._factors = state.volume, np.zeros_like(state.volume)
-        self._keep(state.columns)
+        self._hold(state.columns)
         self._clear_sums()
         if self.team.rank == 0:
             self._sums, self.pixel_sums = state.sums.copy(), state.pixel_sums.copy()

@@ -146,10 +146,11 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
         found=parameters_of(prepared, bins.step_deg) | {"iterations": len(fit.residuals)},
     )
     result = with_agreement(result, fit, polished.voxels)
+    columns = fit.columns
     del fit
     if experiment.settings.split_half and len(prepared.model.projections) >= FEWEST_TO_HALVE:
         options.tell("half")
-        result = with_trust(result, task)
+        result = with_trust(result, task, columns)
     return result
 
 

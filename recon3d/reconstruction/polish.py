@@ -216,7 +216,8 @@ def _differences(
     intensity = (scale * voxels.intensity).astype(np.float32)[:, None]
     along = spread(voxels.projector.forward(intensity, affine, pixels), pixels, *footprint)
     # At the rim, where hardly anything lies along a ray, noise must not be blown up.
-    rest /= np.maximum(along, 0.1 * along.max())
+    floor = 0.1 * along.max()
+    rest /= np.maximum(along, floor if floor > 0 else np.inf)
     return spread(rest, pixels, *footprint), sums
 
 

@@ -33,7 +33,7 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     model = build_model(store, given, int(found["handedness"]))
     drift = np.zeros_like(model.drift_pix)
     if "drift" in grain.projections:
-        drift[model.projections] = grain.projections["drift"]
+        drift[model.projections] = model.pixels.shifts_of(grain.projections["drift"])
     return replace(model, drift_pix=drift)
 
 
@@ -59,7 +59,7 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     inside = grain.mask.ravel()
     points = voxel_centres_um(grain.volume)[inside]
     a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
-    strength = grain.occupancy.ravel()[inside, None]
+    strength = np.ravel(grain.occupancy)[inside, None]
     weights = model.weights(projection, OrientationList(a, b, np.zeros_like(a)))
     measured = model.frames(projection)
     pixels = LitPixels.from_mask(np.ones(measured.shape[1:], bool))

@@ -9,6 +9,7 @@ from typing import Any
 from recon3d.errors import ParameterError
 from recon3d.io.grain import Grain
 from recon3d.viewer.dock import GrainDock
+from recon3d.viewer.layers import AXIS_LABELS
 from recon3d.viewer.lazy import open_grain
 from recon3d.viewer.scene import GrainScene
 from recon3d.viewer.window import GrainWindow
@@ -59,7 +60,7 @@ def view(
     scene = GrainScene.of(grain) if isinstance(grain, Grain) else GrainScene.open(Path(grain))
     second = open_grain(other) if isinstance(other, (str, Path)) else other
     name = "grain" if scene.path is None else str(scene.path)
-    viewer = napari.Viewer(title=f"Recon3D: {name}")
+    viewer = napari.Viewer(title=f"Recon3D: {name}", ndisplay=3, axis_labels=AXIS_LABELS)
     window = GrainWindow(viewer, scene, _path(scan), _path(ini))
     window.dock = GrainDock(window)
     viewer.window.add_dock_widget(window.dock.widget, name="Grain", area="right")

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.io.grain import Grain
+from recon3d.maps.coarse import coarsened, step_for
+from recon3d.maps.misorientation import kernel_average_misorientation
 from recon3d.maps.surface import Surface
 from recon3d.plot.colors import Center, orientation_colors
 from recon3d.plot.quantities import (
     QUANTITIES,
-    limits_of,
     scalar_colors,
     values_of,
 )
@@ -100,6 +101,34 @@ def scalar_values(grain: Grain, mask: Any, name: str) -> Any:
     return np.where(mask, values, np.float32(np.nan))
 
 
+def sample_of(grain: Grain, name: str, largest: int = 64**3) -> NDArray[np.float32]:
+    """Values of a quantity at as many voxels as a colour scale needs.
+
+    Parameters
+    ----------
+    grain
+        The grain, in memory.
+    name
+        One of its scalars.
+    largest
+        Number of voxels up to which all are taken.
+    """
+    if QUANTITIES[name].everywhere:
+        # Its scale is fixed, and it may not have been read yet.
+        return np.empty(0, np.float32)
+    step = step_for(grain.volume, largest)
+    if name != "misorientation":
+        few = coarsened(grain, step)
+        return np.asarray(scalar_values(few, np.asarray(few.mask), name))
+    if step == 1:
+        return np.asarray(values_of(grain, name))
+    # Neighbours have to stay neighbours: whole planes, each with those beside it.
+    planes = range(1, len(grain.orientation) - 1, 3 * step)
+    slabs = [grain.orientation[plane - 1 : plane + 2] for plane in planes]
+    angles = [kernel_average_misorientation(slab)[1] for slab in slabs]
+    return np.float32(QUANTITIES[name].factor) * np.stack(angles)
+
+
 def scalar_layer(levels: Any, volume: Volume, name: str, limits: tuple[float, float]) -> LayerData:
     """A layer of one quantity, hidden until it is chosen."""
     options = placement(volume) | {
@@ -133,6 +162,7 @@ def surface_colors(
     what: str,
     range_deg: float,
     center_deg: Center,
+    limits: tuple[float, float],
 ) -> NDArray[np.float64]:
     """Colours of a surface's corners by the voxels nearest to them, (vertices, 4)."""
     place = tuple(surface.voxels.T)
@@ -140,8 +170,7 @@ def surface_colors(
         a, b = grain.orientation[place].T
         rgb = orientation_colors(a, b, range_deg, center_deg)
     else:
-        values = values_of(grain, what)
-        rgb = scalar_colors(what, values[place], limits_of(what, values))
+        rgb = scalar_colors(what, values_of(grain, what)[place], limits)
     return np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d.io.grain import Grain
 from recon3d.maps.coarse import LARGEST, coarsened, step_for
+from recon3d.maps.deferred import Deferred
 from recon3d.maps.surface import (
     Surface,
     cut_at,
@@ -140,21 +142,24 @@ class GrainScene:
     def limits(self, name: str) -> tuple[float, float]:
         """Ends of the colour scale of a scalar."""
         if name not in self._limits:
-            values = make.scalar_values(self.coarse, np.asarray(self.coarse.mask), name)
-            self._limits[name] = limits_of(name, np.asarray(values))
+            self._limits[name] = limits_of(name, make.sample_of(self.coarse, name))
         return self._limits[name]
 
-    def image(self, what: str) -> Any:
+    def image(self, what: str) -> Deferred | list[Deferred]:
         """The voxels of a quantity: an array, or the full and the coarse one of a large grain."""
-        coarse = self._image(self.coarse, self.shown, what)
+        coarse = self._image(self.coarse, lambda: self.shown, what)
         if not self.is_lazy:
             return coarse
-        return [self._image(self.grain, self._full_mask(), what), coarse]
+        return [self._image(self.grain, self._full_mask, what), coarse]
 
-    def _image(self, grain: Grain, mask: Any, what: str) -> Any:
-        if what == "orientation":
-            return make.orientation_image(grain, mask, self.range_deg, self.center_deg)
-        return make.scalar_values(grain, mask, what)
+    def _image(self, grain: Grain, mask: Callable[[], Any], what: str) -> Deferred:
+        shape = grain.volume.shape
+        if what != "orientation":
+            return Deferred(shape, np.float32, lambda: make.scalar_values(grain, mask(), what))
+        colors = (self.range_deg, self.center_deg)
+        return Deferred(
+            (*shape, 4), np.uint8, lambda: make.orientation_image(grain, mask(), *colors)
+        )
 
     def _full_mask(self) -> Any:
         if self.level is None:
@@ -170,17 +175,26 @@ class GrainScene:
 
     def colors(self, what: str) -> NDArray[np.float64]:
         """Colours of the surface's corners."""
-        return make.surface_colors(self.coarse, self.surface, what, self.range_deg, self.center_deg)
+        limits = (0.0, 1.0) if what == "orientation" else self.limits(what)
+        return make.surface_colors(
+            self.coarse, self.surface, what, self.range_deg, self.center_deg, limits
+        )
 
-    def layers(self) -> list[make.LayerData]:
-        """Every layer of the grain: scalars hidden, the volume, and the surface."""
+    def layers(self, *, flat: bool = True) -> list[make.LayerData]:
+        """Every layer of the grain: scalars hidden, the volume, and the surface.
+
+        Parameters
+        ----------
+        flat
+            Whether slices are looked at first: the volume is hidden otherwise.
+        """
         volume = self.grain.volume
         made = [
             make.scalar_layer(self.image(name), volume, name, self.limits(name))
             for name in QUANTITIES
             if name in self.quantities
         ]
-        made.append(make.orientation_layer(self.image("orientation"), volume))
+        made.append(make.orientation_layer(self.image("orientation"), volume, visible=flat))
         made.append(
             make.surface_layer(self.surface, self.colors("orientation"), self.coarse.volume)
         )

@@ -45,7 +45,7 @@ class GrainWindow:
         self.what = "orientation"
         self.as_volume = False
         self.voxel: Voxel | None = None
-        self.layers = self._own_layers() or self._add(scene.layers())
+        self.layers = self._own_layers() or self._add(scene.layers(flat=False))
         self._arrange()
         self.dock: Any = None
         viewer.mouse_drag_callbacks.append(self._clicked)
@@ -57,14 +57,14 @@ class GrainWindow:
         labels = {look.label: name for name, look in QUANTITIES.items()}
         return {labels.get(one.name, one.name): one for one in layers}
 
-    def _add(self, made: list[make.LayerData], prefix: str = "") -> dict[str, Any]:
+    def _add(self, made: list[make.LayerData], prefix: str = "", **extra: Any) -> dict[str, Any]:
         names = {look.label: key for key, look in QUANTITIES.items()}
         added = {}
         for data, options, kind in made:
             key = names.get(options["name"], options["name"])
             name = prefix + options["name"]
             layer: Any = getattr(self.viewer, f"add_{kind}")
-            added[f"{prefix}{key}"] = layer(data, **(options | {"name": name}))
+            added[f"{prefix}{key}"] = layer(data, **(options | {"name": name} | extra))
         return added
 
     def _arrange(self) -> None:
@@ -74,7 +74,7 @@ class GrainWindow:
         viewer.canvas.overlays.scale_bar.visible = True
         viewer.canvas.overlays.axes.visible = True
         viewer.dims.ndisplay = 3
-        self.color_by("orientation")
+        self._show()
         self.fit()
 
     def fit(self) -> None:
@@ -238,9 +238,7 @@ class GrainWindow:
         for name in [layer.name for layer in self.viewer.layers]:
             if name.startswith("second: ") or name == "difference (mdeg)":
                 self.viewer.layers.remove(name)
-        added = self._add(second.layers()[-2:], "second: ")
-        for layer in added.values():
-            layer.visible = False
+        self._add(second.layers()[-2:], "second: ", visible=False)
         angle = 1e3 * difference.misorientation_deg
         known = angle[np.isfinite(angle)]
         top = float(np.percentile(known, 99)) if known.size and known.max() > 0 else 1.0

@@ -104,7 +104,7 @@ class Threshold(CleaningSteps):
             self.tell("signal kept: looking ...")
         k = self.projection.value
         steps = self.preview.steps(k, self.frame.value, cleaning)
-        update_cleaning(self._figure, steps, cleaning.binth, self._title())
+        update_cleaning(self._figure, steps, self.preview.own(cleaning).binth, self._title())
         self.canvas.draw_idle()
         self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
 
@@ -122,7 +122,8 @@ class Threshold(CleaningSteps):
         self.projection = slider("projection", projections // 2, 0, projections - 1)
         self.frame = slider("frame", frames // 2, 0, frames - 1)
         self.all_frames = check("all frames of the projection", False, "cleaned, as a grid")
-        self._make_steps(cleaning, widest=max((min(rows, cols) - 1) // 2, 0))
+        widest = max((min(rows, cols) - 1) // 2, 0) * max(self.scan.binning)
+        self._make_steps(cleaning, widest)
         for control in (self.projection, self.frame):
             control.observe(lambda _: self.attempt(self.refresh), "value")
         self.all_frames.observe(lambda _: self._show_grid(), "value")
@@ -132,10 +133,9 @@ class Threshold(CleaningSteps):
         self._kept_line = draw_kept(self.kept_canvas.figure)
         k, frame = self.projection.value, self.frame.value
         steps = self.preview.steps(k, frame, self.value)
-        first = (self.scan.roi.row, self.scan.roi.col)
-        self._figure: CleaningFigure = draw_cleaning(
-            self.canvas.figure, steps, self.value.binth, first_pix=first
-        )
+        roi, binth = self.scan.roi, self.preview.own(self.value).binth
+        places = {"first_pix": (roi.row, roi.col), "bin_pix": self.scan.binning}
+        self._figure: CleaningFigure = draw_cleaning(self.canvas.figure, steps, binth, **places)
         self.grid_canvas = new_canvas(9.0, 9.6)
         self.grid_canvas.layout.display = "none"
 
@@ -179,7 +179,8 @@ class Threshold(CleaningSteps):
         elif isinstance(result, np.ndarray):
             self._draw_grid(result)
         else:
-            update_cleaning(self._figure, result, self.value.binth, self._title())
+            binth = self.preview.own(self.value).binth
+            update_cleaning(self._figure, result, binth, self._title())
             self.canvas.draw_idle()
 
     def _take_suggestion(self, cleaning: Cleaning) -> None:

@@ -2,9 +2,14 @@
 
 import numpy as np
 
+from recon3d.maps.coarse import coarsened
+from recon3d.maps.deferred import Deferred
 from recon3d.plot.colors import orientation_colors
-from recon3d.viewer.layers import orientation_volume
+from recon3d.plot.quantities import limits_of, values_of
+from recon3d.viewer.layers import orientation_volume, sample_of
+from recon3d.viewer.lazy import open_grain
 from recon3d.viewer.pick import first_voxel, voxel_at
+from recon3d.viewer.scene import GrainScene
 from recon3d.volume import Volume
 
 
@@ -29,3 +34,57 @@ def test_a_line_of_sight_meets_the_first_voxel_from_either_side():
     assert first_voxel(volume, shown, (0, 4, 3), (1, 0, 0)) is None
     assert voxel_at(volume, (3.4, 2, 3)) == (4, 2, 2)
     assert voxel_at(volume, (3.6, 2, 3)) is None
+
+
+def test_a_deferred_array_is_worked_out_once_and_is_the_array():
+    calls = []
+
+    def make():
+        calls.append(1)
+        return np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+
+    array = Deferred((2, 3, 4), np.float32, make)
+    assert (array.ndim, array.size, array.dtype, calls) == (3, 24, np.float32, [])
+    np.testing.assert_array_equal(array[1, :, 2], [14, 18, 22])
+    np.testing.assert_array_equal(np.asarray(array), make())
+    assert len(calls) == 2
+
+
+def was_read(array):
+    return "values" in vars(array)
+
+
+def test_layers_that_are_not_looked_at_cost_nothing(planted):
+    layers = GrainScene.of(planted).layers(flat=False)
+    images = [data for data, _, kind in layers if kind == "image"]
+    assert len(images) == 8
+    assert not any(was_read(data) for data in images)
+
+
+def test_what_a_large_grain_rarely_needs_is_read_when_it_is(grain_path):
+    whole = open_grain(grain_path)
+    few = coarsened(open_grain(grain_path, largest=2000), 2)
+    assert isinstance(few.mask, np.ndarray)
+    assert not was_read(few.completeness)
+    np.testing.assert_array_equal(few.completeness, whole.completeness[1::2, 1::2, 1::2])
+
+
+def test_a_sample_gives_the_colour_scale_of_all_voxels(grain_factory):
+    shape = (60, 50, 40)
+    rng = np.random.default_rng(3)
+    mask = np.zeros(shape, bool)
+    mask[5:-5, 5:-5, 5:-5] = True
+    tilts = rng.normal(0, 0.01, (*shape, 2))
+    grain = grain_factory(
+        shape,
+        mask=mask,
+        orientation=np.where(mask[..., None], tilts, np.nan).astype(np.float32),
+        orientation_spread=rng.gamma(3, 0.01, shape).astype(np.float32),
+    )
+    for name in ("a", "spread", "misorientation"):
+        values = np.where(mask, values_of(grain, name), np.nan)
+        sample = sample_of(grain, name, largest=20000)
+        assert sample.size < values.size / 2
+        np.testing.assert_allclose(
+            limits_of(name, sample), limits_of(name, values), rtol=0.05, err_msg=name
+        )

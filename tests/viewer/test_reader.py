@@ -68,6 +68,12 @@ def test_napari_opens_a_dropped_grain_and_its_dock(grain_path):
         viewer.open(str(grain_path), plugin="recon3d")
         assert viewer.layers[-1].name == "surface"
         assert viewer.layers["orientation"].rgb
+        assert "values" in vars(viewer.layers["orientation"].data)
+        # Hidden layers wait until somebody looks at them.
+        strain = viewer.layers["strain (10⁻⁶)"]
+        assert "values" not in vars(strain.data)
+        strain.visible = True
+        assert "values" in vars(strain.data)
         count = len(viewer.layers)
         dock_of(viewer)
         assert len(viewer.layers) == count
