@@ -256,6 +256,12 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
         "--iterations", type=int, metavar="N", help="passes of the iterative method"
     )
     parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GIB",
+        help="what the orientation distributions may take (8)",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help="go on from the checkpoint that an unfinished run of the same settings left",
