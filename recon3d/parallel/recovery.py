@@ -26,8 +26,8 @@ from recon3d.parallel.driver import (
 T = TypeVar("T")
 Progress = tuple[int, ...]
 
-START_S = 120.0
-"""How long engines may take to start again."""
+START_S = 600.0
+"""How long engines may take to start again: a batch system may let them wait."""
 
 WAKE_S = 20.0
 """How long one of them may take to answer then, before all are asked again."""
@@ -132,7 +132,12 @@ def restart(client: Client) -> None:
             "they have to be started again, and the client does not know how they were started"
         )
     count = sum(engines.n for engines in cluster.engines.values())
-    cluster.restart_engines_sync()
+    try:
+        cluster.restart_engines_sync()
+    except TimeoutError as error:
+        raise EngineFault(
+            "they have to be started again, and those there are do not end"
+        ) from error
     deadline = time.monotonic() + START_S
     # Engines that are gone may still be listed for a moment.
     while not _all_there(client, count):
