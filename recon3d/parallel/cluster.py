@@ -16,7 +16,7 @@ from recon3d.errors import ParameterError
 if TYPE_CHECKING:
     from ipyparallel import Client
 
-    from recon3d.parallel.launch import WAITING
+from recon3d.parallel.launch import WAITING
 from recon3d.parallel.work import Sight
 
 PROFILES = ("mpi", "slurm")
