@@ -48,6 +48,8 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
+    # Unsigned: else a test for negative numbers would keep the loop from being vectorised.
+    first = np.uint64(start)
     for voxel in prange(points.shape[0]):
         row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         if not seen:
@@ -61,7 +63,7 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
         w10 = images.dtype.type(down * (1 - right))
         w11 = images.dtype.type(down * right)
         for i in range(images.shape[1]):
-            volume[voxel, start + i] += (
+            volume[voxel, first + np.uint64(i)] += (
                 w00 * images[p00, i] + w01 * images[p01, i] + w10 * images[p10, i]
             ) + w11 * images[p11, i]
 
