@@ -16,7 +16,12 @@ from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
 from recon3d.outcome import Parser, report_to, run_command, show_warning, within
-from recon3d.parallel.launch import end_all, launched_rank, run_as_team
+from recon3d.parallel.launch import (
+    end_all,
+    launched_rank,
+    let_waiting_threads_sleep,
+    run_as_team,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         in the call itself, 130 when interrupted, 143 when terminated.
     """
     arguments = _parse(sys.argv[1:] if argv is None else argv)
+    let_waiting_threads_sleep()
     report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
@@ -254,6 +260,12 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
     )
     parser.add_argument(
         "--iterations", type=int, metavar="N", help="passes of the iterative method"
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GIB",
+        help="what the orientation distributions may take (8)",
     )
     parser.add_argument(
         "--resume",

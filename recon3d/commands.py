@@ -92,15 +92,18 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.io.atomic import require_writable
     from recon3d.io.checks import check_before, with_counts
     from recon3d.io.own_files import require_room
+    from recon3d.io.settings_file import USUAL_MEMORY_GIB
     from recon3d.io.store import open_store
     from recon3d.plot.results import write_results
     from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
+    memory_gib = arguments.memory
     if arguments.settings is None:
         experiment = Experiment.from_ini(arguments.inifile)
     else:
         experiment = _settings(arguments).experiment(arguments.inifile)
+        memory_gib = memory_gib or _settings(arguments).memory_gib()
     names = ("method", "frame", "iterations", "checkpoint_seconds")
     given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
@@ -114,6 +117,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     grain = reconstruct(
         store,
         experiment,
+        memory_gib=memory_gib or USUAL_MEMORY_GIB,
         show_progress=not arguments.quiet,
         checkpoints=checkpoints,
         team=arguments.team,

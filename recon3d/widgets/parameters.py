@@ -9,8 +9,9 @@ from typing import Any
 import ipywidgets as controls
 
 from recon3d.experiment import Experiment
-from recon3d.ini_keys import ALIGNMENTS, METHODS
-from recon3d.io.settings_file import SettingsFile
+from recon3d.getdata_keys import as_text
+from recon3d.ini_keys import ALIGNMENTS, KNOWN_KEYS, METHODS
+from recon3d.io.settings_file import USUAL_MEMORY_GIB, SettingsFile
 from recon3d.io.store import CleanedScan
 from recon3d.reconstruction.expected import Expected, expected_cost
 from recon3d.widgets.panel import Panel, button, check, choice, row, slider
@@ -44,32 +45,24 @@ class Parameters(Panel):
 
     @property
     def value(self) -> Experiment:
-        """The experiment with the parameters as the controls stand."""
-        volume = self.experiment.volume.with_longest(int(self.voxels.value))
-        chosen = replace(self.experiment, volume=volume)
-        return chosen.with_settings(
-            method=self.method.value,
-            iterations=int(self.iterations.value),
-            bin_deg=float(self.bin_size.value) or None,
-            align=self.align.value,
-            tv_weight=float(self.tv_weight.value),
-            split_half=self.split_half.value,
-            completeness_cutoff=float(self.cutoff.value),
-        )
+        """The experiment with the parameters as the controls stand, as its files would say it."""
+        chosen = {key: as_text(value) for key, value in self.params.items() if key in KNOWN_KEYS}
+        experiment = Experiment.from_source(self.experiment.source | chosen)
+        return replace(experiment, path=self.experiment.path)
 
     @property
     def params(self) -> dict[str, Any]:
-        """What was chosen, by the keys of the .ini file."""
-        chosen = self.value
+        """What was chosen, by the keys of the settings file."""
         return {
-            "grain_steps": chosen.volume.shape,
-            "method": chosen.settings.method,
-            "iterations": chosen.settings.iterations,
-            "bin_size": chosen.settings.bin_deg,
-            "align": chosen.settings.align,
-            "tv_weight": chosen.settings.tv_weight,
-            "split_half": chosen.settings.split_half,
-            "completeness_cutoff": chosen.settings.completeness_cutoff,
+            "grain_steps": self.experiment.volume.with_longest(int(self.voxels.value)).shape,
+            "method": self.method.value,
+            "iterations": int(self.iterations.value),
+            "bin_size": float(self.bin_size.value) or None,
+            "align": self.align.value,
+            "tv_weight": float(self.tv_weight.value),
+            "split_half": self.split_half.value,
+            "completeness_cutoff": float(self.cutoff.value),
+            "memory_gib": float(self.memory.value),
         }
 
     def estimate(self) -> None:
@@ -137,7 +130,8 @@ class Parameters(Panel):
             step=0.01,
             tip="from which a voxel is grain (backprojection)",
         )
-        self.memory = slider("memory (GiB)", 8.0, 0.5, 256.0, step=0.5, tip="for distributions")
+        allowed = USUAL_MEMORY_GIB if self.settings is None else self.settings.memory_gib()
+        self.memory = slider("memory (GiB)", allowed, 0.5, 256.0, step=0.5, tip="for distributions")
         self.estimate_button = button("What will it cost?", self.estimate, "memory and time")
 
     def _estimate(self) -> Iterator[Expected]:

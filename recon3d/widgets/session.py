@@ -151,7 +151,9 @@ class Session:
             return Grain.load(path)
         store, experiment = self.store, self.experiment
         check_before(store, experiment)
-        grain = with_counts(reconstruct(store, experiment, show_progress=self.show_progress), store)
+        memory = self.settings.memory_gib()
+        grain = reconstruct(store, experiment, memory_gib=memory, show_progress=self.show_progress)
+        grain = with_counts(grain, store)
         write_results(grain, self.folder)
         return grain
 
