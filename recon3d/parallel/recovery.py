@@ -135,9 +135,7 @@ def restart(client: Client) -> None:
     try:
         cluster.restart_engines_sync()
     except TimeoutError as error:
-        raise EngineFault(
-            "they have to be started again, and those there are do not end"
-        ) from error
+        raise EngineFault("they have to be started again, and do not end") from error
     deadline = time.monotonic() + START_S
     # Engines that are gone may still be listed for a moment.
     while not _all_there(client, count):

@@ -120,8 +120,8 @@ class UnderMpiexec:
         reader.join()
         killed = killer.stop()
         if killed and status:
-            before = sorted(path.name for path in ini.parent.iterdir())
-            assert "grain.h5" not in before or name == "grain", before
+            if (ini.parent / "grain.h5").exists():
+                r3.Grain.load(ini.parent / "grain.h5")  # which a damaged file would not bear
             done = subprocess.run([*words, "--resume"], capture_output=True, timeout=LONGEST_S)
             assert done.returncode == 0, done.stderr.decode()
         else:
