@@ -195,10 +195,10 @@ def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Clea
     log.info(
         "%d frames cleaned, %d left out; %d hot pixels replaced; %d pixels above binth dropped, in "
         "regions of fewer than %d",
-        np.count_nonzero(scan.valid) - len(damaged),
+        int(np.count_nonzero(scan.valid)) - len(damaged),
         len(scan.left_out) + len(damaged),
-        watch.hot_pixels,
-        watch.dropped_pixels,
+        int(watch.hot_pixels),
+        int(watch.dropped_pixels),
         cleaning.min_region_pix,
     )
 

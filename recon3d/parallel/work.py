@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import time
@@ -167,12 +166,10 @@ def _portable(error: BaseException | None) -> BaseException | None:
     """The same error without its frames, or one with its text where it cannot be sent."""
     if error is None:
         return None
-    bare = error.with_traceback(None)
-    try:
-        pickle.loads(pickle.dumps(bare))
-    except Exception:  # whatever a class of another package may raise
+    if type(error).__module__.partition(".")[0] not in ("builtins", "recon3d"):
+        # A class of another package may not be there, or not be made, where it is sent.
         return RuntimeError(f"{type(error).__name__}: {error}")
-    return bare
+    return error.with_traceback(None)
 
 
 @dataclass
