@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
+from PIL import Image
 
 from recon3d.errors import ParameterError
 from recon3d.io.atomic import complete_or_absent
@@ -120,9 +121,28 @@ class _Stage:
         return render_surface(self.surface, self.colors, self.volume, angle_deg)
 
 
+class _GifWriter(PillowWriter):
+    """Writes a GIF whose pictures share one palette, so that no colour flickers."""
+
+    def finish(self) -> None:
+        """Write the file."""
+        pictures = [picture.convert("RGB") for picture in self._frames]
+        width, height = pictures[0].size
+        few = pictures[:: max(len(pictures) // 8, 1)]
+        sheet = Image.new("RGB", (width, height * len(few)))
+        for row, picture in enumerate(few):
+            sheet.paste(picture, (0, row * height))
+        palette = sheet.quantize(256, Image.Quantize.MAXCOVERAGE)
+        mapped = [picture.quantize(palette=palette) for picture in pictures]
+        duration_ms = 1000 / self.fps
+        mapped[0].save(
+            self.outfile, save_all=True, append_images=mapped[1:], duration=duration_ms, loop=0
+        )
+
+
 def _writer(path: Path, per_second: int) -> tuple[AbstractMovieWriter, dict[Any, Any]]:
     if path.suffix == ".gif":
-        return PillowWriter(fps=per_second), {}
+        return _GifWriter(fps=per_second), {}
     if path.suffix != ".mp4":
         raise ParameterError(f"{path}: expected a film's name to end in .gif or .mp4")
     program = find_ffmpeg()
