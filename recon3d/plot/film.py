@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
+from matplotlib.animation import AbstractMovieWriter, FFMpegWriter
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -121,22 +122,29 @@ class _Stage:
         return render_surface(self.surface, self.colors, self.volume, angle_deg)
 
 
-class _GifWriter(PillowWriter):
+class _GifWriter(AbstractMovieWriter):
     """Writes a GIF whose pictures share one palette, so that no colour flickers."""
 
+    def setup(self, fig: Figure, outfile: Any, dpi: float | None = None) -> None:
+        super().setup(fig, outfile, dpi=dpi)
+        self.pictures: list[Image.Image] = []
+
+    def grab_frame(self, **savefig_kwargs: Any) -> None:
+        pixels = BytesIO()
+        self.fig.savefig(pixels, **(savefig_kwargs | {"format": "rgba", "dpi": self.dpi}))
+        picture = Image.frombytes("RGBA", self.frame_size, pixels.getvalue())
+        self.pictures.append(picture.convert("RGB"))
+
     def finish(self) -> None:
-        """Write the file."""
-        pictures = [picture.convert("RGB") for picture in self._frames]
-        width, height = pictures[0].size
-        few = pictures[:: max(len(pictures) // 8, 1)]
+        width, height = self.frame_size
+        few = self.pictures[:: max(len(self.pictures) // 8, 1)]
         sheet = Image.new("RGB", (width, height * len(few)))
         for row, picture in enumerate(few):
             sheet.paste(picture, (0, row * height))
         palette = sheet.quantize(256, Image.Quantize.MAXCOVERAGE)
-        mapped = [picture.quantize(palette=palette) for picture in pictures]
-        duration_ms = 1000 / self.fps
-        mapped[0].save(
-            self.outfile, save_all=True, append_images=mapped[1:], duration=duration_ms, loop=0
+        first, *others = (picture.quantize(palette=palette) for picture in self.pictures)
+        first.save(
+            self.outfile, save_all=True, append_images=others, duration=1000 / self.fps, loop=0
         )
 
 
