@@ -190,37 +190,45 @@ def count_lit_frames(hits, seen, points, affine, frames, own):  # type: ignore[n
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
-    """Convolve images with a symmetric footprint, among the pixels that `lookup` numbers.
+def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # type: ignore[no-untyped-def]
+    """Convolve images with a symmetric footprint, among the pixels that are worked on.
 
     Parameters
     ----------
     images, out : (pixels + 1, frames)
-        Read, and added to.
-    lookup : (rows + 2, cols + 2) of int
-        Number of each pixel.
+        Read, and filled but for the last row.
     places : (pixels, 2) of int
-        Row and column of each pixel.
-    taps : (odd, odd)
-        The footprint.
+        Row and column of each pixel, row by row.
+    starts : (rows + 1,) of int
+        Number of the first pixel of each row.
+    cols : int
+        Width of the images.
+    row_taps, col_taps : (odd,)
+        The footprint along each axis.
+    lanes : int
+        Parts of the rows that are shared among threads.
     """
-    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    reach_row, reach_col = taps.shape[0] // 2, taps.shape[1] // 2
-    dark = images.shape[0] - 1
-    for pixel in prange(places.shape[0]):
-        for i in range(taps.shape[0]):
-            row = places[pixel, 0] + i - reach_row
-            if row < 0 or row >= rows:
+    rows, frames = starts.size - 1, images.shape[1]
+    reach, side = row_taps.size // 2, col_taps.size // 2
+    for lane in prange(lanes):
+        first, last = lane * rows // lanes, (lane + 1) * rows // lanes
+        # The rows around the one that is filled, already convolved along the columns.
+        near = np.zeros((row_taps.size, cols + 2 * side, frames), images.dtype)
+        for row in range(first - reach, last + reach):
+            line = near[row % row_taps.size]
+            line[...] = 0
+            if 0 <= row < rows:
+                for pixel in range(starts[row], starts[row + 1]):
+                    for j in range(col_taps.size):
+                        _add(line[places[pixel, 1] + j], images[pixel], col_taps[j])
+            done = row - reach
+            if done < first:
                 continue
-            for j in range(taps.shape[1]):
-                col = places[pixel, 1] + j - reach_col
-                if col < 0 or col >= cols:
-                    continue
-                other = lookup[row + 1, col + 1]
-                if other == dark or taps[i, j] == 0:
-                    continue
-                for frame in range(images.shape[1]):
-                    out[pixel, frame] += taps[i, j] * images[other, frame]
+            for pixel in range(starts[done], starts[done + 1]):
+                out[pixel] = 0
+                for i in range(row_taps.size):
+                    line = near[(done + i - reach) % row_taps.size]
+                    _add(out[pixel], line[places[pixel, 1] + side], row_taps[i])
 
 
 @njit(cache=True, nogil=True)

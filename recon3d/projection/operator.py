@@ -61,6 +61,11 @@ class LitPixels:
         return np.argwhere(self.mask)
 
     @cached_property
+    def row_starts(self) -> NDArray[np.int64]:
+        """Number of the first pixel of each row, and of one row more, of shape (rows + 1,)."""
+        return np.concatenate([[0], np.cumsum(np.count_nonzero(self.mask, axis=1))])
+
+    @cached_property
     def _in_border(self) -> NDArray[np.int64]:
         """Where each pixel is in a flat image with a border of one pixel, of shape (count,)."""
         return np.flatnonzero(self.lookup.reshape(-1) < self.count)
@@ -252,7 +257,8 @@ def spread(
         image = image_kernels.convolve_image(pixels.lay_out(images), *taps)
         pixels.take_up(image, out)
     else:
-        kernels.convolve(images, out, pixels.lookup, pixels.places, np.outer(*taps))
+        cols, lanes = pixels.mask.shape[1], numba.get_num_threads()
+        kernels.convolve(images, out, pixels.places, pixels.row_starts, cols, *taps, lanes)
     return out
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numba
 import numpy as np
 from measure import Row, median_seconds, thread_counts
@@ -30,13 +28,12 @@ def fit_seconds(
 
 
 def bin_rows(projections: int, size: int, across: int, counts: tuple[int, ...]) -> list[Row]:
-    """Time of a voxel, projection and bin as the number of bins grows, 16 frames."""
+    """Time of a voxel, projection and bin as the number of bins grows, 16 frames each time."""
     points = ball_points(across, RADIUS_UM)
     scan = ball_scan(points, projections, 16, size, RADIUS_UM)
-    summed = replace(scan, images=scan.images.sum(axis=1, keepdims=True))
     rows, first = [], 0.0
     for count in counts:
-        seconds = fit_seconds(scan if count > 1 else summed, points, count)
+        seconds = fit_seconds(scan, points, count)
         each = seconds / len(points) / projections / count
         first = first or each
         name = f"iterate a voxel, projection and bin of {count} bins"

@@ -127,15 +127,19 @@ def test_spread_is_its_own_adjoint_on_any_set_of_pixels(frames):
     assert np.vdot(left, second) == pytest.approx(np.vdot(first, right))
 
 
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.1])
 @pytest.mark.parametrize("frames", [1, 6])
-def test_spread_is_a_convolution_where_all_pixels_are_worked_on(frames):
-    images = np.random.default_rng(6).random((frames, 9, 10))
-    pixels = LitPixels.from_mask(np.ones((9, 10), bool))
+def test_spread_is_a_convolution_among_the_pixels_that_are_worked_on(frames, share):
+    rng = np.random.default_rng(6)
+    mask = rng.random((9, 10)) <= share
+    images = rng.random((frames, 9, 10)) * mask
+    pixels = LitPixels.from_mask(mask)
     taps = np.outer(box_taps(2.6), box_taps(1.5))
     out = spread(pixels.gather(images), pixels, box_taps(2.6), box_taps(1.5))
+    assert not out[-1].any()
     for frame, image in enumerate(images):
         expected = ndimage.convolve(image, taps, mode="constant")
-        assert np.allclose(out[:-1, frame].reshape(9, 10), expected)
+        assert np.allclose(out[:-1, frame], expected[mask])
 
 
 def test_a_full_volume_casts_an_even_shadow_where_voxels_exceed_pixels():
