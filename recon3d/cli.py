@@ -16,7 +16,12 @@ from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
 from recon3d.outcome import Parser, report_to, run_command, show_warning, within
-from recon3d.parallel.launch import end_all, launched_rank, run_as_team
+from recon3d.parallel.launch import (
+    end_all,
+    launched_rank,
+    let_waiting_threads_sleep,
+    run_as_team,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         in the call itself, 130 when interrupted, 143 when terminated.
     """
     arguments = _parse(sys.argv[1:] if argv is None else argv)
+    let_waiting_threads_sleep()
     report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
@@ -42,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = run_command(
             arguments.command, lambda: run_as_team(arguments.run, arguments, shared=shared)
         )
-        end_all(status)
+        end_all(status, alike=getattr(arguments, "alike", False))
         return status
 
 

@@ -22,7 +22,7 @@ from recon3d.io.edf import read_image
 from recon3d.io.scan import Roi, Scan, open_scan
 from recon3d.io.sources import look_at_frame_shape, mean_background
 from recon3d.io.store import CleanedScan
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 logger = logging.getLogger(__name__)
 
@@ -116,10 +116,8 @@ def getdata(
         Steps that were given and the motors disagree: the motors are used.
     """
     # The first member alone reads headers and looks: what it finds is sent to the others.
+    images, scan = from_first(team, lambda: _looked_at(plan, show_progress))
     first = team.rank == 0
-    looked = team.agree(_looked_at(plan, show_progress) if first else None)
-    assert looked is not None, "the first member has looked"
-    images, scan = looked
     said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
     folder = Path(plan.outputpath) / plan.outputdirname
     properties = {"framebg": plan.framebg, "binth": plan.binth}

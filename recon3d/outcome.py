@@ -115,7 +115,7 @@ def _run_command(command: str, run: Callable[[], None], heard: _Signals | None) 
     except Recon3DError as error:
         return _tell(command, f"error: {error}", 1)
     except BrokenPipeError:
-        _forget_output()
+        forget_output()
         return 141
     except KeyboardInterrupt:
         return _tell(command, "interrupted; what was not complete is removed", 130)
@@ -158,12 +158,12 @@ def _tell(command: str, message: str, status: int) -> int:
     try:
         print(f"recon3d {command}: {message}", file=sys.stderr, flush=True)
     except BrokenPipeError:
-        _forget_output()
+        forget_output()
     return status
 
 
-def _forget_output() -> None:
-    """Send what is left to be written nowhere, lest the interpreter stumbles over it at exit."""
+def forget_output() -> None:
+    """Send whatever is still written nowhere: nobody reads it, or another process says the same."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

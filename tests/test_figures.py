@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from scipy.ndimage import uniform_filter
 
 from recon3d.cli import main
 from recon3d.errors import ParameterError
@@ -141,6 +142,15 @@ def test_a_film_turns_the_grain(halves, tmp_path):
             film.seek(number)
             shown.append(np.asarray(film.convert("RGB"), int))
     assert np.abs(shown[0] - shown[1]).max() > 50
+    # The key and the paper stay as they are, in the colours of the figure.
+    figure = surface_figure(halves)
+    figure.set_dpi(100)
+    exact = drawn(figure).astype(int)
+    for picture in shown:
+        np.testing.assert_array_equal(picture[:, 380:], shown[0][:, 380:])
+        assert (picture[:8] == 255).all()
+        blurred = [uniform_filter(p[140:260, 405:525], (9, 9, 0)) for p in (picture, exact)]
+        assert np.abs(blurred[0] - blurred[1]).max() < 12
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ParameterError, match=r"end in \.gif or \.mp4"):
         write_film(halves, tmp_path / "g.avi", show_progress=False)

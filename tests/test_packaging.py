@@ -24,6 +24,7 @@ MODULES = {
     "mpl_toolkits": "matplotlib",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "IPython": "ipython",
+    "PIL": "pillow",
 }
 """Modules that come with a distribution of another name."""
 

@@ -23,7 +23,7 @@ from recon3d.io.checks import require_rocking
 from recon3d.io.damage import Damage, damage_lines, list_damage
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan, StoreWriter, open_store
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 __all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
 
@@ -131,15 +131,18 @@ def clean(
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and team.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
-    if team.rank == 0:
-        said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
+    said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
+
+    def written() -> Path:
         with _writer(scan, out, said) as store:
             _write_all(store, work, team, sink)
-    else:
+        return Path(out)
+
+    if team.rank > 0:
         for _ in work.shared(team):
             pass
     # Members wait here for the first one: the file has its name then.
-    return open_store(team.agree(out))
+    return open_store(from_first(team, written))
 
 
 def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) -> None:
@@ -165,7 +168,7 @@ def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) ->
     _report(scan, damaged, watch, work.cleaning)
     _warn(scan, without_dark, normalizer.unscaled)
     _warn_of_damage(damaged)
-    watch.warn(stacklevel=3)
+    watch.warn(stacklevel=6)
 
 
 def _forget(store: StoreWriter, read: Worked) -> list[Damage]:
@@ -192,10 +195,10 @@ def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Clea
     log.info(
         "%d frames cleaned, %d left out; %d hot pixels replaced; %d pixels above binth dropped, in "
         "regions of fewer than %d",
-        np.count_nonzero(scan.valid) - len(damaged),
+        int(np.count_nonzero(scan.valid)) - len(damaged),
         len(scan.left_out) + len(damaged),
-        watch.hot_pixels,
-        watch.dropped_pixels,
+        int(watch.hot_pixels),
+        int(watch.dropped_pixels),
         cleaning.min_region_pix,
     )
 
@@ -205,7 +208,7 @@ def _warn_of_damage(damaged: list[Damage]) -> None:
         warnings.warn(
             f"{len(damaged)} frames are left out: {list_damage(damaged)}",
             Recon3DWarning,
-            stacklevel=4,
+            stacklevel=7,
         )
 
 
@@ -288,5 +291,5 @@ def _warn(scan: Scan, without_dark: list[int], unscaled: list[int]) -> None:
             warnings.warn(
                 f"{len(numbers)} of {scan.shape[0]} projections (first at {first}) {what}",
                 Recon3DWarning,
-                stacklevel=4,
+                stacklevel=7,
             )

@@ -19,6 +19,9 @@ from recon3d.io.damage import Damage
 from recon3d.io.scan import Scan
 from recon3d.team import Team
 
+STOP_ROUNDS = 4
+"""How often members ask whether to stop: each time all of them wait for the first one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Worked:
@@ -97,7 +100,9 @@ class Work:
         # Members with nothing left to do still take part in the last round.
         rounds = -(-len(numbers) // team.size)
         own = self._each(team.share(numbers))
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number % STOP_ROUNDS == 0 and team.stopping():
+                raise KeyboardInterrupt
             found = next(own, None)
             packed = found if found is None or team.rank == 0 else (_packed(found[0]), found[1])
             del found

@@ -29,6 +29,8 @@ from recon3d.io.edf_text import UNUSUAL, refuse_odd_numbers, refuse_unusual
 _END = re.compile(rb"}\r?\n")
 _BLANK = " \t\r\n\x00"
 _NEXT_HEADER = re.compile(rb"\s*\{\r?\n")
+_HEADER_FOR_IMAGE = re.compile(rb"\s*\{\r?\n[ -~]{6,}=")
+_LOOK_BYTES = 64
 _LIMIT_BYTES = 1 << 18
 _SWAPPED_RATIO = 8.0
 _ROWS_JUDGED = 128
@@ -153,7 +155,9 @@ class HeadReader:
             end = _END.search(start)
         if end is None:
             raise DataError("has a header without an end, so it is truncated or no EDF file")
-        self._usual_bytes = max(self._usual_bytes, end.end())
+        if _HEADER_FOR_IMAGE.match(start, end.end()):
+            raise DataError("holds a second header in place of its image: was a copy cut short?")
+        self._usual_bytes = max(self._usual_bytes, end.end() + _LOOK_BYTES)
         return parse_header(start[: end.start()]), end.end()
 
 

@@ -16,7 +16,8 @@ from recon3d.errors import ParameterError
 if TYPE_CHECKING:
     from ipyparallel import Client
 
-    from recon3d.parallel.work import Sight
+from recon3d.parallel.launch import WAITING
+from recon3d.parallel.work import Sight
 
 PROFILES = ("mpi", "slurm")
 
@@ -203,7 +204,7 @@ class Cluster:
             "OMP_NUM_THREADS": str(self.threads),
             "OPENBLAS_NUM_THREADS": str(self.threads),
             "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
-        }
+        } | WAITING
         mpiexec = here / "mpiexec"
         if self.profile == "mpi":
             launcher = cluster.config.MPIEngineSetLauncher
@@ -225,7 +226,7 @@ class Cluster:
         exported = "".join(
             f"export {name}={self.threads}\n"
             for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        )
+        ) + "".join(f"export {name}={value}\n" for name, value in WAITING.items())
         options = "\n".join(f"#SBATCH {option}" for option in self._options)
         parts = {
             "@threads@": str(self.threads),

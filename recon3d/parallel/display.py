@@ -26,7 +26,7 @@ class EngineDisplay:
     report
         Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
     preview
-        Where the first engine leaves the occupancy for `report`.
+        Where the first engine leaves the occupancy for `report`; None where it does not.
     watch
         Told, a few times a second, what every engine published last; None for nobody.
     """
@@ -34,8 +34,8 @@ class EngineDisplay:
     def __init__(
         self,
         show: bool,
-        report: Report | None,
-        preview: Path,
+        report: Report | None = None,
+        preview: Path | None = None,
         watch: Callable[[News], None] | None = None,
     ) -> None:
         self.show, self.report, self.preview, self.watch = show, report, preview, watch
@@ -53,7 +53,8 @@ class EngineDisplay:
         trace: TracebackType | None,
     ) -> None:
         self._close(complete=error is None)
-        self.preview.unlink(missing_ok=True)
+        if self.preview is not None:
+            self.preview.unlink(missing_ok=True)
 
     def __call__(self, news: News) -> None:
         """Show the latest news of every engine."""
@@ -62,12 +63,9 @@ class EngineDisplay:
         first = next((one for one in news if one.get("rank") == 0), None)
         if first is None:
             return
-        passed: list[tuple[str, int, float]] = next(
-            (one["passed"] for one in news if "passed" in one), []
-        )
-        for one in passed[self._told :]:
+        for one in first.get("passed", [])[self._told :]:
+            self._told += 1
             self._tell(*one)
-        self._told = len(passed)
         if self.show:
             self._draw(first["stage"], [one["load"] for one in news if "load" in one])
 
@@ -75,13 +73,12 @@ class EngineDisplay:
         if number:
             self._residual = f"{residual:.4f}"
         if self.report is not None:
-            there = number > 0 and self.preview.is_file()
-            self.report(
-                stage,
-                number,
-                residual,
-                np.load(self.preview, allow_pickle=False) if there else None,
-            )
+            self.report(stage, number, residual, self._occupancy() if number else None)
+
+    def _occupancy(self) -> NDArray[np.float32] | None:
+        if self.preview is None or not self.preview.is_file():
+            return None
+        return np.load(self.preview, allow_pickle=False)
 
     def _draw(self, stage: Stage, loads: list[float]) -> None:
         from tqdm.auto import tqdm

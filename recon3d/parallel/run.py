@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recon3d.errors import ParameterError, Recon3DWarning
+from recon3d.errors import ParameterError
 from recon3d.experiment import Experiment
+from recon3d.io.atomic import remove_leftovers
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
 from recon3d.reconstruction import run
@@ -21,12 +20,7 @@ from recon3d.reconstruction.fitting import Report
 if TYPE_CHECKING:
     from ipyparallel import Client
 
-    from recon3d.parallel.display import EngineDisplay
-    from recon3d.parallel.work import Job
-
 Watch = Callable[[list[dict[str, Any]]], None]
-
-logger = logging.getLogger(__name__)
 
 
 def reconstruct(
@@ -51,7 +45,7 @@ def reconstruct(
         Crystal, detector, volume and settings.
     client
         An ipyparallel `Client` of engines in one MPI world, which share the work; None to work
-        in this process. When an engine dies they are started again and go on from the
+        in this process. When an engine dies or fails they are started again and go on from the
         checkpoint.
     memory_gib
         What the orientation distributions may take, on every engine. A backprojection of more
@@ -83,8 +77,8 @@ def reconstruct(
         cannot work together; or the checkpoint is of other settings.
     DataError
         No voxel of the volume is lit often enough, or no projection is left.
-    EngineDied
-        Engines died twice without any progress between; the checkpoint is kept.
+    EngineFault
+        Engines died, hung or failed twice without any progress between; the checkpoint is kept.
     """
     path = None if checkpoint is None else Path(checkpoint)
     seconds = experiment.settings.checkpoint_seconds
@@ -119,15 +113,15 @@ def _on_engines(
     report: Report | None,
     watch: Watch | None,
 ) -> Grain:
-    """Let engines reconstruct, again and again while they die and come farther each time."""
+    """Let engines reconstruct, again and again while one fails and they come farther each time."""
     from recon3d.parallel.display import EngineDisplay
-    from recon3d.parallel.driver import EngineDied, restart
-    from recon3d.parallel.work import Job
+    from recon3d.parallel.jobs import Reconstruction, reconstruct_together
+    from recon3d.parallel.recovery import Errand, run_to_the_end
 
     store = clean.path.resolve()
     beside = store.with_name(f".{store.stem}.{os.getpid()}")
     files = [beside.with_name(f"{beside.name}.{name}") for name in ("grain.h5", "preview.npy")]
-    job = Job(
+    job = Reconstruction(
         store,
         experiment,
         memory_gib,
@@ -137,38 +131,22 @@ def _on_engines(
         kept.go_on,
         None if report is None else files[1],
     )
-    reached: tuple[int, ...] | None = None
+    errand = Errand(
+        reconstruct_together,
+        job,
+        replace(job, resume=True),
+        [store],
+        kept.progress,
+        f"what was done is kept in {kept.path}: resume=True goes on from it",
+    )
     try:
-        while True:
-            try:
-                with EngineDisplay(show_progress, report, files[1], watch) as display:
-                    grain = _one_run(client, job, display)
-            except EngineDied as error:
-                now = kept.progress()
-                if reached is not None and now <= reached:
-                    raise EngineDied(
-                        f"{error}: twice without any progress, so it is not tried again; what was "
-                        f"done is kept in {kept.path}: resume=True goes on from it"
-                    ) from error
-                reached = now
-                warnings.warn(
-                    f"{error}: the engines are started again and go on from the last checkpoint",
-                    Recon3DWarning,
-                    stacklevel=3,
-                )
-                restart(client)
-                job = replace(job, resume=True)
-                continue
-            kept.remove()
-            return grain
+        run_to_the_end(
+            client, errand, lambda: EngineDisplay(show_progress, report, files[1], watch)
+        )
+        grain = Grain.load(job.grain)
     finally:
-        job.grain.unlink(missing_ok=True)
-
-
-def _one_run(client: Client, job: Job, display: EngineDisplay) -> Grain:
-    from recon3d.parallel.driver import check_engines, run_once
-    from recon3d.parallel.work import reconstruct_together
-
-    check_engines(client, job.store)
-    run_once(client, reconstruct_together, job, display)
-    return Grain.load(job.grain)
+        for file in files:
+            file.unlink(missing_ok=True)
+            remove_leftovers(file)
+    kept.remove()
+    return grain

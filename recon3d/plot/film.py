@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
+from matplotlib.animation import AbstractMovieWriter, FFMpegWriter
 from matplotlib.figure import Figure
+from PIL import Image
 
 from recon3d.errors import ParameterError
 from recon3d.io.atomic import complete_or_absent
@@ -120,9 +122,35 @@ class _Stage:
         return render_surface(self.surface, self.colors, self.volume, angle_deg)
 
 
+class _GifWriter(AbstractMovieWriter):
+    """Writes a GIF whose pictures share one palette, so that no colour flickers."""
+
+    def setup(self, fig: Figure, outfile: Any, dpi: float | None = None) -> None:
+        super().setup(fig, outfile, dpi=dpi)
+        self.pictures: list[Image.Image] = []
+
+    def grab_frame(self, **savefig_kwargs: Any) -> None:
+        pixels = BytesIO()
+        self.fig.savefig(pixels, **(savefig_kwargs | {"format": "rgba", "dpi": self.dpi}))
+        picture = Image.frombytes("RGBA", self.frame_size, pixels.getvalue())
+        self.pictures.append(picture.convert("RGB"))
+
+    def finish(self) -> None:
+        width, height = self.frame_size
+        few = self.pictures[:: max(len(self.pictures) // 8, 1)]
+        sheet = Image.new("RGB", (width, height * len(few)))
+        for row, picture in enumerate(few):
+            sheet.paste(picture, (0, row * height))
+        palette = sheet.quantize(256, Image.Quantize.MAXCOVERAGE)
+        first, *others = (picture.quantize(palette=palette) for picture in self.pictures)
+        first.save(
+            self.outfile, save_all=True, append_images=others, duration=1000 / self.fps, loop=0
+        )
+
+
 def _writer(path: Path, per_second: int) -> tuple[AbstractMovieWriter, dict[Any, Any]]:
     if path.suffix == ".gif":
-        return PillowWriter(fps=per_second), {}
+        return _GifWriter(fps=per_second), {}
     if path.suffix != ".mp4":
         raise ParameterError(f"{path}: expected a film's name to end in .gif or .mp4")
     program = find_ffmpeg()

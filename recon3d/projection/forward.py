@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,16 +52,27 @@ class FrameOperator:
         """
         points = np.zeros((self.pixels.count + 1, len(self.weights)), self.weights.dtype)
         for bins in self._parts():
-            images = self.projector.forward(volume, self.affine, self.pixels, bins)
-            points += images @ self.weights[:, bins].T
+            weights = self.weights[:, bins]
+            room = self._images_of(weights.shape[1], volume.dtype)
+            images = self.projector.forward(volume, self.affine, self.pixels, bins, room)
+            points += images @ weights.T
         return spread(points, self.pixels, *self.projector.footprint(self.affine))
 
-    def adjoint(self, frames: AnyFloats, out: AnyFloats) -> None:
-        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place."""
+    def adjoint(self, frames: AnyFloats, out: AnyFloats, *, nearest: bool = False) -> None:
+        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place.
+
+        With `nearest` a voxel takes the pixel nearest to it: no transpose any more, but quicker.
+        """
         images = spread(frames, self.pixels, *self.projector.footprint(self.affine))
         for bins in self._parts():
-            of_bins = images @ self.weights[:, bins]
-            self.projector.adjoint(of_bins, self.affine, self.pixels, out, bins)
+            weights = self.weights[:, bins]
+            room = self._images_of(weights.shape[1], np.result_type(images, weights))
+            np.matmul(images, weights, out=room)
+            self.projector.adjoint(room, self.affine, self.pixels, out, bins, nearest=nearest)
+
+    def _images_of(self, bins: int, dtype: np.dtype[Any]) -> AnyFloats:
+        """Room for the images of some bins, (pixels + 1, bins)."""
+        return self.projector.lend(self.pixels.count + 1, bins, dtype)
 
     def _parts(self) -> Iterator[slice]:
         """All bins, as many at a time as there is memory for their images."""

@@ -48,6 +48,8 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
+    # Unsigned: else a test for negative numbers would keep the loop from being vectorised.
+    first = np.uint64(start)
     for voxel in prange(points.shape[0]):
         row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         if not seen:
@@ -61,7 +63,7 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
         w10 = images.dtype.type(down * (1 - right))
         w11 = images.dtype.type(down * right)
         for i in range(images.shape[1]):
-            volume[voxel, start + i] += (
+            volume[voxel, first + np.uint64(i)] += (
                 w00 * images[p00, i] + w01 * images[p01, i] + w10 * images[p10, i]
             ) + w11 * images[p11, i]
 
@@ -117,16 +119,17 @@ def _add(out, values, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def backproject_nearest(volume, points, affine, lookup, images):  # type: ignore[no-untyped-def]
+def backproject_nearest(volume, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
     """Add to each voxel the pixel nearest to it; parameters as in `backproject`."""
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    first = np.uint64(start)
     for voxel in prange(points.shape[0]):
         row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         pixel = lookup[row + 1 + (down >= 0.5), col + 1 + (right >= 0.5)] if seen else -1
         if pixel < 0 or pixel == images.shape[0] - 1:
             continue
-        for i in range(volume.shape[1]):
-            volume[voxel, i] += images[pixel, i]
+        for i in range(images.shape[1]):
+            volume[voxel, first + np.uint64(i)] += images[pixel, i]
 
 
 @njit(parallel=True, cache=True, nogil=True)

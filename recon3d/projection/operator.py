@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numba
 import numpy as np
@@ -101,7 +102,12 @@ class Projector:
     voxel_um: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def forward(
-        self, volume: AnyFloats, affine: FloatArray, pixels: LitPixels, bins: slice = ALL
+        self,
+        volume: AnyFloats,
+        affine: FloatArray,
+        pixels: LitPixels,
+        bins: slice = ALL,
+        out: AnyFloats | None = None,
     ) -> AnyFloats:
         """Project a volume, P_ω f.
 
@@ -115,6 +121,8 @@ class Projector:
             The pixels to fill.
         bins
             Which of the bins, if not all.
+        out, shape (pixels + 1, bins)
+            Overwritten with the images and returned, where there are many bins.
 
         Returns
         -------
@@ -132,7 +140,12 @@ class Projector:
         first, stop, _ = bins.indices(volume.shape[1])
         bin_lanes = threads if stop - first >= 8 * threads else 1
         voxel_lanes = 1 if bin_lanes > 1 else threads
-        images = np.zeros((voxel_lanes, pixels.count + 1, stop - first), volume.dtype)
+        shape = (voxel_lanes, pixels.count + 1, stop - first)
+        if out is not None and voxel_lanes == 1:
+            images = out.reshape(shape)
+            images[...] = 0
+        else:
+            images = np.zeros(shape, volume.dtype)
         lookup = pixels.lookup
         kernels.project(volume, self.points_um, affine, lookup, images, first, bin_lanes)
         total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
@@ -146,6 +159,8 @@ class Projector:
         pixels: LitPixels,
         out: AnyFloats,
         bins: slice = ALL,
+        *,
+        nearest: bool = False,
     ) -> None:
         """Add the backprojection of images to a volume, out += P_ωᵀ images.
 
@@ -161,13 +176,31 @@ class Projector:
             Added to in place.
         bins
             Which of the bins the images are of, if not all.
+        nearest
+            Take the pixel nearest to a voxel's centre instead of four: sooner done, but not the
+            transpose of `forward` any more.
         """
-        if out.shape[1] == 1:
+        if out.shape[1] == 1 and not nearest:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
             image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
             return
         first, _, _ = bins.indices(out.shape[1])
-        kernels.backproject(out, self.points_um, affine, pixels.lookup, images, first)
+        add = kernels.backproject_nearest if nearest else kernels.backproject
+        add(out, self.points_um, affine, pixels.lookup, images, first)
+
+    def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> AnyFloats:
+        """Lend an array, (rows, cols), whose memory every loan of that type shares.
+
+        Fresh memory takes the system longer to provide than the loops to fill.
+        """
+        kept = self._lent.get(dtype)
+        if kept is None or kept.size < rows * cols:
+            kept = self._lent[dtype] = np.empty(rows * cols, dtype)
+        return kept[: rows * cols].reshape(rows, cols)
+
+    @cached_property
+    def _lent(self) -> dict[np.dtype[Any], AnyFloats]:
+        return {}
 
     @cached_property
     def _columns_um(self) -> NDArray[np.float64]:

@@ -98,6 +98,7 @@ def backproject_sample(
     *,
     description: str = "backprojection",
     show_progress: bool = True,
+    nearest: bool = False,
 ) -> FloatVolume:
     r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
 
@@ -113,12 +114,16 @@ def backproject_sample(
         Centres of the voxels.
     description, show_progress
         For the progress bar.
+    nearest
+        Take the pixel nearest to a voxel instead of the four around it.
 
     Returns
     -------
     volume, shape (voxels, bins)
     """
-    return backproject_models([model], [bins], points_um, description, show_progress)[0]
+    return backproject_models(
+        [model], [bins], points_um, description, show_progress, nearest=nearest
+    )[0]
 
 
 def backproject_models(
@@ -127,6 +132,8 @@ def backproject_models(
     points_um: FloatArray,
     description: str = "backprojection",
     show_progress: bool = True,
+    *,
+    nearest: bool = False,
 ) -> list[FloatVolume]:
     """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
 
@@ -136,7 +143,7 @@ def backproject_models(
         The scan, with the same geometry and projections in all of them.
     bins
         The orientation bins for each of them.
-    points_um, description, show_progress
+    points_um, description, show_progress, nearest
         As in `backproject_sample`.
 
     Returns
@@ -157,7 +164,7 @@ def backproject_models(
             weights = model.weights(lit.projection, kind)
             coverage += weights.sum(axis=0)
             operator = FrameOperator(projector, affine, lit.pixels, weights[lit.numbers])
-            operator.adjoint(lit.images, volume)
+            operator.adjoint(lit.images, volume, nearest=nearest)
     for volume, coverage in zip(volumes, coverages, strict=True):
         first.team.sum(coverage)
         first.team.sum(volume)
@@ -194,7 +201,7 @@ def backproject_laboratory(
         model, "backprojection", projections=own, show_progress=show_progress
     ):
         affine = model.affine(k)
-        kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images)
+        kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images, 0)
     model.team.sum(volume)
     return volume
 

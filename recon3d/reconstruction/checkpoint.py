@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from recon3d import __version__
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, Recon3DWarning
 from recon3d.experiment import Experiment
+from recon3d.io.atomic import remove_leftovers
 from recon3d.io.attributes import read_attributes, write_attributes
-from recon3d.io.own_files import create_own
+from recon3d.io.own_files import create_own, open_own
 from recon3d.io.store import CleanedScan
 from recon3d.reconstruction.fit_state import FitState
 from recon3d.reconstruction.iterative import BeforeSubset, IterativeFit
 from recon3d.reconstruction.model import ScanModel
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,11 @@ STAGES = ("", "half-1", "half-2")
 """The fits of a run: of all projections, and of either half of them."""
 
 WIDTHS = ("rocking_width_deg", "rolling_width_deg", "two_theta_width_deg")
+FOUND = ("centre_col_pix", "drift_pix", "turning_deg", "widths_deg")
+"""What a fit has found of the instrument."""
+
 FORMAT = "recon3d-checkpoint"
+FORMAT_VERSION = 1
 
 Known = dict[str, str]
 Frames = NDArray[np.float32]
@@ -77,7 +83,7 @@ class Checkpoints:
         self._team, self._saved, self._stale = team, time.monotonic(), not self.go_on
         self._known = known_of(store, experiment)
         if self.go_on:
-            refusal = team.agree(self._refusal() if team.rank == 0 else None)
+            refusal = from_first(team, self._refusal)
             if refusal is not None:
                 raise refusal
         elif team.rank == 0 and self.path.exists():
@@ -88,16 +94,17 @@ class Checkpoints:
         if not self.go_on:
             return model
         path, team = self.file(stage), self._team
-        state = team.agree(_read_small(path) if team.rank == 0 and path.exists() else None)
+        state = from_first(team, lambda: _read_small(path) if path.exists() else None)
         if state is None:
             return model
         if state.volume_shape[0] != len(fit.volume) or state.fit.columns.max() >= fit.bins.size:
             logger.info("%s has other voxels or bins: this fit starts over", path)
             return model
         volume = np.zeros(state.volume_shape, np.float32)
-        if team.rank == 0:
-            _read_volume(path, volume)
+        from_first(team, lambda: _read_volume(path, volume))
         team.sum(volume)
+        if state.model["drift_pix"].shape != model.drift_pix.shape:
+            raise DataError(f"{path}: is not of this scan (start anew without --resume)")
         model = _with_found(model, state.model)
         fit.restore(replace(state.fit, volume=volume))
         fit.see_through(model)
@@ -158,6 +165,8 @@ class Checkpoints:
         """Remove the files: the run is complete."""
         for stage in STAGES:
             self.file(stage).unlink(missing_ok=True)
+            if self.path.parent.is_dir():
+                remove_leftovers(self.file(stage))
 
     def _refusal(self) -> Recon3DError | None:
         """Why a state cannot be gone on from; None where it can, or where there is none."""
@@ -165,10 +174,13 @@ class Checkpoints:
             logger.info("%s: there is no checkpoint, the run starts from the beginning", self.path)
             return None
         try:
-            with h5py.File(self.path, "r", locking=False) as file:
+            with _opened(self.path) as file:
                 saved = {name: str(text) for name, text in read_attributes(file["known"]).items()}
-        except (OSError, KeyError) as error:
-            return DataError(f"{self.path}: cannot be read as a checkpoint ({error}): remove it")
+            for path in map(self.file, STAGES):
+                if path.exists():
+                    _read_small(path)
+        except DataError as error:
+            return DataError(f"{error} (start anew without --resume)")
         other = [name for name in self._known if saved.get(name) != self._known[name]]
         if not other:
             return None
@@ -188,6 +200,10 @@ def known_of(store: CleanedScan, experiment: Experiment) -> Known:
         known |= {name: str(value) for name, value in asdict(part).items()}
     del known["checkpoint_seconds"]
     return known
+
+
+SMALL = ("columns", "residuals", "sums", "pixel_sums")
+"""The arrays of a state but for its volume."""
 
 
 @dataclass(frozen=True)
@@ -210,30 +226,33 @@ class _Small:
 
 
 def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> None:
-    file.attrs["_format"] = FORMAT
+    file.attrs["_format"], file.attrs["_format_version"] = FORMAT, FORMAT_VERSION
     write_attributes(file.create_group("known"), known)
-    for name, values in (vars(state) | {"residuals": state.residuals}).items():
-        file[f"fit/{name}"] = values
+    for name, values in vars(state).items():
+        if name != "volume":
+            file[f"fit/{name}"] = values
+    # The sums that HDF5 keeps of every chunk tell a damaged file from a whole one.
+    file.create_dataset("fit/volume", data=state.volume, chunks=True, fletcher32=True)
     acceptance, turning = model.acceptance, model.turning
-    found = {
-        "centre_col_pix": model.geometry.centre_col_pix,
-        "drift_pix": model.drift_pix,
-        "turning_deg": (turning.centre_mu_deg, turning.centre_gamma_deg),
-        "widths_deg": [getattr(acceptance, name) for name in WIDTHS],
-    }
-    for name, value in found.items():
+    found = (
+        model.geometry.centre_col_pix,
+        model.drift_pix,
+        (turning.centre_mu_deg, turning.centre_gamma_deg),
+        [getattr(acceptance, name) for name in WIDTHS],
+    )
+    for name, value in zip(FOUND, found, strict=True):
         file[f"model/{name}"] = np.asarray(value, np.float64)
 
 
 def _read_small(path: Path) -> _Small:
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path) as file:
         parts = file["fit"]
-        small = {name: parts[name][()] for name in parts if name not in ("volume", "position")}
+        small = {name: np.asarray(parts[name][()]) for name in SMALL}
         empty = np.zeros((0, 0), np.float32)
         return _Small(
             parts["volume"].shape,
             FitState(position=int(parts["position"][()]), volume=empty, **small),
-            {name: np.asarray(value[()]) for name, value in file["model"].items()},
+            {name: np.asarray(file["model"][name][()]) for name in FOUND},
         )
 
 
@@ -251,5 +270,9 @@ def _with_found(model: ScanModel, found: dict[str, FloatArray]) -> ScanModel:
 
 
 def _read_volume(path: Path, volume: Frames) -> None:
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path) as file:
         file["fit/volume"].read_direct(volume)
+
+
+def _opened(path: Path) -> AbstractContextManager[h5py.File]:
+    return open_own(path, FORMAT, FORMAT_VERSION, "checkpoint")

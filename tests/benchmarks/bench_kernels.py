@@ -72,7 +72,8 @@ def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
     for k in scan.projections:
         pixels = LitPixels.from_mask((scan.images[k] > 0).any(axis=0))
         images = pixels.gather(scan.images[k])
-        kernels.backproject_nearest(volume, points, scan.affine(int(k)), pixels.lookup, images)
+        affine = scan.affine(int(k))
+        kernels.backproject_nearest(volume, points, affine, pixels.lookup, images, 0)
     return _completeness(scan, points, volume)
 
 

@@ -14,6 +14,7 @@ import pytest
 from recon3d.cleaning.pipeline import clean
 from recon3d.experiment import Cleaning, Experiment
 from recon3d.io.scan import open_scan
+from recon3d.parallel.cluster import Cluster
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS
 from recon3d.simulate.scan import simulate_scan
@@ -91,3 +92,14 @@ class CommandLine:
 @pytest.fixture
 def recon3d() -> CommandLine:
     return CommandLine()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two engines in one MPI world."""
+    pytest.importorskip("ipyparallel")
+    prepared = Cluster(2, threads=1)
+    launcher = prepared.cluster.config.MPIEngineSetLauncher
+    launcher.environment["PYTHONPATH"] = str(Path(__file__).parent)
+    with prepared as running:
+        yield running
