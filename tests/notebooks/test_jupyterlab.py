@@ -52,7 +52,7 @@ def test_a_new_user_runs_all_and_follows_the_link(page, lab, copied):
     for number, saved in ((1, "poi"), (2, "binth")):
         page.locator(".jp-Notebook:visible h1", has_text=f"{number}. ").wait_for()
         run_all(page)
-        page.locator(".jupyter-matplotlib-canvas-div canvas").first.wait_for()
+        page.locator(".jp-Notebook:visible .jupyter-matplotlib-canvas-div canvas").first.wait_for()
         assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
         assert page.evaluate(LEFT_OF_CUT) == []
         assert f"{saved} " in (copied / "choices.ini").read_text("utf-8")
