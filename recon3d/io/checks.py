@@ -174,6 +174,22 @@ def _memory_bytes() -> float:
     return there if limit == resource.RLIM_INFINITY else min(there, limit)
 
 
+def check_centres(experiment: Experiment) -> None:
+    """Look for centres that count from the region of interest, before another one is chosen.
+
+    Warns
+    -----
+    Recon3DWarning
+        The .ini file gives some.
+    """
+    given = [key for key in ("centre_row", "rotation_center") if key in experiment.source]
+    if given:
+        _warn(
+            f"the .ini file gives {' and '.join(given)}, in pixels of the region of interest that "
+            "it was made for: where you choose another, change them by as much"
+        )
+
+
 def check_before(store: CleanedScan, experiment: Experiment) -> None:
     """Look whether a scan can be reconstructed as an experiment says, before it is begun.
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from recon3d.cleaning.overview import GrowingOverview
-from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.errors import DataError, ParameterError
 from recon3d.experiment import Experiment
 from recon3d.getdata import getdata, open_data, opening, region_of
 from recon3d.getdata_keys import GetData
-from recon3d.io.checks import check_before, with_counts
+from recon3d.io.checks import check_before, check_centres, with_counts
 from recon3d.io.follow import Follower
 from recon3d.io.grain import Grain
 from recon3d.io.scan import Scan
@@ -145,11 +145,11 @@ class Session:
 
     @property
     def grain(self) -> Grain:
-        """The grain; it is reconstructed, with what was chosen, where nobody did so yet."""
-        path = self.folder / "grain.h5"
-        if path.is_file():
-            return Grain.load(path)
-        store, experiment = self.store, self.experiment
+        """The grain; it is reconstructed where nobody did so since the scan was cleaned."""
+        store = self.store
+        if self._is_newer(store):
+            return Grain.load(self.folder / "grain.h5")
+        experiment = self.experiment
         check_before(store, experiment)
         memory = self.settings.memory_gib()
         grain = reconstruct(store, experiment, memory_gib=memory, show_progress=self.show_progress)
@@ -160,7 +160,8 @@ class Session:
     def choose_roi(self) -> RegionOfInterest:
         """The widget of 01_choose_roi."""
         texts = self.settings.read()
-        self._warn_of_centres()
+        if self._has_experiment:
+            check_centres(self.experiment)
         scan = region_of(self.scan, self.plan) if "poi" in texts else self.scan
         return RegionOfInterest(scan, self.settings)
 
@@ -229,29 +230,17 @@ class Session:
         plan = self.plan
         return f"<Session: {plan.datadir}, results in {self.folder}, {self.settings.path}>"
 
-    def _warn_of_centres(self) -> None:
-        """Warn where the .ini file gives centres that count from the region of interest."""
-        if not self._has_experiment:
-            return
-        given = [key for key in ("centre_row", "rotation_center") if key in self.experiment.source]
-        if given:
-            warnings.warn(
-                f"the .ini file gives {' and '.join(given)}, in pixels of the region of interest "
-                "that it was made for: where you choose another, change them by as much",
-                Recon3DWarning,
-                stacklevel=3,
-            )
-
     @property
     def _has_experiment(self) -> bool:
         return "experiment" in self.settings.read()
 
     def _grain_is_of(self, store: CleanedScan) -> bool:
+        return self._has_experiment and self._is_newer(store)
+
+    def _is_newer(self, store: CleanedScan) -> bool:
         """Whether there is a grain that was made after the scan was last cleaned."""
         path = self.folder / "grain.h5"
-        if not (self._has_experiment and path.is_file()):
-            return False
-        return path.stat().st_mtime >= store.path.stat().st_mtime
+        return path.is_file() and path.stat().st_mtime >= store.path.stat().st_mtime
 
     def _simulate(self, more: dict[str, Any]) -> None:
         folder = self.settings.path.resolve().parent / SIMULATED

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from recon3d.cli import main
 
@@ -15,3 +24,49 @@ def copied(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("copied") / "notebooks"
     assert main(["notebooks", str(folder)]) == 0
     return folder
+
+
+def chromium(require_or_skip) -> str:
+    """The browser's program."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    require_or_skip("Chromium is missing: apt-get install chromium")
+    return ""
+
+
+@contextlib.contextmanager
+def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
+    """A server on a free port of this machine, for as long as the context lasts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [*command, f"--port={address.split(':')[1]}"]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ, cwd=folder)
+        try:
+            for _ in range(240):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://{address}/{probe}", timeout=5).close()
+                    break
+                time.sleep(0.25)
+            yield f"http://{address}"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def serve():
+    return serving
+
+
+@pytest.fixture
+def page(require_or_skip):
+    program = chromium(require_or_skip)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()

@@ -124,3 +124,15 @@ def test_what_follows_from_a_grain(finished, capsys):
     printed = capsys.readouterr().out
     assert "grain.h5" in printed
     assert "recon3d getdata --settings choices.ini" in printed
+
+
+def test_a_grain_of_another_cleaning_is_made_anew(session):
+    first = session.grain
+    path = session.folder / "grain.h5"
+    made = path.stat().st_mtime_ns
+    assert session.grain.mask.sum() == first.mask.sum()
+    assert path.stat().st_mtime_ns == made
+    session.settings.update({"binth": 40.0})
+    assert session.grain.mask.sum() != first.mask.sum()
+    assert path.stat().st_mtime_ns > made
+    assert "slice" in session.mosaicity().shown.options

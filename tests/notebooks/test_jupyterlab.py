@@ -1,0 +1,60 @@
+"""JupyterLab itself, as `recon3d notebooks --open` starts it, on a screen 1280 pixels wide."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from recon3d.notebook_files import jupyterlab_command
+
+TOKEN = "token"
+LEFT_OF_CUT = """() => [...document.querySelectorAll(
+    '.jp-Notebook .widget-label, .jp-Notebook .widget-button, .jp-Notebook canvas'
+)].filter(one => one.offsetParent).filter(one => {
+    const room = one.closest('.jp-OutputArea-output').getBoundingClientRect();
+    const outside = one.getBoundingClientRect().right > room.right + 1;
+    return outside || (one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1);
+}).map(one => one.innerText || one.tagName)"""
+"""Names of controls and figures that do not fit."""
+
+
+@pytest.fixture(scope="module")
+def lab(copied, serve):
+    command = [*jupyterlab_command(copied), "--no-browser", "--allow-root"]
+    command.append(f"--IdentityProvider.token={TOKEN}")
+    with serve(command, f"api?token={TOKEN}", copied) as address:
+        yield f"{address}/?token={TOKEN}"
+
+
+def prompts(page):
+    return page.locator(".jp-Notebook:visible .jp-CodeCell .jp-InputPrompt").all_inner_texts()
+
+
+def run_all(page):
+    """Choose Run All Cells, again where the kernel did not listen yet, and wait for the last."""
+    for _ in range(20):
+        page.get_by_text("Run", exact=True).first.click()
+        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        page.wait_for_timeout(2500)
+        if any(re.search(r"\[[\d*]", prompt) for prompt in prompts(page)):
+            break
+    for _ in range(300):
+        if all(re.search(r"\[\d+\]", prompt) for prompt in prompts(page)):
+            return
+        page.wait_for_timeout(300)
+    raise AssertionError(f"the notebook did not come to its end: {prompts(page)}")
+
+
+def test_a_new_user_runs_all_and_follows_the_link(page, lab, copied):
+    page.goto(lab)
+    page.locator(".jp-Notebook").wait_for()
+    for number, saved in ((1, "poi"), (2, "binth")):
+        page.locator(".jp-Notebook:visible h1", has_text=f"{number}. ").wait_for()
+        run_all(page)
+        page.locator(".jp-Notebook:visible .jupyter-matplotlib-canvas-div canvas").first.wait_for()
+        assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        assert page.evaluate(LEFT_OF_CUT) == []
+        assert f"{saved} " in (copied / "choices.ini").read_text("utf-8")
+        page.locator(".jp-Notebook:visible a", has_text=re.compile(r"^0\d_")).last.click()
+    page.locator(".jp-Notebook:visible h1", has_text="3. ").wait_for()
