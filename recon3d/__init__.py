@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recon3d.cleaning.pipeline import clean
     from recon3d.errors import (
         DataError,
         GridError,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from recon3d.io.grain import Grain
     from recon3d.io.scan import open_scan
     from recon3d.io.store import CleanedScan, open_store
+    from recon3d.parallel.cleaning import clean
     from recon3d.parallel.cluster import Cluster
     from recon3d.parallel.run import reconstruct
     from recon3d.viewer.launch import view
@@ -57,7 +57,7 @@ _HOMES = {
     "ParameterError": "recon3d.errors",
     "Recon3DError": "recon3d.errors",
     "Recon3DWarning": "recon3d.errors",
-    "clean": "recon3d.cleaning.pipeline",
+    "clean": "recon3d.parallel.cleaning",
     "open_scan": "recon3d.io.scan",
     "open_store": "recon3d.io.store",
     "reconstruct": "recon3d.parallel.run",

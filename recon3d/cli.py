@@ -15,8 +15,13 @@ from recon3d.cli_show import Subparsers, add_export, add_figures, add_notebooks,
 from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
-from recon3d.outcome import Parser, report_to, run_command, show_warning
-from recon3d.parallel.launch import end_all, launched_rank, run_as_team
+from recon3d.outcome import Parser, report_to, run_command, show_warning, within
+from recon3d.parallel.launch import (
+    end_all,
+    launched_rank,
+    let_waiting_threads_sleep,
+    run_as_team,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         in the call itself, 130 when interrupted, 143 when terminated.
     """
     arguments = _parse(sys.argv[1:] if argv is None else argv)
+    let_waiting_threads_sleep()
     report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)
@@ -42,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = run_command(
             arguments.command, lambda: run_as_team(arguments.run, arguments, shared=shared)
         )
-        end_all(status)
+        end_all(status, alike=getattr(arguments, "alike", False))
         return status
 
 
@@ -118,16 +124,25 @@ def _add_simulate(subparsers: Subparsers) -> Parser:
     )
     parser.add_argument("--scan", choices=SCANS, default="demo", help="what is scanned (demo)")
     parser.add_argument("--grain", choices=GRAINS, default="subgrains", help="what is planted")
-    parser.add_argument("--size", type=float, metavar="UM", help="diameter of the grain")
     parser.add_argument(
-        "--spread", type=float, default=0.06, metavar="DEG", help="largest tilt (0.06)"
+        "--size", type=within(0.1, 10_000), metavar="UM", help="diameter of the grain"
+    )
+    parser.add_argument(
+        "--spread", type=within(0, 90), default=0.06, metavar="DEG", help="largest tilt (0.06)"
     )
     parser.add_argument("--handedness", type=int, choices=[1, -1], default=1, help="h (+1)")
-    parser.add_argument("--seed", type=int, default=0, help="of shape, tilts and noise (0)")
-    parser.add_argument("--voxels", type=int, default=48, help="grain_steps of the .ini (48)")
+    whole = within(0, 2**63, int)
+    parser.add_argument("--seed", type=whole, default=0, help="of shape, tilts and noise (0)")
+    parser.add_argument(
+        "--voxels", type=within(1, 1290, int), default=48, help="grain_steps of the .ini (48)"
+    )
     parser.add_argument("--prefix", default="topotomo_", help="what file names begin with")
     parser.add_argument(
-        "--dark-frames", type=int, default=0, metavar="N", help="background frames to add"
+        "--dark-frames",
+        type=within(0, 10_000, int),
+        default=0,
+        metavar="N",
+        help="background frames to add",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace frames in OUT")
     parser.set_defaults(run=commands.simulate)
@@ -176,6 +191,13 @@ def _add_scan_options(parser: Parser) -> None:
     )
     scan.add_argument(
         "--entries", metavar="LIST", help="entries of an HDF5 file to use, such as 3.1,5-40"
+    )
+    scan.add_argument(
+        "--binning",
+        metavar="N",
+        help="sum N x N pixels, or ROWSxCOLUMNS such as 2x1, to one as frames are read; POI, "
+        "IMGSIZE, FRAMEBG, BINTH, --min-region, --hot-limit and the .ini file stay in pixels of "
+        "the detector and counts of one of them",
     )
     scan.add_argument("--tilt-azimuth", type=float, metavar="DEG", help="0 or 90: turns (chi, phi)")
     scan.add_argument(
@@ -238,6 +260,12 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
     )
     parser.add_argument(
         "--iterations", type=int, metavar="N", help="passes of the iterative method"
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GIB",
+        help="what the orientation distributions may take (8)",
     )
     parser.add_argument(
         "--resume",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from recon3d.io.settings_file import SettingsFile
 
 logger = logging.getLogger("recon3d.commands")
+
+_BYTES_OF_A_VOXEL = 21
+"""What grain.h5 takes before it is packed: five numbers and a truth value."""
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -36,6 +40,7 @@ def simulate(arguments: argparse.Namespace) -> None:
     from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS, grain_size_um
     from recon3d.simulate.scan import simulate_scan
 
+    _keep_others(arguments.out, overwrite=arguments.overwrite)
     plan = dataclasses.replace(PLANS[arguments.scan](), handedness=arguments.handedness)
     position = OFF_CENTRE_POSITION_UM if arguments.scan == "off-centre" else (0.0, 0.0, 0.0)
     phantom = make_phantom(
@@ -64,6 +69,15 @@ def simulate(arguments: argparse.Namespace) -> None:
     logger.info("written: %s, with truth.h5 and experiment.ini", written)
 
 
+def _keep_others(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to simulate where the .ini or the truth of another scan would be lost."""
+    for name in ("experiment.ini", "truth.h5"):
+        if (folder / name).exists() and not overwrite:
+            raise ParameterError(
+                f"{folder / name} is there already: choose another folder, or --overwrite"
+            )
+
+
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
     from recon3d.getdata import getdata
@@ -75,36 +89,42 @@ def getdata(arguments: argparse.Namespace) -> None:
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
-    from recon3d.io.checks import check_energy, counts_of, require_memory, require_projections
+    from recon3d.io.atomic import require_writable
+    from recon3d.io.checks import check_before, with_counts
+    from recon3d.io.own_files import require_room
+    from recon3d.io.settings_file import USUAL_MEMORY_GIB
     from recon3d.io.store import open_store
     from recon3d.plot.results import write_results
     from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
+    memory_gib = arguments.memory
     if arguments.settings is None:
         experiment = Experiment.from_ini(arguments.inifile)
     else:
         experiment = _settings(arguments).experiment(arguments.inifile)
+        memory_gib = memory_gib or _settings(arguments).memory_gib()
     names = ("method", "frame", "iterations", "checkpoint_seconds")
     given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
     folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
-    check_energy(store.motors, experiment.crystal)
-    require_projections(store)
-    require_memory(experiment.volume)
+    check_before(store, experiment)
+    require_writable(folder)
+    require_room(folder / "grain.h5", _BYTES_OF_A_VOXEL * math.prod(experiment.volume.shape))
     seconds = experiment.settings.checkpoint_seconds
     checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
     grain = reconstruct(
         store,
         experiment,
+        memory_gib=memory_gib or USUAL_MEMORY_GIB,
         show_progress=not arguments.quiet,
         checkpoints=checkpoints,
         team=arguments.team,
     )
     if arguments.team.rank > 0:
         return
-    grain = dataclasses.replace(grain, provenance=counts_of(store, grain) | grain.provenance)
+    grain = with_counts(grain, store)
     logger.info("%r", grain)
     for path in write_results(grain, folder):
         logger.info("written: %s", path)
@@ -151,6 +171,7 @@ def _export_sums(inifile: Path, out: Path) -> None:
     """Write the summed projections, aligned as the grain beside them was where there is one."""
     from recon3d.io.grain import Grain
     from recon3d.io.store import open_store
+    from recon3d.reconstruction.plausible import require_plausible
     from recon3d.reconstruction.prepare import build_model
     from recon3d.reconstruction.reprojection import model_of
     from recon3d.reconstruction.sums import export_sums
@@ -158,9 +179,12 @@ def _export_sums(inifile: Path, out: Path) -> None:
     experiment = Experiment.from_ini(inifile)
     folder = _folder_of(experiment, inifile)
     store = open_store(folder / "scan.h5")
+    if out.resolve() in {(folder / name).resolve() for name in ("scan.h5", "grain.h5")}:
+        raise ParameterError(f"{out} is what the export is made from: choose another name")
     if (folder / "grain.h5").is_file():
         model = model_of(Grain.load(folder / "grain.h5"), store, experiment)
     else:
+        require_plausible(store, experiment)
         model = build_model(store, experiment, experiment.settings.handedness or 1)
     export_sums(model, out)
     logger.info("written: %s", out)
@@ -170,6 +194,12 @@ def _folder_of(experiment: Experiment, file: Path) -> Path:
     """The folder that getdata wrote, which an experiment must name."""
     if experiment.path is None:
         raise ParameterError(f"{file}: the key 'path' is missing: give the folder getdata wrote")
+    if not (experiment.path / "scan.h5").exists():
+        what = "scan.h5 in the folder" if experiment.path.is_dir() else "folder"
+        raise ParameterError(
+            f"{file}: path: there is no {what} {experiment.path}: expected what getdata wrote (a "
+            "relative path counts from the .ini)"
+        )
     return experiment.path
 
 

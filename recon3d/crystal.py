@@ -11,6 +11,8 @@ from recon3d.errors import ParameterError
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light, in keV Å (exact in the SI of 2019)."""
 
+_LENGTHS_ANGSTROM = (0.01, 1e6)
+
 
 @dataclass(frozen=True)
 class Crystal:
@@ -41,9 +43,11 @@ class Crystal:
     def __post_init__(self) -> None:
         if not 1 <= self.space_group <= 230:
             raise ParameterError(f"sg_no is {self.space_group}: space groups run from 1 to 230")
-        if not all(length > 0 for length in self.unit_cell[:3]):
+        least, most = _LENGTHS_ANGSTROM
+        if not all(least <= length <= most for length in self.unit_cell[:3]):
             raise ParameterError(
-                f"unit_cell {list(self.unit_cell)}: a, b and c must be positive lengths in Å"
+                f"unit_cell {list(self.unit_cell)}: a, b and c must be positive lengths in Å, "
+                f"{least:g} to {most:g}"
             )
         if not all(0 < angle < 180 for angle in self.unit_cell[3:]):
             raise ParameterError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from recon3d.cleaning.pipeline import clean
 from recon3d.experiment import Cleaning, Experiment
+from recon3d.io.atomic import make_folder
 from recon3d.io.grain import Grain
 from recon3d.io.scan import open_scan
 from recon3d.io.store import CleanedScan
@@ -183,7 +184,7 @@ def draw_figures(
     paths
         The pictures.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     model = model_of(grain, store, experiment)
     middle = int(model.projections[len(model.projections) // 2])
     measured = model.frames(middle)

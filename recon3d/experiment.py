@@ -19,11 +19,14 @@ from recon3d.settings import require_one_of, require_sign
 from recon3d.volume import Volume as Volume
 
 _LARGEST_COUNT = 2**31 - 1
+_LARGEST_RADIUS_PIX = 50
 
 
 @dataclass(frozen=True)
 class Cleaning:
     """How frames are cleaned; every step can be switched off.
+
+    Counts and lengths are those of the detector's pixels, whether frames are binned or not.
 
     Parameters
     ----------
@@ -70,12 +73,36 @@ class Cleaning:
                 raise ParameterError(f"{name} is {value}: expected a whole number of pixels")
             if name not in ("binth", "hot_pixels") and value > _LARGEST_COUNT:
                 raise ParameterError(f"{name} is {value}: no frame has as many pixels")
+        if self.close_radius_pix > _LARGEST_RADIUS_PIX:
+            raise ParameterError(
+                f"close_radius_pix is {self.close_radius_pix}: expected {_LARGEST_RADIUS_PIX} at "
+                "most, as it closes gaps between the pixels of one grain"
+            )
         if self.hot_limit is not None and not self.hot_limit > 0:
             raise ParameterError(f"hot_limit is {self.hot_limit}: expected counts above 0, or None")
         if self.normalize not in ("auto", "current", "total", "none"):
             raise ParameterError(
                 f"normalize is '{self.normalize}': expected auto, current, total or none"
             )
+
+    def for_bins(self, rows: int, cols: int) -> Cleaning:
+        """The same cleaning of frames of which `rows` x `cols` pixels were summed to one.
+
+        Counts are multiplied by the pixels of a bin and areas divided by them, upwards to a
+        whole number; a length is divided by the longer edge of a bin. `framebg` is rounded
+        down, so that the rim holds no more than it did.
+        """
+        if rows * cols == 1:
+            return self
+        pixels, edge = rows * cols, max(rows, cols)
+        return replace(
+            self,
+            framebg=max(int(self.framebg) // edge, 1) if self.framebg else 0,
+            binth=self.binth * pixels,
+            min_region_pix=math.ceil(self.min_region_pix / pixels),
+            hot_limit=None if self.hot_limit is None else self.hot_limit * pixels,
+            close_radius_pix=math.ceil(self.close_radius_pix / edge),
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from recon3d.errors import ParameterError
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.atomic import complete_or_absent, make_folder
 from recon3d.io.grain import Grain
 from recon3d.plot.distributions import histograms_figure, orientation_density_figure
 from recon3d.plot.film import surface_figure, write_film
@@ -78,7 +78,7 @@ def write_figures(
         if scan is not None or ini is not None:
             raise
         logger.info("no figure of projections: %s", error)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = []
     for name, make in draw.items():
         path = folder / f"{name}.{suffix}"
@@ -98,5 +98,5 @@ def _reprojections(grain: Grain, model: ScanModel) -> Figure:
     chosen = [int(k) for k in model.projections[places]]
     measured = [model.frames(k).sum(axis=0) for k in chosen]
     modelled = [reproject(grain, model, k).sum(axis=0) for k in chosen]
-    pixel_um = 1 / model.geometry.magnification_pix_per_um
-    return reprojection_figure([model.omega_deg(k) for k in chosen], measured, modelled, pixel_um)
+    omega = [model.omega_deg(k) for k in chosen]
+    return reprojection_figure(omega, measured, modelled, model.pixel_um)

@@ -29,7 +29,8 @@ class ProjectionGeometry:
         Where the sample's origin falls, in pixels of the ROI, pixel centres at integers;
         `centre_col_pix` is the column of the rotation axis.
     stretch_rows, stretch_cols
-        1 / cos of the detector's deviation from perpendicular, along each image axis.
+        1 / cos of the detector's deviation from perpendicular, along each image axis; times
+        the width of a pixel over its height where pixels are no squares.
     omega_sense
         +1 or -1: the sense of the ω motor in this map.
     """

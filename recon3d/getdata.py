@@ -16,12 +16,13 @@ from recon3d.getdata_keys import GetData
 from recon3d.goniometer import GONIOMETERS, Goniometer
 from recon3d.io.arrays import ArrayWriter
 from recon3d.io.atomic import make_folder, require_writable
+from recon3d.io.binning import Binning
 from recon3d.io.checks import compare_steps, require_rocking
 from recon3d.io.edf import read_image
 from recon3d.io.scan import Roi, Scan, open_scan
 from recon3d.io.sources import look_at_frame_shape, mean_background
 from recon3d.io.store import CleanedScan
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +64,10 @@ def opening(plan: GetData) -> dict[str, Any]:
 
 
 def region_of(scan: Scan, plan: GetData) -> Scan:
-    """The scan with the region of interest of a plan."""
+    """The scan with the region of interest and the binning of a plan."""
     rows, cols = scan.source.frame_shape
-    return scan.crop(plan.poi or (cols // 2, rows // 2), plan.imgsize or (cols, rows))
+    cropped = scan.crop(plan.poi or (cols // 2, rows // 2), plan.imgsize or (cols, rows))
+    return cropped.binned(*plan.binning)
 
 
 def calibration_images(plan: GetData) -> dict[str, Any]:
@@ -114,10 +116,8 @@ def getdata(
         Steps that were given and the motors disagree: the motors are used.
     """
     # The first member alone reads headers and looks: what it finds is sent to the others.
+    images, scan = from_first(team, lambda: _looked_at(plan, show_progress))
     first = team.rank == 0
-    looked = team.agree(_looked_at(plan, show_progress) if first else None)
-    assert looked is not None, "the first member has looked"
-    images, scan = looked
     said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
     folder = Path(plan.outputpath) / plan.outputdirname
     properties = {"framebg": plan.framebg, "binth": plan.binth}
@@ -155,7 +155,10 @@ def _looked_at(plan: GetData, show_progress: bool) -> tuple[dict[str, Any], Scan
 def _check_region(plan: GetData) -> None:
     """Refuse a region that cannot be, before thousands of headers are read."""
     if plan.imgsize is not None:
-        check_region(plan.imgsize[::-1], plan.cleaning)
+        binning = Binning.of(*plan.binning)
+        binning.require_room(plan.imgsize[::-1])
+        bins = binning.shape_of(plan.imgsize[::-1])
+        check_region(bins, plan.cleaning.for_bins(*binning))
     shape = look_at_frame_shape(plan.datadir, plan.dataname)
     if shape is not None and plan.poi is not None and plan.imgsize is not None:
         Roi.around(plan.poi, plan.imgsize).require_inside(shape)

@@ -52,6 +52,9 @@ class GetData:
     poi, imgsize
         Centre and size, (x, y) = (column, row), of the region of interest; None for the middle
         of the frame, and for the whole of it.
+    binning
+        Rows and columns of pixels that are summed to one as frames are read. All other numbers
+        stay those of the detector's pixels.
     outputpath, outputdirname
         The results go to the folder `outputpath`/`outputdirname`.
     phi0, chi0
@@ -79,6 +82,7 @@ class GetData:
     bgname: str = "-"
     poi: Pair | None = None
     imgsize: Pair | None = None
+    binning: Pair = (1, 1)
     outputpath: str = "."
     outputdirname: str = "results"
     phi0: float | None = None
@@ -112,7 +116,7 @@ class GetData:
         ParameterError
             `datadir` is missing, or a value is not what its key expects.
         """
-        if "datadir" not in texts:
+        if "datadir" not in texts or parse_literal(texts["datadir"]) is None:
             raise ParameterError("the key 'datadir' is missing: give the folder or file of frames")
         given = {
             key: text
@@ -180,11 +184,33 @@ def _pair(text: str) -> Pair:
     return integer(parts[0]), integer(parts[1])
 
 
-def _one_or_two(text: str) -> tuple[float, float]:
-    values = several(_finite)(text)
-    if not 1 <= len(values) <= 2:
-        raise ValueError("one number, or two as mu,gamma")
-    return values[0], values[-1]
+def _bins(text: str) -> Pair:
+    try:
+        numbers = [integer(part) for part in text.strip("[]() ").replace("x", ",").split(",")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2 or min(numbers) < 1:
+        raise ValueError("whole pixels of 1 or more, one number or ROWSxCOLUMNS such as 2x1")
+    return numbers[0], numbers[-1]
+
+
+def _one_or_two(parse: Callable[[str], float]) -> Callable[[str], tuple[float, float]]:
+    """Make a parser of one value, or two as mu,gamma, out of a parser of one."""
+
+    def parse_both(text: str) -> tuple[float, float]:
+        values = several(parse)(text)
+        if not 1 <= len(values) <= 2:
+            raise ValueError("one number, or two as mu,gamma")
+        return values[0], values[-1]
+
+    return parse_both
+
+
+def _settings(text: str) -> float:
+    value = _finite(text)
+    if not (value >= 1 and value.is_integer()):
+        raise ValueError("a whole number of settings, 1 or more")
+    return value
 
 
 def _finite(text: str) -> float:
@@ -200,17 +226,18 @@ def _finite(text: str) -> float:
 def _angle(text: str) -> float:
     value = _finite(text)
     if abs(value) > _LARGEST_ANGLE_DEG:
-        raise ValueError(f"a reading in degrees, of {_LARGEST_ANGLE_DEG} at most")
+        raise ValueError(f"degrees, {_LARGEST_ANGLE_DEG} at most")
     return value
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "poi": _pair,
     "imgsize": _pair,
+    "binning": _bins,
     "phi0": _angle,
     "chi0": _angle,
-    "angsteps": _one_or_two,
-    "numangsteps": _one_or_two,
+    "angsteps": _one_or_two(_angle),
+    "numangsteps": _one_or_two(_settings),
     "framebg": integer,
     "binth": _finite,
     "min_region": integer,

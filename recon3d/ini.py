@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from recon3d.errors import ParameterError
 
 T = TypeVar("T")
+_LARGEST_INTEGER = 10**15
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SEPARATOR = re.compile(r"\s*[=:\s]\s*")
 
@@ -89,6 +90,8 @@ def integer(text: str) -> int:
     value = number(text)
     if not value.is_integer():
         raise ValueError("a whole number")
+    if abs(value) > _LARGEST_INTEGER:
+        raise ValueError(f"a whole number of at most {_LARGEST_INTEGER:g}")
     return int(value)
 
 

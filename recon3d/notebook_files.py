@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 from recon3d.errors import DataError, ParameterError
+from recon3d.io.atomic import complete_or_absent, make_folder
 
 _PACKAGED = Path(__file__).parent / "_notebooks"
 _BESIDE = Path(__file__).parents[1] / "notebooks"
 LOOPBACK = "127.0.0.1"
+FIRST = "/doc/tree/01_choose_roi.ipynb"
+"""What JupyterLab shows first: one notebook, and no side bar that takes the figures' place."""
 
 
 def notebook_sources() -> list[Path]:
@@ -62,9 +65,10 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
             f"{folder}: {', '.join(changed)} were changed there (a run notebook is): choose "
             "another folder, or --overwrite to lose the changes"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for source, target in pairs:
-        target.write_bytes(source.read_bytes())
+        with complete_or_absent(target) as temporary:
+            temporary.write_bytes(source.read_bytes())
     return targets
 
 
@@ -94,4 +98,4 @@ def open_jupyterlab(folder: Path) -> int:
 def jupyterlab_command(folder: Path) -> list[str]:
     """The command that serves a folder on the loopback address."""
     options = [f"--ServerApp.ip={LOOPBACK}", f"--ServerApp.root_dir={folder.resolve()}"]
-    return [sys.executable, "-m", "jupyterlab", *options]
+    return [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url={FIRST}"]

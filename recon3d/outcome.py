@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -18,11 +19,24 @@ from recon3d.errors import Recon3DError, Recon3DWarning
 SHOW_TRACEBACK = "RECON3D_TRACEBACK"
 """The environment variable that, set to anything, shows where an unexpected error arose."""
 
+Parse = Callable[[str], float]
+
 _MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of memory")
 
 
 class TerminatedError(BaseException):
     """The system asked the process to end, as batch systems do when time is up."""
+
+
+class InterruptedByUser(KeyboardInterrupt):
+    """Ctrl-C; of a plain KeyboardInterrupt Python can make an exit status of its own."""
+
+
+_SIGNALS: dict[int, type[BaseException]] = {
+    signal.SIGINT: InterruptedByUser,
+    signal.SIGTERM: TerminatedError,
+}
+_AGAIN_S = 0.05
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,6 +45,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 after telling what is wrong with the call."""
         self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
+
+
+def within(least: float, most: float, kind: Callable[[str], float] = float) -> Parse:
+    """Make an argument's `type`: a number from `least` to `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            number = "a number" if kind is float else "a whole number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {number} from {least:g} to {most:g}")
+        return value
+
+    return parse
 
 
 def report_to(stream: TextIO, *, quiet: bool) -> None:
@@ -71,15 +101,21 @@ def run_command(command: str, run: Callable[[], None]) -> int:
         0 when all went well, 1 after an error in the data or the values, 130 when interrupted,
         141 when nobody reads the output any more, 143 when terminated.
     """
+    # What went wrong is forgotten inside, so that nothing is said when it is cleared away.
+    with _signals_are_heard() as heard:
+        return _run_command(command, run, heard)
+
+
+def _run_command(command: str, run: Callable[[], None], heard: _Signals | None) -> int:
     try:
-        with _termination_raises():
+        with nullcontext() if heard is None else heard.raising():
             run()
             sys.stdout.flush()
         return 0
     except Recon3DError as error:
         return _tell(command, f"error: {error}", 1)
     except BrokenPipeError:
-        _forget_output()
+        forget_output()
         return 141
     except KeyboardInterrupt:
         return _tell(command, "interrupted; what was not complete is removed", 130)
@@ -93,9 +129,10 @@ def run_command(command: str, run: Callable[[], None]) -> int:
 
 def _explain(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _MEMORY_SIGNS):
+    if _is_of_memory(error):
+        found = "no more could be had" if isinstance(error, SystemError) else text
         return (
-            f"not enough memory ({text or 'no more could be had'}): take a smaller region or "
+            f"not enough memory ({found or 'no more could be had'}): take a smaller region or "
             "fewer voxels (grain_steps), or a computer with more"
         )
     if isinstance(error, OSError):
@@ -106,16 +143,27 @@ def _explain(error: Exception) -> str:
     )
 
 
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out; a compiled loop that it happened in tells so one error deeper."""
+    if error is None:
+        return False
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    deeper = isinstance(error, SystemError) and _is_of_memory(error.__cause__ or error.__context__)
+    return deeper or any(sign in text for sign in _MEMORY_SIGNS)
+
+
 def _tell(command: str, message: str, status: int) -> int:
     try:
         print(f"recon3d {command}: {message}", file=sys.stderr, flush=True)
     except BrokenPipeError:
-        _forget_output()
+        forget_output()
     return status
 
 
-def _forget_output() -> None:
-    """Send what is left to be written nowhere, lest the interpreter stumbles over it at exit."""
+def forget_output() -> None:
+    """Send whatever is still written nowhere: nobody reads it, or another process says the same."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -125,18 +173,54 @@ def _forget_output() -> None:
     os.close(nowhere)
 
 
+class _Signals:
+    """Lets SIGINT and SIGTERM end the work with an exception, so that it can be tidied up."""
+
+    def __init__(self) -> None:
+        self._came, self._again = False, list[threading.Timer]()
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raise an exception when a signal comes."""
+        # What is ignored, as Ctrl-C is by a command in the background, stays so.
+        heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        former = {number: signal.signal(number, self._raise) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            for timer in self._again:
+                timer.cancel()
+
+    def _raise(self, number: int, _frame: FrameType | None) -> NoReturn:
+        self._came = True
+        raise _SIGNALS[number]
+
+    def lost(self, lost: sys.UnraisableHookArgs) -> bool:
+        """Send a signal again whose exception was lost in a callback of a compiled library.
+
+        Returns
+        -------
+        known
+            Whether a signal is behind an exception that went nowhere.
+        """
+        for number, kind in _SIGNALS.items():
+            if lost.exc_type is kind:
+                self._again.append(threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)))
+                self._again[-1].start()
+        return self._came
+
+
 @contextmanager
-def _termination_raises() -> Iterator[None]:
-    """Let SIGTERM end the work as an interrupt does, so that temporary files are removed."""
+def _signals_are_heard() -> Iterator[_Signals | None]:
+    """Handle signals while a command runs, and tell no one of what they leave half made."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield None  # only the main thread gets signals
         return
-    former = signal.signal(signal.SIGTERM, _terminate)
+    signals, former = _Signals(), sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if signals.lost(lost) else former(lost)
     try:
-        yield
+        yield signals
     finally:
-        signal.signal(signal.SIGTERM, former)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
+        sys.unraisablehook = former

@@ -8,6 +8,7 @@ from recon3d.errors import ParameterError
 from recon3d.ini_keys import ALGORITHMS, ALIGNMENTS, FRAMES, METHODS
 
 _SMALLEST_ANGLE_DEG = 1e-6
+_STRONGEST_TV = 100.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Settings:
         for name in ("stop_change", "tv_weight", "checkpoint_seconds"):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} is {getattr(self, name):g}: expected 0 or more")
+        if self.tv_weight > _STRONGEST_TV:
+            raise ParameterError(
+                f"tv_weight is {self.tv_weight:g}: expected a share of a typical voxel's "
+                f"occupancy, {_STRONGEST_TV:g} at most"
+            )
         require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))
         if self.handedness:
             require_sign("handedness", self.handedness)

@@ -91,6 +91,29 @@ ALONE: Team = Alone()
 """The team of a process that works by itself."""
 
 
+def from_first(team: Team, make: Callable[[], T]) -> T:
+    """What the first member of a team makes, on all of them; all raise what it raises.
+
+    Parameters
+    ----------
+    team
+        Its members; each calls this function.
+    make
+        Called on the first one alone.
+    """
+    made: list[T] = []
+    error: Exception | None = None
+    if team.rank == 0:
+        try:
+            made.append(make())
+        except Exception as caught:
+            error = caught
+    made, error = team.agree((made, error))
+    if error is not None:
+        raise error
+    return made[0]
+
+
 def dealt(items: Sequence[T] | NDArray[Any], rank: int, size: int) -> list[T]:
     """Every `size`-th item from the `rank`-th on."""
     return list(items[rank::size])

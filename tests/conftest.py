@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,3 +91,13 @@ def require_or_skip():
         pytest.skip(reason)
 
     return stop
+
+
+@pytest.fixture(scope="session")
+def mpi(require_or_skip) -> None:
+    """What the tests with MPI need."""
+    for name in ("mpi4py", "ipyparallel"):
+        if importlib.util.find_spec(name) is None:
+            require_or_skip(f"{name} is not installed: pip install 'recon3d[mpi]'")
+    if not (Path(sys.executable).parent / "mpiexec").exists():
+        require_or_skip("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")

@@ -1,7 +1,11 @@
 """The commands as a user types them, on small simulated scans."""
 
+import ctypes
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +15,7 @@ from matplotlib.image import imread
 from recon3d.cli import build_parser, main, plain_numbers
 from recon3d.io.grain import Grain
 from recon3d.io.store import open_store
+from recon3d.outcome import run_command
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan import simulate_scan
@@ -74,6 +79,10 @@ def test_provenance_is_in_the_file(folder):
     provenance = open_store(folder / "again" / "scan.h5").provenance
     assert provenance["cleaning"]["framebg"] == 6
     assert provenance["getdata"]["dataname"] == "topotomo_"
+    assert provenance["hot_pixels_replaced"] > 0
+    grain = Grain.load(folder / "results" / "grain.h5").provenance
+    for name in ("hot_pixels_replaced", "pixels_dropped_by_mask", "wrapped_pixels"):
+        assert grain[name] == provenance[name]
 
 
 def test_background_arrays_and_options(folder):
@@ -89,6 +98,55 @@ def test_background_arrays_and_options(folder):
     )
     assert status == 0
     assert not (folder / "with_background" / "dataarray_final.npy").exists()
+
+
+def test_binned_frames_give_the_same_grain_from_the_same_numbers(folder, capsys):
+    ini = folder / "experiment.ini"
+    options = ("--arrays", "none")
+    assert getdata(folder, *options, outputdirname="plain", poi="29,27", imgsize="57,53") == 0
+    assert getdata(folder, *options, "--binning", "2", poi="29,27", imgsize="57,53") == 0
+    assert "warning" not in capsys.readouterr().err
+    stores = [open_store(folder / name / "scan.h5") for name in ("plain", "results")]
+    assert stores[1].shape[2:] == (26, 28)
+    assert stores[1].provenance["getdata"]["binning"] == "2"
+    text = ini.read_text("utf-8") + "centre_row 26.5\nmethod backprojection\n"
+    grains = []
+    for name in ("plain", "results"):
+        own = folder / f"{name}.ini"
+        own.write_text(f"{text}path {name}\n", "utf-8")
+        assert main(["reconstruct", str(own), "--quiet"]) == 0
+        grains.append(Grain.load(folder / name / "grain.h5"))
+    axes = [grain.provenance["rotation_center"] for grain in grains]
+    assert axes[1] == pytest.approx(axes[0], abs=0.15)
+    plain, binned = (grain.mask for grain in grains)
+    assert 2 * (plain & binned).sum() / (plain.sum() + binned.sum()) > 0.93
+    assert "binning_rows 2" in (folder / "results" / "Image_properties.txt").read_text("utf-8")
+    assert main(["figures", str(folder / "results" / "grain.h5"), "--film", "none", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("bins", ["0", "two", "2x2x2", "1.5", "2x-1", ""])
+def test_binning_of_no_pixels_is_refused(folder, capsys, bins):
+    assert getdata(folder, "--binning", bins, outputdirname="nothing") == 1
+    assert "binning is" in capsys.readouterr().err
+    assert not (folder / "nothing").exists()
+
+
+def test_bins_that_leave_nothing_of_the_region_are_refused(folder, capsys):
+    assert getdata(folder, "--binning", "40", outputdirname="nothing") == 1
+    assert "at least 2 bins" in capsys.readouterr().err
+    assert getdata(folder, "--binning", "5x5", outputdirname="nothing", framebg="30") == 1
+    assert "framebg" in capsys.readouterr().err
+
+
+def test_a_signal_that_a_callback_swallows_is_heard(capsys):
+    def work():
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        callback()
+        time.sleep(5)
+
+    assert run_command("getdata", work) == 143
+    message = capsys.readouterr().err
+    assert message == "recon3d getdata: terminated; what was not complete is removed\n"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +185,7 @@ def test_reconstruct_without_a_cleaned_scan(write_ini, capsys):
     assert main(["reconstruct", str(write_ini())]) == 1
     assert "path" in capsys.readouterr().err
     assert main(["reconstruct", str(write_ini(path="results"))]) == 1
-    assert "scan.h5" in capsys.readouterr().err
+    assert "what getdata wrote" in capsys.readouterr().err
 
 
 def test_negative_numbers_are_no_options():
@@ -153,7 +211,7 @@ def test_simulate_then_refuse_to_overwrite(tmp_path, capsys):
     assert "truth.h5" in done.stderr
     assert len(list(out.glob("*.edf"))) == 60 * 9
     assert main(["simulate", str(out), "--scan", "rocking", "--quiet"]) == 1
-    assert "topotomo_" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_demo_prints_a_table_and_draws(tmp_path, capsys):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recon3d.progress import Stage, told_to, track
-from recon3d.team import ALONE, dealt, undealt
+from recon3d.team import ALONE, dealt, from_first, undealt
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
@@ -26,6 +26,33 @@ def test_one_process_keeps_everything():
     assert ALONE.agree("x") == "x"
     assert list(ALONE.gathered("x")) == ["x"]
     assert not ALONE.stopping()
+    assert from_first(ALONE, lambda: "x") == "x"
+
+
+def test_what_goes_wrong_on_the_first_one_is_raised_by_all():
+    def fail():
+        raise ValueError("there is no such file")
+
+    heard = []
+
+    class Second(type(ALONE)):
+        rank, size = 1, 2
+
+        def agree(self, value):
+            assert value == ([], None)
+            return heard.pop()
+
+    class First(type(ALONE)):
+        size = 2
+
+        def agree(self, value):
+            heard.append(value)
+            return value
+
+    with pytest.raises(ValueError, match="no such file"):
+        from_first(First(), fail)
+    with pytest.raises(ValueError, match="no such file"):
+        from_first(Second(), fail)
 
 
 def test_an_update_changes_the_whole_and_clears_the_parts():

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame
 from recon3d.errors import ParameterError
+from recon3d.io.binning import NO_BINNING, Binning
 from recon3d.io.source import Roi
 
 
@@ -48,6 +49,8 @@ class Calibration:
         background: ArrayLike | None = None,
         flat_field: ArrayLike | None = None,
         bad_pixels: ArrayLike | None = None,
+        *,
+        binning: Binning = NO_BINNING,
     ) -> Calibration:
         """Cut the calibration frames to the region of interest.
 
@@ -61,6 +64,8 @@ class Calibration:
             Of the shape of a whole frame, or of the region; None where there is none. Bad
             pixels are those that are not zero. A flat field is divided by its mean over the
             good pixels of the region.
+        binning
+            How the frames that are to be cleaned are binned; those given here are not.
 
         Raises
         ------
@@ -82,7 +87,28 @@ class Calibration:
             if not np.isfinite(counts[~bad]).all():
                 raise ParameterError("the background holds numbers that are not finite")
             counts = np.where(bad, np.float32(0), counts)
-        return cls(counts, gain, bad)
+        return cls(counts, gain, bad).binned(binning)
+
+    def binned(self, binning: Binning) -> Calibration:
+        """The same for frames of which pixels are summed in blocks.
+
+        A bin with a bad pixel is bad. The detector's answer is summed in a bin, so that its
+        factor is the harmonic mean of those of its pixels.
+
+        Raises
+        ------
+        ParameterError
+            Every bin has a bad pixel.
+        """
+        if binning.pixels == 1:
+            return self
+        bad = binning.sums(self.bad.astype(np.uint8)) > 0
+        if bad.all():
+            raise ParameterError(
+                f"the bad-pixel mask marks a pixel in every bin of {binning.rows} x {binning.cols}"
+            )
+        gain = (binning.pixels / binning.sums(1 / self.gain)).astype(np.float32)
+        return Calibration(binning.sums(self.background), gain, bad)
 
 
 def flat_field_gain(flat_field: ArrayLike, bad: BoolFrame | None = None) -> FloatFrame:

@@ -84,32 +84,57 @@ def _median_if_hot(
 def _may_be_hot(frame: FloatFrame, row: int, col: int, least: float) -> bool:
     """Whether 4 of the neighbours lie `least` below a pixel; a quick necessary condition."""
     rows, cols = frame.shape
-    near = 0
-    for r in (row - 1, row, row + 1):
-        for c in (col - 1, col, col + 1):
-            inside = 0 <= r < rows and 0 <= c < cols
-            if inside and frame[row, col] - frame[r, c] <= least:
-                near += 1
-    return near <= 5 or row in (0, rows - 1) or col in (0, cols - 1)
+    if row in (0, rows - 1) or col in (0, cols - 1):
+        return True
+    value, near = frame[row, col], 0
+    for line in (row - 1, row, row + 1):
+        near += value - frame[line, col - 1] <= least
+        near += value - frame[line, col + 1] <= least
+    near += value - frame[row - 1, col] <= least
+    near += value - frame[row + 1, col] <= least
+    return near <= 4
+
+
+@njit(cache=True)
+def hot_thresholds(
+    variance: FloatFrame, sigmas: float, limit: float
+) -> tuple[FloatFrame, FloatFrame]:
+    """By how much a hot pixel exceeds its neighbours at least, and what it exceeds at least."""
+    least = np.float32(sigmas) * np.sqrt(variance)
+    lowest = np.minimum(least, np.float32(limit)) if sigmas > 0 else np.full_like(least, limit)
+    return least, lowest
 
 
 @njit(cache=True)
 def replace_hot_pixels(
     frame: FloatFrame, variance: FloatFrame, sigmas: float, limit: float
-) -> float:
-    """Replace hot pixels by their neighbours' median; return the counts that this took away.
+) -> tuple[float, int]:
+    """Replace hot pixels by their neighbours' median.
 
-    Whether a pixel is hot is decided on the frame as it came. `variance` is that of the
-    counts where there is no signal.
+    Return the counts that this took away, and how many pixels they are. Whether a pixel is
+    hot is decided on the frame as it came. `variance` is that of the counts where there is no
+    signal.
     """
-    rows, cols = frame.shape
-    least = np.float32(sigmas) * np.sqrt(variance)
-    lowest = np.minimum(least, np.float32(limit)) if sigmas > 0 else np.full_like(least, limit)
-    at = np.empty((rows * cols, 2), np.int32)
-    by = np.empty(rows * cols, np.float32)
+    least, lowest = hot_thresholds(variance, sigmas, limit)
+    return replace_above(frame, variance, least, lowest, sigmas, limit)
+
+
+@njit(cache=True)
+def replace_above(
+    frame: FloatFrame,
+    variance: FloatFrame,
+    least: FloatFrame,
+    lowest: FloatFrame,
+    sigmas: float,
+    limit: float,
+) -> tuple[float, int]:
+    """Do what `replace_hot_pixels` does, with its thresholds, which all frames share."""
+    at, by = np.empty((64, 2), np.int32), np.empty(64, np.float32)
     found, removed = 0, 0.0
-    for row in range(rows):
-        for col in range(cols):
+    for row in range(frame.shape[0]):
+        if not _any_above(frame[row], lowest[row]):
+            continue
+        for col in range(frame.shape[1]):
             value = frame[row, col]
             if value <= lowest[row, col]:
                 continue
@@ -117,12 +142,23 @@ def replace_hot_pixels(
                 continue
             median = _median_if_hot(frame, row, col, variance[row, col], sigmas, limit)
             if median >= 0:
+                if found == by.size:
+                    at, by = np.concatenate((at, at)), np.concatenate((by, by))
                 at[found, 0], at[found, 1], by[found] = row, col, median
                 found += 1
     for i in range(found):
         removed += frame[at[i, 0], at[i, 1]] - by[i]
         frame[at[i, 0], at[i, 1]] = by[i]
-    return removed
+    return removed, found
+
+
+@njit(cache=True)
+def _any_above(line: NDArray[np.float32], lowest: NDArray[np.float32]) -> bool:
+    """Whether a number exceeds its threshold; all of a line are looked at, many at a time."""
+    above = 0
+    for i in range(line.size):
+        above += line[i] > lowest[i]
+    return above > 0
 
 
 @njit(cache=True)
@@ -156,10 +192,16 @@ def cornice_lines(frame: FloatFrame, framebg: int) -> FloatFrame:
 def subtract_cornice_lines(frame: FloatFrame, framebg: int) -> None:
     """Subtract the straight lines between the cornice cells, clip, zero the cornice."""
     rows, cols = frame.shape
-    lines = cornice_lines(frame, framebg)
+    top, bottom = np.empty(cols, np.float32), np.empty(cols, np.float32)
+    cornice_means(frame, framebg, 0, top)
+    cornice_means(frame, framebg, rows - framebg, bottom)
+    inside = slice(framebg, cols - framebg)
+    start, slope = top[inside], (bottom - top)[inside]
     for row in range(framebg, rows - framebg):
-        for col in range(framebg, cols - framebg):
-            frame[row, col] = max(frame[row, col] - lines[row, col], np.float32(0))
+        share = np.float32((row - 0.5 * (framebg - 1)) / (rows - framebg))
+        line = frame[row, inside]
+        for col in range(line.size):
+            line[col] = max(line[col] - (start[col] + share * slope[col]), np.float32(0))
     frame[:framebg], frame[rows - framebg :] = 0, 0
     frame[:, :framebg], frame[:, cols - framebg :] = 0, 0
 
@@ -209,17 +251,23 @@ def subtract_frames(
     sigmas: float,
     limit: float,
     frames: NDArray[np.float32],
-) -> FloatArray:
-    """Do steps 0 to 3 on every valid frame; return their signed totals without hot pixels."""
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Do steps 0 to 3 on every valid frame.
+
+    Return their signed totals without hot pixels, and the number of hot pixels of each.
+    """
     totals = np.zeros(raw.shape[0])
+    least, lowest = hot_thresholds(variance, sigmas, limit)
+    hot = np.zeros(raw.shape[0], np.int64)
     for f in prange(raw.shape[0]):
         if not valid[f]:
             frames[f] = 0
             continue
         totals[f] = subtract_and_clip(raw[f], pedestal, gain, bad, bad_at, frames[f])
         if sigmas > 0 or limit < NO_LIMIT:
-            totals[f] -= replace_hot_pixels(frames[f], variance, sigmas, limit)
-    return totals
+            removed, hot[f] = replace_above(frames[f], variance, least, lowest, sigmas, limit)
+            totals[f] -= removed
+    return totals, hot
 
 
 @njit(cache=True, parallel=True, nogil=True)

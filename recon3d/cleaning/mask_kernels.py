@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from recon3d.cleaning.kernels import total
+
 FloatFrame = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
@@ -25,11 +27,14 @@ def lit_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
     rows, cols = frame.shape
     top, bottom, left, right = rows, 0, cols, 0
     for row in range(rows):
+        lit = 0
+        for col in range(cols):  # many pixels at a time; most rows of most frames end here
+            lit += frame[row, col] > binth
+        if lit == 0:
+            continue
         first = 0
         while first < cols and not frame[row, first] > binth:
             first += 1
-        if first == cols:
-            continue
         last = cols
         while last > right and not frame[row, last - 1] > binth:
             last -= 1
@@ -42,14 +47,46 @@ def lit_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
 def fill_holes(mask: Mask) -> None:
     """Light every dark pixel that no path of edge-sharing dark pixels joins to the rim.
 
-    The rim must be 2 pixels wide: the outermost keeps the flood inside the array.
+    The rim must be 2 pixels wide: the outermost keeps the flood inside the array. What is
+    outside is marked 2: first all that can be seen from above or below, a row at a time, then
+    what is flooded from there.
     """
-    flat, cols = mask.reshape(-1), mask.shape[1]
-    flat[:cols], flat[-cols:] = 2, 2
+    rows, cols = mask.shape
+    mask[0], mask[-1] = 2, 2
     mask[:, 0], mask[:, -1] = 2, 2
-    stack = np.empty(flat.size, np.int64)
-    stack[0], depth = cols + 1, 1
-    flat[cols + 1] = 2
+    for row in range(1, rows):
+        _pass_on(mask[row - 1], mask[row])
+    for row in range(rows - 1, 0, -1):
+        _pass_on(mask[row], mask[row - 1])
+    flat = mask.reshape(-1)
+    stack = np.empty(_count_dark(flat) + 1, np.int32)
+    for start in range(cols, flat.size - cols):
+        if flat[start] == 0 and (flat[start - 1] == 2 or flat[start + 1] == 2):
+            _flood(flat, cols, start, stack)
+    for at in range(flat.size):
+        flat[at] = flat[at] != 2
+
+
+@njit(cache=True)
+def _pass_on(known: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
+    """Mark the dark pixels of a row beside which, in the row before, one is marked."""
+    for col in range(row.size):
+        row[col] |= known[col] & np.uint8(2) & ((row[col] ^ np.uint8(1)) << np.uint8(1))
+
+
+@njit(cache=True)
+def _count_dark(flat: NDArray[np.uint8]) -> int:
+    dark = 0
+    for at in range(flat.size):
+        dark += flat[at] == 0
+    return dark
+
+
+@njit(cache=True)
+def _flood(flat: NDArray[np.uint8], cols: int, start: int, stack: NDArray[np.int32]) -> None:
+    """Mark a dark pixel, and all that paths of dark pixels join to it."""
+    stack[0], depth = start, 1
+    flat[start] = 2
     while depth:
         depth -= 1
         at = stack[depth]
@@ -58,8 +95,6 @@ def fill_holes(mask: Mask) -> None:
                 flat[near] = 2
                 stack[depth] = near
                 depth += 1
-    for at in range(flat.size):
-        flat[at] = flat[at] != 2
 
 
 @njit(cache=True)
@@ -71,17 +106,21 @@ def close_with_disk(mask: Mask, radius: int) -> None:
     flat, cols = mask.reshape(-1), mask.shape[1]
     grown, closed = flat.copy(), np.ones_like(flat)
     reach = radius * cols + radius
-    inside = slice(reach, flat.size - reach)
+    growing, closing = grown[reach : flat.size - reach], closed[reach : flat.size - reach]
     for down in range(-radius, radius + 1):
         for right in range(-radius, radius + 1):
             if down**2 + right**2 <= radius**2:
                 step = down * cols + right
-                grown[inside] |= flat[reach + step : flat.size - reach + step]
+                beside = flat[reach + step : flat.size - reach + step]
+                for at in range(growing.size):
+                    growing[at] |= beside[at]
     for down in range(-radius, radius + 1):
         for right in range(-radius, radius + 1):
             if down**2 + right**2 <= radius**2:
                 step = down * cols + right
-                closed[inside] &= grown[reach + step : flat.size - reach + step]
+                beside = grown[reach + step : flat.size - reach + step]
+                for at in range(closing.size):
+                    closing[at] &= beside[at]
     box = (slice(2 * radius, -2 * radius), slice(2 * radius, -2 * radius))
     mask[box] = closed.reshape(mask.shape)[box]
 
@@ -90,29 +129,44 @@ def close_with_disk(mask: Mask, radius: int) -> None:
 def drop_small_regions(mask: Mask, min_region: int) -> None:
     """Put out the regions of fewer than `min_region` pixels that share edges or corners.
 
-    The rim must be 1 pixel wide.
+    The rim must be 1 pixel wide. A pixel beside one that is kept is kept; from any other one
+    its region is searched until it is large enough, or meets what is kept.
     """
     flat, cols = mask.reshape(-1), mask.shape[1]
-    region = np.empty(flat.size, np.int64)
-    for start in range(flat.size):
+    region = np.empty(min(min_region, flat.size) + 8, np.int32)
+    for start in range(cols + 1, flat.size - cols - 1):
         if flat[start] != 1:
             continue
-        region[0], done, found = start, 0, 1
-        flat[start] = 2
-        while done < found:
-            at = region[done]
-            done += 1
-            for line in (at - cols, at, at + cols):
-                for near in (line - 1, line, line + 1):
-                    if flat[near] == 1:
-                        flat[near] = 2
-                        region[found] = near
-                        found += 1
-        if found < min_region:
-            for i in range(found):
-                flat[region[i]] = 0
+        up = start - cols
+        if flat[start - 1] == 2 or flat[up - 1] == 2 or flat[up] == 2 or flat[up + 1] == 2:
+            flat[start] = 2
+            continue
+        found, kept = _search(flat, cols, start, min_region, region)
+        for i in range(found):
+            flat[region[i]] = 2 if kept else 0
     for at in range(flat.size):
         flat[at] = flat[at] != 0
+
+
+@njit(cache=True)
+def _search(
+    flat: NDArray[np.uint8], cols: int, start: int, min_region: int, region: NDArray[np.int32]
+) -> tuple[int, bool]:
+    """List the pixels of a region, marked 3, until it is known whether it is kept."""
+    region[0], done, found = start, 0, 1
+    flat[start] = 3
+    while done < found and found < min_region:
+        at = region[done]
+        done += 1
+        for line in range(at - cols, at + cols + 1, cols):
+            for near in range(line - 1, line + 2):
+                if flat[near] == 2:
+                    return found, True
+                if flat[near] == 1:
+                    flat[near] = 3
+                    region[found] = near
+                    found += 1
+    return found, found >= min_region
 
 
 @njit(cache=True)
@@ -121,44 +175,56 @@ def box_mask(frame: FloatFrame, binth: float, min_region: int, radius: int, fill
     rows, cols = frame.shape
     rim = 2 * radius + RIM
     mask = np.zeros((rows + 2 * rim, cols + 2 * rim), np.uint8)
+    inner = mask[rim:-rim, rim:-rim]
     for row in range(rows):
         for col in range(cols):
-            mask[row + rim, col + rim] = frame[row, col] > binth
-    if fill:
-        fill_holes(mask)
+            inner[row, col] = frame[row, col] > binth
+    # Filling before closing, too, would change nothing: a disk that avoids the mask is all in
+    # one of its holes, or all outside.
     if radius > 0:
         close_with_disk(mask, radius)
-        if fill:
-            fill_holes(mask)
+    if fill:
+        fill_holes(mask)
     if min_region > 1:
         drop_small_regions(mask, min_region)
-    return mask[rim:-rim, rim:-rim]
+    return inner
 
 
 @njit(cache=True)
-def mask_frame(frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool) -> float:
-    """Zero a frame outside its mask, in place; return the sum of what is left."""
+def mask_frame(
+    frame: FloatFrame, binth: float, min_region: int, radius: int, fill: bool
+) -> tuple[float, int]:
+    """Zero a frame outside its mask, in place.
+
+    Return the sum of what is left, and how many pixels above `binth` were dropped: those of
+    regions that are too small.
+    """
     top, bottom, left, right = lit_box(frame, binth)
     frame[:top], frame[bottom:] = 0, 0
     frame[:, :left], frame[:, right:] = 0, 0
-    left_over = 0.0
+    left_over, dropped = 0.0, 0
     if bottom == 0:
-        return left_over
-    mask = box_mask(frame[top:bottom, left:right], binth, min_region, radius, fill)
-    for row in range(top, bottom):
-        for col in range(left, right):
-            if not mask[row - top, col - left]:
-                frame[row, col] = 0
-            left_over += frame[row, col]
-    return left_over
+        return left_over, dropped
+    box = frame[top:bottom, left:right]
+    mask = box_mask(box, binth, min_region, radius, fill)
+    for row in range(box.shape[0]):
+        for col in range(box.shape[1]):
+            dropped += (not mask[row, col]) & (box[row, col] > binth)
+            box[row, col] = box[row, col] if mask[row, col] else np.float32(0)
+        left_over += total(box[row])
+    return left_over, dropped
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def mask_frames(
     frames: NDArray[np.float32], binth: float, min_region: int, radius: int, fill: bool
-) -> NDArray[np.float64]:
-    """Do step 6 on every frame of a projection; return the sum of what is left of each."""
-    sums = np.zeros(frames.shape[0])
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Do step 6 on every frame of a projection.
+
+    Return the sum of what is left of each, and the number of pixels above `binth` that were
+    dropped from it.
+    """
+    sums, dropped = np.zeros(frames.shape[0]), np.zeros(frames.shape[0], np.int64)
     for f in prange(frames.shape[0]):
-        sums[f] = mask_frame(frames[f], binth, min_region, radius, fill)
-    return sums
+        sums[f], dropped[f] = mask_frame(frames[f], binth, min_region, radius, fill)
+    return sums, dropped

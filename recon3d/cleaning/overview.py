@@ -14,6 +14,7 @@ from recon3d.cleaning.normalization import Normalizer
 from recon3d.cleaning.projection import work_on_projection
 from recon3d.experiment import Cleaning
 from recon3d.geometry import TiltOrigin, frame_settings
+from recon3d.io.binning import Binning
 from recon3d.io.motors import MotorTable
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan
@@ -36,9 +37,9 @@ class ProjectionGlance:
     taken
         When it was taken: the mean number of its frames in the order of time.
     summed, shape (rows, cols)
-        Sum over its cleaned frames, binned by `bin_pix`.
+        Sum over its cleaned frames, in pixels of `bin_pix`.
     bin_pix
-        Pixels along the edge of a bin.
+        Rows and columns of the detector that make one pixel of it.
     integrated, valid, shape (frames,)
         Counts of every frame, and which of them were recorded.
     mu_deg, gamma_deg, shape (frames,)
@@ -50,7 +51,7 @@ class ProjectionGlance:
     omega_deg: float
     taken: float
     summed: Image
-    bin_pix: int
+    bin_pix: tuple[int, int]
     integrated: FloatArray
     valid: NDArray[np.bool_]
     mu_deg: FloatArray
@@ -71,8 +72,8 @@ class ProjectionGlance:
             return (np.nan, np.nan)
         row = image.sum(axis=1) @ np.arange(image.shape[0]) / total
         col = image.sum(axis=0) @ np.arange(image.shape[1]) / total
-        offset = (self.bin_pix - 1) / 2
-        return float(row * self.bin_pix + offset), float(col * self.bin_pix + offset)
+        high, wide = self.bin_pix
+        return float(row * high + (high - 1) / 2), float(col * wide + (wide - 1) / 2)
 
 
 def glances_of_store(store: CleanedScan) -> Iterator[ProjectionGlance]:
@@ -87,6 +88,7 @@ def glances_of_store(store: CleanedScan) -> Iterator[ProjectionGlance]:
             store.read_summed(k),
             store.integrated[k],
             store.valid[k],
+            store.binning,
         )
 
 
@@ -120,7 +122,8 @@ class GrowingOverview:
         scan
             All that was taken so far; its first projection stays the first.
         """
-        calibration = self.calibration or Calibration.none((scan.roi.rows, scan.roi.cols))
+        calibration = self.calibration or Calibration.none(scan.shape[2:])
+        cleaning = self.cleaning.for_bins(*scan.binning)
         for k, omega in enumerate(scan.omega_deg):
             name = round(float(omega), 3)
             if name in self.glances:
@@ -129,7 +132,7 @@ class GrowingOverview:
                 scan.read_projection(k),
                 scan.valid[k],
                 scan.motors.ring_current_ma[k],
-                self.cleaning,
+                cleaning,
                 calibration,
                 self.normalizer,
             )
@@ -142,6 +145,7 @@ class GrowingOverview:
                 done.frames.sum(axis=0),
                 done.sums,
                 scan.valid[k],
+                scan.binning,
             )
             self.glances[name] = glance
             yield glance
@@ -155,6 +159,7 @@ def _glance(
     summed: Image,
     integrated: FloatArray,
     valid: NDArray[np.bool_],
+    binning: Binning,
 ) -> ProjectionGlance:
     mu, gamma = frame_settings(
         motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, origin, 1
@@ -165,7 +170,7 @@ def _glance(
         omega_deg=omega_deg,
         taken=taken,
         summed=image,
-        bin_pix=size,
+        bin_pix=(size * binning.rows, size * binning.cols),
         integrated=np.asarray(integrated, float),
         valid=valid,
         mu_deg=mu,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.explain import FrameSteps, explain_frame
 from recon3d.cleaning.normalization import Normalizer, way_for_scan
 from recon3d.cleaning.projection import check_region, clean_projection
@@ -22,7 +23,7 @@ from recon3d.io.checks import require_rocking
 from recon3d.io.damage import Damage, damage_lines, list_damage
 from recon3d.io.scan import Scan
 from recon3d.io.store import CleanedScan, StoreWriter, open_store
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 __all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
 
@@ -46,7 +47,8 @@ class Sink(Protocol):
     ) -> None:
         """Take projection `k`: arrays of shape (frames, rows, cols).
 
-        The first two come where the frames before the mask are wanted.
+        The first two come where the frames before the mask are wanted. All of them are there
+        for the time of the call: what is to be kept is to be copied.
         """
 
 
@@ -73,7 +75,8 @@ def clean(
     scan
         The raw scan.
     cleaning
-        The parameters of every step.
+        The parameters of every step, in counts and pixels of the detector; where the scan is
+        binned, those of `Cleaning.for_bins` follow from them.
     out
         The file to write, usually scan.h5; it appears when it is complete.
     background
@@ -113,23 +116,33 @@ def clean(
         Frames are left out or saturated, counts had wrapped around, projections went without
         a dark frame or with too little beam to be normalised, or their currents are not known.
     """
-    check_region((scan.roi.rows, scan.roi.cols), cleaning)
+    own = cleaning.for_bins(*scan.binning)
+    check_region(scan.shape[2:], own)
     calibration = Calibration.for_roi(
-        scan.roi, scan.source.frame_shape, background, flat_field, bad_pixels
+        scan.roi,
+        scan.source.frame_shape,
+        background,
+        flat_field,
+        bad_pixels,
+        binning=scan.binning,
     )
     require_rocking(scan)
     keep = team.agree(sink is not None and sink.needs_unmasked)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and team.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
-    if team.rank == 0:
-        with _writer(scan, cleaning, out, provenance) as store:
+    said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
+
+    def written() -> Path:
+        with _writer(scan, out, said) as store:
             _write_all(store, work, team, sink)
-    else:
+        return Path(out)
+
+    if team.rank > 0:
         for _ in work.shared(team):
             pass
     # Members wait here for the first one: the file has its name then.
-    return open_store(team.agree(out))
+    return open_store(from_first(team, written))
 
 
 def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) -> None:
@@ -152,9 +165,10 @@ def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) ->
     store.leave_out(damage_lines([*scan.left_out, *damaged]))
     store.note(**_normalization(normalizer), **watch.provenance())
     store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
+    _report(scan, damaged, watch, work.cleaning)
     _warn(scan, without_dark, normalizer.unscaled)
     _warn_of_damage(damaged)
-    watch.warn(stacklevel=3)
+    watch.warn(stacklevel=6)
 
 
 def _forget(store: StoreWriter, read: Worked) -> list[Damage]:
@@ -176,18 +190,51 @@ def _counts(
     }
 
 
+def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Cleaning) -> None:
+    """Tell what became of the frames and of the pixels in them."""
+    log.info(
+        "%d frames cleaned, %d left out; %d hot pixels replaced; %d pixels above binth dropped, in "
+        "regions of fewer than %d",
+        int(np.count_nonzero(scan.valid)) - len(damaged),
+        len(scan.left_out) + len(damaged),
+        int(watch.hot_pixels),
+        int(watch.dropped_pixels),
+        cleaning.min_region_pix,
+    )
+
+
 def _warn_of_damage(damaged: list[Damage]) -> None:
     if damaged:
         warnings.warn(
             f"{len(damaged)} frames are left out: {list_damage(damaged)}",
             Recon3DWarning,
-            stacklevel=4,
+            stacklevel=7,
         )
 
 
-def _writer(
-    scan: Scan, cleaning: Cleaning, out: str | Path, provenance: dict[str, Any] | None
-) -> StoreWriter:
+def _binning(scan: Scan, own: Cleaning) -> dict[str, Any]:
+    """What the provenance says of binned frames, and the log; nothing where none are."""
+    if scan.binning.pixels == 1:
+        return {}
+    rows, cols = scan.binning.left_over((scan.roi.rows, scan.roi.cols))
+    log.info(
+        "binned %d x %d (rows x columns) to %d x %d; %d rows and %d columns at the end of the "
+        "region fill no bin and are dropped",
+        *scan.binning,
+        *scan.shape[2:],
+        rows,
+        cols,
+    )
+    log.info(
+        "of a bin: framebg %d, binth %g, min_region %d", own.framebg, own.binth, own.min_region_pix
+    )
+    return {
+        "cleaning_of_bins": asdict(own),
+        "binning": {**scan.binning._asdict(), "rows_dropped": rows, "cols_dropped": cols},
+    }
+
+
+def _writer(scan: Scan, out: str | Path, provenance: dict[str, Any]) -> StoreWriter:
     names = [[scan.source.name(i) if i >= 0 else "" for i in row] for row in scan.slots.tolist()]
     return StoreWriter(
         out,
@@ -199,8 +246,9 @@ def _writer(
         omega_deg=scan.omega_deg,
         origin=scan.origin,
         roi=scan.roi,
-        provenance={**(provenance or {}), "cleaning": asdict(cleaning)},
+        provenance=provenance,
         source_files=names,
+        binning=scan.binning,
     )
 
 
@@ -243,5 +291,5 @@ def _warn(scan: Scan, without_dark: list[int], unscaled: list[int]) -> None:
             warnings.warn(
                 f"{len(numbers)} of {scan.shape[0]} projections (first at {first}) {what}",
                 Recon3DWarning,
-                stacklevel=4,
+                stacklevel=7,
             )

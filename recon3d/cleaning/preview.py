@@ -56,7 +56,8 @@ class FramePreview:
     Parameters
     ----------
     scan
-        The raw scan.
+        The raw scan. Where it is binned, cleaning is given in counts and pixels of the
+        detector, and the images are of bins.
     background, flat_field, bad_pixels
         As in `recon3d.clean`.
     """
@@ -71,7 +72,12 @@ class FramePreview:
     ) -> None:
         self.scan = scan
         self.calibration = Calibration.for_roi(
-            scan.roi, scan.source.frame_shape, background, flat_field, bad_pixels
+            scan.roi,
+            scan.source.frame_shape,
+            background,
+            flat_field,
+            bad_pixels,
+            binning=scan.binning,
         )
         self._currents = scan.motors.ring_current_ma
         self._levels: OrderedDict[tuple[Any, ...], _Level] = OrderedDict()
@@ -81,17 +87,22 @@ class FramePreview:
         """Read one recorded frame, (rows, cols); zeros where it is missing."""
         slot = int(self.scan.slots[k, frame])
         if slot < 0:
-            return np.zeros((self.scan.roi.rows, self.scan.roi.cols), self.scan.dtype)
-        return self.scan.source.read(slot, self.scan.roi)
+            return np.zeros(self.scan.shape[2:], self.scan.dtype)
+        return self.scan.read_frame(slot)
+
+    def own(self, cleaning: Cleaning) -> Cleaning:
+        """What `cleaning` is for the frames as they are read: for bins, where there are any."""
+        return cleaning.for_bins(*self.scan.binning)
 
     def is_exact(self, k: int, cleaning: Cleaning) -> bool:
         """Whether the dark frame and the factors of a projection are known."""
-        return (k, *_early(cleaning)) in self._levels
+        return (k, *_early(self.own(cleaning))) in self._levels
 
     def prepare(self, k: int, cleaning: Cleaning) -> None:
         """Read a projection, and find its dark frame and the factors of its frames."""
         if not self.is_exact(k, cleaning):
-            self._remember(k, cleaning, self._subtract(k, cleaning))
+            own = self.own(cleaning)
+            self._remember(k, own, self._subtract(k, own))
 
     def steps(self, k: int, frame: int, cleaning: Cleaning) -> FrameSteps:
         """Clean one frame and keep the images on the way; only this frame is read.
@@ -110,11 +121,12 @@ class FramePreview:
         DataError
             The frame cannot be read.
         """
-        check_region((self.scan.roi.rows, self.scan.roi.cols), cleaning)
-        level = self._level(k, cleaning)
+        own = self.own(cleaning)
+        check_region(self.scan.shape[2:], own)
+        level = self._level(k, own)
         raw = self.raw(k, frame)
-        subtracted = self._subtract_one(raw, level.pedestal, cleaning)
-        return steps_of(raw, subtracted, level.pedestal, float(level.factors[frame]), cleaning)
+        subtracted = self._subtract_one(raw, level.pedestal, own)
+        return steps_of(raw, subtracted, level.pedestal, float(level.factors[frame]), own)
 
     def kept(self, k: int, cleaning: Cleaning) -> Iterator[Kept]:
         """Tell how much of a projection's signal the mask keeps, after every frame of it.
@@ -125,6 +137,7 @@ class FramePreview:
             The sums so far; the last one is of the whole projection. Between two of them
             there is time to stop.
         """
+        cleaning = self.own(cleaning)
         raw = self.scan.read_projection(k)
         start = self._subtract(k, cleaning, raw)
         self._remember(k, cleaning, start)
@@ -139,11 +152,12 @@ class FramePreview:
             yield Kept(k, inside, total)
 
     def noise(self, k: int, cleaning: Cleaning) -> float:
-        """Standard deviation of the counts where there is no signal, in counts.
+        """Standard deviation of the counts of a bin where there is no signal.
 
         It is the median absolute deviation over the weaker half of a projection's frames, as
         no signal fills half of those.
         """
+        cleaning = self.own(cleaning)
         raw = self.scan.read_projection(k)
         start = self._subtract(k, cleaning, raw)
         frames = np.flatnonzero(self.scan.valid[k])
@@ -172,7 +186,7 @@ class FramePreview:
             return self._levels[key]
         alike = [known for known in self._levels if known[1:] == key[1:]]
         if not alike:
-            self.prepare(k, cleaning)
+            self._remember(k, cleaning, self._subtract(k, cleaning))
             return self._levels[key]
         return self._levels[alike[-1]]
 

@@ -40,12 +40,18 @@ class CleanedProjection:
         Shape (frames,): what is left in each frame.
     dark_subtracted
         False where no dark frame could be made though one was asked for.
+    hot_pixels
+        How many pixels of all frames were replaced as hot.
+    dropped_pixels
+        How many pixels above `binth` were dropped, in regions too small to be the grain.
     """
 
     frames: Frames
     unmasked: Frames | None
     sums: FloatArray
     dark_subtracted: bool
+    hot_pixels: int
+    dropped_pixels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +68,15 @@ class Subtracted:
         Shape (rows, cols): what was subtracted, background and dark together.
     dark_subtracted
         False where no dark frame could be made though one was asked for.
+    hot_pixels
+        How many pixels of all frames were replaced as hot.
     """
 
     frames: Frames
     factors: NDArray[np.float32]
     pedestal: FloatFrame
     dark_subtracted: bool
+    hot_pixels: int
 
 
 def work_on_projection(
@@ -78,20 +87,26 @@ def work_on_projection(
     calibration: Calibration,
     normalizer: Normalizer,
     keep_unmasked: bool = False,
+    room: Frames | None = None,
 ) -> CleanedProjection:
-    """Clean one projection and tell what was done; parameters as in `clean_projection`."""
-    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer)
+    """Clean one projection and tell what was done; parameters as in `clean_projection`.
+
+    The cleaned frames are written into `room`, an array of their shape, where one is given.
+    """
+    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
     frames = start.frames
     kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
     unmasked = frames.copy() if keep_unmasked else None
-    sums = mask_kernels.mask_frames(
+    sums, dropped = mask_kernels.mask_frames(
         frames,
         float(cleaning.binth),
         int(cleaning.min_region_pix),
         int(cleaning.close_radius_pix),
         cleaning.fill_holes,
     )
-    return CleanedProjection(frames, unmasked, sums, start.dark_subtracted)
+    return CleanedProjection(
+        frames, unmasked, sums, start.dark_subtracted, start.hot_pixels, int(dropped.sum())
+    )
 
 
 def clean_projection(
@@ -155,6 +170,11 @@ def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
     if min(shape) < 2:
         raise ParameterError(f"a region of {shape[0]} x {shape[1]} pixels is too small to clean")
     check_framebg(shape, cleaning.framebg)
+    if 2 * cleaning.close_radius_pix > min(shape):
+        raise ParameterError(
+            f"close_radius is {cleaning.close_radius_pix}: a disk of that radius does not fit into "
+            f"the region of {shape[0]} x {shape[1]} pixels"
+        )
 
 
 def stand_ins(
@@ -179,19 +199,21 @@ def subtract_projection(
     cleaning: Cleaning,
     calibration: Calibration,
     normalizer: Normalizer,
+    room: Frames | None = None,
 ) -> Subtracted:
     """Do steps 0 to 3 on a projection and find the factors of step 4.
 
     Background and dark frame are subtracted in one, as the raw mean of the weakest frames: the
     background is in it already. Flat field and repair come after the subtraction, which is
     the same where the flat field is concerned and better informed where the repair is.
+    The frames are written into `room`, an array of their shape, where one is given.
     """
     raw = as_counts(raw)
     dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
     pedestal = calibration.background if dark is None else dark
     variance = counting_variance(pedestal, calibration.gain, None if dark is None else 2)
-    frames = np.empty(raw.shape, np.float32)
-    totals = kernels.subtract_frames(
+    frames = np.empty(raw.shape, np.float32) if room is None else room
+    totals, hot = kernels.subtract_frames(
         raw,
         valid,
         pedestal,
@@ -204,4 +226,5 @@ def subtract_projection(
         frames,
     )
     factors = normalizer.factors(totals, valid, currents).astype(np.float32)
-    return Subtracted(frames, factors, pedestal, not (cleaning.dark and dark is None))
+    dark_subtracted = not (cleaning.dark and dark is None)
+    return Subtracted(frames, factors, pedestal, dark_subtracted, int(hot.sum()))

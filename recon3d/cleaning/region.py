@@ -40,9 +40,9 @@ class ProjectionImages(NamedTuple):
 
 
 def whole_frames(scan: Scan) -> Scan:
-    """The scan without a region of interest."""
+    """The scan without a region of interest, and without bins."""
     rows, cols = scan.source.frame_shape
-    return scan.crop((cols // 2, rows // 2), (cols, rows))
+    return scan.binned(1).crop((cols // 2, rows // 2), (cols, rows))
 
 
 def spread_projections(scan: Scan, most: int) -> list[int]:
@@ -67,8 +67,9 @@ def combine_frames(scan: Scan, k: int) -> Iterator[ProjectionImages | None]:
     summed = np.zeros(scan.shape[2:], np.float32)
     largest, smallest = np.zeros_like(summed), np.full_like(summed, np.inf)
     slots = np.sort(scan.slots[k][scan.valid[k]])
+    frame, recorded = np.empty(scan.shape[2:], scan.dtype), scan.room_for_recorded()
     for slot in slots:
-        frame = scan.source.read(int(slot), scan.roi)
+        scan.read_into(int(slot), frame, recorded)
         summed += frame
         np.maximum(largest, frame, out=largest)
         np.minimum(smallest, frame, out=smallest)

@@ -19,6 +19,9 @@ from recon3d.io.damage import Damage
 from recon3d.io.scan import Scan
 from recon3d.team import Team
 
+STOP_ROUNDS = 4
+"""How often members ask whether to stop: each time all of them wait for the first one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Worked:
@@ -33,7 +36,8 @@ class Worked:
     damaged
         Name and reason of each frame that cannot, by its number.
     raw, shape (frames, rows, cols)
-        The frames as they were recorded; None where they were not asked for.
+        The frames as they were recorded; None where they were not asked for. They are there
+        until the next projection is asked for, and so are those of `done`.
     done
         The frames when clean.
     """
@@ -96,7 +100,9 @@ class Work:
         # Members with nothing left to do still take part in the last round.
         rounds = -(-len(numbers) // team.size)
         own = self._each(team.share(numbers))
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number % STOP_ROUNDS == 0 and team.stopping():
+                raise KeyboardInterrupt
             found = next(own, None)
             packed = found if found is None or team.rank == 0 else (_packed(found[0]), found[1])
             del found
@@ -110,20 +116,26 @@ class Work:
     def _each(self, numbers: Any) -> Iterator[tuple[Worked, _Notes]]:
         """Work on some projections; what each teaches comes with it."""
         currents = self.scan.motors.ring_current_ma
+        cleaning = self.cleaning.for_bins(*self.scan.binning)
+        room: NDArray[np.float32] | None = None
         for read in read_projections(
             self.scan, numbers, skip_damaged=self.skip_damaged, show=self.show_progress
         ):
             watch, normalizer = CountWatch(), self.normalizer.begun_again()
-            raw = watch.mended(read.frames, read.valid, self._namer(read))
+            watch.take(read.tally, self._namer(read))
+            raw = read.counts
             done = work_on_projection(
                 raw,
                 read.valid,
                 currents[read.k],
-                self.cleaning,
+                cleaning,
                 self.calibration,
                 normalizer,
                 self.keep,
+                room,
             )
+            watch.hot_pixels, watch.dropped_pixels = done.hot_pixels, done.dropped_pixels
+            room = done.frames
             kept = read.frames if self.keep or not self.sent else None
             yield Worked(read.k, read.valid, read.damaged, kept, done), (normalizer, watch)
             # Else its frames would be held while the next ones are worked on.

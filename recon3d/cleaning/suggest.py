@@ -40,14 +40,14 @@ def suggest_cleaning(preview: FramePreview, cleaning: Cleaning) -> Iterator[Clea
     cleaning
         None while there is work to do, and the suggestion at the end.
     """
-    scan = preview.scan
+    scan, binning = preview.scan, preview.scan.binning
     signals = []
     for k in spread_projections(scan, _SAMPLED):
         for images in combine_frames(scan, k):
             if images is not None:
                 signals.append(signal_of(images))
             yield None
-    framebg = suggest_framebg(signals, Roi.whole((scan.roi.rows, scan.roi.cols)))
-    chosen = replace(cleaning, framebg=framebg)
-    noise = preview.noise(scan.shape[0] // 2, chosen)
+    framebg = suggest_framebg(signals, Roi.whole(scan.shape[2:]), 20 // max(binning))
+    chosen = replace(cleaning, framebg=framebg * max(binning))
+    noise = preview.noise(scan.shape[0] // 2, chosen) / binning.pixels
     yield replace(chosen, binth=float(max(math.ceil(NOISE_WIDTHS * noise), 1)))

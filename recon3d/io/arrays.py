@@ -224,6 +224,7 @@ def _properties(
     """The lines of Image_properties.txt: sizes, steps and origins, by their keys."""
     lines: dict[str, Any] = {"kind": scan.kind}
     lines |= {f"roi_{name}": value for name, value in asdict(scan.roi).items()}
+    lines |= {f"binning_{name}": value for name, value in scan.binning._asdict().items()}
     for name, values in {**settings, "omega": scan.omega_deg}.items():
         unit = "kev" if name == "energy" else "deg"
         step = float(np.median(np.diff(values))) if values.size > 1 else 0.0

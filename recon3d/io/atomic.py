@@ -12,9 +12,6 @@ from pathlib import Path
 
 from recon3d.errors import OutputError, ParameterError
 
-SPARE = ".spare"
-"""Suffix of a file that only keeps room free beside a temporary one."""
-
 _WRITING = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
@@ -30,6 +27,7 @@ _WRITING = {
     errno.ENOENT: "a folder above it does not exist and cannot be made",
 }
 _ERRNO = re.compile(r"errno = (\d+)")
+_UNWRITTEN = re.compile(r"\d+ requested and \d+ written")
 
 
 @contextmanager
@@ -88,11 +86,19 @@ def explaining_writes(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = _ERRNO.search(str(error))  # h5py tells the number in its text alone
-        number = int(found[1]) if found else error.errno
+        number = _number_of(error)
         if number not in _WRITING:
             raise
         raise OutputError(f"{path} cannot be written: {_WRITING[number]}") from error
+
+
+def _number_of(error: OSError) -> int | None:
+    """The number of an error; h5py tells it in its text alone, and NumPy not at all."""
+    text = str(error)
+    found = _ERRNO.search(text)
+    if found:
+        return int(found[1])
+    return errno.ENOSPC if _UNWRITTEN.search(text) else error.errno
 
 
 def require_writable(folder: str | Path) -> None:
@@ -138,7 +144,7 @@ def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes of this computer left of a file."""
     name = re.compile(
         rf"\.{re.escape(path.stem)}\.{re.escape(_host())}\.(\d+)\.part"
-        rf"({re.escape(path.suffix)}|{re.escape(SPARE)})"
+        rf"{re.escape(path.suffix)}"
     )
     for entry in os.listdir(path.parent):  # noqa: PTH208 (names are wanted)
         match = name.fullmatch(entry)

@@ -148,6 +148,13 @@ class BlissFile:
         with explained(self.name(index)):
             return self.reader.read(self.records[record].dataset, int(frame), roi)
 
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        roi.require_inside(self.frame_shape)
+        record, frame = self.places[index]
+        with explained(self.name(index)):
+            self.reader.read_into(self.records[record].dataset, int(frame), roi, out)
+
 
 def mean_bliss_frame(
     path: str | Path, detector: str = "", *, entries: str | None = None, show_progress: bool = False

@@ -128,8 +128,9 @@ def known_and_moving(entries: list[EntryMotors]) -> tuple[set[str], set[str]]:
             if values is not None:
                 known.add(name)
             if isinstance(values, float | np.ndarray):
-                spans.setdefault(name, []).extend((np.nanmin(values), np.nanmax(values)))
-    moving = {name for name, ends in spans.items() if max(ends) - min(ends) > _MOVED_DEG}
+                read = np.ravel(values)[np.isfinite(np.ravel(values))]
+                spans.setdefault(name, []).extend([read.min(), read.max()] if read.size else [])
+    moving = {name for name, ends in spans.items() if ends and max(ends) - min(ends) > _MOVED_DEG}
     return known, moving
 
 

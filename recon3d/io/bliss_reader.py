@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from recon3d.io.bliss_entries import open_unlocked
 from recon3d.io.source import Roi
 
+T = TypeVar("T")
 _BLOCK_BYTES = 1 << 28
 _LONGEST_RUN = 16
 
@@ -66,6 +68,14 @@ class FrameReader:
         roi
             The part that is wanted; only it is read.
         """
+        return self._read(dataset, frame, roi, np.copy)
+
+    def read_into(self, dataset: str, frame: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame into an array; parameters as in `read`."""
+        self._read(dataset, frame, roi, lambda pixels: np.copyto(out, pixels))
+
+    def _read(self, dataset: str, frame: int, roi: Roi, take: Callable[[NDArray[Any]], T]) -> T:
+        """Find a frame, and take its pixels before anyone else reads."""
         with self._lock:
             block = self._block
             if block is None or (block.dataset, block.roi) != (dataset, roi):
@@ -73,7 +83,7 @@ class FrameReader:
             if block is None or not block.first <= frame < block.end:
                 self._block = None
                 block = self._block = self._read_block(dataset, frame, roi, block)
-            return block.pixels[frame - block.first].copy()
+            return take(block.pixels[frame - block.first])
 
     def _read_block(self, dataset: str, frame: int, roi: Roi, last: _Block | None) -> _Block:
         follows = last is not None and frame == last.end

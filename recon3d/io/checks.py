@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.crystal import Crystal
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.experiment import Experiment
 from recon3d.io.grain import Grain
 from recon3d.io.motors import MotorTable
 from recon3d.io.scan import Scan
@@ -21,7 +23,17 @@ _TWO_THETA_TOLERANCE_DEG = 0.2
 _PARKED_BELOW_DEG = 1.0
 _ENERGY_TOLERANCE = 0.005
 _UNEVEN = 1.5
-_BYTES_A_VOXEL = 60
+_BYTES_A_VOXEL = 80
+
+_COUNTED = (
+    "saturated_frames",
+    "saturated_pixels",
+    "wrapped_pixels",
+    "hot_pixels_replaced",
+    "pixels_dropped_by_mask",
+    "projections_without_dark",
+    "projections_unscaled",
+)
 
 FEWEST_PROJECTIONS = 2
 """From one projection nothing can be told of the depth of a grain."""
@@ -140,24 +152,61 @@ def require_memory(volume: Volume) -> None:
     Raises
     ------
     ParameterError
-        Its voxels take more than the memory of the computer.
+        Its voxels take more than the memory that the computer has, or lets this process have.
     """
-    needed = math.prod(volume.shape) * _BYTES_A_VOXEL
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return  # this system does not tell
+    needed, there = math.prod(volume.shape) * _BYTES_A_VOXEL, _memory_bytes()
     if needed > there:
         raise ParameterError(
             f"grain_steps {list(volume.shape)}: {math.prod(volume.shape):.3g} voxels take at least "
-            f"{needed / 2**30:.3g} GiB, and this computer has {there / 2**30:.3g}: choose fewer"
+            f"{needed / 2**30:.3g} GiB, and {there / 2**30:.3g} are there for them: choose fewer"
         )
 
 
-def counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
-    """How many projections and frames of a scan a grain rests on, for the record."""
+def _memory_bytes() -> float:
+    """Memory of the computer, or what a limit (`ulimit -v`) leaves of it to this process."""
+    try:
+        import resource
+
+        there = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    except (ImportError, AttributeError, OSError, ValueError):
+        return math.inf  # this system does not tell
+    return there if limit == resource.RLIM_INFINITY else min(there, limit)
+
+
+def check_before(store: CleanedScan, experiment: Experiment) -> None:
+    """Look whether a scan can be reconstructed as an experiment says, before it is begun.
+
+    Raises
+    ------
+    DataError
+        Too few projections have signal.
+    ParameterError
+        The volume does not fit into the memory of this computer.
+
+    Warns
+    -----
+    Recon3DWarning
+        The detector arm or the photon energy is not that of the reflection.
+    """
+    check_energy(store.motors, experiment.crystal)
+    require_projections(store)
+    require_memory(experiment.volume)
+
+
+def with_counts(grain: Grain, store: CleanedScan) -> Grain:
+    """Add, for the record, how many projections and frames of a scan a grain rests on."""
+    return replace(grain, provenance=_counts_of(store, grain) | grain.provenance)
+
+
+def _counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
+    """How many projections, frames and pixels of a scan a grain rests on, for the record.
+
+    What the scan does not tell, as it was cleaned by an older version, is left out.
+    """
     used = grain.projections.get("omega", store.omega_deg).size
-    return {
+    counted = {name: store.provenance[name] for name in _COUNTED if name in store.provenance}
+    return counted | {
         "projections_in_scan": store.shape[0],
         "projections_used": int(used),
         "projections_excluded": store.shape[0] - int(used),

@@ -29,8 +29,11 @@ from recon3d.io.edf_text import UNUSUAL, refuse_odd_numbers, refuse_unusual
 _END = re.compile(rb"}\r?\n")
 _BLANK = " \t\r\n\x00"
 _NEXT_HEADER = re.compile(rb"\s*\{\r?\n")
+_HEADER_FOR_IMAGE = re.compile(rb"\s*\{\r?\n[ -~]{6,}=")
+_LOOK_BYTES = 64
 _LIMIT_BYTES = 1 << 18
 _SWAPPED_RATIO = 8.0
+_ROWS_JUDGED = 128
 _LAYOUT_KEYS = (
     *("dim_1", "dim_2", "dim_3", "datatype", "byteorder", "compression", "size"),
     *("edf_binaryfilename", "edf_binarysize"),
@@ -152,7 +155,9 @@ class HeadReader:
             end = _END.search(start)
         if end is None:
             raise DataError("has a header without an end, so it is truncated or no EDF file")
-        self._usual_bytes = max(self._usual_bytes, end.end())
+        if _HEADER_FOR_IMAGE.match(start, end.end()):
+            raise DataError("holds a second header in place of its image: was a copy cut short?")
+        self._usual_bytes = max(self._usual_bytes, end.end() + _LOOK_BYTES)
         return parse_header(start[: end.start()]), end.end()
 
 
@@ -187,12 +192,8 @@ def read_pixels(file: BinaryIO, head: EdfHead, rows: slice, cols: slice) -> NDAr
     DataError
         The file ends before the last row.
     """
-    pixels = np.empty((rows.stop - rows.start, head.shape[1]), head.stored)
-    file.seek(head.offset + rows.start * pixels.strides[0])
-    if file.readinto(pixels.data.cast("B")) < pixels.nbytes:  # type: ignore[attr-defined]
-        raise DataError("ends before its last row: it was cut or is being written")
     native = head.stored.newbyteorder("=")
-    return np.ascontiguousarray(pixels[:, cols], native)
+    return np.ascontiguousarray(_read_rows(file, head, rows)[:, cols], native)
 
 
 def read_pixels_into(
@@ -213,11 +214,22 @@ def read_pixels_into(
         The file ends before the last row.
     """
     whole_rows = cols.stop - cols.start == head.shape[1]
-    if not whole_rows or out.dtype != head.stored or not out.flags.c_contiguous:
-        out[...] = read_pixels(file, head, rows, cols)
-        return
-    file.seek(head.offset + rows.start * out.strides[0])
-    if file.readinto(out.data.cast("B")) < out.nbytes:  # type: ignore[attr-defined]
+    if whole_rows and out.dtype == head.stored and out.flags.c_contiguous:
+        _fill(file, head, rows, out)
+    else:
+        out[...] = _read_rows(file, head, rows)[:, cols]
+
+
+def _read_rows(file: BinaryIO, head: EdfHead, rows: slice) -> NDArray[Any]:
+    """Whole rows of an image, in the byte order of the file."""
+    pixels = np.empty((rows.stop - rows.start, head.shape[1]), head.stored)
+    _fill(file, head, rows, pixels)
+    return pixels
+
+
+def _fill(file: BinaryIO, head: EdfHead, rows: slice, pixels: NDArray[Any]) -> None:
+    file.seek(head.offset + rows.start * pixels.strides[0])
+    if file.readinto(pixels.data.cast("B")) < pixels.nbytes:  # type: ignore[attr-defined]
         raise DataError("ends before its last row: it was cut or is being written")
 
 
@@ -269,6 +281,7 @@ def _nothing(_: logging.LogRecord) -> bool:
 def _refuse_swapped(file: BinaryIO, head: EdfHead) -> None:
     """Refuse counts that vary much less from pixel to pixel with their bytes swapped."""
     image = read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
+    image = image[:: max(head.shape[0] // _ROWS_JUDGED, 1)]
     if image.dtype.kind not in "iu" or image.dtype.itemsize < 2 or min(image.shape) < 2:
         return
     images = (image, image.byteswap())

@@ -75,9 +75,12 @@ class MotorReader:
             if self._names[part] not in known:
                 raise UnknownMotorError(self._explain_missing(part, known))
         absent = frozenset(part for part in _TILTS if self._names[part] not in known)
-        for part in sorted(absent):
+        if absent:
+            names = " and ".join(f"'{self._names[part]}'" for part in sorted(absent))
+            verb = "is" if len(absent) == 1 else "are"
             warnings.warn(
-                f"there is no motor '{self._names[part]}' in the files: {part} is taken as still",
+                f"{names} {verb} not among the motors in the files: {' and '.join(sorted(absent))} "
+                f"{verb} taken as still",
                 Recon3DWarning,
                 stacklevel=2,
             )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,40 @@ import h5py
 
 from recon3d import __version__
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError
-from recon3d.io.atomic import SPARE, complete_or_absent
+from recon3d.io.atomic import complete_or_absent
+from recon3d.io.steady_file import SteadyFile
 
-_SPARE_BYTES = 1 << 20
 _MARGIN_BYTES = 1 << 17
 
 
-@contextmanager
-def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[h5py.File]:
-    """Create an HDF5 file that gets its name when it is complete.
+class OwnFile(h5py.File):  # type: ignore[misc]
+    """An HDF5 file that is being written.
 
-    HDF5 can crash the process where the disk is full while it closes a file. So some room is
-    kept for it, and that of the file given up, before it closes one after an error.
+    Parameters
+    ----------
+    steady
+        Where its bytes go.
+    """
+
+    def __init__(self, steady: SteadyFile) -> None:
+        self._steady = steady
+        super().__init__(steady, "w")
+
+    def settle(self) -> None:
+        """See that all is on the disk that was written so far.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or fails.
+        """
+        self.flush()
+        self._steady.settle()
+
+
+@contextmanager
+def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
+    """Create an HDF5 file that gets its name when it is complete.
 
     Parameters
     ----------
@@ -38,23 +59,15 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[h5py.File]:
     OutputError
         The disk is full, or the file cannot be written.
     """
-    require_room(path, room_bytes + _SPARE_BYTES)
-    with complete_or_absent(path) as temporary:
-        spare = temporary.with_suffix(SPARE)
+    require_room(path, room_bytes)
+    with complete_or_absent(path) as temporary, closing(SteadyFile(temporary)) as steady:
         try:
-            with spare.open("wb") as room:
-                for _ in range(_SPARE_BYTES >> 16):
-                    room.write(bytes(1 << 16))
-            with h5py.File(temporary, "w") as file:
-                try:
-                    yield file
-                    file.flush()
-                except BaseException:
-                    spare.unlink(missing_ok=True)
-                    os.truncate(temporary, 0)
-                    raise
-        finally:
-            spare.unlink(missing_ok=True)
+            with OwnFile(steady) as file:
+                yield file
+        except SystemError as error:
+            # So h5py wraps a signal that comes while a file closes.
+            raise error.__cause__ or error from None
+        steady.settle()
 
 
 def require_room(path: str | Path, room_bytes: int) -> None:

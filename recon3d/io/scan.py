@@ -3,151 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.geometry import TiltOrigin
+from recon3d.errors import Recon3DWarning
 from recon3d.goniometer import Goniometer
 from recon3d.io.arrange import Choices, arrange
-from recon3d.io.damage import Damage, list_names
-from recon3d.io.motors import MotorTable
+from recon3d.io.damage import list_names
+from recon3d.io.raw_scan import Scan
 from recon3d.io.refusals import refuse_narrow_rotation, short
 from recon3d.io.settings_grid import SettingAxis
-from recon3d.io.source import FrameSource, ReadsInto, Roi, whole_pair
+from recon3d.io.source import FrameSource, Roi
 from recon3d.io.sources import explaining_misfits, open_source
 
 __all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Scan:
-    """Frames sorted into projections (one ω each) and settings, still on disk.
-
-    Parameters
-    ----------
-    source
-        Where the frames are.
-    roi
-        The part of every frame that is read.
-    origin
-        The readings from which tilts are counted.
-    kind
-        "mosaicity" (mu x gamma, fixed in the laboratory), "rocking" (mu alone), "tilts"
-        (chi x phi above the rotation), or "skew" (mu with one of these two).
-    axes
-        The grid of settings; C order of it is the order of frames in a projection. "mu"
-        holds readings of the base tilt, and "gamma" γ relative to (phi0, chi0). Where a
-        mosaicity scan left the base tilt alone and rocked with the tilts above the rotation,
-        "mu" holds χ cos ω - φ sin ω: the true μ if the handedness is +1, which the motors do
-        not tell. "chi" and "phi" hold χ and φ relative to (chi0, phi0). A scan of strain adds
-        "two_theta" or "energy" (in keV).
-    omega_deg
-        Rotation of each projection, increasing, shape (projections,).
-    slots
-        Index into the source of each frame, -1 where it is missing, shape
-        (projections, frames).
-    readings
-        The motors of the source's frames where they differ from what it recorded: absent
-        tilts, or readings moved to the middle of the exposures.
-    left_out
-        Names of frames that are damaged or doubled and were left out, each with the reason.
-    """
-
-    source: FrameSource
-    roi: Roi
-    origin: TiltOrigin
-    kind: str
-    axes: tuple[SettingAxis, ...]
-    omega_deg: FloatArray
-    slots: NDArray[np.int64]
-    readings: MotorTable | None = None
-    left_out: tuple[Damage, ...] = ()
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Projections, frames in each, rows and columns of the ROI."""
-        return (*self.slots.shape, self.roi.rows, self.roi.cols)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels."""
-        return self.source.dtype
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """Where there is a frame, shape (projections, frames)."""
-        return self.slots >= 0
-
-    @property
-    def missing(self) -> list[tuple[int, int]]:
-        """(projection, frame) of every frame that is missing."""
-        return [(int(k), int(frame)) for k, frame in np.argwhere(self.slots < 0)]
-
-    @property
-    def motors(self) -> MotorTable:
-        """Motor readings, shape (projections, frames), NaN where a frame is missing."""
-        readings = self.readings or self.source.motors
-        return readings[self.slots].map(lambda column: np.where(self.valid, column, np.nan))
-
-    def crop(self, center: tuple[int, int], size: tuple[int, int]) -> Scan:
-        """The same scan with a smaller ROI; nothing is read.
-
-        Parameters
-        ----------
-        center, size
-            (x, y) = (column, row) in pixels of the whole frame, also where the scan was
-            cropped before. The ROI starts at center - size // 2.
-
-        Raises
-        ------
-        ParameterError
-            The ROI leaves the frame.
-        """
-        roi = Roi.around(whole_pair("center", center), whole_pair("size", size))
-        roi.require_inside(self.source.frame_shape)
-        return replace(self, roi=roi)
-
-    def read_projection(self, k: int) -> NDArray[Any]:
-        """The frames of one projection, shape (frames, rows, cols), zeros where missing.
-
-        Raises
-        ------
-        ParameterError
-            There is no such projection.
-        DataError
-            A frame cannot be read whole.
-        """
-        if not -len(self.slots) <= k < len(self.slots):
-            raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
-        frames = np.zeros(self.shape[1:], self.dtype)
-        slots = self.slots[k]
-        direct = self.source if isinstance(self.source, ReadsInto) else None
-        for frame in np.argsort(slots)[np.count_nonzero(slots < 0) :]:  # as they were taken
-            index = int(slots[frame])
-            if direct is not None:
-                direct.read_into(index, self.roi, frames[frame])
-            else:
-                frames[frame] = self.source.read(index, self.roi)
-        return frames
-
-    def __repr__(self) -> str:
-        omega = short(self.omega_deg[0])
-        if self.omega_deg.size > 1:
-            omega += f" to {short(self.omega_deg[-1])}"
-        grid = " x ".join(f"{axis.values_deg.size} {axis.name}" for axis in self.axes)
-        gaps = int(np.count_nonzero(self.slots < 0))
-        return (
-            f"Scan({self.kind}: {len(self.slots)} omega ({omega} degrees) x {grid}, "
-            f"{self.roi.cols} x {self.roi.rows} pixels from column {self.roi.col}, row "
-            f"{self.roi.row}, {self.dtype}, {f'{gaps} frames missing' if gaps else 'complete'})"
-        )
 
 
 def open_scan(

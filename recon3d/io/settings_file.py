@@ -12,12 +12,14 @@ from typing import Any
 from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.getdata_keys import GETDATA_KEYS, PATHS, GetData, as_text
-from recon3d.ini import read_ini
+from recon3d.ini import number, read_ini
 from recon3d.ini_keys import KNOWN_KEYS
 from recon3d.io.atomic import complete_or_absent
 
-OWN_KEYS = ("experiment",)
-"""Keys of the settings file alone: `experiment` names the .ini file."""
+OWN_KEYS = ("experiment", "memory_gib")
+"""Keys of the settings file alone: the .ini file, and what distributions may take."""
+
+USUAL_MEMORY_GIB = 8.0
 
 _HEADING = "# Settings of one scan, for `recon3d getdata` and `recon3d reconstruct`."
 
@@ -27,7 +29,8 @@ class SettingsFile:
     """One small file of `key value` lines with everything that was chosen for a scan.
 
     It takes every key of `getdata` (its arguments and options in lower case), every key of
-    an experiment's .ini file, which it overrules, and `experiment`, the name of that file.
+    an experiment's .ini file, which it overrules, `experiment`, the name of that file, and
+    `memory_gib`, what the orientation distributions may take.
     Relative paths in it count from its folder.
 
     Parameters
@@ -145,5 +148,39 @@ class SettingsFile:
         chosen = self._from_here(texts["experiment"]) if ini is None else Path(ini)
         return Experiment.from_ini(chosen, self.experiment_texts())
 
+    def memory_gib(self) -> float:
+        """What the orientation distributions may take, in GiB.
+
+        Raises
+        ------
+        ParameterError
+            It is no positive number.
+        """
+        text = self.read().get("memory_gib", str(USUAL_MEMORY_GIB))
+        try:
+            return number(text)
+        except ValueError as error:
+            raise ParameterError(
+                f"{self.path}: memory_gib is '{text}': expected {error}"
+            ) from error
+
     def _from_here(self, path: str) -> Path:
         return (self.path.resolve().parent / Path(path).expanduser()).resolve()
+
+
+def ini_beside(data: Path, settings: Path) -> Path | None:
+    """The one .ini file in the folder of the frames, or else beside it; None where it is not one.
+
+    Parameters
+    ----------
+    data
+        The folder, or the HDF5 file, of the frames.
+    settings
+        The settings file, which is not meant.
+    """
+    own = settings.resolve()
+    for folder in (data if data.is_dir() else data.parent, data.parent):
+        found = [path for path in sorted(folder.glob("*.ini")) if path.resolve() != own]
+        if len(found) == 1:
+            return found[0]
+    return None

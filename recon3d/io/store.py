@@ -13,6 +13,7 @@ from recon3d.errors import DataError
 from recon3d.geometry import TiltOrigin
 from recon3d.io import store_format as layout
 from recon3d.io.attributes import read_attributes
+from recon3d.io.binning import NO_BINNING, Binning
 from recon3d.io.motors import MotorTable
 from recon3d.io.scan import Roi, SettingAxis
 from recon3d.io.store_checks import check_store
@@ -49,11 +50,13 @@ class CleanedScan:
     origin
         The motor readings from which tilts are counted.
     roi
-        Where the frames lie on the detector.
+        Where the frames lie on the detector, in its own pixels.
     integrated
         Shape (projections, frames): the sum of each frame's counts.
     provenance
         How the file was made.
+    binning
+        How many pixels of the detector make one pixel of the frames.
     """
 
     path: Path
@@ -67,6 +70,7 @@ class CleanedScan:
     roi: Roi
     integrated: FloatArray
     provenance: dict[str, Any] = field(default_factory=dict)
+    binning: Binning = NO_BINNING
 
     @property
     def summed(self) -> Frames:
@@ -183,4 +187,5 @@ def open_store(path: str | Path) -> CleanedScan:
             roi=Roi(**read_attributes(file["entry/roi"])),
             integrated=data["integrated"][()],
             provenance=read_attributes(file["entry/provenance"]),
+            binning=layout.binning_of(file),
         )

@@ -54,10 +54,11 @@ def check_store(file: h5py.File) -> None:
         raise ParameterError("it has counts in frames that it calls missing")
     _check_motors(motors, valid)
     _check_axes(file["entry/axes"], shape[1])
-    roi = file["entry/roi"].attrs
-    if (int(roi["rows"]), int(roi["cols"])) != shape[2:]:
+    roi, binning = file["entry/roi"].attrs, layout.binning_of(file)
+    if binning.shape_of((int(roi["rows"]), int(roi["cols"]))) != shape[2:]:
         size = f"{roi['rows']} x {roi['cols']}"
-        raise ParameterError(f"its region has {size} pixels, its frames {shape[2:]}")
+        bins = f"{binning.rows} x {binning.cols}"
+        raise ParameterError(f"its region has {size} pixels in {bins}, its frames {shape[2:]}")
 
 
 def _check_motors(motors: h5py.Group, valid: NDArray[np.bool_]) -> None:

@@ -3,7 +3,7 @@
     /entry/data            frames (omega, frame, row, col), summed, integrated, valid, omega
     /entry/motors          the motors of every frame, (omega, frame); mu and gamma are derived
     /entry/axes            the settings of a projection, one axis after another in C order
-    /entry/origin, /entry/roi, /entry/provenance   as attributes
+    /entry/origin, /entry/roi, /entry/binning, /entry/provenance   as attributes
     /entry/left_out        the frames that were left out, and why
 
 Frames that are dark everywhere are not written, and read as zeros.
@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
+from recon3d.io.attributes import read_attributes
+from recon3d.io.binning import NO_BINNING, Binning
 from recon3d.io.own_files import open_own
 
 FORMAT = "recon3d-scan"
@@ -53,6 +55,19 @@ def chunk_shape(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     if frame_bytes > CHUNK_BYTES:
         return (1, 1, max(1, CHUNK_BYTES // (4 * cols)), cols)
     return (1, min(frames, CHUNK_BYTES // frame_bytes), rows, cols)
+
+
+def binning_of(file: h5py.File) -> Binning:
+    """How frames were binned; files from before there was a choice do not say, as none were.
+
+    Raises
+    ------
+    ParameterError
+        The file says something impossible.
+    """
+    if "binning" not in file["entry"]:
+        return NO_BINNING
+    return Binning.of(**read_attributes(file["entry/binning"]))
 
 
 def runs(flags: NDArray[np.bool_]) -> Iterator[slice]:

@@ -18,7 +18,9 @@ from recon3d import __version__
 from recon3d.errors import DataError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.io import store_format as layout
+from recon3d.io.atomic import explaining_writes
 from recon3d.io.attributes import write_attributes
+from recon3d.io.binning import NO_BINNING, Binning
 from recon3d.io.motors import MotorTable
 from recon3d.io.own_files import create_own, require_room
 from recon3d.io.scan import Roi, SettingAxis
@@ -45,6 +47,8 @@ class StoreWriter:
         How the file is made, by name; nested values are allowed.
     source_files
         Shape (projections, frames): names of the raw frames; None where there are none.
+    binning
+        How many pixels of the region make one pixel of the frames.
 
     Raises
     ------
@@ -66,9 +70,12 @@ class StoreWriter:
         roi: Roi,
         provenance: dict[str, Any],
         source_files: ArrayLike | None = None,
+        binning: Binning = NO_BINNING,
     ) -> None:
         self.path, self.shape = Path(path), scan_shape
-        _check_shapes(scan_shape, motors, valid, axes, omega_deg, roi)
+        region = binning.shape_of((roi.rows, roi.cols))
+        _check_shapes(scan_shape, motors, valid, axes, omega_deg, region)
+        self._binning = binning
         self._motors, self._valid, self._axes, self._origin = motors, valid, axes, origin
         self._kind, self._omega_deg, self._roi = kind, omega_deg, roi
         self._provenance, self._source_files = dict(provenance), source_files
@@ -124,6 +131,8 @@ class StoreWriter:
         ParameterError
             The shape is another, `k` is out of range or was written before, or a count is
             negative or not finite.
+        OutputError
+            The disk is full, or fails.
         """
         if not 0 <= k < self.shape[0] or k in self._written:
             raise ParameterError(f"projection {k} of {self.shape[0]} cannot be written (again)")
@@ -141,6 +150,8 @@ class StoreWriter:
         for number in np.flatnonzero(sums):
             summed += frames[number]
         data["summed"][k] = summed
+        with explaining_writes(self.path):
+            self._file.settle()
         self._written.add(k)
 
     def _chunk_runs(self, lit: NDArray[np.bool_]) -> Iterator[slice]:
@@ -166,6 +177,7 @@ class StoreWriter:
             _column(axes, axis.name, axis.values_deg)
         for name, values in (("origin", self._origin), ("roi", self._roi)):
             write_attributes(entry.create_group(name), asdict(values))
+        write_attributes(entry.create_group("binning"), self._binning._asdict())
 
     def _lay_out_data(self, data: h5py.Group) -> None:
         projections, frames, rows, cols = self.shape
@@ -237,14 +249,14 @@ def _check_shapes(
     valid: NDArray[np.bool_],
     axes: Sequence[SettingAxis],
     omega_deg: FloatArray,
-    roi: Roi,
+    region: tuple[int, int],
 ) -> None:
     settings = math.prod(axis.values_deg.size for axis in axes)
     found = {
         "the motors": (motors.shape, shape[:2]),
         "valid": (valid.shape, shape[:2]),
         "omega": (omega_deg.shape, shape[:1]),
-        "the region": ((roi.rows, roi.cols), shape[2:]),
+        "the region": (region, shape[2:]),
         "the grid of settings": ((settings,), shape[1:2]),
     }
     for what, (has, expected) in found.items():

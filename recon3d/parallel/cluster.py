@@ -16,6 +16,9 @@ from recon3d.errors import ParameterError
 if TYPE_CHECKING:
     from ipyparallel import Client
 
+from recon3d.parallel.launch import WAITING
+from recon3d.parallel.work import Sight
+
 PROFILES = ("mpi", "slurm")
 
 SLURM_TEMPLATE = """#!/bin/sh
@@ -147,6 +150,28 @@ class Cluster:
             if self._scratch is not None:
                 self._scratch.cleanup()
 
+    def sights(self, timeout_s: float = 60.0) -> list[Sight]:
+        """What each engine says of itself, by their ranks.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait for their answers.
+
+        Raises
+        ------
+        ParameterError
+            The cluster has not been started.
+        TimeoutError
+            They are busy.
+        """
+        from recon3d.parallel.work import look
+
+        if self.client is None:
+            raise ParameterError("the cluster is not running: start() it, or use it in a with")
+        answers = self.client[:].apply_async(look).get(timeout_s)
+        return sorted(answers, key=lambda sight: sight.rank)
+
     def info(self) -> str:
         """Engines, and the host, memory and threads of each, as text.
 
@@ -155,15 +180,10 @@ class Cluster:
         ParameterError
             The cluster has not been started.
         """
-        from recon3d.parallel.work import look
-
-        if self.client is None:
-            raise ParameterError("the cluster is not running: start() it, or use it in a with")
-        sights = sorted(self.client[:].apply_sync(look), key=lambda sight: sight.rank)
         lines = [
             f"engine {sight.rank} of {sight.size}: {sight.host}, process {sight.pid}, "
             f"{sight.threads} threads, {sight.memory_gib:.1f} GiB of memory on the machine"
-            for sight in sights
+            for sight in self.sights()
         ]
         return "\n".join(lines)
 
@@ -184,7 +204,7 @@ class Cluster:
             "OMP_NUM_THREADS": str(self.threads),
             "OPENBLAS_NUM_THREADS": str(self.threads),
             "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
-        }
+        } | WAITING
         mpiexec = here / "mpiexec"
         if self.profile == "mpi":
             launcher = cluster.config.MPIEngineSetLauncher
@@ -206,7 +226,7 @@ class Cluster:
         exported = "".join(
             f"export {name}={self.threads}\n"
             for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        )
+        ) + "".join(f"export {name}={value}\n" for name, value in WAITING.items())
         options = "\n".join(f"#SBATCH {option}" for option in self._options)
         parts = {
             "@threads@": str(self.threads),

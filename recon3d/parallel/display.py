@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d.progress import Stage
 
 Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+News = list[dict[str, Any]]
 
 
 class EngineDisplay:
@@ -25,13 +26,21 @@ class EngineDisplay:
     report
         Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
     preview
-        Where the first engine leaves the occupancy for `report`.
+        Where the first engine leaves the occupancy for `report`; None where it does not.
+    watch
+        Told, a few times a second, what every engine published last; None for nobody.
     """
 
-    def __init__(self, show: bool, report: Report | None, preview: Path) -> None:
-        self.show, self.report, self.preview = show, report, preview
+    def __init__(
+        self,
+        show: bool,
+        report: Report | None = None,
+        preview: Path | None = None,
+        watch: Callable[[News], None] | None = None,
+    ) -> None:
+        self.show, self.report, self.preview, self.watch = show, report, preview, watch
         self._bar: Any = None
-        self._passed: tuple[str, int, float] | None = None
+        self._told = 0
         self._residual = ""
 
     def __enter__(self) -> Self:
@@ -44,17 +53,19 @@ class EngineDisplay:
         trace: TracebackType | None,
     ) -> None:
         self._close(complete=error is None)
-        self.preview.unlink(missing_ok=True)
+        if self.preview is not None:
+            self.preview.unlink(missing_ok=True)
 
-    def __call__(self, news: list[dict[str, Any]]) -> None:
+    def __call__(self, news: News) -> None:
         """Show the latest news of every engine."""
+        if self.watch is not None:
+            self.watch(news)
         first = next((one for one in news if one.get("rank") == 0), None)
         if first is None:
             return
-        passed = next((one["passed"] for one in news if "passed" in one), None)
-        if passed is not None and passed != self._passed:
-            self._passed = passed
-            self._tell(*passed)
+        for one in first.get("passed", [])[self._told :]:
+            self._told += 1
+            self._tell(*one)
         if self.show:
             self._draw(first["stage"], [one["load"] for one in news if "load" in one])
 
@@ -62,13 +73,12 @@ class EngineDisplay:
         if number:
             self._residual = f"{residual:.4f}"
         if self.report is not None:
-            there = number > 0 and self.preview.is_file()
-            self.report(
-                stage,
-                number,
-                residual,
-                np.load(self.preview, allow_pickle=False) if there else None,
-            )
+            self.report(stage, number, residual, self._occupancy() if number else None)
+
+    def _occupancy(self) -> NDArray[np.float32] | None:
+        if self.preview is None or not self.preview.is_file():
+            return None
+        return np.load(self.preview, allow_pickle=False)
 
     def _draw(self, stage: Stage, loads: list[float]) -> None:
         from tqdm.auto import tqdm

@@ -1,4 +1,4 @@
-"""The side of the user: a job given to ipyparallel engines, watched, and begun again."""
+"""The side of the user: a job given to ipyparallel engines, and watched until it ends."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ipyparallel import Client
 from ipyparallel.error import EngineError, RemoteError
 
 from recon3d import __version__
 from recon3d.errors import ParameterError, Recon3DError, Recon3DWarning
-from recon3d.parallel.work import Outcome, Sight, look, work_together
+from recon3d.parallel.work import Fault, Outcome, Sight, look, work_together
 
 logger = logging.getLogger(__name__)
 
@@ -23,59 +23,75 @@ News = dict[str, Any]
 Watcher = Callable[[list[News]], None]
 
 POLL_S = 0.2
-STUCK_S = 15.0
-"""How long engines may go on after one of them ended with an error: they wait for it."""
+ANSWER_S = 60.0
+"""How long an engine may take to say who it is."""
+
+ALIKE_S = 15.0
+"""How long engines may go on after one of them failed, before they are taken to wait for it."""
+
+SILENT_S = 900.0
+"""How long no engine may have anything new to tell, before one of them is taken to hang."""
 
 STOP_S = 300.0
 """How long engines may take to reach a place where all can stop."""
 
-START_S = 120.0
-"""How long engines may take to start again."""
+
+class EngineFault(Recon3DError):
+    """Engines could not go on: one died, hangs, or failed by a fault of its machine."""
 
 
-class EngineDied(Recon3DError):
-    """An engine died while it worked."""
+class LoneFailure(Exception):
+    """An engine failed and the others wait for it: they can do nothing more.
+
+    Parameters
+    ----------
+    error
+        What it failed with.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
-def check_engines(client: Client, path: Path) -> list[Sight]:
-    """Look whether the engines of a client can work together on a file.
+def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
+    """Look whether the engines of a client can work together on some files.
 
     Parameters
     ----------
     client
         Connected to the engines.
-    path
-        A file that all of them must see.
+    paths
+        Files and folders that all of them must see.
 
     Returns
     -------
-    sights
-        What each engine says of itself, by their ranks.
+    crew
+        Numbers of the engines, by their ranks.
 
     Raises
     ------
     ParameterError
         There are none, they are not in one MPI world, another version of recon3d is installed
-        there, or one does not see the file.
-    EngineDied
+        there, or one does not answer, or does not see a file.
+    EngineFault
         One died meanwhile.
     """
-    if not client.ids:
+    found = sights_of(client, paths)
+    if not found:
         raise ParameterError(
             "the client has no engines: start them with recon3d.Cluster(n), or wait for them with "
             "wait_for_engines(n)"
         )
-    pending = [client[i].apply_async(look, str(path)) for i in client.ids]
-    sights = sorted((_answer(one) for one in pending), key=lambda sight: sight.rank)
-    count = len(sights)
+    sights = list(found.values())
     if any(sight.size == 0 for sight in sights):
         raise ParameterError(
             "the engines have no mpi4py: pip install 'recon3d[mpi]' into their environment"
         )
-    if [sight.rank for sight in sights] != list(range(count)) or sights[0].size != count:
+    if not in_one_world(sights):
         raise ParameterError(
-            f"the {count} engines are not in one MPI world (the first sees {sights[0].size} of "
-            "them): start them with MPI, as recon3d.Cluster(n) or ipyparallel's engines='mpi' do"
+            f"the {len(sights)} engines are not in one MPI world (the first sees {sights[0].size} "
+            "of them): start them with MPI, as recon3d.Cluster(n) or ipyparallel's engines='mpi' do"
         )
     for sight in sights:
         if sight.version != __version__:
@@ -83,24 +99,66 @@ def check_engines(client: Client, path: Path) -> list[Sight]:
                 f"the engine on {sight.host} has recon3d {sight.version}, this is {__version__}: "
                 "use one environment for both"
             )
-        if not sight.sees:
+        if sight.unseen:
             raise ParameterError(
-                f"the engine on {sight.host} does not see {path}: put it on a disk that all share"
+                f"the engine on {sight.host} does not see {sight.unseen}: put it on a disk that "
+                "all share"
             )
-    return sights
+    return list(found)
 
 
-def run_once(client: Client, work: Callable[..., None], job: Any, watch: Watcher) -> list[Outcome]:
+def sights_of(
+    client: Client, paths: Sequence[Path] = (), within_s: float = ANSWER_S
+) -> dict[int, Sight]:
+    """What each engine says of itself, by its number, in the order of ranks.
+
+    Raises
+    ------
+    EngineFault
+        One died meanwhile.
+    ParameterError
+        One does not answer.
+    """
+    texts = [str(path) for path in paths]
+    pending = {number: _asked(client, number, look, texts) for number in client.ids}
+    deadline = time.monotonic() + within_s
+    sights = {}
+    for number, one in pending.items():
+        if not one.wait(max(deadline - time.monotonic(), 0.1)):
+            raise ParameterError(
+                f"engine {number} does not answer for {within_s:.0f} s: is it busy with something "
+                "else? wait until it is done, or start the engines again"
+            )
+        sights[number] = _answer(one)
+    return dict(sorted(sights.items(), key=lambda item: item[1].rank))
+
+
+def in_one_world(sights: Sequence[Sight]) -> bool:
+    """Whether engines, in the order of ranks, are all there are of one MPI world."""
+    count = len(sights)
+    ranks = [sight.rank for sight in sights]
+    return ranks == list(range(count)) and all(sight.size == count for sight in sights)
+
+
+def run_once(
+    client: Client,
+    crew: Sequence[int],
+    work: Callable[..., None],
+    job: Any,
+    watch: Watcher,
+) -> list[Outcome]:
     """Give a job to all engines and wait for it, telling a watcher what they publish.
 
     Parameters
     ----------
     client
-        Connected to engines that were checked.
+        Connected to the engines.
+    crew
+        Their numbers by rank, from `check_engines`.
     work
         What each engine does, a function of a module.
     job
-        What it is given.
+        What it is given; the first engine passes it on to the others.
     watch
         Told the news of all engines, a few times a second.
 
@@ -111,64 +169,76 @@ def run_once(client: Client, work: Callable[..., None], job: Any, watch: Watcher
 
     Raises
     ------
-    EngineDied
-        An engine died.
+    EngineFault
+        An engine died, or all of them have been silent for too long.
+    LoneFailure
+        An engine failed, and the others wait for it.
     KeyboardInterrupt
         The user interrupted; the engines have stopped where all of them met.
-    Recon3DError
-        The job itself failed.
+    Exception
+        Whatever the job itself failed with, on all engines.
     """
-    pending = [client[i].apply_async(work_together, work, job) for i in client.ids]
+    jobs = [job] + [None] * (len(crew) - 1)
+    pending = [
+        _asked(client, number, work_together, work, one)
+        for number, one in zip(crew, jobs, strict=True)
+    ]
     try:
         _wait(pending, watch)
     except KeyboardInterrupt:
-        logger.info("interrupting the engines, which stop where all of them meet")
-        client.send_signal(signal.SIGINT, block=False)
-        deadline = time.monotonic() + STOP_S
-        while not all(one.ready() for one in pending) and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+        _interrupt(client, pending)
         raise
     outcomes: list[Outcome] = [_answer(one) for one in pending]
     for text in (text for outcome in outcomes for text in outcome.warnings):
-        warnings.warn(text, Recon3DWarning, stacklevel=4)
-    _raise_failure(outcomes)
+        warnings.warn(text, Recon3DWarning, stacklevel=5)
+    if failed := [outcome for outcome in outcomes if outcome.error is not None]:
+        raise _failure(failed)
     return outcomes
 
 
-def restart(client: Client) -> None:
-    """Start the engines of a client again, all of them: one that died ended its MPI world.
-
-    Raises
-    ------
-    EngineDied
-        The client does not know how its engines were started.
-    """
-    cluster, count = client.cluster, len(client.ids)
-    if cluster is None:
-        raise EngineDied(
-            "an engine died, and the client does not know how its engines were started: start "
-            "them again, and run the same with resume=True to go on from the checkpoint"
-        )
-    sizes = [engines.n for engines in cluster.engines.values()]
-    cluster.restart_engines_sync()
-    client.wait_for_engines(sum(sizes) or count, timeout=START_S)
+def _interrupt(client: Client, pending: list[Any]) -> None:
+    """Ask engines to stop, and wait until they have."""
+    logger.info("interrupting the engines, which stop where all of them meet")
+    client.send_signal(signal.SIGINT, block=False)
+    deadline = time.monotonic() + STOP_S
+    while not all(one.ready() for one in pending) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def _wait(pending: list[Any], watch: Watcher) -> None:
     """Wait until all engines are done, or until one failed and the others hang on it."""
     failed_at: float | None = None
-    while not all(one.ready() for one in pending):
+    latest, heard_at = list[News](), time.monotonic()
+    while True:
         time.sleep(POLL_S)
-        watch([one.metadata["data"] or {} for one in pending])
-        if failed_at is None and any(_failed(one) for one in pending):
-            failed_at = time.monotonic()
-        if failed_at is not None and time.monotonic() - failed_at > STUCK_S:
-            _raise_failure([_answer(one) for one in pending if one.ready()])
+        ended = all(one.ready() for one in pending)
+        now, news = time.monotonic(), [one.metadata["data"] or {} for one in pending]
+        watch(news)
+        if ended:
             return
+        if news != latest:
+            latest, heard_at = [dict(one) for one in news], now
+        if failed_at is None and any(_failed(one) for one in pending):
+            failed_at = now
+        if failed_at is not None and now - failed_at > ALIKE_S:
+            _raise_lone([_answer(one) for one in pending if _failed(one)])
+        if now - heard_at > SILENT_S:
+            raise EngineFault(
+                f"no engine has come any farther for {SILENT_S / 60:.0f} minutes: one of them "
+                "hangs, or its disk does not answer"
+            )
 
 
 def _failed(one: Any) -> bool:
     return one.ready() and (not one.successful() or one.get().error is not None)
+
+
+def _asked(client: Client, number: int, function: Callable[..., Any], *words: Any) -> Any:
+    """Let an engine do something; it may have died a moment ago."""
+    try:
+        return client[number].apply_async(function, *words)
+    except IndexError as error:
+        raise EngineFault(f"engine {number} is gone") from error
 
 
 def _answer(one: Any) -> Any:
@@ -176,22 +246,34 @@ def _answer(one: Any) -> Any:
     try:
         return one.get()
     except EngineError as error:
-        raise EngineDied(f"an engine died: {error}") from error
+        raise EngineFault(f"an engine died: {error}") from error
     except RemoteError as error:
         if error.ename == "EngineError":
-            raise EngineDied(f"an engine died: {error.evalue}") from error
+            raise EngineFault(f"an engine died: {error.evalue}") from error
         raise Recon3DError(
             f"an engine cannot run recon3d ({error.ename}: {error.evalue}): is it installed there?"
         ) from error
 
 
-def _raise_failure(outcomes: list[Outcome]) -> None:
-    """Raise what went wrong on an engine, a plain error rather than an interrupt if both are."""
-    failures = [outcome for outcome in outcomes if outcome.error is not None]
-    failures.sort(key=lambda outcome: isinstance(outcome.error, KeyboardInterrupt))
-    for outcome in failures:
-        error = outcome.error
-        assert error is not None
-        if not isinstance(error, Recon3DError):
-            error.add_note(outcome.trace)
+def _raise_lone(failed: Sequence[Outcome]) -> NoReturn:
+    """Say what went wrong on some engines, for which the others wait."""
+    error = _failure(failed)
+    if isinstance(error, EngineFault):
         raise error
+    if any(outcome.fault is Fault.READING for outcome in failed):
+        raise EngineFault(f"one engine failed alone: {error}") from error
+    raise LoneFailure(error)
+
+
+def _failure(failed: Sequence[Outcome]) -> BaseException:
+    """What went wrong on engines: a plain error rather than an interrupt if both are."""
+    first = min(failed, key=lambda outcome: isinstance(outcome.error, KeyboardInterrupt))
+    error = first.error
+    assert error is not None
+    if not isinstance(error, Recon3DError | KeyboardInterrupt):
+        error.add_note(first.trace)
+    if first.fault is Fault.MACHINE:
+        fault = EngineFault(f"an engine failed ({type(error).__name__}: {error})")
+        fault.__cause__ = error
+        return fault
+    return error

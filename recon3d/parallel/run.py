@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from recon3d.errors import ParameterError, Recon3DWarning
+from recon3d.errors import ParameterError
 from recon3d.experiment import Experiment
+from recon3d.io.atomic import remove_leftovers
 from recon3d.io.grain import Grain
 from recon3d.io.store import CleanedScan
 from recon3d.reconstruction import run
@@ -20,10 +20,7 @@ from recon3d.reconstruction.fitting import Report
 if TYPE_CHECKING:
     from ipyparallel import Client
 
-    from recon3d.parallel.display import EngineDisplay
-    from recon3d.parallel.work import Job
-
-logger = logging.getLogger(__name__)
+Watch = Callable[[list[dict[str, Any]]], None]
 
 
 def reconstruct(
@@ -36,6 +33,7 @@ def reconstruct(
     resume: bool = False,
     show_progress: bool = True,
     report: Report | None = None,
+    watch: Watch | None = None,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -47,7 +45,7 @@ def reconstruct(
         Crystal, detector, volume and settings.
     client
         An ipyparallel `Client` of engines in one MPI world, which share the work; None to work
-        in this process. When an engine dies they are started again and go on from the
+        in this process. When an engine dies or fails they are started again and go on from the
         checkpoint.
     memory_gib
         What the orientation distributions may take, on every engine. A backprojection of more
@@ -63,6 +61,9 @@ def reconstruct(
     report
         Called after every pass of an iterative fit with the stage, the number of the pass, its
         residual and the occupancy so far, (nx, ny, nz).
+    watch
+        With a client, called a few times a second with what every engine said last: its `rank`,
+        its `load` (0 to 1) and `used_gib`, the memory that it takes.
 
     Returns
     -------
@@ -76,15 +77,16 @@ def reconstruct(
         cannot work together; or the checkpoint is of other settings.
     DataError
         No voxel of the volume is lit often enough, or no projection is left.
-    EngineDied
-        Engines died twice without any progress between; the checkpoint is kept.
+    EngineFault
+        Engines died, hung or failed twice without any progress between; the checkpoint is kept.
     """
     path = None if checkpoint is None else Path(checkpoint)
     seconds = experiment.settings.checkpoint_seconds
     if client is not None:
         path = path or clean.path.with_name("checkpoint.h5")
         kept = Checkpoints(path.resolve(), seconds, resume)
-        return _on_engines(client, clean, experiment, memory_gib, kept, show_progress, report)
+        tell = (show_progress, report, watch)
+        return _on_engines(client, clean, experiment, memory_gib, kept, *tell)
     if resume and path is None:
         raise ParameterError("resume=True needs to know which checkpoint to go on from")
     kept_here = None if path is None else Checkpoints(path, seconds, resume)
@@ -109,16 +111,17 @@ def _on_engines(
     kept: Checkpoints,
     show_progress: bool,
     report: Report | None,
+    watch: Watch | None,
 ) -> Grain:
-    """Let engines reconstruct, again and again while they die and come farther each time."""
+    """Let engines reconstruct, again and again while one fails and they come farther each time."""
     from recon3d.parallel.display import EngineDisplay
-    from recon3d.parallel.driver import EngineDied, restart
-    from recon3d.parallel.work import Job
+    from recon3d.parallel.jobs import Reconstruction, reconstruct_together
+    from recon3d.parallel.recovery import Errand, run_to_the_end
 
     store = clean.path.resolve()
     beside = store.with_name(f".{store.stem}.{os.getpid()}")
     files = [beside.with_name(f"{beside.name}.{name}") for name in ("grain.h5", "preview.npy")]
-    job = Job(
+    job = Reconstruction(
         store,
         experiment,
         memory_gib,
@@ -128,38 +131,22 @@ def _on_engines(
         kept.go_on,
         None if report is None else files[1],
     )
-    reached: tuple[int, ...] | None = None
+    errand = Errand(
+        reconstruct_together,
+        job,
+        replace(job, resume=True),
+        [store],
+        kept.progress,
+        f"what was done is kept in {kept.path}: resume=True goes on from it",
+    )
     try:
-        while True:
-            try:
-                with EngineDisplay(show_progress, report, files[1]) as display:
-                    grain = _one_run(client, job, display)
-            except EngineDied as error:
-                now = kept.progress()
-                if reached is not None and now <= reached:
-                    raise EngineDied(
-                        f"{error}: twice without any progress, so it is not tried again; what was "
-                        f"done is kept in {kept.path}: resume=True goes on from it"
-                    ) from error
-                reached = now
-                warnings.warn(
-                    f"{error}: the engines are started again and go on from the last checkpoint",
-                    Recon3DWarning,
-                    stacklevel=3,
-                )
-                restart(client)
-                job = replace(job, resume=True)
-                continue
-            kept.remove()
-            return grain
+        run_to_the_end(
+            client, errand, lambda: EngineDisplay(show_progress, report, files[1], watch)
+        )
+        grain = Grain.load(job.grain)
     finally:
-        job.grain.unlink(missing_ok=True)
-
-
-def _one_run(client: Client, job: Job, display: EngineDisplay) -> Grain:
-    from recon3d.parallel.driver import check_engines, run_once
-    from recon3d.parallel.work import reconstruct_together
-
-    check_engines(client, job.store)
-    run_once(client, reconstruct_together, job, display)
-    return Grain.load(job.grain)
+        for file in files:
+            file.unlink(missing_ok=True)
+            remove_leftovers(file)
+    kept.remove()
+    return grain

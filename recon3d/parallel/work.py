@@ -8,19 +8,16 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from recon3d import __version__
-from recon3d.errors import Recon3DWarning
-from recon3d.experiment import Experiment
+from recon3d.errors import DataError, Recon3DWarning
 from recon3d.progress import Stage, told_to
 
 if TYPE_CHECKING:
@@ -41,8 +38,10 @@ class Sight:
         Where it runs, and what it has there.
     version
         Of recon3d; "" where it is not installed there.
-    sees
-        Whether it finds a file that was asked for.
+    unseen
+        The first file or folder that was asked for and is not found there; "" for none.
+    used_gib
+        Memory that it takes itself.
     """
 
     rank: int
@@ -52,11 +51,12 @@ class Sight:
     memory_gib: float
     threads: int
     version: str
-    sees: bool
+    unseen: str
+    used_gib: float = 0.0
 
 
-def look(path: str | None = None) -> Sight:
-    """Tell the driver who this engine is, and whether it sees a file."""
+def look(paths: Sequence[str] = ()) -> Sight:
+    """Tell the driver who this engine is, and which of some files it does not see."""
     from recon3d.parallel.launch import use_threads
 
     try:
@@ -67,38 +67,28 @@ def look(path: str | None = None) -> Sight:
         rank, size = 0, 0
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     host = os.uname().nodename
-    sees = path is None or Path(path).is_file()
-    return Sight(rank, size, host, os.getpid(), memory, use_threads(), __version__, sees)
+    unseen = next((path for path in paths if not Path(path).exists()), "")
+    threads, used = use_threads(), used_gib()
+    return Sight(rank, size, host, os.getpid(), memory, threads, __version__, unseen, used)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A reconstruction that engines are to make.
+def used_gib() -> float:
+    """Memory that this engine takes now."""
+    import psutil
 
-    Parameters
-    ----------
-    store
-        The cleaned scan, which every engine sees.
-    experiment
-        Crystal, detector, volume and settings.
-    memory_gib
-        What the distributions may take on every engine.
-    grain
-        Where the first engine writes the grain.
-    checkpoint, seconds, resume
-        Where the state is saved, how often, and whether to go on from it.
-    preview
-        Where the first engine writes the occupancy after every pass; None for nowhere.
-    """
+    return psutil.Process().memory_info().rss / 2**30
 
-    store: Path
-    experiment: Experiment
-    memory_gib: float
-    grain: Path
-    checkpoint: Path
-    seconds: float
-    resume: bool
-    preview: Path | None
+
+class Fault(Enum):
+    """What kind of error ended a job on an engine."""
+
+    NONE = "none"
+    OURS = "ours"
+    """A mistake in values or data, or in the program: it would come again."""
+    READING = "reading"
+    """Data could not be read: damaged for all engines, but a fault of the disk for one alone."""
+    MACHINE = "machine"
+    """Memory, disk or network failed."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +99,8 @@ class Outcome:
     ----------
     error
         What went wrong; None where nothing did.
+    fault
+        What kind of error it is.
     trace
         Where it went wrong.
     warnings
@@ -118,6 +110,7 @@ class Outcome:
     """
 
     error: BaseException | None = None
+    fault: Fault = Fault.NONE
     trace: str = ""
     warnings: tuple[str, ...] = ()
     sent_bytes: int = 0
@@ -133,51 +126,50 @@ def work_together(work: Callable[[Any, MpiTeam, Publisher], None], job: Any) -> 
 
     from recon3d.parallel.mpi import MpiTeam
 
+    world = MPI.COMM_WORLD.Dup()
     with _noted_interrupts() as interrupts, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", Recon3DWarning)
-        team = MpiTeam(MPI.COMM_WORLD, lambda: bool(interrupts))
+        team = MpiTeam(world, lambda: bool(interrupts))
         publisher = Publisher(team)
         error: BaseException | None = None
         trace = ""
         try:
             with told_to(publisher):
-                work(job, team, publisher)
+                work(team.agree(job), team, publisher)
+            world.Free()
         except (Exception, KeyboardInterrupt) as caught:
-            error, trace = caught.with_traceback(None), traceback.format_exc()
+            error, trace = caught, traceback.format_exc()
     texts = tuple(str(w.message) for w in told if issubclass(w.category, Recon3DWarning))
-    return Outcome(error, trace, texts if team.rank == 0 else (), team.sent_bytes, team.waited_s)
-
-
-def reconstruct_together(job: Job, team: MpiTeam, publisher: Publisher) -> None:
-    """Reconstruct a grain; the first engine writes it."""
-    from recon3d.io.store import open_store
-    from recon3d.reconstruction.checkpoint import Checkpoints
-    from recon3d.reconstruction.run import reconstruct
-
-    def report(
-        stage: str, number: int, residual: float, occupancy: NDArray[np.float32] | None
-    ) -> None:
-        if job.preview is not None and occupancy is not None:
-            _save(job.preview, occupancy)
-        publisher.publish(passed=(stage, number, residual))
-
-    grain = reconstruct(
-        open_store(job.store),
-        job.experiment,
-        memory_gib=job.memory_gib,
-        report=report,
-        checkpoints=Checkpoints(job.checkpoint, job.seconds, job.resume),
-        team=team,
+    return Outcome(
+        _portable(error),
+        fault_of(error),
+        trace,
+        texts if team.rank == 0 else (),
+        team.sent_bytes,
+        team.waited_s,
     )
-    if team.rank == 0:
-        grain.save(job.grain)
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
-    from recon3d.io.atomic import complete_or_absent
+def fault_of(error: BaseException | None) -> Fault:
+    """Tell the faults of a machine from those that would come again."""
+    from mpi4py import MPI
 
-    with complete_or_absent(path) as temporary:
-        np.save(temporary, array)
+    if error is None:
+        return Fault.NONE
+    if isinstance(error, OSError | MemoryError | MPI.Exception):
+        return Fault.MACHINE
+    by_system = isinstance(error, DataError) and isinstance(error.__cause__, OSError)
+    return Fault.READING if by_system else Fault.OURS
+
+
+def _portable(error: BaseException | None) -> BaseException | None:
+    """The same error without its frames, or one with its text where it cannot be sent."""
+    if error is None:
+        return None
+    if type(error).__module__.partition(".")[0] not in ("builtins", "recon3d"):
+        # A class of another package may not be there, or not be made, where it is sent.
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error.with_traceback(None)
 
 
 @dataclass
@@ -207,6 +199,7 @@ class Publisher:
             stage=Stage(stage.description, stage.unit, stage.done * self.team.size, total),
             load=load,
             rank=self.team.rank,
+            used_gib=used_gib(),
         )
 
     def publish(self, **news: Any) -> None:

@@ -43,28 +43,34 @@ class CleaningFigure:
 
 
 def draw_cleaning(
-    figure: Figure, steps: FrameSteps, threshold: float, *, first_pix: tuple[int, int] = (0, 0)
+    figure: Figure,
+    steps: FrameSteps,
+    threshold: float,
+    *,
+    first_pix: tuple[int, int] = (0, 0),
+    bin_pix: tuple[int, int] = (1, 1),
 ) -> CleaningFigure:
     """Draw a frame before and after cleaning, what was subtracted, the mask, and the counts.
 
     Parameters
     ----------
     figure
-        An empty figure, about 12 by 5.2 inches.
+        An empty figure, about 11 by 5.2 inches.
     steps
         The frame.
     threshold
-        `binth`, in counts.
+        `binth`, in counts of a pixel of the frame.
     first_pix
         Row and column of the first pixel on the detector.
+    bin_pix
+        Rows and columns of the detector that make one pixel of the images.
     """
+    places = {"first_pix": first_pix, "bin_pix": bin_pix}
     images: dict[str, AxesImage] = {}
     for number, name in enumerate(PANELS):
-        ax = figure.add_axes((0.05 + 0.24 * number, 0.47, 0.18, 0.44))
+        ax = figure.add_axes((0.05 + 0.235 * number, 0.47, 0.175, 0.44))
         colors = "gray" if name == "mask" else "viridis"
-        image = draw_frame(
-            ax, _image(steps, name), _TITLES[name], color_map=colors, first_pix=first_pix
-        )
+        image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
         images[name] = image
         if number:
             # Drawing text is what takes longest: the panels share the first one's labels.
@@ -73,7 +79,7 @@ def draw_cleaning(
         if name in ("background", "after"):
             bar = draw_color_bar(
                 image,
-                figure.add_axes((0.235 + 0.24 * number, 0.47, 0.008, 0.44)),
+                figure.add_axes((0.23 + 0.235 * number, 0.47, 0.008, 0.44)),
                 "counts" if name == "after" else "",
             )
             bar.locator = MaxNLocator(4)
@@ -93,7 +99,7 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
     steps
         The frame.
     threshold
-        `binth`, in counts.
+        `binth`, in counts of a pixel of the frame.
     title
         Which frame it is.
     """
@@ -108,7 +114,7 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
 
 
 def draw_kept(figure: Figure) -> Line2D:
-    """Draw an empty plot of the signal that is kept, into a figure of about 12 by 2 inches."""
+    """Draw an empty plot of the signal that is kept, into a figure of about 11 by 2 inches."""
     ax = figure.add_axes((0.05, 0.26, 0.9, 0.66))
     (line,) = ax.plot([], [], ".", color=BLUE)
     ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)

@@ -61,6 +61,7 @@ def draw_frame(
     *,
     color_map: str = "viridis",
     first_pix: tuple[int, int] = (0, 0),
+    bin_pix: tuple[int, int] = (1, 1),
 ) -> AxesImage:
     """Draw a frame, row 0 at the top, its axes in pixels.
 
@@ -76,8 +77,10 @@ def draw_frame(
         Name of the colour map.
     first_pix
         Row and column of the first pixel on the detector.
+    bin_pix
+        Rows and columns of the detector that make one pixel of the image.
     """
-    rows, cols = image.shape
+    rows, cols = (size * length for size, length in zip(bin_pix, image.shape, strict=True))
     row, col = first_pix
     drawn = ax.imshow(
         thinned(image),

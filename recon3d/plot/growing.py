@@ -35,7 +35,7 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
     Parameters
     ----------
     figure
-        A figure, about 12 by 3.4 inches; it is cleared.
+        A figure, about 11 by 3.4 inches; it is cleared.
     volume
         The voxels.
     """
@@ -50,7 +50,7 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
     empty = np.zeros(volume.shape, np.float32)
     names: tuple[Axis, ...] = ("z", "x", "y")
     for number, axis in enumerate(names):
-        ax = figure.add_axes((0.31 + 0.22 * number, 0.16, 0.19, 0.7))
+        ax = figure.add_axes((0.31 + 0.213 * number, 0.16, 0.185, 0.7))
         middle = volume.shape["xyz".index(axis)] // 2
         slices[axis] = ax.imshow(
             cut(empty, axis, middle),
@@ -65,7 +65,7 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
         draw_scale_bar(ax)
         at = volume.axis_um("xyz".index(axis))[middle]
         ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE + 1)
-    draw_color_bar(slices["z"], figure.add_axes((0.955, 0.16, 0.009, 0.7)), "occupancy")
+    draw_color_bar(slices["z"], figure.add_axes((0.93, 0.16, 0.009, 0.7)), "occupancy")
     return GrowingFigure(line, slices)
 
 

@@ -101,7 +101,7 @@ def mosaicity_map_figure(
     frames: Image,
     mu_deg: ArrayLike,
     gamma_deg: ArrayLike,
-    pixel_um: float,
+    pixel_um: float | tuple[float, float],
     *,
     lit_share: float = 0.05,
     title: str = "",
@@ -115,7 +115,7 @@ def mosaicity_map_figure(
     mu_deg, gamma_deg
         Shape (frames,): the setting of each frame in degrees.
     pixel_um
-        Size of a pixel in the sample, 1 / M.
+        Edge of a pixel in the sample, 1 / M, or its height and width.
     lit_share
         Share of the brightest pixels' total from which a pixel is shown in colour.
     title
@@ -125,9 +125,8 @@ def mosaicity_map_figure(
     bright = _bright(total)
     lit = total > lit_share * bright
     range_deg, center_deg = orientation_range(mu[lit], gamma[lit])
-    rows, cols = total.shape
-    extent = (0.0, cols * pixel_um, 0.0, rows * pixel_um)
-    up = 2.6 * rows / cols
+    _, wide, high, _ = image_extent(total.shape, pixel_um)
+    extent, up = (0.0, wide, 0.0, high), 2.6 * high / wide
     figure = new_figure(8.7, up + 0.9)
     left = place_axes(figure, (0.25, 0.5, 2.6, up))
     image = draw_image(left, total, extent, cmap="viridis", vmin=0, vmax=bright)
@@ -139,6 +138,20 @@ def mosaicity_map_figure(
     draw_color_key(key, range_deg, ("μ (°)", "γ (°)"), center_deg)
     figure.suptitle(title, fontsize=TEXT_SIZE + 1)
     return figure
+
+
+def image_extent(shape: tuple[int, ...], pixel_um: float | tuple[float, float]) -> Extent:
+    """Left, right, bottom and top edge of an image in µm, row 0 at the top and at 0.
+
+    Parameters
+    ----------
+    shape
+        (rows, cols) of the image.
+    pixel_um
+        Edge of a pixel, or its height and width.
+    """
+    height, width = np.broadcast_to(pixel_um, 2).tolist()
+    return (0.0, shape[1] * width, shape[0] * height, 0.0)
 
 
 def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> AxesImage:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
-from recon3d.plot.projections import draw_comparison, draw_image
+from recon3d.plot.projections import draw_comparison, draw_image, image_extent
 
 
 def reprojection_figure(
     omega_deg: list[float],
     measured: list[NDArray[Any]],
     modelled: list[NDArray[Any]],
-    pixel_um: float,
+    pixel_um: float | tuple[float, float],
 ) -> Figure:
     """Projections, their models and what is left, one column for each ω.
 
@@ -28,7 +28,7 @@ def reprojection_figure(
     measured, modelled
         Summed frames, each of shape (rows, cols), in counts.
     pixel_um
-        Size of a pixel in the sample.
+        Edge of a pixel in the sample, or its height and width.
 
     Raises
     ------
@@ -41,9 +41,8 @@ def reprojection_figure(
             f"{count} angles, {len(measured)} measured and {len(modelled)} modelled images: "
             "expected as many of each, and one at least"
         )
-    rows, cols = measured[0].shape
-    extent = (0.0, cols * pixel_um, rows * pixel_um, 0.0)
-    up = 1.9 * rows / cols
+    extent = image_extent(measured[0].shape, pixel_um)
+    up = 1.9 * extent[2] / extent[1]
     figure = new_figure(2.2 * count + 0.9, 3 * (up + 0.45) + 0.2)
     for column, images in enumerate(zip(omega_deg, measured, modelled, strict=True)):
         angle, real, model = images

@@ -44,15 +44,14 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     Parameters
     ----------
     figure
-        An empty figure, about 12 by 3.8 inches.
+        An empty figure, about 11 by 3.8 inches.
     glances
         All projections.
     """
     first = glances[0]
-    size = first.bin_pix
-    ax = figure.add_axes((0.05, 0.14, 0.26, 0.74))
-    image = draw_frame(ax, np.kron(first.summed, np.ones((size, size), np.float32)))
-    bar = figure.add_axes((0.318, 0.14, 0.009, 0.74))
+    ax = figure.add_axes((0.05, 0.14, 0.24, 0.74))
+    image = draw_frame(ax, np.kron(first.summed, np.ones(first.bin_pix, np.float32)))
+    bar = figure.add_axes((0.298, 0.14, 0.009, 0.74))
     draw_color_bar(image, bar, "sum over the frames (counts)")
     middle = figure.add_axes((0.43, 0.14, 0.22, 0.74))
     settings = draw_setting_intensity(middle, first, glances)
@@ -105,7 +104,7 @@ def draw_scan_health(
     Parameters
     ----------
     figure
-        An empty figure, about 12 by 5.6 inches.
+        An empty figure, about 11 by 5.6 inches.
     glances
         All projections.
     fit

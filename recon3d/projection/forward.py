@@ -6,7 +6,9 @@ r"""The operator A of one projection: from orientation distributions to frames, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from recon3d.projection.kernels import AnyFloats
 from recon3d.projection.operator import LitPixels, Projector, spread
 
 FloatArray = NDArray[np.float64]
+
+MOST_BYTES = 1 << 28
+"""Memory that the images of the orientation bins may take at a time."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,35 @@ class FrameOperator:
 
         The last row, which stands for all other pixels, is zero.
         """
-        points = self.projector.forward(volume, self.affine, self.pixels) @ self.weights.T
+        points = np.zeros((self.pixels.count + 1, len(self.weights)), self.weights.dtype)
+        for bins in self._parts():
+            weights = self.weights[:, bins]
+            room = self._images_of(weights.shape[1], volume.dtype)
+            images = self.projector.forward(volume, self.affine, self.pixels, bins, room)
+            points += images @ weights.T
         return spread(points, self.pixels, *self.projector.footprint(self.affine))
 
-    def adjoint(self, frames: AnyFloats, out: AnyFloats) -> None:
-        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place."""
+    def adjoint(self, frames: AnyFloats, out: AnyFloats, *, nearest: bool = False) -> None:
+        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place.
+
+        With `nearest` a voxel takes the pixel nearest to it: no transpose any more, but quicker.
+        """
         images = spread(frames, self.pixels, *self.projector.footprint(self.affine))
-        self.projector.adjoint(images @ self.weights, self.affine, self.pixels, out)
+        for bins in self._parts():
+            weights = self.weights[:, bins]
+            room = self._images_of(weights.shape[1], np.result_type(images, weights))
+            np.matmul(images, weights, out=room)
+            self.projector.adjoint(room, self.affine, self.pixels, out, bins, nearest=nearest)
+
+    def _images_of(self, bins: int, dtype: np.dtype[Any]) -> AnyFloats:
+        """Room for the images of some bins, (pixels + 1, bins)."""
+        return self.projector.lend(self.pixels.count + 1, bins, dtype)
+
+    def _parts(self) -> Iterator[slice]:
+        """All bins, as many at a time as there is memory for their images."""
+        at_a_time = max(MOST_BYTES // (4 * (self.pixels.count + 1)), 1)
+        for first in range(0, self.weights.shape[1], at_a_time):
+            yield slice(first, first + at_a_time)
 
     def lengths(self) -> AnyFloats:
         """What each pixel would see of a volume of ones in one bin: (pixels + 1, 1)."""

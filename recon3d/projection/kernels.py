@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 AnyFloats = NDArray[np.floating[Any]]
 
-FEW_FRAMES = 4
-"""Up to so many frames, images are convolved one by one."""
-
 
 @njit(inline="always")
 def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
@@ -31,12 +28,12 @@ def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def backproject(volume, points, affine, lookup, images):  # type: ignore[no-untyped-def]
+def backproject(volume, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
     """Add to each voxel its four pixels, weighted bilinearly: the adjoint of `project`.
 
     Parameters
     ----------
-    volume : (voxels, bins)
+    volume : (voxels, all bins)
         Added to in place.
     points : (voxels, 3)
         Voxel centres in µm.
@@ -46,9 +43,13 @@ def backproject(volume, points, affine, lookup, images):  # type: ignore[no-unty
         Row of `images` for each pixel, with a border of one pixel around the detector.
     images : (pixels + 1, bins)
         Values of the pixels, the last row zero.
+    start : int
+        Number of the first of these bins.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
+    # Unsigned: else a test for negative numbers would keep the loop from being vectorised.
+    first = np.uint64(start)
     for voxel in prange(points.shape[0]):
         row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         if not seen:
@@ -61,39 +62,41 @@ def backproject(volume, points, affine, lookup, images):  # type: ignore[no-unty
         w01 = images.dtype.type((1 - down) * right)
         w10 = images.dtype.type(down * (1 - right))
         w11 = images.dtype.type(down * right)
-        for i in range(volume.shape[1]):
-            volume[voxel, i] += (
+        for i in range(images.shape[1]):
+            volume[voxel, first + np.uint64(i)] += (
                 w00 * images[p00, i] + w01 * images[p01, i] + w10 * images[p10, i]
             ) + w11 * images[p11, i]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def project(volume, points, affine, lookup, images, bin_lanes):  # type: ignore[no-untyped-def]
+def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: ignore[no-untyped-def]
     """Spread each voxel over its four pixels, weighted bilinearly.
 
     Threads write to images of their own, or to bins of their own, so they never meet.
 
     Parameters
     ----------
-    volume : (voxels, bins)
+    volume : (voxels, all bins)
         What to project.
     points, affine, lookup
         As in `backproject`.
     images : (voxel lanes, pixels + 1, bins)
         Added to in place; the sum over the first axis is the projection.
+    start : int
+        Number of the first of these bins.
     bin_lanes : int
         In how many parts the bins are shared among threads.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxel_lanes, dark = images.shape[0], images.shape[1] - 1
-    voxels, bins = volume.shape
+    voxels, bins = volume.shape[0], images.shape[2]
     for lane in prange(voxel_lanes * bin_lanes):
         image = images[lane // bin_lanes]
         part = lane % bin_lanes
         first, last = part * bins // bin_lanes, (part + 1) * bins // bin_lanes
-        start = lane // bin_lanes * voxels // voxel_lanes
-        stop = (lane // bin_lanes + 1) * voxels // voxel_lanes
-        for voxel in range(start, stop):
+        begin = lane // bin_lanes * voxels // voxel_lanes
+        end = (lane // bin_lanes + 1) * voxels // voxel_lanes
+        for voxel in range(begin, end):
             row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
             if not seen:
                 continue
@@ -101,14 +104,7 @@ def project(volume, points, affine, lookup, images, bin_lanes):  # type: ignore[
             p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
             if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
                 continue
-            if bins == 1:
-                value = volume[voxel, 0]
-                image[p00, 0] += volume.dtype.type((1 - down) * (1 - right)) * value
-                image[p01, 0] += volume.dtype.type((1 - down) * right) * value
-                image[p10, 0] += volume.dtype.type(down * (1 - right)) * value
-                image[p11, 0] += volume.dtype.type(down * right) * value
-                continue
-            values = volume[voxel, first:last]
+            values = volume[voxel, start + first : start + last]
             _add(image[p00, first:last], values, values.dtype.type((1 - down) * (1 - right)))
             _add(image[p01, first:last], values, values.dtype.type((1 - down) * right))
             _add(image[p10, first:last], values, values.dtype.type(down * (1 - right)))
@@ -123,16 +119,17 @@ def _add(out, values, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def backproject_nearest(volume, points, affine, lookup, images):  # type: ignore[no-untyped-def]
+def backproject_nearest(volume, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
     """Add to each voxel the pixel nearest to it; parameters as in `backproject`."""
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
+    first = np.uint64(start)
     for voxel in prange(points.shape[0]):
         row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         pixel = lookup[row + 1 + (down >= 0.5), col + 1 + (right >= 0.5)] if seen else -1
         if pixel < 0 or pixel == images.shape[0] - 1:
             continue
-        for i in range(volume.shape[1]):
-            volume[voxel, i] += images[pixel, i]
+        for i in range(images.shape[1]):
+            volume[voxel, first + np.uint64(i)] += images[pixel, i]
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -164,26 +161,32 @@ def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: igno
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def _convolve_image(values, out, lookup, places, taps):  # type: ignore[no-untyped-def]
-    """Convolve a single image: laid out whole, its rows are worked on many pixels at a time."""
-    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    high, wide = taps.shape
-    image = np.zeros((rows + high - 1, cols + wide - 1), values.dtype)
-    for pixel in range(places.shape[0]):
-        image[places[pixel, 0] + high // 2, places[pixel, 1] + wide // 2] = values[pixel]
-    convolved = np.zeros((rows, cols), values.dtype)
-    for row in prange(rows):
-        line = convolved[row]
-        for i in range(high):
-            for j in range(wide):
-                tap = taps[i, j]
-                if tap == 0:
-                    continue
-                shifted = image[row + i, j : j + cols]
-                for col in range(cols):
-                    line[col] += tap * shifted[col]
-    for pixel in range(places.shape[0]):
-        out[pixel] += convolved[places[pixel, 0], places[pixel, 1]]
+def count_lit_frames(hits, seen, points, affine, frames, own):  # type: ignore[no-untyped-def]
+    """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
+
+    Parameters
+    ----------
+    hits, seen : (voxels,) of int
+        Added to in place: projections in which the frame is lit, and in which it could be.
+    points : (voxels, 3)
+        Voxel centres in µm.
+    affine : (2, 4)
+        The map to (row, col).
+    frames : (lit frames, rows, cols)
+        The frames of the projection that are not dark all over.
+    own : (voxels,) of int
+        Which of them each voxel ought to light; -1 for a dark one, -2 where none was measured.
+    """
+    rows, cols = frames.shape[1], frames.shape[2]
+    for voxel in prange(points.shape[0]):
+        if own[voxel] == -2:
+            continue
+        row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
+        row, col = row + (down >= 0.5), col + (right >= 0.5)
+        if inside and 0 <= row < rows and 0 <= col < cols:
+            seen[voxel] += 1
+            if own[voxel] >= 0:
+                hits[voxel] += frames[own[voxel], row, col] > 0
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -201,10 +204,6 @@ def convolve(images, out, lookup, places, taps):  # type: ignore[no-untyped-def]
     taps : (odd, odd)
         The footprint.
     """
-    if images.shape[1] <= FEW_FRAMES:
-        for frame in range(images.shape[1]):
-            _convolve_image(images[:, frame], out[:, frame], lookup, places, taps)
-        return
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     reach_row, reach_col = taps.shape[0] // 2, taps.shape[1] // 2
     dark = images.shape[0] - 1

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.experiment import Volume
-from recon3d.projection import kernels
+from recon3d.projection import image_kernels, kernels
 from recon3d.projection.kernels import AnyFloats
 
 FloatArray = NDArray[np.float64]
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,21 @@ class LitPixels:
         """Row and column of each pixel, of shape (count, 2)."""
         return np.argwhere(self.mask)
 
+    @cached_property
+    def _in_border(self) -> NDArray[np.int64]:
+        """Where each pixel is in a flat image with a border of one pixel, of shape (count,)."""
+        return np.flatnonzero(self.lookup.reshape(-1) < self.count)
+
+    def lay_out(self, values: AnyFloats) -> AnyFloats:
+        """Lay values (pixels + 1, 1) out as an image with a border, (rows + 2, cols + 2)."""
+        image = np.zeros(self.lookup.shape, values.dtype)
+        image.reshape(-1)[self._in_border] = values[:-1, 0]
+        return image
+
+    def take_up(self, image: AnyFloats, values: AnyFloats) -> None:
+        """Fill values (pixels + 1, 1) from an image with a border: the reverse of `lay_out`."""
+        values[:-1, 0] = image.reshape(-1).take(self._in_border)
+
     def gather(self, frames: AnyFloats) -> AnyFloats:
         """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
 
@@ -83,7 +101,14 @@ class Projector:
     points_um: NDArray[np.float64]
     voxel_um: tuple[float, ...] = (0.0, 0.0, 0.0)
 
-    def forward(self, volume: AnyFloats, affine: FloatArray, pixels: LitPixels) -> AnyFloats:
+    def forward(
+        self,
+        volume: AnyFloats,
+        affine: FloatArray,
+        pixels: LitPixels,
+        bins: slice = ALL,
+        out: AnyFloats | None = None,
+    ) -> AnyFloats:
         """Project a volume, P_ω f.
 
         Parameters
@@ -94,6 +119,10 @@ class Projector:
             Map from sample to detector at ω.
         pixels
             The pixels to fill.
+        bins
+            Which of the bins, if not all.
+        out, shape (pixels + 1, bins)
+            Overwritten with the images and returned, where there are many bins.
 
         Returns
         -------
@@ -101,18 +130,37 @@ class Projector:
             Values of the pixels; the last row is zero.
         """
         threads = numba.get_num_threads()
-        bins = volume.shape[1]
+        if volume.shape[1] == 1:
+            bordered = np.zeros((threads, *pixels.lookup.shape), volume.dtype)
+            image_kernels.project_image(volume[:, 0], self._columns_um, affine, bordered)
+            image = np.zeros((pixels.count + 1, 1), volume.dtype)
+            pixels.take_up(bordered.sum(axis=0), image)
+            return image
         # Many bins are shared among threads; few bins make private images cheap instead.
-        bin_lanes = threads if bins >= 8 * threads else 1
+        first, stop, _ = bins.indices(volume.shape[1])
+        bin_lanes = threads if stop - first >= 8 * threads else 1
         voxel_lanes = 1 if bin_lanes > 1 else threads
-        images = np.zeros((voxel_lanes, pixels.count + 1, bins), volume.dtype)
-        kernels.project(volume, self.points_um, affine, pixels.lookup, images, bin_lanes)
+        shape = (voxel_lanes, pixels.count + 1, stop - first)
+        if out is not None and voxel_lanes == 1:
+            images = out.reshape(shape)
+            images[...] = 0
+        else:
+            images = np.zeros(shape, volume.dtype)
+        lookup = pixels.lookup
+        kernels.project(volume, self.points_um, affine, lookup, images, first, bin_lanes)
         total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
         total[-1] = 0
         return total
 
     def adjoint(
-        self, images: AnyFloats, affine: FloatArray, pixels: LitPixels, out: AnyFloats
+        self,
+        images: AnyFloats,
+        affine: FloatArray,
+        pixels: LitPixels,
+        out: AnyFloats,
+        bins: slice = ALL,
+        *,
+        nearest: bool = False,
     ) -> None:
         """Add the backprojection of images to a volume, out += P_ωᵀ images.
 
@@ -124,10 +172,40 @@ class Projector:
             Map from sample to detector at ω.
         pixels
             The pixels that `images` holds.
-        out, shape (voxels, bins)
+        out, shape (voxels, all bins)
             Added to in place.
+        bins
+            Which of the bins the images are of, if not all.
+        nearest
+            Take the pixel nearest to a voxel's centre instead of four: sooner done, but not the
+            transpose of `forward` any more.
         """
-        kernels.backproject(out, self.points_um, affine, pixels.lookup, images)
+        if out.shape[1] == 1 and not nearest:
+            image, lanes = pixels.lay_out(images), numba.get_num_threads()
+            image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
+            return
+        first, _, _ = bins.indices(out.shape[1])
+        add = kernels.backproject_nearest if nearest else kernels.backproject
+        add(out, self.points_um, affine, pixels.lookup, images, first)
+
+    def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> AnyFloats:
+        """Lend an array, (rows, cols), whose memory every loan of that type shares.
+
+        Fresh memory takes the system longer to provide than the loops to fill.
+        """
+        kept = self._lent.get(dtype)
+        if kept is None or kept.size < rows * cols:
+            kept = self._lent[dtype] = np.empty(rows * cols, dtype)
+        return kept[: rows * cols].reshape(rows, cols)
+
+    @cached_property
+    def _lent(self) -> dict[np.dtype[Any], AnyFloats]:
+        return {}
+
+    @cached_property
+    def _columns_um(self) -> NDArray[np.float64]:
+        """The centres with each coordinate by itself, (3, voxels)."""
+        return np.ascontiguousarray(self.points_um.T)
 
     def footprint(self, affine: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Footprint of a voxel at ω along the rows and along the columns, for `spread`.
@@ -169,8 +247,12 @@ def spread(
     if row_taps.size == col_taps.size == 1:
         return images
     out = np.zeros_like(images)
-    taps = np.outer(row_taps, col_taps).astype(images.dtype)
-    kernels.convolve(images, out, pixels.lookup, pixels.places, taps)
+    taps = row_taps.astype(images.dtype), col_taps.astype(images.dtype)
+    if images.shape[1] == 1:
+        image = image_kernels.convolve_image(pixels.lay_out(images), *taps)
+        pixels.take_up(image, out)
+    else:
+        kernels.convolve(images, out, pixels.lookup, pixels.places, np.outer(*taps))
     return out
 
 

@@ -7,7 +7,7 @@ from numba import njit, prange
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def local_peaks(volume, shape, axes, reach, moments, peak_bins):  # type: ignore[no-untyped-def]
+def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # type: ignore[no-untyped-def]
     """Centre of mass and second moment around the strongest bin of each voxel.
 
     The lowest value of the window is taken off as background, so that what other voxels smear
@@ -15,8 +15,10 @@ def local_peaks(volume, shape, axes, reach, moments, peak_bins):  # type: ignore
 
     Parameters
     ----------
-    volume : (voxels, bins)
-        Orientation distributions, bins in C order over `shape`.
+    volume : (voxels, columns)
+        Orientation distributions; all other bins are empty.
+    columns : (columns,) of int
+        Numbers of the bins that they hold, in C order over `shape`.
     shape : (3,) of int
         Number of bins along a, b and Δθ.
     axes : (3, longest axis)
@@ -30,29 +32,34 @@ def local_peaks(volume, shape, axes, reach, moments, peak_bins):  # type: ignore
         Filled with the strongest bin, -1 for a voxel without intensity.
     """
     n_a, n_b, n_t = shape
+    # An empty bin reads a zero beyond the last column.
+    column_of = np.full(n_a * n_b * n_t, columns.size)
+    column_of[columns] = np.arange(columns.size)
     for voxel in prange(volume.shape[0]):
-        values = volume[voxel]
-        peak = np.argmax(values)
-        if not values[peak] > 0:
+        values = np.zeros(columns.size + 1, volume.dtype)
+        values[:-1] = volume[voxel]
+        strongest = np.argmax(values)
+        if not values[strongest] > 0:
             peak_bins[voxel] = -1
             continue
+        peak = columns[strongest]
         peak_bins[voxel] = peak
         i, j, k = peak // (n_b * n_t), peak // n_t % n_b, peak % n_t
         a0, a1 = max(i - reach, 0), min(i + reach + 1, n_a)
         b0, b1 = max(j - reach, 0), min(j + reach + 1, n_b)
         t0, t1 = max(k - reach, 0), min(k + reach + 1, n_t)
-        floor = values[peak]
+        floor = values[strongest]
         if reach == 0:
             floor *= 0
         for a in range(a0, a1):
             for b in range(b0, b1):
                 for t in range(t0, t1):
-                    floor = min(floor, values[(a * n_b + b) * n_t + t])
+                    floor = min(floor, values[column_of[(a * n_b + b) * n_t + t]])
         total = mean_a = mean_b = mean_t = square = 0.0
         for a in range(a0, a1):
             for b in range(b0, b1):
                 for t in range(t0, t1):
-                    weight = float(values[(a * n_b + b) * n_t + t] - floor)
+                    weight = float(values[column_of[(a * n_b + b) * n_t + t]] - floor)
                     total += weight
                     mean_a += weight * axes[0, a]
                     mean_b += weight * axes[1, b]

@@ -9,7 +9,45 @@ NO_PIXELS = np.empty((0, 0, 2))
 """For `compare`, where the sums of each pixel are not asked for."""
 
 
-@njit(parallel=True, cache=True, nogil=True)
+CHUNK_PIXELS = 64
+"""Pixels that one thread works on at a time."""
+
+
+@njit(inline="always")
+def _brightest_near(measured, lookup, row, col, near):  # type: ignore[no-untyped-def]
+    """Fill in the brightest of a pixel and those around it, in all frames at a time."""
+    near[:] = 0
+    if near.size == 1:
+        for r in range(row - 1, row + 2):
+            for c in range(col - 1, col + 2):
+                near[0] = max(near[0], measured[lookup[r, c], 0])
+        return
+    for r in range(row - 1, row + 2):
+        for c in range(col - 1, col + 2):
+            other = measured[lookup[r, c]]
+            for frame in range(near.size):
+                near[frame] = max(near[frame], other[frame])
+
+
+@njit(inline="always")
+def _compare_pixel(expected, values, near, threshold, floor):  # type: ignore[no-untyped-def]
+    """Turn what is expected into ratios or differences; return the sums of the squares."""
+    differences, squares = 0.0, 0.0
+    for frame in range(values.size):
+        censored = (values[frame] <= 0) & (near[frame] > 0)
+        target = min(expected[frame], threshold) if censored else values[frame]
+        near[frame] = target
+        differences += (target - expected[frame]) ** 2
+        squares += values[frame] ** 2
+    for frame in range(values.size):
+        if floor < 0:
+            expected[frame] = near[frame] - expected[frame]
+        else:
+            expected[frame] = (near[frame] + floor) / (expected[frame] + floor)
+    return differences, squares
+
+
+@njit(parallel=True, cache=True, nogil=True, fastmath={"reassoc"})
 def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  # type: ignore[no-untyped-def]
     """Turn predicted frames into the ratios measured / predicted, in place.
 
@@ -42,31 +80,23 @@ def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  
     """
     pixels, frames = places.shape[0], measured.shape[1]
     predicted[pixels, :] = 0
+    threshold = measured.dtype.type(threshold)
     all_differences, all_squares = 0.0, 0.0
-    for pixel in prange(pixels):
-        row, col = places[pixel, 0] + 1, places[pixel, 1] + 1
-        differences, squares = 0.0, 0.0
-        for frame in range(frames):
-            value, expected = measured[pixel, frame], predicted[pixel, frame]
-            target = value
-            if value <= 0 and expected > 0:
-                lit = False
-                for r in range(row - 1, row + 2):
-                    for c in range(col - 1, col + 2):
-                        lit |= measured[lookup[r, c], frame] > 0
-                if lit:
-                    target = min(expected, threshold)
-            differences += (target - expected) ** 2
-            squares += value * value
-            if floor < 0:
-                predicted[pixel, frame] = target - expected
-            else:
-                predicted[pixel, frame] = (target + floor) / (expected + floor)
-        all_differences += differences
-        all_squares += squares
-        if of_pixels.size > 0:
-            of_pixels[row - 1, col - 1, 0] += differences
-            of_pixels[row - 1, col - 1, 1] += squares
+    for chunk in prange((pixels + CHUNK_PIXELS - 1) // CHUNK_PIXELS):
+        near = np.empty(frames, measured.dtype)
+        for pixel in range(chunk * CHUNK_PIXELS, min((chunk + 1) * CHUNK_PIXELS, pixels)):
+            row, col = places[pixel, 0] + 1, places[pixel, 1] + 1
+            # A single frame is looked around in only where it is dark: there most is not.
+            if frames > 1 or measured[pixel, 0] <= 0:
+                _brightest_near(measured, lookup, row, col, near)
+            differences, squares = _compare_pixel(
+                predicted[pixel], measured[pixel], near, threshold, floor
+            )
+            all_differences += differences
+            all_squares += squares
+            if of_pixels.size > 0:
+                of_pixels[row - 1, col - 1, 0] += differences
+                of_pixels[row - 1, col - 1, 1] += squares
     return all_differences, all_squares
 
 

@@ -53,7 +53,9 @@ def with_agreement(
     )
 
 
-def with_trust(result: SupportResult, task: Task) -> SupportResult:
+def with_trust(
+    result: SupportResult, task: Task, columns: NDArray[np.int64] | None = None
+) -> SupportResult:
     """Add what two halves of the data, and the summed frames alone, say of the result.
 
     Parameters
@@ -62,13 +64,16 @@ def with_trust(result: SupportResult, task: Task) -> SupportResult:
         What was found from all the data.
     task
         How it was found.
+    columns
+        Numbers of the orientation bins that the whole fills, which is where its halves are
+        looked for; all of them where None.
     """
-    task = replace(task, report=None)
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
 
     def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
         odd = int(model.projections[0] != result.model.projections[0])
-        fit = run_fit(model, task, "half", passes=passes, stage=f"half-{odd + 1}")
+        stage = f"half-{odd + 1}"
+        fit = run_fit(model, task, "half", passes=passes, stage=stage, columns=columns)
         return fit.volume.sum(axis=1), task.polished(fit, "half polish").peaks
 
     model, volume = result.model, task.experiment.volume

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,20 +12,15 @@ from scipy import ndimage as morphology
 
 from recon3d.progress import track
 from recon3d.projection import kernels
-from recon3d.projection.batches import Batch, LitFrames
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.frame_kernels import count_lit_frames
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.forward import FrameOperator
+from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.peaks import local_peaks
 from recon3d.reconstruction.model import ScanModel, orient
-from recon3d.reconstruction.streaming import lit_pixels, read_ahead, stream
+from recon3d.reconstruction.streaming import oriented_lit, read_ahead, read_lit, stream
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
-
-GROUP_PROJECTIONS = 8
-GROUP_BYTES = 1 << 28
-"""How many projections are backprojected at a time, and how much memory they may take."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +98,7 @@ def backproject_sample(
     *,
     description: str = "backprojection",
     show_progress: bool = True,
+    nearest: bool = False,
 ) -> FloatVolume:
     r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
 
@@ -118,12 +114,16 @@ def backproject_sample(
         Centres of the voxels.
     description, show_progress
         For the progress bar.
+    nearest
+        Take the pixel nearest to a voxel instead of the four around it.
 
     Returns
     -------
     volume, shape (voxels, bins)
     """
-    return backproject_models([model], [bins], points_um, description, show_progress)[0]
+    return backproject_models(
+        [model], [bins], points_um, description, show_progress, nearest=nearest
+    )[0]
 
 
 def backproject_models(
@@ -132,6 +132,8 @@ def backproject_models(
     points_um: FloatArray,
     description: str = "backprojection",
     show_progress: bool = True,
+    *,
+    nearest: bool = False,
 ) -> list[FloatVolume]:
     """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
 
@@ -141,7 +143,7 @@ def backproject_models(
         The scan, with the same geometry and projections in all of them.
     bins
         The orientation bins for each of them.
-    points_um, description, show_progress
+    points_um, description, show_progress, nearest
         As in `backproject_sample`.
 
     Returns
@@ -153,47 +155,23 @@ def backproject_models(
     volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
     coverages = [np.zeros(kind.size) for kind in bins]
     images = read_ahead(
-        partial(_read_lit, first), first.own, description, show_progress=show_progress
+        partial(read_lit, first), first.own, description, show_progress=show_progress
     )
-    for group in _groups(images):
-        batch = Batch.of(group)
-        affines = np.stack([first.affine(lit.projection) for lit in group])
+    projector = Projector(points_um)
+    for lit in images:
+        affine = first.affine(lit.projection)
         for model, kind, volume, coverage in zip(models, bins, volumes, coverages, strict=True):
-            weights = [model.weights(lit.projection, kind) for lit in group]
-            coverage += np.sum([rows.sum(axis=0) for rows in weights], axis=0)
-            lit_weights = [rows[lit.numbers] for rows, lit in zip(weights, group, strict=True)]
-            batch.backproject(volume, points_um, affines, lit_weights)
+            weights = model.weights(lit.projection, kind)
+            coverage += weights.sum(axis=0)
+            operator = FrameOperator(projector, affine, lit.pixels, weights[lit.numbers])
+            operator.adjoint(lit.images, volume, nearest=nearest)
     for volume, coverage in zip(volumes, coverages, strict=True):
         first.team.sum(coverage)
         first.team.sum(volume)
         # A bin that hardly any frame covered is not blown up by more than a factor of two.
-        volume /= np.maximum(coverage, coverage.max() / 2).astype(np.float32)
+        least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
+        volume /= np.maximum(coverage, least).astype(np.float32)
     return volumes
-
-
-def _read_lit(model: ScanModel, number: int) -> LitFrames:
-    """The lit frames of a projection where they are lit."""
-    numbers, frames = _oriented_lit(model, number)
-    pixels = lit_pixels(number, frames)
-    return LitFrames(number, numbers, pixels, pixels.gather(frames))
-
-
-def _oriented_lit(model: ScanModel, number: int) -> tuple[NDArray[np.int64], FloatVolume]:
-    numbers, frames = model.store.read_lit(number)
-    return numbers, orient(frames, model.detector)
-
-
-def _groups(images: Iterable[LitFrames]) -> Iterator[list[LitFrames]]:
-    """Gather projections into groups of a few, fewer where they are large."""
-    group: list[LitFrames] = []
-    for lit in images:
-        group.append(lit)
-        largest = max(member.images.nbytes for member in group)
-        if len(group) == GROUP_PROJECTIONS or (len(group) + 1) * largest > GROUP_BYTES:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def backproject_laboratory(
@@ -223,29 +201,37 @@ def backproject_laboratory(
         model, "backprojection", projections=own, show_progress=show_progress
     ):
         affine = model.affine(k)
-        kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images)
+        kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images, 0)
     model.team.sum(volume)
     return volume
 
 
-def find_peaks(volume: FloatVolume, bins: OrientationBins, reach: int) -> VoxelPeaks:
+def find_peaks(
+    volume: FloatVolume,
+    bins: OrientationBins,
+    reach: int,
+    columns: NDArray[np.int64] | None = None,
+) -> VoxelPeaks:
     """Centre of mass of each voxel's orientation distribution around its strongest bin.
 
     Parameters
     ----------
-    volume, shape (voxels, bins)
+    volume, shape (voxels, columns)
         Orientation distributions.
     bins
         The bins.
     reach
         Half-width of the window in bins; 0 for the strongest bin itself.
+    columns
+        Numbers of the bins that the distributions hold; all of them where None.
     """
     moments = np.zeros((len(volume), 5))
     peak_bins = np.full(len(volume), -1, np.int64)
     axes = np.zeros((3, max(bins.shape)))
     for row, axis in zip(axes, (bins.a_deg, bins.b_deg, bins.dtheta_deg), strict=True):
         row[: axis.size] = axis
-    local_peaks(volume, np.array(bins.shape), axes, reach, moments, peak_bins)
+    held = np.arange(bins.size) if columns is None else columns
+    local_peaks(volume, held, np.array(bins.shape), axes, reach, moments, peak_bins)
     intensity, a, b, dtheta, spread = moments.T
     return VoxelPeaks(intensity, a, b, dtheta, spread, peak_bins)
 
@@ -279,7 +265,7 @@ def completeness(
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
     lit_of = read_ahead(
-        lambda number: (number, *_oriented_lit(model, number)),
+        lambda number: (number, *oriented_lit(model, number)),
         model.own,
         "completeness",
         show_progress=show_progress,
@@ -289,7 +275,7 @@ def completeness(
         place = np.full(model.store.shape[1] + 1, -1)
         place[numbers], place[-1] = np.arange(numbers.size), -2
         own = np.where(peak_bins < 0, -2, place[frame_of[peak_bins]])
-        count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
+        kernels.count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
     model.team.sum(hits)
     model.team.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -15,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.errors import DataError, ParameterError, Recon3DError, Recon3DWarning
+from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, Recon3DWarning
 from recon3d.experiment import Experiment
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.atomic import remove_leftovers
 from recon3d.io.attributes import read_attributes, write_attributes
+from recon3d.io.own_files import create_own, open_own
 from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.iterative import BeforeSubset, FitState, IterativeFit
+from recon3d.reconstruction.fit_state import FitState
+from recon3d.reconstruction.iterative import BeforeSubset, IterativeFit
 from recon3d.reconstruction.model import ScanModel
-from recon3d.team import ALONE, Team
+from recon3d.team import ALONE, Team, from_first
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,11 @@ STAGES = ("", "half-1", "half-2")
 """The fits of a run: of all projections, and of either half of them."""
 
 WIDTHS = ("rocking_width_deg", "rolling_width_deg", "two_theta_width_deg")
+FOUND = ("centre_col_pix", "drift_pix", "turning_deg", "widths_deg")
+"""What a fit has found of the instrument."""
+
 FORMAT = "recon3d-checkpoint"
+FORMAT_VERSION = 1
 
 Known = dict[str, str]
 Frames = NDArray[np.float32]
@@ -61,6 +68,7 @@ class Checkpoints:
     _known: Known = field(default_factory=dict, init=False)
     _saved: float = field(default=0.0, init=False)
     _stale: bool = field(default=False, init=False)
+    _warned: bool = field(default=False, init=False)
 
     def begin(self, store: CleanedScan, experiment: Experiment, team: Team) -> None:
         """Say what is reconstructed, and by whom, before the first fit.
@@ -75,7 +83,7 @@ class Checkpoints:
         self._team, self._saved, self._stale = team, time.monotonic(), not self.go_on
         self._known = known_of(store, experiment)
         if self.go_on:
-            refusal = team.agree(self._refusal() if team.rank == 0 else None)
+            refusal = from_first(team, self._refusal)
             if refusal is not None:
                 raise refusal
         elif team.rank == 0 and self.path.exists():
@@ -86,19 +94,20 @@ class Checkpoints:
         if not self.go_on:
             return model
         path, team = self.file(stage), self._team
-        state = team.agree(_read_small(path) if team.rank == 0 and path.exists() else None)
+        state = from_first(team, lambda: _read_small(path) if path.exists() else None)
         if state is None:
             return model
-        if state.volume_shape != fit.volume.shape:
+        if state.volume_shape[0] != len(fit.volume) or state.fit.columns.max() >= fit.bins.size:
             logger.info("%s has other voxels or bins: this fit starts over", path)
             return model
-        volume = np.zeros(fit.volume.shape, np.float32)
-        if team.rank == 0:
-            _read_volume(path, volume)
+        volume = np.zeros(state.volume_shape, np.float32)
+        from_first(team, lambda: _read_volume(path, volume))
         team.sum(volume)
+        if state.model["drift_pix"].shape != model.drift_pix.shape:
+            raise DataError(f"{path}: is not of this scan (start anew without --resume)")
         model = _with_found(model, state.model)
-        fit.see_through(model)
         fit.restore(replace(state.fit, volume=volume))
+        fit.see_through(model)
         logger.info("resumed: pass %d, subset %d", len(fit.residuals) + 1, fit.position + 1)
         return model
 
@@ -131,15 +140,14 @@ class Checkpoints:
             self.remove()
         self._stale = False
         try:
-            with complete_or_absent(self.file(stage)) as temporary:
-                _write(temporary, state, model, self._known)
-        except OSError as error:
+            with create_own(self.file(stage), state.volume.nbytes) as file:
+                _write(file, state, model, self._known)
+        except OutputError as error:
             # The run itself may well succeed: a full disk must not end it here.
-            warnings.warn(
-                f"{self.file(stage)}: the state could not be saved ({error})",
-                Recon3DWarning,
-                stacklevel=2,
-            )
+            if not self._warned:
+                message = f"the state of the run cannot be saved for --resume: {error}"
+                warnings.warn(message, Recon3DWarning, stacklevel=2)
+            self._warned = True
 
     def file(self, stage: str) -> Path:
         """The file of one of the fits."""
@@ -157,6 +165,8 @@ class Checkpoints:
         """Remove the files: the run is complete."""
         for stage in STAGES:
             self.file(stage).unlink(missing_ok=True)
+            if self.path.parent.is_dir():
+                remove_leftovers(self.file(stage))
 
     def _refusal(self) -> Recon3DError | None:
         """Why a state cannot be gone on from; None where it can, or where there is none."""
@@ -164,10 +174,13 @@ class Checkpoints:
             logger.info("%s: there is no checkpoint, the run starts from the beginning", self.path)
             return None
         try:
-            with h5py.File(self.path, "r", locking=False) as file:
+            with _opened(self.path) as file:
                 saved = {name: str(text) for name, text in read_attributes(file["known"]).items()}
-        except (OSError, KeyError) as error:
-            return DataError(f"{self.path}: cannot be read as a checkpoint ({error}): remove it")
+            for path in map(self.file, STAGES):
+                if path.exists():
+                    _read_small(path)
+        except DataError as error:
+            return DataError(f"{error} (start anew without --resume)")
         other = [name for name in self._known if saved.get(name) != self._known[name]]
         if not other:
             return None
@@ -189,6 +202,10 @@ def known_of(store: CleanedScan, experiment: Experiment) -> Known:
     return known
 
 
+SMALL = ("columns", "residuals", "sums", "pixel_sums")
+"""The arrays of a state but for its volume."""
+
+
 @dataclass(frozen=True)
 class _Small:
     """A saved state but for its volume.
@@ -208,32 +225,34 @@ class _Small:
     model: dict[str, FloatArray]
 
 
-def _write(path: Path, state: FitState, model: ScanModel, known: Known) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs["_format"] = FORMAT
-        write_attributes(file.create_group("known"), known)
-        for name, values in (vars(state) | {"residuals": state.residuals}).items():
+def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> None:
+    file.attrs["_format"], file.attrs["_format_version"] = FORMAT, FORMAT_VERSION
+    write_attributes(file.create_group("known"), known)
+    for name, values in vars(state).items():
+        if name != "volume":
             file[f"fit/{name}"] = values
-        acceptance, turning = model.acceptance, model.turning
-        found = {
-            "centre_col_pix": model.geometry.centre_col_pix,
-            "drift_pix": model.drift_pix,
-            "turning_deg": (turning.centre_mu_deg, turning.centre_gamma_deg),
-            "widths_deg": [getattr(acceptance, name) for name in WIDTHS],
-        }
-        for name, value in found.items():
-            file[f"model/{name}"] = np.asarray(value, np.float64)
+    # The sums that HDF5 keeps of every chunk tell a damaged file from a whole one.
+    file.create_dataset("fit/volume", data=state.volume, chunks=True, fletcher32=True)
+    acceptance, turning = model.acceptance, model.turning
+    found = (
+        model.geometry.centre_col_pix,
+        model.drift_pix,
+        (turning.centre_mu_deg, turning.centre_gamma_deg),
+        [getattr(acceptance, name) for name in WIDTHS],
+    )
+    for name, value in zip(FOUND, found, strict=True):
+        file[f"model/{name}"] = np.asarray(value, np.float64)
 
 
 def _read_small(path: Path) -> _Small:
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path) as file:
         parts = file["fit"]
-        small = {name: parts[name][()] for name in parts if name not in ("volume", "position")}
+        small = {name: np.asarray(parts[name][()]) for name in SMALL}
         empty = np.zeros((0, 0), np.float32)
         return _Small(
             parts["volume"].shape,
             FitState(position=int(parts["position"][()]), volume=empty, **small),
-            {name: np.asarray(value[()]) for name, value in file["model"].items()},
+            {name: np.asarray(file["model"][name][()]) for name in FOUND},
         )
 
 
@@ -251,5 +270,9 @@ def _with_found(model: ScanModel, found: dict[str, FloatArray]) -> ScanModel:
 
 
 def _read_volume(path: Path, volume: Frames) -> None:
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path) as file:
         file["fit/volume"].read_direct(volume)
+
+
+def _opened(path: Path) -> AbstractContextManager[h5py.File]:
+    return open_own(path, FORMAT, FORMAT_VERSION, "checkpoint")

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon3d.experiment import Experiment
 from recon3d.io.store import CleanedScan
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
-from recon3d.reconstruction.backprojection import find_support
+from recon3d.projection.bins import OrientationBins, OrientationList
+from recon3d.projection.operator import Projector, voxel_centres_um
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.reconstruction.backprojection import backproject_sample, find_peaks, find_support
 from recon3d.reconstruction.binning import orientation_bins
-from recon3d.reconstruction.fitting import HALF_PASSES
+from recon3d.reconstruction.fitting import (
+    HALF_PASSES,
+    SETTLING_PASSES,
+    WIDTH_PASSES,
+    free_widths,
+    unknowns_of,
+)
+from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.plausible import require_plausible
+from recon3d.reconstruction.polish import STEPS, gather
 from recon3d.reconstruction.prepare import build_model
-from recon3d.reconstruction.scanned import setting_steps_deg
+from recon3d.reconstruction.scanned import setting_steps_deg, threshold_of
+from recon3d.reconstruction.widths import TRIAL_PROJECTIONS
 
-_TRIED_VOXELS = 4000
-_SETTLING = 1.0
-_POLISH = 2.5
-"""What the search for axis, drift and widths, and a polish, cost in passes."""
+FloatArray = NDArray[np.float64]
+
+TRIED_PROJECTIONS = 3
+TRIED_VOXELS = 16_000
+TRIED_BYTES = 1 << 27
+SAMPLED_VOXELS = 8000
+"""How much is tried: what it takes on fewer voxels is told from two tries."""
+
+WIDTH_LOOKS = 13
+"""At how many values of each free width its search looks."""
+
+COST_OF_LOOK = 0.7
+COST_OF_SHIFT = 0.3
+"""What a look at a width, and a shift, cost at one projection, in steps of the polish."""
+
+LATER_PASSES = 0.7
+"""What a pass costs once the bins that no voxel fills are closed, in first passes."""
+
+REST = 1.1
+"""What everything that is not counted adds: reading, alignment, completeness."""
+
+BYTES_A_VOXEL = 60
+BYTES_A_SUPPORT_VOXEL = 100
+"""Beside the distributions."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +66,10 @@ class Expected:
     ----------
     voxels, bins
         Voxels that may be grain, and orientation bins of each.
+    distributions_gib
+        Memory of the orientation distributions, which is what `memory_gib` limits.
     memory_gib
-        Of the distributions.
+        Memory of everything, beyond what the process takes before.
     pass_s
         Seconds of one pass over all projections.
     seconds
@@ -42,16 +78,97 @@ class Expected:
 
     voxels: int
     bins: int
+    distributions_gib: float
     memory_gib: float
     pass_s: float
     seconds: float
 
 
-def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
-    """Measure one projection on some of the voxels, and scale it up.
+class Pieces(NamedTuple):
+    """Seconds at one projection: of a pass of the fit, and of a step of the polish.
 
-    The search for axis, drift and widths, the polish and the two halves are counted in passes;
-    the result is right to about a factor of two.
+    A pass is a backprojection, and there is no polish, where nothing is fitted.
+    """
+
+    pass_s: float
+    step_s: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A few projections, on which pieces of a reconstruction are timed.
+
+    Parameters
+    ----------
+    model
+        The scan, with these projections only.
+    bins
+        The orientation bins.
+    experiment
+        Volume and settings.
+    grain
+        Which share of the support is grain.
+    """
+
+    model: ScanModel
+    bins: OrientationBins
+    experiment: Experiment
+    grain: float
+
+    def pieces(self, points_um: FloatArray) -> Pieces:
+        """Time the pieces on some voxels of the support."""
+        count = len(self.model.projections)
+        if self.experiment.settings.method != "iterative":
+            return Pieces(self._backproject(points_um) / count, 0.0)
+        voxel_um = self.experiment.volume.voxel_um
+        fit = IterativeFit(
+            self.model,
+            self.bins,
+            points_um,
+            voxel_um,
+            threshold=threshold_of(self.model.store),
+            subset_size=count,
+            rule=self.experiment.settings.algorithm,
+        )
+        passes = [self._pass(fit) for _ in range(3)]
+        voxels = self._oriented(fit, points_um)
+        steps = [self._step(voxels) for _ in range(3)]
+        # The first time may compile; another program may disturb one of the others.
+        return Pieces(min(passes[1:]) / count, min(steps[1:]) / count)
+
+    def _pass(self, fit: IterativeFit) -> float:
+        begin = time.perf_counter()
+        fit.run_pass("trial", show_progress=False)
+        return time.perf_counter() - begin
+
+    def _step(self, voxels: OrientedVoxels) -> float:
+        unknowns = unknowns_of(self.model, self.experiment)
+        begin = time.perf_counter()
+        gather(self.model, voxels, unknowns, "trial", False)
+        return time.perf_counter() - begin
+
+    def _backproject(self, points_um: FloatArray) -> float:
+        seconds = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            backproject_sample(self.model, self.bins, points_um, show_progress=False)
+            seconds.append(time.perf_counter() - begin)
+        return min(seconds[1:])
+
+    def _oriented(self, fit: IterativeFit, points_um: FloatArray) -> OrientedVoxels:
+        """The brightest voxels, as many as are grain, at their orientations so far."""
+        peaks = find_peaks(fit.volume, self.bins, 1, fit.columns)
+        chosen = np.argsort(peaks.intensity)[-max(int(self.grain * len(points_um)), 1) :]
+        columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
+        return OrientedVoxels(
+            Projector(np.ascontiguousarray(points_um[chosen]), self.experiment.volume.voxel_um),
+            OrientationList(*(column[chosen].astype(float) for column in columns)),
+            peaks.intensity[chosen],
+        )
+
+
+def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
+    """Time the pieces of a reconstruction on a few projections, and add them up.
 
     Parameters
     ----------
@@ -59,47 +176,81 @@ def expected_cost(store: CleanedScan, experiment: Experiment) -> Expected:
         The cleaned scan.
     experiment
         What is to be reconstructed, and how.
+
+    Raises
+    ------
+    ParameterError
+        What the experiment says lies far outside the scan.
     """
+    require_plausible(store, experiment)
     settings = experiment.settings
     model = build_model(store, experiment, settings.handedness or 1)
-    step = min(setting_steps_deg(store))
-    bins = orientation_bins(model, settings.bin_deg or step / 2)
+    bins = orientation_bins(model, settings.bin_deg or min(setting_steps_deg(store)) / 2)
     points = voxel_centres_um(experiment.volume)
-    some = points[:: max(len(points) // 8000, 1)]
-    share = find_support(model, some, 0.75, 2, show_progress=False).mean()
-    voxels = max(int(share * len(points)), 1)
-    tried = np.ascontiguousarray(points[:: max(len(points) // _TRIED_VOXELS, 1)])
-    projector = Projector(tried, experiment.volume.voxel_um)
-    volume = np.ones((len(tried), bins.size), np.float32)
-    k = int(model.projections[len(model.projections) // 2])
-    begin = time.perf_counter()
-    frames = model.frames(k)
-    read_s = time.perf_counter() - begin
-    pixels = LitPixels.from_mask(np.any(frames > 0, axis=0))
-    operator = FrameOperator(projector, model.affine(k), pixels, model.weights(k, bins))
-    all_s = _seconds(lambda: operator.adjoint(operator.forward(volume), volume))
-    images = projector.forward(volume, operator.affine, pixels)
-    voxels_s = _seconds(lambda: projector.forward(volume, operator.affine, pixels))
-    voxels_s += _seconds(lambda: projector.adjoint(images, operator.affine, pixels, volume))
-    # What depends on the frames alone does not grow with the voxels.
-    work_s = max(all_s - voxels_s, 0) + voxels_s * voxels / len(tried)
-    pass_s = len(model.projections) * (work_s + read_s)
-    passes = 1.0
-    if settings.method == "iterative":
-        passes = settings.iterations + _SETTLING + _POLISH
-        passes += (HALF_PASSES + _POLISH) * settings.split_half
+    support, grain = _support(model, points)
+    voxels = max(int(len(points) * support.mean()), 1)
+    few = model.thinned(TRIED_PROJECTIONS)
+    trial = Trial(few, bins, experiment, grain)
+    pieces = _pieces(trial, points, voxels)
     return Expected(
         voxels=voxels,
         bins=bins.size,
-        memory_gib=8 * voxels * bins.size / 2**30,
-        pass_s=pass_s,
-        seconds=passes * pass_s,
+        distributions_gib=8 * voxels * bins.size / 2**30,
+        memory_gib=_memory_gib(few, len(points), voxels, bins.size),
+        pass_s=len(model.projections) * pieces.pass_s,
+        seconds=_seconds(model, experiment, pieces),
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    """How long something takes the second time: the first may compile."""
-    work()
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def _support(model: ScanModel, points: FloatArray) -> tuple[NDArray[np.bool_], float]:
+    """Which of some voxels are in the support, and which share of these is grain."""
+    some = points[:: max(len(points) // SAMPLED_VOXELS, 1)]
+    support = find_support(model, some, 0.75, 2, show_progress=False)
+    grain = find_support(model, some, 0.95, show_progress=False)
+    return support, min(grain.sum() / max(support.sum(), 1), 1.0)
+
+
+def _pieces(trial: Trial, points: FloatArray, voxels: int) -> Pieces:
+    """Time the pieces on some voxels, and work out what they take on all of them."""
+    room = TRIED_BYTES // (8 * trial.bins.size)
+    at_most = max(min(TRIED_VOXELS, room), 64)
+    inside = points[find_support(trial.model, points, 0.75, 2, show_progress=False)]
+    many = np.ascontiguousarray(inside[:: math.ceil(max(len(inside), 1) / at_most)])
+    if not len(many):
+        many = points[:at_most]
+    found = trial.pieces(many)
+    if len(many) >= voxels:
+        return Pieces(*(piece * voxels / len(many) for piece in found))
+    fewer = many[::4]
+    less = trial.pieces(fewer)
+    # A part does not depend on the voxels: the frames.
+    steps = (voxels - len(many)) / (len(many) - len(fewer))
+    return Pieces(*(a + steps * max(a - b, 0) for a, b in zip(found, less, strict=True)))
+
+
+def _seconds(model: ScanModel, experiment: Experiment, pieces: Pieces) -> float:
+    """Add up passes, steps of the polish, and searches for widths and drift."""
+    settings, count = experiment.settings, len(model.projections)
+    if settings.method != "iterative":
+        return REST * count * pieces.pass_s
+    full = min(settings.iterations, SETTLING_PASSES)
+    passes = full + LATER_PASSES * (settings.iterations - full)
+    steps = float(STEPS)
+    if settings.split_half:
+        # Two fits of half of the projections each.
+        passes, steps = passes + HALF_PASSES, steps + STEPS
+    settling = min(SETTLING_PASSES, settings.iterations - 1)
+    steps += COST_OF_SHIFT * (settling + 1)
+    looks = min(WIDTH_PASSES, settling) * WIDTH_LOOKS * len(free_widths(model, experiment))
+    looks *= min(TRIAL_PROJECTIONS, count)
+    work = count * passes * pieces.pass_s
+    return REST * (work + (count * steps + COST_OF_LOOK * looks) * pieces.step_s)
+
+
+def _memory_gib(model: ScanModel, all_voxels: int, voxels: int, bins: int) -> float:
+    """Distributions and their update, images of all bins, frames, and what is kept of a voxel."""
+    rows, cols = model.image_shape
+    frames = model.store.shape[1]
+    images = 4 * rows * cols * (2 * bins + 4 * frames)
+    voxels_only = BYTES_A_VOXEL * all_voxels + BYTES_A_SUPPORT_VOXEL * voxels
+    return (8 * voxels * bins + images + voxels_only) / 2**30

@@ -30,6 +30,9 @@ SETTLING_PASSES = 3
 WIDTH_PASSES = 2
 """After how many passes axis and drift, and the widths, are looked at again."""
 
+PASSES_TO_FILL = 2
+"""After how many passes it shows which bins the grain fills."""
+
 HALF_PASSES = 3
 """Passes of the fit of one half of the data: the polish after it does the rest."""
 
@@ -76,7 +79,7 @@ class Task:
 
     def peaks(self, fit: IterativeFit) -> VoxelPeaks:
         """Orientation of every voxel of the support, as the fit has it."""
-        return find_peaks(fit.volume, self.bins, self.reach)
+        return find_peaks(fit.volume, self.bins, self.reach, fit.columns)
 
     def occupancy(self, fit: IterativeFit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Occupancy of every voxel of the support, and which belong to the grain."""
@@ -160,6 +163,7 @@ def run_fit(
     passes: int,
     settle: bool = False,
     stage: str = "",
+    columns: NDArray[np.int64] | None = None,
 ) -> IterativeFit:
     """Run the passes of a fit, until the residual hardly changes.
 
@@ -177,6 +181,8 @@ def run_fit(
         How many at most.
     stage
         What its checkpoint is called; "" for the fit of all projections.
+    columns
+        Numbers of the bins that may be filled; all of them where None.
 
     Returns
     -------
@@ -193,6 +199,8 @@ def run_fit(
         rule=settings.algorithm,
         team=model.team,
     )
+    if columns is not None:
+        fit.keep_bins(columns)
     watch, finished = None, 0
     if task.checkpoints is not None:
         model = task.checkpoints.resume(stage, fit, model)
@@ -212,9 +220,11 @@ def run_fit(
         if settling:
             model = settled(model, task, task.oriented(fit)[0], widths=number <= WIDTH_PASSES)
             fit.adopt(model)
-        elif abs(before - residual) < settings.stop_change * residual:
+        if not settling and abs(before - residual) < settings.stop_change * residual:
             logger.info("%s: the residual has settled", description)
             break
+        if PASSES_TO_FILL <= number < passes:
+            fit.close_empty_bins()
     return fit
 
 

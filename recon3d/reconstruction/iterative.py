@@ -16,21 +16,26 @@ Hudson & Larkin 1994, IEEE Trans. Med. Imaging 13, 601:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.projection.bins import OrientationBins
+from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import Projector
 from recon3d.projection.ratios import add, compare, multiply
+from recon3d.reconstruction.fit_state import FitState
 from recon3d.reconstruction.model import Predictable
+from recon3d.reconstruction.shadows import Shadows
 from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
+from recon3d.reconstruction.subsets import deal, usual_subset
 from recon3d.team import ALONE, Team
+
+logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 
@@ -40,32 +45,13 @@ LEAST_COVERAGE = 0.2
 FLOOR_COUNTS = 2.0
 """Counts added to measured and predicted frames alike, about what cleaning leaves unsure."""
 
+LEAST_SHARE = 0.005
+"""Share of a typical voxel that some voxel must hold in a bin, or the bin is empty."""
+
+WORTH_CLOSING = 0.9
+"""Share of the bins above which it is not worth the copy to close the empty ones."""
+
 BeforeSubset: TypeAlias = "Callable[[IterativeFit], None]"
-
-
-@dataclass(frozen=True)
-class FitState:
-    """Where a fit stands between two subsets.
-
-    Parameters
-    ----------
-    position
-        How many subsets of the pass are done.
-    volume, shape (voxels, bins)
-        f.
-    residuals
-        Of the passes that are done.
-    sums, shape (projections, 2)
-        Squared differences and intensities of the pass so far.
-    pixel_sums, shape (rows, cols, 2)
-        The same at each pixel.
-    """
-
-    position: int
-    volume: Frames
-    residuals: FloatArray
-    sums: FloatArray
-    pixel_sums: FloatArray
 
 
 class IterativeFit:
@@ -94,8 +80,10 @@ class IterativeFit:
 
     Attributes
     ----------
-    volume, shape (voxels, bins)
-        f: how much of each voxel scatters at each orientation bin, in counts.
+    columns
+        Numbers of the bins that are not closed, in order.
+    volume, shape (voxels, columns)
+        f: how much of each voxel scatters at each of those bins, in counts.
     residuals
         After each pass: the root of the squared differences between measured and predicted
         frames while it ran, as a share of the measured ones.
@@ -121,6 +109,7 @@ class IterativeFit:
     ) -> None:
         self.rule, self.team = rule, team
         self.bins = bins
+        self._hold(np.arange(bins.size))
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         size = subset_size or usual_subset(len(model.projections))
@@ -149,12 +138,40 @@ class IterativeFit:
     def see_through(self, model: Predictable) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
-        self._coverage = np.zeros(self.bins.size)
+        self._shadows = Shadows(model, self.projector)
+        self._coverage = np.zeros(self.columns.size)
         for number in map(int, self.team.share(model.projections)):
-            self._coverage += model.weights(number, self.bins).sum(axis=0)
+            self._coverage += model.weights(number, self._shown).sum(axis=0)
         self.team.sum(self._coverage)
         # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
         self._open = self._coverage >= LEAST_COVERAGE * self._coverage.max()
+
+    def close_empty_bins(self) -> None:
+        """Leave out of all that follows the bins that no voxel holds anything of.
+
+        They cost as much as the others: after a pass or two those of a grain are a part of all
+        that may be reached. What the others hold of a voxel is hardly changed by it.
+        """
+        totals = self.volume.sum(axis=1, dtype=np.float64)
+        typical = (totals**2).sum() / totals.sum()
+        filled = self.team.agree(self.volume.max(axis=0) > LEAST_SHARE * typical)
+        if filled.mean() < WORTH_CLOSING:
+            logger.info("%d of %d orientation bins are filled", int(filled.sum()), filled.size)
+            self.keep_bins(self.columns[filled])
+
+    def keep_bins(self, columns: NDArray[np.int64]) -> None:
+        """Close all bins but these, given by their numbers, in order."""
+        kept = np.isin(self.columns, columns)
+        del self._factors
+        self.volume = np.ascontiguousarray(self.volume[:, kept])
+        self._factors = np.zeros_like(self.volume)
+        self._hold(self.columns[kept])
+        self.see_through(self.model)
+
+    def _hold(self, columns: NDArray[np.int64]) -> None:
+        """Name the bins that the volume holds."""
+        self.columns = columns
+        self._shown = OrientationList(*(axis[columns] for axis in self.bins.centres_deg()))
 
     def run_pass(
         self,
@@ -179,7 +196,7 @@ class IterativeFit:
             self.model,
             description,
             projections=np.concatenate(shares).astype(np.int64),
-            choose=self._shadow,
+            choose=self._shadows.pixels,
             show_progress=show_progress,
         )
         for share in shares:
@@ -197,9 +214,9 @@ class IterativeFit:
 
     def _visit(self, images: Iterator[ProjectionImages], count: int) -> None:
         """Update the volume from one subset: this process's share of it, and the others'."""
-        sensitivity = np.zeros(self.bins.size, np.float32)
+        sensitivity = np.zeros(self.columns.size, np.float32)
         for measured in islice(images, count):
-            weights = self.model.weights(measured.projection, self.bins)
+            weights = self.model.weights(measured.projection, self._shown)
             self._sums[self._row[measured.projection]] = self._accumulate(measured, weights)
             sensitivity += weights.sum(axis=0)
         self.team.sum(sensitivity)
@@ -214,12 +231,14 @@ class IterativeFit:
     def state(self) -> FitState:
         """Where the fit stands; every process of the team asks, and gets the same."""
         sums, pixel_sums = self._summed_up()
-        return FitState(self.position, self.volume, np.array(self.residuals), sums, pixel_sums)
+        residuals = np.array(self.residuals)
+        return FitState(self.position, self.columns, self.volume, residuals, sums, pixel_sums)
 
     def restore(self, state: FitState) -> None:
         """Go on from where another fit of the same projections stood."""
         self.position, self.residuals = state.position, state.residuals.tolist()
-        self.volume[...] = state.volume
+        self.volume, self._factors = state.volume, np.zeros_like(state.volume)
+        self._hold(state.columns)
         self._clear_sums()
         if self.team.rank == 0:
             self._sums, self.pixel_sums = state.sums.copy(), state.pixel_sums.copy()
@@ -252,42 +271,10 @@ class IterativeFit:
         where = (pixels.lookup, pixels.places)
         sums = compare(misfit, images, *where, self.threshold, floor, self.pixel_sums)
         if self.rule == "sirt":
-            lengths = operator.lengths()
-            # A pixel at the rim, which hardly any voxel reaches, must not be blown up.
-            lengths = np.maximum(lengths, 0.1 * lengths.max())
-            misfit /= lengths * np.maximum(weights.sum(axis=1), 1e-6)
+            misfit /= self._shadows.lengths(operator, number)
+            misfit /= np.maximum(weights.sum(axis=1), 1e-6)
         operator.adjoint(misfit, self._factors)
         return np.array(sums)
-
-    def _shadow(self, projection: int, frames: Frames) -> LitPixels:
-        """Choose the pixels on which any voxel of the support falls."""
-        affine = self.model.affine(projection)
-        return LitPixels.from_mask(self.projector.shadow(affine, frames.shape[1:]))
-
-
-def usual_subset(projections: int) -> int:
-    """How many projections make a subset, whatever the number of processes that share it.
-
-    About ten updates a pass converge as quickly as many more do, and leave every process of
-    a team something to do in each: an even number of projections, so that two share it equally.
-    """
-    return 2 * max(projections // 18, 1)
-
-
-def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Deal projections into subsets, each spread over ω, successive ones far apart.
-
-    Parameters
-    ----------
-    projections
-        Numbers of the projections in the order of ω.
-    size
-        About how many projections make a subset.
-    """
-    count = max(len(projections) // size, 1)
-    # Steps of the golden ratio go round without clustering.
-    order = sorted(range(count), key=lambda number: number * 0.618034 % 1)
-    return [projections[start::count] for start in order]
 
 
 def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:

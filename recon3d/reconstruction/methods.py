@@ -35,6 +35,9 @@ from recon3d.reconstruction.support import (
 
 logger = logging.getLogger(__name__)
 
+WIDE_PIXELS = 2.0
+"""Width of a voxel, in pixels, from which on the pixel nearest to it serves as well as four."""
+
 FEWEST_TO_HALVE = 12
 """Projections below which two halves say nothing."""
 
@@ -75,12 +78,17 @@ def by_backprojection(
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
+    nearest = min(experiment.volume.voxel_um) >= WIDE_PIXELS * max(model.pixel_um)
     peaks = _in_parts(
         points,
         bins.size,
         options.memory_gib,
         lambda part: find_peaks(
-            backproject_sample(model, bins, part, show_progress=options.show_progress), bins, reach
+            backproject_sample(
+                model, bins, part, show_progress=options.show_progress, nearest=nearest
+            ),
+            bins,
+            reach,
         ),
     )
     share = own_completeness(prepared, bins, points, peaks, options.show_progress)
@@ -146,10 +154,11 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
         found=parameters_of(prepared, bins.step_deg) | {"iterations": len(fit.residuals)},
     )
     result = with_agreement(result, fit, polished.voxels)
+    columns = fit.columns
     del fit
     if experiment.settings.split_half and len(prepared.model.projections) >= FEWEST_TO_HALVE:
         options.tell("half")
-        result = with_trust(result, task)
+        result = with_trust(result, task, columns)
     return result
 
 

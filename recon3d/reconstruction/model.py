@@ -20,6 +20,7 @@ from recon3d.projection.weights import (
     frame_weights,
     scaled_settings,
 )
+from recon3d.reconstruction.image_pixels import ImagePixels
 from recon3d.team import ALONE, Team
 
 FloatArray = NDArray[np.float64]
@@ -61,7 +62,7 @@ class ScanModel:
     detector
         How the images are oriented.
     geometry
-        Where voxels land.
+        Where voxels land, in pixels of the images.
     settings
         (μ_f, γ_f) of every frame.
     turning, acceptance
@@ -69,7 +70,7 @@ class ScanModel:
     projections
         Numbers of the projections that are used.
     drift_pix, shape (all projections, 2)
-        (row, column) by which the sample has drifted at each projection.
+        (row, column) by which the sample has drifted at each projection, likewise.
     team
         The processes that share the work, projection by projection.
     """
@@ -108,6 +109,23 @@ class ScanModel:
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
         return orient(self.store.read_projection(projection), self.detector)
+
+    @property
+    def pixels(self) -> ImagePixels:
+        """How the pixels of the images lie among those of the detector."""
+        return ImagePixels.of(self.store, self.detector)
+
+    @property
+    def rotation_center(self) -> float:
+        """Column of the rotation axis, in pixels of the detector's region."""
+        return self.pixels.detector_col(self.geometry.centre_col_pix)
+
+    @property
+    def pixel_um(self) -> tuple[float, float]:
+        """Height and width of a pixel of the images, in the sample."""
+        rows, cols = self.pixels.size
+        magnification = self.detector.magnification_pix_per_um
+        return rows / magnification, cols / magnification
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -192,17 +210,27 @@ def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -
 
 
 def projection_geometry(
-    experiment: Experiment, image_shape: tuple[int, int], centre_col_pix: float
+    experiment: Experiment, pixels: ImagePixels, centre_col_pix: float
 ) -> ProjectionGeometry:
-    """The geometry of an experiment for oriented images of a shape (rows, cols)."""
+    """The geometry of an experiment for its oriented images.
+
+    Parameters
+    ----------
+    experiment
+        What is known, in pixels of the detector.
+    pixels
+        What its images have made of them.
+    centre_col_pix
+        Column of the rotation axis, in pixels of the images.
+    """
     detector = experiment.detector
-    centre_row = detector.centre_row_pix
+    given, (rows, cols) = detector.centre_row_pix, pixels.size
     return ProjectionGeometry(
         theta_deg=experiment.crystal.bragg_angle_deg,
-        magnification_pix_per_um=detector.magnification_pix_per_um,
-        centre_row_pix=(image_shape[0] - 1) / 2 if centre_row is None else centre_row,
+        magnification_pix_per_um=detector.magnification_pix_per_um / cols,
+        centre_row_pix=pixels.row_of(pixels.middle_row if given is None else given),
         centre_col_pix=centre_col_pix,
-        stretch_rows=float(1 / np.cos(np.radians(detector.tilt_x_deg))),
+        stretch_rows=float(cols / rows / np.cos(np.radians(detector.tilt_x_deg))),
         stretch_cols=float(1 / np.cos(np.radians(detector.tilt_z_deg))),
         omega_sense=detector.omega_sense,
     )

@@ -106,9 +106,7 @@ def polish(
     """
     best, least = (model, voxels), np.inf
     for number in range(1, STEPS + 1):
-        normal, residual = _gather(
-            model, voxels, unknowns, f"{description} {number}", show_progress
-        )
+        normal, residual = gather(model, voxels, unknowns, f"{description} {number}", show_progress)
         logger.info("%s %d: residual %.4f", description, number, residual)
         if not residual < least * (1 - SETTLED):
             break
@@ -147,7 +145,7 @@ def _free_centres(model: ScanModel, unknowns: Unknowns) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Normal:
+class Normal:
     """Normal equations of every voxel, and sums for its change of intensity.
 
     Parameters
@@ -162,10 +160,18 @@ class _Normal:
     strengths: FloatArray
 
 
-def _gather(
+def gather(
     model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, stage: str, show_progress: bool
-) -> tuple[_Normal, float]:
-    """Sum the normal equations over the projections; the residual comes with them."""
+) -> tuple[Normal, float]:
+    """Sum the normal equations over the projections; the residual comes with them.
+
+    Parameters
+    ----------
+    model, voxels, unknowns
+        As in `polish`.
+    stage, show_progress
+        For the progress bar.
+    """
     points = voxels.projector.points_um
     size = jacobian(model, int(model.projections[0]), unknowns).shape[1]
     matrix, right = np.zeros((len(points), size, size)), np.zeros((len(points), size))
@@ -189,7 +195,7 @@ def _gather(
         gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
     for array in (matrix, right, strengths, total):
         model.team.sum(array)
-    return _Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
+    return Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
 
 
 def _differences(
@@ -210,12 +216,13 @@ def _differences(
     intensity = (scale * voxels.intensity).astype(np.float32)[:, None]
     along = spread(voxels.projector.forward(intensity, affine, pixels), pixels, *footprint)
     # At the rim, where hardly anything lies along a ray, noise must not be blown up.
-    rest /= np.maximum(along, 0.1 * along.max())
+    floor = 0.1 * along.max()
+    rest /= np.maximum(along, floor if floor > 0 else np.inf)
     return spread(rest, pixels, *footprint), sums
 
 
 def _step(
-    model: ScanModel, voxels: OrientedVoxels, normal: _Normal, unknowns: Unknowns, place: Place
+    model: ScanModel, voxels: OrientedVoxels, normal: Normal, unknowns: Unknowns, place: Place
 ) -> tuple[ScanModel, OrientedVoxels]:
     """Move orientations, intensities and turning centre by one step."""
     own = 3 if unknowns.shift else 2
@@ -243,7 +250,7 @@ def _step(
     return replace(model, turning=turning), moved
 
 
-def _solve(normal: _Normal, own: int) -> tuple[FloatArray, FloatArray]:
+def _solve(normal: Normal, own: int) -> tuple[FloatArray, FloatArray]:
     """Solve for each voxel's own unknowns and for those that all voxels share.
 
     The shared ones come from the Schur complement of the voxels' own blocks.

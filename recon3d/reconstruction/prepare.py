@@ -24,12 +24,14 @@ from recon3d.reconstruction.alignment import (
 )
 from recon3d.reconstruction.backprojection import backproject_models, find_support
 from recon3d.reconstruction.binning import orientation_bins
+from recon3d.reconstruction.image_pixels import ImagePixels
 from recon3d.reconstruction.model import (
     ScanModel,
     accepted_projections,
     orient,
     projection_geometry,
 )
+from recon3d.reconstruction.plausible import require_plausible
 from recon3d.reconstruction.refine import Alignment, align
 from recon3d.reconstruction.scanned import (
     scan_origin,
@@ -88,13 +90,19 @@ def prepare(
         False for a silent run.
     team
         The processes that share the work.
+
+    Raises
+    ------
+    ParameterError
+        What the experiment says lies far outside the scan.
     """
+    require_plausible(store, experiment)
     handedness = experiment.settings.handedness
     points = voxel_centres_um(experiment.volume)
     aligned = _align(
         build_model(store, experiment, handedness or 1, team), experiment, points, show_progress
     )
-    column = aligned.geometry.centre_col_pix
+    column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
     evidence: dict[str, Any] = {"rotation_center": column}
     step = min(setting_steps_deg(store))
@@ -139,7 +147,7 @@ def _align(
 
 def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:
     """The model at one handedness, with the axis and the drift that were found before."""
-    known = replace(experiment.detector, rotation_center_pix=aligned.geometry.centre_col_pix)
+    known = replace(experiment.detector, rotation_center_pix=aligned.rotation_center)
     known_at = replace(experiment, detector=known)
     model = build_model(aligned.store, known_at, handedness, aligned.team)
     return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
@@ -175,9 +183,10 @@ def build_model(
     else:
         centre = given.turning_center_deg
     detector = experiment.detector
-    rows, cols = store.shape[:1:-1] if detector.transpose else store.shape[2:]
-    axis = detector.rotation_center_pix
-    if axis is None:
+    pixels, given_axis = ImagePixels.of(store, detector), detector.rotation_center_pix
+    if given_axis is not None:
+        axis = pixels.col_of(given_axis)
+    else:
         # One projection at a time: the sums of a large scan need not fit into memory.
         numbers = map(int, team.share(used))
         own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
@@ -188,7 +197,7 @@ def build_model(
     return ScanModel(
         store=store,
         detector=experiment.detector,
-        geometry=projection_geometry(experiment, (rows, cols), axis),
+        geometry=projection_geometry(experiment, pixels, axis),
         settings=settings,
         turning=Turning(handedness, *centre, base_tilt_sense=sense),
         acceptance=Acceptance(

@@ -121,10 +121,10 @@ def align(
         model = moved
         if model.team.agree(change) < SETTLED_PIX:
             break
-    drift = model.drift_pix[model.projections]
+    drift = model.pixels.detector_shifts(model.drift_pix[model.projections])
     logger.info(
         "rotation axis at column %.2f, drift of the sample %.2f pixel (rms)",
-        model.geometry.centre_col_pix,
+        model.rotation_center,
         np.sqrt((drift**2).sum(axis=1).mean()),
     )
     return model

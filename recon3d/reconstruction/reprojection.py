@@ -33,7 +33,7 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     model = build_model(store, given, int(found["handedness"]))
     drift = np.zeros_like(model.drift_pix)
     if "drift" in grain.projections:
-        drift[model.projections] = grain.projections["drift"]
+        drift[model.projections] = model.pixels.shifts_of(grain.projections["drift"])
     return replace(model, drift_pix=drift)
 
 

@@ -82,12 +82,12 @@ def reconstruct(
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
     found |= {
-        "rotation_center": model.geometry.centre_col_pix,
+        "rotation_center": model.rotation_center,
         "turning_center": [model.turning.centre_mu_deg, model.turning.centre_gamma_deg],
     }
     known = {
         "omega": clean.omega_deg[model.projections],
-        "drift": model.drift_pix[model.projections],
+        "drift": model.pixels.detector_shifts(model.drift_pix[model.projections]),
     }
     grain = replace(
         _grain(experiment, result, experiment.source | found | result.found),

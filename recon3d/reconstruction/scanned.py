@@ -49,8 +49,8 @@ def settings_of_frames(
 
 
 def threshold_of(store: CleanedScan) -> float:
-    """Counts up to which cleaning set a pixel to zero."""
-    return float(store.provenance["cleaning"]["binth"])
+    """Counts up to which cleaning set a pixel of the frames to zero."""
+    return float(store.provenance["cleaning"]["binth"]) * store.binning.pixels
 
 
 def strain_axis(store: CleanedScan) -> str | None:

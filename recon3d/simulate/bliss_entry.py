@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.goniometer import GONIOMETERS
-from recon3d.io.atomic import complete_or_absent
 from recon3d.io.motors import MotorTable
+from recon3d.io.own_files import create_own
 
 Frames = NDArray[np.uint16]
 
@@ -91,7 +91,11 @@ def add_parameters(entry: h5py.Group, *, zigzag: bool) -> None:
 
 
 def add_frames(
-    entry: h5py.Group, frames: Frames, compression: str, parts: list[tuple[Path, Frames]]
+    entry: h5py.Group,
+    frames: Frames,
+    compression: str,
+    parts: list[tuple[Path, Frames]],
+    folder: Path = Path(),
 ) -> None:
     """Add the frames, one a chunk, or point to the files that hold them.
 
@@ -106,12 +110,14 @@ def add_frames(
     parts
         Files to write, their paths seen from the folder of the entry's file, and the frames
         in each; empty to keep the frames in the entry.
+    folder
+        The folder of the entry's file.
     """
     group = entry.create_group(f"instrument/{DETECTOR}")
     group.attrs["NX_class"] = "NXdetector"
     group["type"] = "lima"
     if parts:
-        _point_to(group, frames, compression, parts)
+        _point_to(group, frames, compression, parts, folder)
     else:
         _compressed(group, "data", frames, compression)
     group["image"] = h5py.SoftLink("data")
@@ -119,13 +125,17 @@ def add_frames(
 
 
 def _point_to(
-    group: h5py.Group, frames: Frames, compression: str, parts: list[tuple[Path, Frames]]
+    group: h5py.Group,
+    frames: Frames,
+    compression: str,
+    parts: list[tuple[Path, Frames]],
+    folder: Path,
 ) -> None:
     """Write frames to files of their own, and a virtual dataset of them all."""
     layout = h5py.VirtualLayout(frames.shape, frames.dtype)
     first = 0
     for name, part in parts:
-        _write_part(Path(group.file.filename).parent / name, part, compression)
+        _write_part(folder / name, part, compression)
         source = h5py.VirtualSource(name.as_posix(), _PART_DATASET, part.shape)
         layout[first : first + len(part)] = source
         first += len(part)
@@ -134,7 +144,7 @@ def _point_to(
 
 def _write_part(path: Path, frames: Frames, compression: str) -> None:
     path.parent.mkdir(exist_ok=True)
-    with complete_or_absent(path) as temporary, h5py.File(temporary, "w") as file:
+    with create_own(path) as file:
         _compressed(file, _PART_DATASET, frames, compression)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
+from recon3d.io.atomic import make_folder
 from recon3d.io.own_files import create_own
 from recon3d.progress import track
 from recon3d.simulate.bliss_entry import (
@@ -104,7 +105,7 @@ def simulate_bliss(
             add_motors(entry, motors, record_current=detector.record_current)
             add_parameters(entry, zigzag=plan.zigzag)
             parts = _parts(f"{name}_scan{k + 1:04d}", frames, plan.mu.number) if external else []
-            add_frames(entry, frames, compression, parts)
+            add_frames(entry, frames, compression, parts, out)
             finish_entry(entry, (k + 1) * plan.frames)
     return path
 
@@ -136,7 +137,7 @@ def _prepare(out: Path, name: str, compression: str, *, overwrite: bool) -> Path
         raise ParameterError(f"compression is '{compression}': expected {', '.join(COMPRESSIONS)}")
     if not name or Path(name).name != name:
         raise ParameterError(f"name '{name}': expected the name of a file, without a path")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / f"{name}.h5"
     if path.exists() and not overwrite:
         raise ParameterError(f"{path} is there already: choose another folder, or overwrite it")

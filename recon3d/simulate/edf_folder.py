@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
-from recon3d.io.atomic import complete_or_absent
+from recon3d.io.atomic import complete_or_absent, make_folder
 from recon3d.simulate.edf_header import FrameHeader
 
 
@@ -31,7 +31,7 @@ def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
     """
     if "/" in prefix or "\\" in prefix:
         raise ParameterError(f"prefix '{prefix}': expected the beginning of a file name, no path")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     old = [
         path
         for path in folder.glob("*.edf")

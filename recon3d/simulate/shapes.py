@@ -87,7 +87,7 @@ def irregular_polyhedron(size_um: float, rng: np.random.Generator, faces: int = 
     ParameterError
         The size is not positive, or there are too few faces.
     """
-    if not size_um > 0 or faces < 12:
+    if not 1e-3 <= size_um <= 1e6 or faces < 12:
         raise ParameterError(
             f"a grain of {size_um:g} µm with {faces} faces: expected a positive size and 12 "
             "faces or more"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import Recon3DError
-from recon3d.plot.projections import draw_comparison
+from recon3d.plot.projections import draw_comparison, image_extent
 from recon3d.viewer.canvas import Canvas
 from recon3d.viewer.jobs import Jobs
 
@@ -116,13 +116,11 @@ class FramesPanel:
         shown, model, chosen = self.shown, self.model(), self.frame.value
         pick = slice(None) if chosen == SUMMED else slice(int(chosen), int(chosen) + 1)
         measured, modelled = shown.measured[pick].sum(axis=0), shown.modelled[pick].sum(axis=0)
-        pixel_um = 1 / model.geometry.magnification_pix_per_um
-        rows, cols = measured.shape
-        extent = (0.0, float(cols * pixel_um), float(rows * pixel_um), 0.0)
+        extent = image_extent(measured.shape, model.pixel_um)
         self.canvas.clear()
         axes = self.canvas.figure.subplots(2, 1)
         draw_comparison(axes[0], axes[1], measured, modelled, extent)
-        self._mark(axes, pixel_um, shown.projection)
+        self._mark(axes, shown.projection)
         self.canvas.draw()
         where = "" if chosen == SUMMED else self._setting(shown.projection, int(chosen))
         self.note.setText(f"ω = {model.omega_deg(shown.projection):.2f}°{where}")
@@ -132,7 +130,7 @@ class FramesPanel:
         mu, gamma = settings.mu_deg[projection, frame], settings.gamma_deg[projection, frame]
         return f", μ = {mu:.3f}°, γ = {gamma:.3f}°"
 
-    def _mark(self, axes: Any, pixel_um: float, projection: int) -> None:
+    def _mark(self, axes: Any, projection: int) -> None:
         """Mark where the clicked voxel lands."""
         from recon3d.reconstruction.voxel import place_of
 
@@ -141,8 +139,9 @@ class FramesPanel:
         volume = self.window.scene.grain.volume
         x, y, z = (volume.axis_um(axis)[i] for axis, i in enumerate(self.window.voxel))
         row, col = place_of(self.model(), projection, (x, y, z))
+        height, width = self.model().pixel_um
         for ax in axes:
-            ax.plot((col + 0.5) * pixel_um, (row + 0.5) * pixel_um, "o", mfc="none", color="w")
+            ax.plot((col + 0.5) * width, (row + 0.5) * height, "o", mfc="none", color="w")
 
     def _failed(self, error: Exception) -> None:
         self.note.setText(str(error))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recon3d.widgets.display import open_viewer, show
+    from recon3d.widgets.engines import Engines
     from recon3d.widgets.mosaicity import Mosaicity
     from recon3d.widgets.projections import Projections
     from recon3d.widgets.reconstruct import Reconstruct
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from recon3d.widgets.threshold import Threshold
 
 __all__ = [
+    "Engines",
     "Mosaicity",
     "Projections",
     "Reconstruct",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Engines": "engines",
     "Mosaicity": "mosaicity",
     "Projections": "projections",
     "Reconstruct": "reconstruct",

@@ -114,7 +114,9 @@ class Live(Panel):
         cropped = region_of(scan, plan)
         if self._overview is None or self._overview.cleaning != plan.cleaning:
             images = calibration_images(plan)
-            known = Calibration.for_roi(cropped.roi, scan.source.frame_shape, **images)
+            known = Calibration.for_roi(
+                cropped.roi, scan.source.frame_shape, **images, binning=cropped.binning
+            )
             self._overview = GrowingOverview(plan.cleaning, known)
         for number, _ in enumerate(self._overview.extend(cropped)):
             yield f"cleaning new projections: {number + 1}"

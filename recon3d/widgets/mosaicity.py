@@ -17,7 +17,7 @@ from recon3d.io.store import CleanedScan
 from recon3d.plot.colors import draw_color_key, orientation_range
 from recon3d.plot.frames import setting_text
 from recon3d.plot.parts import TEXT_SIZE
-from recon3d.plot.projections import draw_mosaicity
+from recon3d.plot.projections import draw_mosaicity, image_extent
 from recon3d.plot.slices import draw_slice, slice_extent_um
 from recon3d.plot.tilts import draw_lit_frames, draw_lit_projections, draw_tilt_map, mark_tilt
 from recon3d.projection.moments import projection_moments
@@ -89,7 +89,7 @@ class Mosaicity(Panel):
         self.axis.disabled = self.index.disabled = not is_slice
         figure = self.canvas.figure
         figure.clear()
-        self.ax = figure.add_axes((0.04, 0.1, 0.36, 0.8))
+        self.ax = figure.add_axes((0.04, 0.1, 0.34, 0.8))
         self._key = figure.add_axes((0.46, 0.66, 0.12, 0.24))
         self._tilts = figure.add_axes((0.68, 0.57, 0.29, 0.33))
         self._frames = figure.add_axes((0.52, 0.1, 0.45, 0.32))
@@ -108,7 +108,8 @@ class Mosaicity(Panel):
             self.pick_voxel(self._voxel_at(horizontal, vertical))
         else:
             rows, cols = self.store.shape[2:]
-            col, down = int(horizontal / self._pixel_um), int(vertical / self._pixel_um)
+            height, width = self._pixel_um
+            col, down = int(horizontal / width), int(vertical / height)
             self.pick_pixel(int(np.clip(rows - 1 - down, 0, rows - 1)), min(max(col, 0), cols - 1))
 
     def pick_pixel(self, row_pix: int, col_pix: int) -> None:
@@ -176,8 +177,8 @@ class Mosaicity(Panel):
         total, mean_mu, mean_gamma = projection_moments(frames, mu, gamma)
         lit = total > LIT_SHARE * float(np.percentile(total[total > 0], 99.8) if total.any() else 1)
         range_deg, center = orientation_range(mean_mu[lit], mean_gamma[lit])
-        rows, cols = total.shape
-        extent = (0.0, cols * self._pixel_um, 0.0, rows * self._pixel_um)
+        _, wide, high, _ = image_extent(total.shape, self._pixel_um)
+        extent = (0.0, wide, 0.0, high)
         draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, lit, center)
         self.ax.set_title(f"ω = {self.store.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, ("μ (°)", "γ (°)"), center)
@@ -233,10 +234,12 @@ class Mosaicity(Panel):
         )
 
     @property
-    def _pixel_um(self) -> float:
-        if self.experiment is None:
-            return 1.0
-        return 1 / self.experiment.detector.magnification_pix_per_um
+    def _pixel_um(self) -> tuple[float, float]:
+        """Height and width of a pixel of the frames."""
+        rows, cols = self.store.binning
+        known = self.experiment
+        magnification = 1.0 if known is None else known.detector.magnification_pix_per_um
+        return rows / magnification, cols / magnification
 
     def _voxel_at(self, horizontal: float, vertical: float) -> tuple[int, int, int]:
         assert self.grain is not None

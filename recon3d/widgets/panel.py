@@ -15,8 +15,8 @@ from recon3d.getdata_keys import as_text
 from recon3d.io.settings_file import SettingsFile
 from recon3d.widgets.background import Background
 
-WIDTH_IN = 12.0
-"""Width of a figure: 1200 pixels at 100 dots per inch."""
+WIDTH_IN = 10.8
+"""Width of a figure: what JupyterLab, without its side bar, leaves of a screen 1280 pixels wide."""
 DPI = 100
 
 
@@ -128,8 +128,8 @@ def slider(
         description=name,
         tooltip=tip,
         continuous_update=True,
-        style={"description_width": "90px"},
-        layout=controls.Layout(width="360px"),
+        style={"description_width": "100px"},
+        layout=controls.Layout(width="350px"),
     )
 
 
@@ -151,8 +151,8 @@ def choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropd
         value=value,
         description=name,
         tooltip=tip,
-        style={"description_width": "90px"},
-        layout=controls.Layout(width="260px"),
+        style={"description_width": "100px"},
+        layout=controls.Layout(width="270px"),
     )
 
 

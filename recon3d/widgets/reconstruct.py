@@ -1,10 +1,10 @@
-"""Reconstruct the grain: parameters and what they mean, what it will cost, and how it grows."""
+"""Reconstruct the grain: engines, start and stop, and how it grows."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,25 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.experiment import Experiment
-from recon3d.ini_keys import ALIGNMENTS, METHODS
+from recon3d.io.checks import check_before, with_counts
 from recon3d.io.grain import Grain
 from recon3d.io.settings_file import SettingsFile
 from recon3d.io.store import CleanedScan
+from recon3d.parallel.run import reconstruct
 from recon3d.plot.growing import draw_growing, update_growing
 from recon3d.plot.results import write_results
-from recon3d.reconstruction.expected import Expected, expected_cost
-from recon3d.reconstruction.run import reconstruct
-from recon3d.widgets.panel import Panel, button, check, choice, new_canvas, row, slider
+from recon3d.reconstruction.fitting import HALF_PASSES
+from recon3d.widgets.engines import Engines
+from recon3d.widgets.panel import button, new_canvas, row
+from recon3d.widgets.parameters import Parameters
 
 STAGES = {
     "alignment": "finding the rotation axis, the drift, and the turning centre",
     "widths": "finding the widths of the instrument",
     "iteration": "fitting the grain",
+    "polish": "refining the orientation of every voxel",
     "half": "fitting one half of the projections, to see how far the result can be trusted",
     "backprojection": "backprojecting",
 }
 
 
+HALVES = 1 + 2 * HALF_PASSES
+"""What is reported while two halves are fitted."""
 _STOPPED = "stopped"
 
 
@@ -44,8 +49,8 @@ class Progress(NamedTuple):
     occupancy: NDArray[np.float32] | None
 
 
-class Reconstruct(Panel):
-    """Parameters, start and stop, and the grain while it grows.
+class Reconstruct(Parameters):
+    """Parameters, engines, start and stop, and the grain while it grows.
 
     Parameters
     ----------
@@ -57,8 +62,10 @@ class Reconstruct(Panel):
         The settings file to which `save` writes.
     folder
         Where grain.h5 goes; the experiment's path where None.
+    engines
+        Controls of engines that may share the work; new ones where None.
     options
-        Further keyword arguments of `recon3d.reconstruct`, such as `client`.
+        Further keyword arguments of `recon3d.reconstruct`.
     """
 
     def __init__(
@@ -68,21 +75,22 @@ class Reconstruct(Panel):
         settings: SettingsFile | None = None,
         *,
         folder: Path | None = None,
+        engines: Engines | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(settings)
-        self.store, self.experiment, self.options = store, experiment, options
+        super().__init__(store, experiment, settings)
+        self.options = options
+        self.engines, self._own_engines = engines or Engines(), engines is None
         self.folder = folder or experiment.path
         self.grain: Grain | None = None
-        self._stopping = False
+        self._stopping, self._began = False, 0.0
         self._residuals: list[float] = []
-        self._make_controls()
+        self._make_buttons()
         self.canvas = new_canvas(3.4)
         self._figure = draw_growing(self.canvas.figure, experiment.volume)
         self.children = [
-            row(self.method, self.iterations, self.voxels),
-            row(self.bin_size, self.align, self.tv_weight),
-            row(self.split_half, self.cutoff, self.memory),
+            *self.rows,
+            self.engines,
             row(self.start_button, self.stop_button, self.estimate_button, self.bar),
             self.status,
             self.canvas,
@@ -90,46 +98,32 @@ class Reconstruct(Panel):
         self.tell("press start, or ask first what it will cost")
 
     @property
-    def value(self) -> Experiment:
-        """The experiment with the parameters as the controls stand."""
-        volume = self.experiment.volume.with_longest(int(self.voxels.value))
-        chosen = replace(self.experiment, volume=volume)
-        return chosen.with_settings(
-            method=self.method.value,
-            iterations=int(self.iterations.value),
-            bin_deg=float(self.bin_size.value) or None,
-            align=self.align.value,
-            tv_weight=float(self.tv_weight.value),
-            split_half=self.split_half.value,
-            completeness_cutoff=float(self.cutoff.value),
-        )
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """What was chosen, by the keys of the .ini file."""
-        chosen = self.value
-        return {
-            "grain_steps": chosen.volume.shape,
-            "method": chosen.settings.method,
-            "iterations": chosen.settings.iterations,
-            "bin_size": chosen.settings.bin_deg,
-            "align": chosen.settings.align,
-            "tv_weight": chosen.settings.tv_weight,
-            "split_half": chosen.settings.split_half,
-            "completeness_cutoff": chosen.settings.completeness_cutoff,
-        }
-
-    @property
     def running(self) -> bool:
         """Whether a reconstruction is going on."""
         return not self.stop_button.disabled
 
+    def start_engines(self, number: int | None = None, threads: int | None = None) -> None:
+        """Start engines in the background; the next reconstruction is theirs.
+
+        Parameters
+        ----------
+        number, threads
+            How many engines, and threads of each; as the controls stand where None.
+        """
+        if number is not None:
+            self.engines.number.value = number
+        if threads is not None:
+            self.engines.threads.value = threads
+        self.engines.start()
+
+    def stop_engines(self) -> None:
+        """Stop the engines in the background."""
+        self.engines.stop()
+
     def estimate(self) -> None:
         """Tell, when it is measured, how much memory and time it will take."""
-        if self.running:
-            return
-        self.tell("measuring one projection ...")
-        self.background.start(self._estimate(), self._show_estimate)
+        if not self.running:
+            super().estimate()
 
     def start(self) -> None:
         """Save the parameters, and reconstruct in the background."""
@@ -138,8 +132,9 @@ class Reconstruct(Panel):
         self.save()
         chosen = self.value
         self._stopping, self._residuals, self.grain = False, [], None
+        self._began = time.time()
         self._figure = draw_growing(self.canvas.figure, chosen.volume)
-        self.bar.max = 2 + chosen.settings.iterations + 2 * chosen.settings.split_half
+        self.bar.max = 2 + chosen.settings.iterations + chosen.settings.split_half * HALVES
         self.bar.value = 0
         self.start_button.disabled, self.stop_button.disabled = True, False
         self.background.start(self._work(chosen), self._finished)
@@ -159,92 +154,30 @@ class Reconstruct(Panel):
         """
         if self.grain is None:
             self.start()
-        self.background.wait(timeout_s)
+        try:
+            self.background.wait(timeout_s)
+        except KeyboardInterrupt:
+            self.stop()
+            self.background.wait(timeout_s)
         print(self.grain if self.grain is not None else "there is no grain: see the line above")
+
+    def close(self) -> None:
+        """End what is going on, and the widget; engines of its own are stopped."""
+        self._stopping = True
+        super().close()
+        if self._own_engines:
+            self.engines.close()
 
     def refresh(self) -> None:
         """Draw what is known of the grain."""
         update_growing(self._figure, self._residuals, None)
         self.canvas.draw_idle()
 
-    def _make_controls(self) -> None:
-        given, volume = self.experiment.settings, self.experiment.volume
-        self.method = choice(
-            "method",
-            METHODS,
-            given.method,
-            "iterative fits all frames; backprojection sums them, which is quicker and rougher",
-        )
-        self.iterations = slider(
-            "passes",
-            given.iterations,
-            1,
-            30,
-            tip="at most; it ends by itself when the residual settles",
-        )
-        self.voxels = slider(
-            "voxels",
-            max(volume.shape),
-            8,
-            2 * max(volume.shape),
-            tip="along the longest edge of the box; time and memory grow with the cube",
-        )
-        self.bin_size = controls.BoundedFloatText(
-            value=given.bin_deg or 0,
-            min=0,
-            max=1,
-            step=0.001,
-            description="bins (°)",
-            tooltip="distance of the orientation bins in degrees; 0 for half a step of the scan",
-            style={"description_width": "90px"},
-            layout=controls.Layout(width="260px"),
-        )
-        self.align = choice(
-            "align",
-            ALIGNMENTS,
-            given.align,
-            "drift: find the axis and how the sample drifted; axis: the axis alone; none: as given",
-        )
-        self.tv_weight = slider(
-            "smoothing",
-            float(given.tv_weight),
-            0.0,
-            0.3,
-            step=0.01,
-            tip="total variation of the shape, as a share of a voxel",
-        )
-        self.split_half = check(
-            "two halves",
-            given.split_half,
-            "fit the odd and the even "
-            "projections too: resolution and precision, at double the time",
-        )
-        self.cutoff = slider(
-            "completeness",
-            float(given.completeness_cutoff),
-            0.0,
-            1.0,
-            step=0.01,
-            tip="from which a voxel is grain (backprojection)",
-        )
-        self.memory = slider("memory (GiB)", 8.0, 0.5, 256.0, step=0.5, tip="for distributions")
+    def _make_buttons(self) -> None:
         self.start_button = button("Start", self.start, "reconstruct in the background")
         self.stop_button = button("Stop", self.stop, "after the pass that is going on")
         self.stop_button.disabled = True
-        self.estimate_button = button("What will it cost?", self.estimate, "memory and time")
         self.bar = controls.IntProgress(value=0, max=1, layout=controls.Layout(width="360px"))
-
-    def _estimate(self) -> Iterator[Expected]:
-        yield expected_cost(self.store, self.value)
-
-    def _show_estimate(self, expected: Expected) -> None:
-        minutes = expected.seconds / 60
-        spent = f"{expected.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
-        self.tell(
-            f"about {expected.voxels} voxels x {expected.bins} orientations: "
-            f"{expected.memory_gib:.2f} GiB, about {spent} on this machine",
-            bad=expected.memory_gib > self.memory.value,
-        )
 
     def _work(self, experiment: Experiment) -> Iterator[Grain | str]:
         def report(*news: Any) -> None:
@@ -252,27 +185,40 @@ class Reconstruct(Panel):
             if self._stopping:
                 raise KeyboardInterrupt
 
+        def watch(news: list[dict[str, Any]]) -> None:
+            self.background.post(self.engines.show_news, news)
+            if self._stopping:
+                raise KeyboardInterrupt
+
+        client = self.engines.wait()
+        self.engines.work(client is not None)
         try:
-            grain = reconstruct(
-                self.store,
-                experiment,
-                memory_gib=float(self.memory.value),
-                show_progress=False,
-                report=report,
-                **self.options,
-            )
+            grain = self._reconstruct(experiment, client=client, report=report, watch=watch)
         except KeyboardInterrupt:
             yield _STOPPED
             return
+        finally:
+            self.engines.work(False)
         if self.folder is not None:
             write_results(grain, self.folder)
         yield grain
+
+    def _reconstruct(self, experiment: Experiment, **more: Any) -> Grain:
+        check_before(self.store, experiment)
+        memory_gib = float(self.memory.value)
+        options = {"memory_gib": memory_gib, "checkpoint": self._checkpoint} | self.options | more
+        grain = reconstruct(self.store, experiment, show_progress=False, **options)
+        return with_counts(grain, self.store)
+
+    @property
+    def _checkpoint(self) -> Path | None:
+        return None if self.folder is None else self.folder / "checkpoint.h5"
 
     def _show_progress(self, news: Progress) -> None:
         if not (news.stage == "iteration" and news.iteration):
             self.tell(STAGES.get(news.stage, news.stage))
         self.bar.value += 1
-        if math.isfinite(news.residual):
+        if news.stage == "iteration" and math.isfinite(news.residual):
             self._residuals.append(news.residual)
             update_growing(self._figure, self._residuals, news.occupancy)
             self.canvas.draw_idle()
@@ -281,7 +227,7 @@ class Reconstruct(Panel):
     def _finished(self, grain: Grain | str) -> None:
         self.start_button.disabled, self.stop_button.disabled = False, True
         if isinstance(grain, str):
-            self.tell("stopped; nothing was written", bad=True)
+            self.tell(self._told_of_stop(), bad=True)
             return
         self.grain = grain
         self.bar.value = self.bar.max
@@ -289,6 +235,14 @@ class Reconstruct(Panel):
         self.canvas.draw_idle()
         where = "" if self.folder is None else f", written to {self.folder / 'grain.h5'}"
         self.tell(", ".join(f"{name}: {text}" for name, text in grain.facts().items()) + where)
+
+    def _told_of_stop(self) -> str:
+        path = self._checkpoint
+        if path is None or not path.is_file() or path.stat().st_mtime < self._began:
+            return "stopped; nothing was written"
+        file = "" if self.settings is None else f" --settings {self.settings.path.name}"
+        command = f"recon3d reconstruct{file} --resume"
+        return f"stopped; {path.name} holds what was done: `{command}` goes on from it"
 
     def _show_error(self, error: Exception) -> None:
         self.start_button.disabled, self.stop_button.disabled = False, True

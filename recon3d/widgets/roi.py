@@ -192,7 +192,7 @@ class RegionOfInterest(Panel):
         slot = int(self.scan.slots[k, self.frame.value])
         if slot < 0:
             return np.zeros(self.scan.source.frame_shape, self.scan.dtype)
-        return self.scan.source.read(slot, self.scan.roi)
+        return self.scan.read_frame(slot)
 
     def _show(self, image: NDArray[Any]) -> None:
         low, top = raw_limits(image)

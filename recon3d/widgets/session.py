@@ -11,16 +11,18 @@ from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.getdata import getdata, open_data, opening, region_of
 from recon3d.getdata_keys import GetData
+from recon3d.io.checks import check_before, with_counts
 from recon3d.io.follow import Follower
 from recon3d.io.grain import Grain
 from recon3d.io.scan import Scan
-from recon3d.io.settings_file import SettingsFile
+from recon3d.io.settings_file import SettingsFile, ini_beside
 from recon3d.io.store import CleanedScan, open_store
 from recon3d.plot.results import write_results
 from recon3d.plot.trust import trust_figure
 from recon3d.reconstruction.run import reconstruct
 from recon3d.simulate.lesson import simulate_lesson
 from recon3d.widgets.display import show
+from recon3d.widgets.engines import Engines
 from recon3d.widgets.live import Live
 from recon3d.widgets.mosaicity import Mosaicity
 from recon3d.widgets.panel import Panel
@@ -52,6 +54,7 @@ class Session:
         self.settings = settings
         self.show_progress = show_progress
         self._scan: Scan | None = None
+        self._engines: Engines | None = None
 
     @classmethod
     def start(
@@ -146,7 +149,11 @@ class Session:
         path = self.folder / "grain.h5"
         if path.is_file():
             return Grain.load(path)
-        grain = reconstruct(self.store, self.experiment, show_progress=self.show_progress)
+        store, experiment = self.store, self.experiment
+        check_before(store, experiment)
+        memory = self.settings.memory_gib()
+        grain = reconstruct(store, experiment, memory_gib=memory, show_progress=self.show_progress)
+        grain = with_counts(grain, store)
         write_results(grain, self.folder)
         return grain
 
@@ -177,10 +184,10 @@ class Session:
         return widget
 
     def reconstruct(self, **options: Any) -> Reconstruct:
-        """The widget of 04_reconstruct."""
-        return Reconstruct(
-            self.store, self.experiment, self.settings, folder=self.folder, **options
-        )
+        """The widget of 04_reconstruct; its engines outlive it, for the next one."""
+        self._engines = self._engines or Engines()
+        options = {"folder": self.folder, "engines": self._engines} | options
+        return Reconstruct(self.store, self.experiment, self.settings, **options)
 
     def mosaicity(self) -> Mosaicity:
         """A map of one projection, or of the grain where there is one."""
@@ -270,7 +277,11 @@ class Session:
             raise ParameterError(f"{data}: there is no such folder or file of frames")
         known, given = self.settings.read(), data.resolve()
         values = {"datadir": given, "dataname": name, **more}
-        ini = Path(experiment).expanduser().resolve() if experiment else self._ini_beside(given)
+        ini = (
+            Path(experiment).expanduser().resolve()
+            if experiment
+            else ini_beside(given, self.settings.path)
+        )
         if ini is not None:
             values["experiment"] = ini
         same = "datadir" in known and Path(self.settings.getdata().datadir) == given
@@ -287,12 +298,3 @@ class Session:
                 f"{self.settings.path} was about other data: its choices begin anew", stacklevel=4
             )
         self.settings.update(values, forget=known)
-
-    def _ini_beside(self, data: Path) -> Path | None:
-        """The one .ini file in the folder of the frames, or beside it."""
-        for folder in (data if data.is_dir() else data.parent, data.parent):
-            own = self.settings.path.resolve()
-            found = [path for path in sorted(folder.glob("*.ini")) if path.resolve() != own]
-            if len(found) == 1:
-                return found[0]
-        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from recon3d.cleaning.preview import FramePreview, Kept
 from recon3d.cleaning.region import coarse_to_fine
 from recon3d.cleaning.suggest import suggest_cleaning
 from recon3d.experiment import Cleaning
-from recon3d.getdata import calibration_images, region_of
-from recon3d.getdata_keys import CLEANING_KEYS, GetData
+from recon3d.getdata import region_of
+from recon3d.getdata_keys import GetData
 from recon3d.io.scan import Scan
 from recon3d.io.settings_file import SettingsFile
 from recon3d.plot.cleaning import (
@@ -25,20 +24,14 @@ from recon3d.plot.cleaning import (
     update_kept,
 )
 from recon3d.plot.frames import draw_frame_grid, frame_grid, setting_text, thinned
-from recon3d.widgets.panel import Panel, button, check, choice, new_canvas, row, slider
+from recon3d.widgets.cleaning_steps import CleaningSteps
+from recon3d.widgets.panel import button, check, new_canvas, row, slider
 
 PAUSE_S = 0.4
 """How long a slider must rest before the whole scan is looked at."""
-NO_MASK: dict[str, Any] = {
-    "binth": 0.0,
-    "min_region_pix": 0,
-    "close_radius_pix": 0,
-    "fill_holes": False,
-}
-"""The parameters with which step 6 keeps every count."""
 
 
-class Threshold(Panel):
+class Threshold(CleaningSteps):
     """One frame on its way through cleaning, and sliders for every step.
 
     Parameters
@@ -55,21 +48,18 @@ class Threshold(Panel):
     def __init__(
         self, scan: Scan, plan: GetData | None = None, settings: SettingsFile | None = None
     ) -> None:
-        super().__init__(settings)
-        self._plan = plan or GetData(datadir="")
-        self._images = calibration_images(self._plan)
+        super().__init__(plan or GetData(datadir=""), settings)
         self.scan = scan if plan is None else region_of(scan, plan)
         self._kept: dict[float, Kept] = {}
-        self._held = False
         self._make_controls(self._plan.cleaning)
         self._make_preview()
-        self._cleaned_as = self.value
+        self._cleaned_as = self.params
         self._make_figures()
         self.children = [
             row(self.projection, self.frame, self.all_frames),
             row(self.framebg, self.binth, self.min_region),
-            row(*self._steps, self.normalize),
-            row(button("Suggest", self.suggest, "rim and threshold from the data")),
+            row(*self.steps),
+            row(self.normalize, button("Suggest", self.suggest, "rim and threshold from the data")),
             self.canvas,
             self.kept_canvas,
             self.status,
@@ -79,39 +69,6 @@ class Threshold(Panel):
         self.refresh()
         if settings is not None and "binth" not in settings.read():
             self.suggest()
-
-    @property
-    def value(self) -> Cleaning:
-        """The parameters of cleaning as the controls stand."""
-        hot = self._plan.hot_pixels or Cleaning.hot_pixels
-        chosen = Cleaning(
-            framebg=self.framebg.value if self.frame_background.value else 0,
-            binth=float(self.binth.value),
-            min_region_pix=self.min_region.value,
-            dark=self.dark.value,
-            hot_pixels=hot if self.hot.value else 0.0,
-            hot_limit=self._plan.hot_limit if self.hot.value else None,
-            normalize=self.normalize.value,
-            close_radius_pix=(self._plan.close_radius or 1) if self.close_mask.value else 0,
-            fill_holes=self.fill_holes.value,
-        )
-        return chosen if self.mask.value else replace(chosen, **NO_MASK)
-
-    @value.setter
-    def value(self, cleaning: Cleaning) -> None:
-        self._held = True
-        self._set_controls(cleaning)
-        self._held = False
-        self._changed()
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Every cleaning parameter by its key, and the background where it is switched off."""
-        cleaning = self.value
-        chosen = {key: getattr(cleaning, field) for field, key in CLEANING_KEYS.items()}
-        if not self.use_background.value:
-            chosen["bgdir"] = "-"
-        return chosen
 
     @property
     def kept(self) -> float:
@@ -139,78 +96,46 @@ class Threshold(Panel):
     def refresh(self) -> None:
         """Clean the shown frame anew; the rest follows in the background."""
         cleaning = self.value
-        if cleaning != self._cleaned_as:
+        if self.params != self._cleaned_as:
+            if self.used != self._used:
+                self._make_preview()
             self._kept.clear()
-            self._cleaned_as = cleaning
+            self._cleaned_as = self.params
             self.tell("signal kept: looking ...")
         k = self.projection.value
         steps = self.preview.steps(k, self.frame.value, cleaning)
-        update_cleaning(self._figure, steps, cleaning.binth, self._title())
+        update_cleaning(self._figure, steps, self.preview.own(cleaning).binth, self._title())
         self.canvas.draw_idle()
         self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
 
+    def changed(self) -> None:
+        """Clean anew, and save what was chosen."""
+        if self.attempt(self.refresh):
+            self.attempt(self.save)
+
     def _make_preview(self) -> None:
-        images = self._images if self.use_background.value else self._images | {"background": None}
-        self.preview = FramePreview(self.scan, **images)
+        self._used = self.used
+        self.preview = FramePreview(self.scan, **self.images)
 
     def _make_controls(self, cleaning: Cleaning) -> None:
         projections, frames, rows, cols = self.scan.shape
         self.projection = slider("projection", projections // 2, 0, projections - 1)
         self.frame = slider("frame", frames // 2, 0, frames - 1)
         self.all_frames = check("all frames of the projection", False, "cleaned, as a grid")
-        widest = max((min(rows, cols) - 1) // 2, 0)
-        self.framebg = slider("framebg", min(cleaning.framebg, widest), 0, widest, tip="pixels")
-        self.binth = slider("binth", float(cleaning.binth), 0.0, 100.0, step=0.5, tip="counts")
-        self.min_region = slider("min_region", cleaning.min_region_pix, 0, 1000, tip="pixels")
-        self.dark = check("2 dark frame", True, "mean of the two weakest frames, subtracted")
-        self.hot = check("3 hot pixels", True, "far above their neighbours: replaced")
-        self.frame_background = check("5 frame background", True, "lines between the rims")
-        self.mask = check("6 mask", True, "zero outside the lit regions")
-        self.fill_holes = check("fill holes", True, "of the mask")
-        self.close_mask = check("close", True, "the mask, with a small disk")
-        self.use_background = check("1 background", True, "the mean of the background frames")
-        self.use_background.disabled = self._images["background"] is None
-        ways = ["auto", "current", "total", "none"]
-        self.normalize = choice("4 normalise", ways, "auto", "by ring current, or to equal totals")
-        self._steps = [
-            self.use_background,
-            self.dark,
-            self.hot,
-            self.frame_background,
-            self.mask,
-            self.fill_holes,
-            self.close_mask,
-        ]
-        self._set_controls(cleaning)
-        sliders = (self.framebg, self.binth, self.min_region, self.normalize)
-        for control in (*self._steps, *sliders):
-            control.observe(lambda _: self._changed(), "value")
+        widest = max((min(rows, cols) - 1) // 2, 0) * max(self.scan.binning)
+        self._make_steps(cleaning, widest)
         for control in (self.projection, self.frame):
             control.observe(lambda _: self.attempt(self.refresh), "value")
         self.all_frames.observe(lambda _: self._show_grid(), "value")
-
-    def _set_controls(self, cleaning: Cleaning) -> None:
-        self.framebg.value = min(cleaning.framebg, self.framebg.max)
-        self.frame_background.value = cleaning.framebg > 0
-        self.binth.max = max(self.binth.max, 2 * cleaning.binth)
-        self.binth.value = cleaning.binth
-        self.min_region.max = max(self.min_region.max, 2 * cleaning.min_region_pix)
-        self.min_region.value = cleaning.min_region_pix
-        self.dark.value = cleaning.dark
-        self.hot.value = cleaning.hot_pixels > 0
-        self.normalize.value = cleaning.normalize
-        self.fill_holes.value = cleaning.fill_holes
-        self.close_mask.value = cleaning.close_radius_pix > 0
 
     def _make_figures(self) -> None:
         self.canvas, self.kept_canvas = new_canvas(5.2), new_canvas(2.0)
         self._kept_line = draw_kept(self.kept_canvas.figure)
         k, frame = self.projection.value, self.frame.value
         steps = self.preview.steps(k, frame, self.value)
-        first = (self.scan.roi.row, self.scan.roi.col)
-        self._figure: CleaningFigure = draw_cleaning(
-            self.canvas.figure, steps, self.value.binth, first_pix=first
-        )
+        roi, binth = self.scan.roi, self.preview.own(self.value).binth
+        places = {"first_pix": (roi.row, roi.col), "bin_pix": self.scan.binning}
+        self._figure: CleaningFigure = draw_cleaning(self.canvas.figure, steps, binth, **places)
         self.grid_canvas = new_canvas(9.0, 9.6)
         self.grid_canvas.layout.display = "none"
 
@@ -223,12 +148,6 @@ class Threshold(Panel):
             for axis, i in zip(self.scan.axes, place, strict=True)
         )
         return f"ω = {self.scan.omega_deg[k]:.2f}°, {setting}"
-
-    def _changed(self) -> None:
-        if self._held:
-            return
-        if self.attempt(self.refresh):
-            self.attempt(self.save)
 
     def _rest(self, k: int, cleaning: Cleaning) -> Iterator[Any]:
         """Everything that a change leaves to be done, in the order of its worth."""
@@ -260,7 +179,8 @@ class Threshold(Panel):
         elif isinstance(result, np.ndarray):
             self._draw_grid(result)
         else:
-            update_cleaning(self._figure, result, self.value.binth, self._title())
+            binth = self.preview.own(self.value).binth
+            update_cleaning(self._figure, result, binth, self._title())
             self.canvas.draw_idle()
 
     def _take_suggestion(self, cleaning: Cleaning) -> None:

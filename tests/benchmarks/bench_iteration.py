@@ -65,8 +65,13 @@ def growth_rows(projections: int, size: int, across: int) -> list[Row]:
     return rows
 
 
-def midas_rows(projections: int, size: int, across: int) -> list[Row]:
-    """SIRT at one bin on summed frames, per voxel and projection, by both programs."""
+def midas_rows(projections: int, across: int) -> list[Row]:
+    """SIRT at one bin on summed frames, per voxel and projection, by both programs.
+
+    A voxel is about as large as a pixel, as in other tomography: what an image costs by itself,
+    however few voxels fall on it, is not what is compared.
+    """
+    size = round(across / 0.84)
     points = ball_points(across, RADIUS_UM)
     scan = ball_scan(points, projections, 1, size, RADIUS_UM)
     units = len(points) * projections

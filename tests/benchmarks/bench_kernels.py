@@ -17,10 +17,9 @@ from plain_loops import backproject_voxel, clean_frame
 
 from recon3d.cleaning.projection import clean_projection
 from recon3d.projection import kernels
-from recon3d.projection.batches import Batch, LitFrames
-from recon3d.projection.frame_kernels import count_lit_frames
+from recon3d.projection.forward import FrameOperator
 from recon3d.projection.moments import projection_moments
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.operator import LitPixels, Projector
 
 Points = NDArray[np.float64]
 
@@ -73,18 +72,22 @@ def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
     for k in scan.projections:
         pixels = LitPixels.from_mask((scan.images[k] > 0).any(axis=0))
         images = pixels.gather(scan.images[k])
-        kernels.backproject_nearest(volume, points, scan.affine(int(k)), pixels.lookup, images)
+        affine = scan.affine(int(k))
+        kernels.backproject_nearest(volume, points, affine, pixels.lookup, images, 0)
     return _completeness(scan, points, volume)
 
 
 def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
     bins = bins_of(2 * scan.images.shape[1])
     volume = np.zeros((len(points), bins.size), np.float32)
-    for start in range(0, len(scan.projections), 8):
-        group = [_lit(scan, int(k)) for k in scan.projections[start : start + 8]]
-        affines = np.stack([scan.affine(lit.projection) for lit in group])
-        weights = [scan.weights(lit.projection, bins)[lit.numbers] for lit in group]
-        Batch.of(group).backproject(volume, points, affines, weights)
+    projector = Projector(points)
+    for k in map(int, scan.projections):
+        numbers = np.flatnonzero(scan.images[k].any(axis=(1, 2)))
+        frames = scan.images[k][numbers]
+        pixels = LitPixels.from_mask((frames > 0).any(axis=0))
+        weights = scan.weights(k, bins)[numbers]
+        operator = FrameOperator(projector, scan.affine(k), pixels, weights)
+        operator.adjoint(pixels.gather(frames), volume)
     return _completeness(scan, points, volume[:, ::2])
 
 
@@ -92,15 +95,8 @@ def _completeness(scan: MemoryScan, points: Points, volume: NDArray[np.float32])
     own = volume.argmax(axis=1)
     hits, seen = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for k in scan.projections:
-        count_lit_frames(hits, seen, points, scan.affine(int(k)), scan.images[k], own)
+        kernels.count_lit_frames(hits, seen, points, scan.affine(int(k)), scan.images[k], own)
     return hits / np.maximum(seen, 1)
-
-
-def _lit(scan: MemoryScan, k: int) -> LitFrames:
-    numbers = np.flatnonzero(scan.images[k].any(axis=(1, 2)))
-    frames = scan.images[k][numbers]
-    pixels = LitPixels.from_mask((frames > 0).any(axis=0))
-    return LitFrames(k, numbers, pixels, pixels.gather(frames))
 
 
 def moments_rows(steps: int, size: int) -> list[Row]:

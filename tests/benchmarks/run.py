@@ -21,6 +21,8 @@ from bench_kernels import backprojection_rows, bandwidth_row, cleaning_rows, mom
 from measure import Row, machine, print_rows
 from read_edf import measure, write_folder
 
+from recon3d.parallel.launch import let_waiting_threads_sleep
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -56,7 +58,7 @@ def tables(preset: str, *, iterate: bool) -> dict[str, tuple[str, Callable[[], l
         "moments": ("Moment maps", lambda: moments_rows(round(s.frames**0.5), s.size)),
         "bins": ("Iteration, by bins", lambda: bin_rows(12, s.size, s.across, s.bins)),
         "growth": ("Iteration, by size", lambda: growth_rows(12, s.size, s.across)),
-        "midas": ("Iteration, one bin", lambda: midas_rows(s.projections, s.size, s.across)),
+        "midas": ("Iteration, one bin", lambda: midas_rows(s.projections, 76)),
         "job": (f"The {preset} job", lambda: run_job(job, iterate=iterate)),
     }
 
@@ -69,6 +71,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some tables, by their names")
     options = parser.parse_args()
     print(f"{machine()}, {numba.config.NUMBA_NUM_THREADS} threads, preset {options.preset}")
+    # As the commands do, before the first compiled loop.
+    let_waiting_threads_sleep()
     found = tables(options.preset, iterate=not options.skip_iteration)
     for name, (title, rows) in found.items():
         if options.only and name not in options.only:

@@ -55,6 +55,28 @@ def test_work_in_the_lit_box_gives_the_whole_frame_s_mask(density, radius):
     np.testing.assert_array_equal(masked, np.where(expected, frame, 0))
 
 
+@pytest.mark.parametrize("min_region", [2, 15, 60, 400, 10**9])
+def test_regions_of_any_winding_are_measured_whole(min_region):
+    """Combs, rings and spirals, which a search from above meets in several pieces."""
+    lit = np.zeros((60, 60), bool)
+    lit[2:20:2, 3:30], lit[2:19, 29] = True, True  # a comb, joined at its right end
+    lit[25:40, 2:20:3], lit[39, 2:18] = True, True  # a comb that is joined at its feet
+    for step in range(0, 12, 3):
+        lit[25 + step, 25 + step : 55 - step] = lit[54 - step, 25 + step : 55 - step] = True
+        lit[25 + step : 55 - step, 25 + step] = lit[25 + step : 55 - step, 54 - step] = True
+    lit[44:58, 2:16] |= np.eye(14, dtype=bool) | np.eye(14, dtype=bool)[::-1]
+    labels, _ = ndimage.label(lit, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    expected = (sizes >= min_region)[labels] & lit
+    mask = signal_mask(20.0 * lit, 12, min_region, 0, False)
+    np.testing.assert_array_equal(mask, expected)
+    filled = signal_mask(20.0 * lit, 12, 0, 0, True)
+    np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(lit))
+    maze = signal_mask(20.0 * ~lit[1:-1, 1:-1], 12, 0, 0, True)
+    np.testing.assert_array_equal(maze, ndimage.binary_fill_holes(~lit[1:-1, 1:-1]))
+
+
 def test_mask_moves_with_the_signal():
     rng = np.random.default_rng(3)
     patch = (rng.random((20, 20)) < 0.5) * 40.0

@@ -152,6 +152,12 @@ def test_hot_pixels_beside_the_grain_and_in_it_go(counts):
     np.testing.assert_array_equal(cleaned[rest], frame[rest].astype(np.float32))
 
 
+def test_any_number_of_hot_pixels_goes():
+    frame = np.full((90, 80), 10.0)
+    frame[1:-1:3, 1:-1:3] = np.arange(30 * 26).reshape(30, 26) + 5000
+    np.testing.assert_array_equal(replace_hot_pixels(frame, 8), 10)
+
+
 def test_a_limit_removes_what_no_frame_can_hold():
     frame = np.full((8, 9), 10.0)
     frame[3:5, 4:6] = 70000

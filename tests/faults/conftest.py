@@ -9,6 +9,7 @@ import pytest
 from fault_scans import getdata, set_ini, write_scans
 
 from recon3d.cli import main
+from recon3d.reconstruction.checkpoint import Checkpoints
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +24,23 @@ def pristine(tmp_path_factory) -> Path:
     ini = set_ini(cleaned / "experiment.ini", path="out", method="backprojection")
     set_ini(ini, align="none", handedness="1")
     assert main(["reconstruct", str(ini), "--quiet"]) == 0
+    halt(folder)
     return folder
+
+
+def halt(folder: Path) -> None:
+    """A copy of the cleaned scan with the checkpoint of a run that did not come to its end."""
+    halted = shutil.copytree(folder / "cleaned", folder / "halted")
+    ini = set_ini(halted / "experiment.ini", method="iterative", iterations="2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "remove", lambda _: None)
+        assert main(["reconstruct", str(ini), "--quiet", "--checkpoint", "1e-9"]) == 0
+    (halted / "out" / "grain.h5").unlink()
 
 
 @pytest.fixture
 def fresh(pristine, tmp_path):
-    """Copy one of the scans: edf, bliss, external or cleaned."""
+    """Copy one of the scans: edf, bliss, external, cleaned or halted."""
 
     def copy(kind: str) -> Path:
         scan = tmp_path / kind

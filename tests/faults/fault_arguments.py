@@ -33,13 +33,16 @@ for _changes, _message in (
     ({"poi": "18"}, "POI is '18': expected x,y = column,row in pixels"),
     ({"imgsize": "0,0"}, "a region of 0 x 0 pixels is too small to clean"),
     ({"phi0": "north"}, "PHI0 is 'north': expected a number"),
-    ({"phi0": "1e9"}, "PHI0 is '1e9': expected a reading in degrees, of 360 at most"),
+    ({"phi0": "1e9"}, "PHI0 is '1e9': expected degrees, 360 at most"),
     ({"phi0": "0"}, "the frames fill no grid of settings … With phi0 = -3.5…"),
     ({"framebg": "1.5"}, "FRAMEBG is '1.5': expected a whole number"),
     ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns)"),
     ({"binth": "nan"}, "BINTH is 'nan': expected a finite number"),
     ({"binth": "1e9"}, "all frames are dark after cleaning: nothing exceeds binth = 1e+09"),
     ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected a number"),
+    ({"numangsteps": "5,0"}, "NUMANGSTEPS is '5,0': expected a whole number of settings, 1 or"),
+    ({"angsteps": "1e9"}, "ANGSTEPS is '1e9': expected degrees, 360 at most"),
+    ({"datadir": "None"}, "the key 'datadir' is missing: give the folder or file of frames"),
 ):
     _name, _text = next(iter(_changes.items()))
 
@@ -53,6 +56,8 @@ for _options, _message in (
     (("--tilt-azimuth", "45"), "tilt_azimuth is 45: expected 0 or 90 degrees"),
     (("--tilt-azimuth", "90"), "With tilt_azimuth 0 they do form a grid"),
     (("--entries", "3"), "entries is '3', but … is no HDF5 file: it has none"),
+    (("--close-radius", "17"), "close_radius is 17: a disk of that radius does not fit into the"),
+    (("--close-radius", "1000"), "close_radius_pix is 1000: expected 50 at most"),
     (("--min-region", "-3"), "min_region_pix is -3: expected a number of 0 or more"),
 ):
 
@@ -104,11 +109,34 @@ for _key, _value, _message in (
     ("method", "magic", "method is 'magic': expected one of iterative, backprojection"),
     ("rocking_width", "1e-300", "rocking_width is 1e-300: expected a positive angle"),
     ("xyz_up", "[1, 0, 0]", "xyz_up is '[1, 0, 0]': expected 0: such a displacement"),
-    ("path", "nowhere", "scan.h5: there is no such file"),
+    ("path", "nowhere", "path: there is no folder …nowhere: expected what getdata wrote"),
+    ("path", ".", "path: there is no scan.h5 in the folder"),
+    ("grain_steps", "1e308", "grain_steps is '1e308': expected a whole number of at most 1e+15"),
+    ("unit_cell", "1e-200 1e-200 1e-200 90 90 90", "must be positive lengths in Å, 0.01 to"),
+    ("tv_weight", "1e308", "tv_weight is 1e+308: expected a share of a typical voxel's"),
 ):
 
     @fault(f"the .ini says `{_key} {_value}`", f"…{_message}", scan="cleaned")
     def wrong_key(scan, key=_key, value=_value):
+        return reconstruct(scan, **{key: value})
+
+
+for _key, _value, _message in (
+    ("turning_center", "10, 0", "turning_center: μ_c = 10° lies far outside the scan"),
+    ("rocking_width", "1e-6", "rocking_width is 1e-06°: expected a standard deviation of"),
+    ("rolling_width", "1e30", "rolling_width is 1e+30°: expected a standard deviation of"),
+    ("bin_size", "1e-6", "bin_size is 1e-06°: the …° of the scan would make"),
+    ("bin_size", "100", "bin_size is 100°, but the scan covers only"),
+    ("wavelength", "1e-6", "hkl (2, 0, 0) at wavelength 1e-06 Å has a Bragg angle of"),
+    ("M", "1e-300", "at M = 1e-300 pixels per µm is …e-300 pixels on the detector"),
+    ("grain_dim", "[1e9, 1, 1]", "makes voxels of …pixels, more than the image has"),
+    ("grain_pos", "[1e9, 0, 0]", "no voxel of the volume is lit"),
+    ("rotation_center", "1e9", "no voxel of the volume is lit"),
+    ("omega_exclude", "1000", "omega_exclude 1000: no projection was taken there"),
+):
+
+    @fault(f"the .ini says `{_key} {_value}` of this scan", f"…{_message}", scan="cleaned")
+    def far_outside(scan, key=_key, value=_value):
         return reconstruct(scan, **{key: value})
 
 

@@ -80,6 +80,7 @@ def load() -> list[Fault]:
     """All faults, in the order of the table."""
     if not CATALOGUE:
         import fault_arguments  # noqa: F401
+        import fault_checkpoints  # noqa: F401
         import fault_edf  # noqa: F401
         import fault_hdf5  # noqa: F401
         import fault_results  # noqa: F401

@@ -9,6 +9,7 @@ import numpy as np
 from fault_catalogue import WARNS, fault
 from fault_scans import (
     COLS,
+    IMAGE_BYTES,
     ROWS,
     cut,
     frame,
@@ -151,6 +152,27 @@ def unknown_type(scan):
 def other_shape(scan):
     set_key(frame(scan), "Dim_1", str(ROWS))
     set_key(frame(scan), "Dim_2", str(COLS))
+    return getdata(scan)
+
+
+@fault(
+    "a byte order is not known",
+    ONE + "has ByteOrder = 'Middle': expected LowByteFirst or HighByteFirst",
+    left_out=LEFT_OUT,
+)
+def odd_order(scan):
+    set_key(frame(scan), "ByteOrder", "Middle")
+    return getdata(scan)
+
+
+@fault(
+    "a header stands in place of an image",
+    ONE + "holds a second header in place of its image",
+    left_out=LEFT_OUT,
+)
+def header_twice(scan):
+    content = frame(scan).read_bytes()
+    frame(scan).write_bytes(content[:-IMAGE_BYTES] + content)
     return getdata(scan)
 
 

@@ -179,6 +179,17 @@ def doubled(scan):
     return getdata(scan)
 
 
+@fault(
+    "no reading of a motor is a number",
+    "entry 3.1: the motor 'mu' (base_tilt) has no reading at frame 0",
+    scan="bliss",
+    left_out=("entry 3.1",),
+)
+def only_nan(scan):
+    set_dataset(scan / "topotomo.h5", "3.1/instrument/mu/data", np.full(15, np.nan))
+    return getdata(scan)
+
+
 @fault("an entry is no group", "entry 9.1: cannot be read: it may be damaged", scan="bliss")
 def no_group(scan):
     with h5py.File(scan / "topotomo.h5", "r+") as file:

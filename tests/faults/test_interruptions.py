@@ -19,9 +19,11 @@ import pytest
 from fault_scans import getdata, set_ini
 
 from recon3d.cli import main
+from recon3d.errors import OutputError
 from recon3d.io import sparse_npy
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.grain import Grain
+from recon3d.io.steady_file import SteadyFile
 from recon3d.io.store import open_store
 
 KILLS = int(os.environ.get("RECON3D_KILLS", "3"))
@@ -206,6 +208,56 @@ def test_writes_that_fail(fresh, tmp_path, capfd, monkeypatch, number, room):
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("writes", [0, 1, 3, 10, 30])
+def test_hdf5_files_whose_writes_fail(fresh, tmp_path, capfd, monkeypatch, number, writes):
+    # From some write on the disk fails for good: HDF5 is not to notice, but the user is.
+    count = iter(range(10**6))
+
+    def failing(self, place, piece, write=SteadyFile._write_at):
+        if next(count) >= writes:
+            raise OSError(number, os.strerror(number))
+        write(self, place, piece)
+
+    monkeypatch.setattr(SteadyFile, "_write_at", failing)
+    scan = fresh("cleaned")
+    assert main(getdata(fresh("edf"))) == 1
+    told = capfd.readouterr().err
+    words = ["reconstruct", str(scan / "experiment.ini"), "--quiet", "--checkpoint", "0"]
+    count = iter(range(10**6))
+    former = (scan / "out" / "grain.h5").read_bytes()
+    assert main(words) == 1
+    for message, name in ((told, "scan.h5"), (capfd.readouterr().err, "grain.h5")):
+        assert f"{name} cannot be written: the " in message, message
+        assert len(message.strip().splitlines()) == 1, message
+    assert not list((tmp_path / "out").iterdir())
+    assert (scan / "out" / "grain.h5").read_bytes() == former
+    assert not list((scan / "out").glob(".*"))
+
+
+def test_a_state_that_cannot_be_saved_does_not_end_the_run(fresh, capfd, monkeypatch):
+    scan = fresh("cleaned")
+
+    def failing(self, place, piece, write=SteadyFile._write_at):
+        if "checkpoint" in str(self._file.name):
+            raise OSError(errno.ENOSPC, "full")
+        write(self, place, piece)
+
+    monkeypatch.setattr(SteadyFile, "_write_at", failing)
+    ini = set_ini(scan / "experiment.ini", method="iterative", iterations="2")
+    assert main(["reconstruct", str(ini), "--quiet", "--checkpoint", "1e-9"]) == 0
+    told = [line for line in capfd.readouterr().err.splitlines() if "--resume" in line]
+    assert len(told) == 1
+    assert "checkpoint.h5 cannot be written: the disk is full" in told[0]
+
+
+def test_an_array_on_a_full_disk(small_disk):
+    full = pytest.raises(OutputError, match=r"a\.npy cannot be written: the disk is full")
+    with full, complete_or_absent(small_disk / "a.npy") as temporary:
+        np.save(temporary, np.ones(3 << 17))
+    assert not list(small_disk.iterdir())
+
+
 @pytest.mark.parametrize("megabytes", [300, 700, 1100, 1500])
 def test_little_memory(fresh, tmp_path, megabytes):
     limit = megabytes << 20
@@ -238,6 +290,18 @@ def test_memory_that_runs_out_is_told(fresh, capfd, monkeypatch):
     monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
     assert main(getdata(fresh("edf"))) == 1
     assert "not enough memory (Unable to allocate 7. EiB" in capfd.readouterr().err
+
+
+def test_memory_that_runs_out_in_a_compiled_loop_is_told(fresh, capfd, monkeypatch):
+    def fail(*_, **__):
+        try:
+            raise MemoryError("Allocation failed (probably too large).")
+        except MemoryError as error:
+            raise SystemError("CPUDispatcher returned a result with an exception set") from error
+
+    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
+    assert main(getdata(fresh("edf"))) == 1
+    assert "recon3d getdata: error: not enough memory (" in capfd.readouterr().err
 
 
 def test_twice_the_same_is_bit_for_bit_the_same(fresh, tmp_path):

@@ -217,10 +217,10 @@ class TestReader:
         scan = opened(path, tilt_azimuth_deg=90)
         assert scan.slots.tolist() == [[0, 3, 1, 4, 2, 5]]
         order = []
-        real = FrameReader.read
+        real = FrameReader.read_into
         monkeypatch.setattr(
             FrameReader,
-            "read",
+            "read_into",
             lambda self, *wanted: order.append(wanted[1]) or real(self, *wanted),
         )
         scan.read_projection(0)

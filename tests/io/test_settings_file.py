@@ -45,6 +45,16 @@ def test_numbers_survive_as_text(phi0, chi0, x, y):
     assert (plan.phi0, plan.chi0, plan.poi) == (phi0, chi0, (x, y))
 
 
+@pytest.mark.parametrize(
+    ("text", "bins"), [("2", (2, 2)), ("2x1", (2, 1)), ("3,2", (3, 2)), ("[1, 4]", (1, 4))]
+)
+def test_binning_is_one_number_or_two(settings, text, bins):
+    settings.update({"datadir": "x", "binning": text})
+    assert settings.getdata().binning == bins
+    settings.update({"binning": bins})
+    assert settings.getdata().binning == bins
+
+
 def test_changes_are_merged_and_ordered(settings):
     assert settings.read() == {}
     settings.update({"binth": 12.5, "datadir": Path("run 1"), "omega_exclude": (10.0, 20.5)})

@@ -93,3 +93,5 @@ def test_jupyterlab_is_opened_for_this_machine_only(tmp_path):
     command = jupyterlab_command(tmp_path)
     assert "--ServerApp.ip=127.0.0.1" in command
     assert f"--ServerApp.root_dir={tmp_path}" in command
+    (page,) = [word for word in command if word.startswith("--LabApp.default_url=")]
+    assert page.endswith(f"/{NAMES[1]}.ipynb")

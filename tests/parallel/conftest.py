@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from recon3d.cleaning.pipeline import clean
 from recon3d.experiment import Cleaning, Experiment
 from recon3d.io.scan import open_scan
+from recon3d.parallel.cluster import Cluster
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS
 from recon3d.simulate.scan import simulate_scan
@@ -94,11 +94,12 @@ def recon3d() -> CommandLine:
     return CommandLine()
 
 
-@pytest.fixture
-def mpi(require_or_skip) -> None:
-    """What the tests with MPI need."""
-    for name in ("mpi4py", "ipyparallel"):
-        if importlib.util.find_spec(name) is None:
-            require_or_skip(f"{name} is not installed: pip install 'recon3d[mpi]'")
-    if not CommandLine.mpiexec.exists():
-        require_or_skip("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")
+@pytest.fixture(scope="session")
+def cluster():
+    """Two engines in one MPI world."""
+    pytest.importorskip("ipyparallel")
+    prepared = Cluster(2, threads=1)
+    launcher = prepared.cluster.config.MPIEngineSetLauncher
+    launcher.environment["PYTHONPATH"] = str(Path(__file__).parent)
+    with prepared as running:
+        yield running

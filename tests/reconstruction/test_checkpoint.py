@@ -8,8 +8,8 @@ import pytest
 
 from recon3d.errors import DataError, ParameterError
 from recon3d.reconstruction.checkpoint import Checkpoints
-from recon3d.reconstruction.iterative import usual_subset
 from recon3d.reconstruction.run import reconstruct
+from recon3d.reconstruction.subsets import usual_subset
 
 QUICK = {"handedness": -1, "align": "none", "iterations": 2, "stop_change": 0.0}
 
@@ -112,8 +112,19 @@ def test_another_run_is_refused(scan, path):
 
 def test_a_damaged_checkpoint_is_refused(scan, path):
     path.write_bytes(b"no HDF5")
-    with pytest.raises(DataError, match="remove it"):
+    with pytest.raises(DataError, match="start anew without --resume"):
         run(scan, Checkpoints(path, go_on=True))
+
+
+def test_a_changed_byte_of_the_state_is_noticed(scan, path):
+    cut_short(scan, path, 2, split_half=False)
+    with h5py.File(path) as file:
+        chunk = file["fit/volume"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as HDF5"):
+        run(scan, Checkpoints(path, go_on=True), split_half=False)
 
 
 def test_without_a_checkpoint_the_run_starts_over_and_says_so(scan, path, caplog):

@@ -9,7 +9,8 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.ratios import compare
-from recon3d.reconstruction.iterative import IterativeFit, deal
+from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.subsets import deal
 from recon3d.reconstruction.support import smooth_occupancy
 from recon3d.volume import Volume
 

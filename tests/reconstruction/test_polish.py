@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recon3d.geometry import ProjectionGeometry
+from recon3d.io.binning import Binning
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
@@ -35,7 +36,9 @@ class TinyModel:
     acceptance: Acceptance
     projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
     store: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(provenance={"cleaning": {"binth": 0}})
+        default_factory=lambda: SimpleNamespace(
+            provenance={"cleaning": {"binth": 0}}, binning=Binning()
+        )
     )
     team: Team = ALONE
 

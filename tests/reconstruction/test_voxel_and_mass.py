@@ -1,5 +1,7 @@
 """One voxel's evidence, the circle of the centre of mass, rough grains, and expected costs."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from recon3d.reconstruction.mass import fit_mass
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.quality import dice
 from recon3d.reconstruction.quick import quick_grain
+from recon3d.reconstruction.run import reconstruct
 from recon3d.reconstruction.voxel import look_at_voxel
 
 
@@ -82,9 +85,25 @@ def test_a_rough_grain_has_about_the_right_shape(planted):
     assert dice(grain.mask, truth.inside) > 0.85
 
 
-def test_what_it_will_cost_is_told(planted):
+def test_what_it_will_cost_is_told(planted, monkeypatch):
+    """Measured in time of the processor, which other programs hardly change."""
+    monkeypatch.setattr(time, "perf_counter", time.process_time)
     scan = planted("demo")
-    expected = expected_cost(scan.store, scan.experiment)
+    chosen = scan.experiment.with_settings(iterations=4, stop_change=0.0)
+    expected_cost(scan.store, chosen)
+    expected = expected_cost(scan.store, chosen)
     assert 1000 < expected.voxels < 32**3
-    assert expected.memory_gib == pytest.approx(8 * expected.voxels * expected.bins / 2**30)
-    assert 0 < expected.pass_s < expected.seconds
+    assert expected.distributions_gib == 8 * expected.voxels * expected.bins / 2**30
+    assert expected.distributions_gib < expected.memory_gib < 3 * expected.distributions_gib
+    reconstruct(scan.store, chosen.with_settings(iterations=1), show_progress=False)
+    begin = time.process_time()
+    reconstruct(scan.store, chosen, show_progress=False)
+    took = time.process_time() - begin
+    assert 0.4 < expected.seconds / took < 2.5
+
+
+def test_a_backprojection_costs_less(planted):
+    scan = planted("demo")
+    quick = scan.experiment.with_settings(method="backprojection")
+    both = [expected_cost(scan.store, how) for how in (quick, scan.experiment)]
+    assert 0 < both[0].seconds < both[1].seconds

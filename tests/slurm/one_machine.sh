@@ -26,7 +26,7 @@ SlurmctldPidFile=$state/ctld.pid
 SlurmdPidFile=$state/d.pid
 SlurmctldLogFile=$state/ctld.log
 SlurmdLogFile=$state/d.log
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc --all) State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
 EOF
     [ -f /etc/munge/munge.key ] || mungekey --create

@@ -18,6 +18,32 @@ def same_frames(first, second):
     )
 
 
+def test_binning_goes_through_the_settings_file(simulated, tmp_path):
+    """Widgets show bins, choose in pixels of the detector, and give what the command gives."""
+    session = simulated.session(tmp_path / "choices.ini", framebg=6, min_region=40, binning=2)
+    roi = session.choose_roi()
+    assert roi.scan.shape[2:] == session.scan.source.frame_shape
+    roi.value = ((33, 29), (61, 55))
+    threshold = session.tune_threshold()
+    assert threshold.scan.shape[2:] == (27, 30)
+    threshold.binth.value = 15.0
+    threshold.background.cancel()
+    k, frame = threshold.projection.value, threshold.frame.value
+    threshold.preview.prepare(k, threshold.value)
+    shown = threshold.preview.steps(k, frame, threshold.value)
+    store = session.store
+    assert store.binning == (2, 2)
+    np.testing.assert_allclose(shown.after, store.read_projection(k)[frame], atol=1e-2)
+    words = [str(simulated.folder), "topotomo_", "-", "-", "33,29", "61,55", str(tmp_path), "out"]
+    words += ["-3.5", "1.2", "0.032", "7", "6", "15"]
+    assert main(["getdata", *words, "--min-region", "40", "--binning", "2x2", "--quiet"]) == 0
+    assert same_frames(store, open_store(tmp_path / "out" / "scan.h5"))
+    films = session.check_projections()
+    assert films.glances[0].bin_pix == (2, 2)
+    # The axis is 3 columns beside the middle of the detector, the region begins at column 3.
+    assert films.fit.axis_pix == pytest.approx(33.5 + 3 - 3, abs=0.7)
+
+
 def test_widgets_and_command_line_give_the_same_files(session, simulated, tmp_path):
     """Choose in the widgets, then type the same numbers: every array is the same."""
     roi = session.choose_roi()

@@ -1,0 +1,156 @@
+"""Jobs that go on after a fault: engines started again, and the work resumed."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ipyparallel import Client
+
+from recon3d.errors import ParameterError, Recon3DWarning
+from recon3d.parallel.driver import (
+    EngineFault,
+    LoneFailure,
+    Watcher,
+    check_engines,
+    in_one_world,
+    run_once,
+    sights_of,
+)
+
+T = TypeVar("T")
+Progress = tuple[int, ...]
+
+START_S = 600.0
+"""How long engines may take to start again: a batch system may let them wait."""
+
+WAKE_S = 20.0
+"""How long one of them may take to answer then, before all are asked again."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A job for engines, and what to do when one of them fails.
+
+    Parameters
+    ----------
+    work, job
+        What each engine does, and what it is given.
+    again
+        The job after a fault, which goes on from what is kept.
+    seen
+        Files and folders that all engines must see.
+    progress
+        How far what is kept has come: larger is farther.
+    kept
+        Says, in an error message, what is left of the work.
+    """
+
+    work: Callable[..., None]
+    job: Any
+    again: Any
+    seen: Sequence[Path]
+    progress: Callable[[], Progress]
+    kept: str
+
+
+def run_to_the_end(
+    client: Client, errand: Errand, watcher: Callable[[], AbstractContextManager[Watcher]]
+) -> None:
+    """Let engines do a job, again after every fault as long as each try comes farther.
+
+    Parameters
+    ----------
+    client
+        Connected to the engines.
+    errand
+        The job.
+    watcher
+        Makes what is told the news of a try.
+
+    Raises
+    ------
+    EngineFault
+        There were two faults without any progress between, or the engines cannot be started
+        again.
+    Exception
+        Whatever the job itself failed with.
+    """
+    job, reached = errand.job, None
+    if not client.ids and client.cluster is not None:
+        _start_again("the engines are gone", client, errand)
+    while True:
+        try:
+            crew = check_engines(client, errand.seen)
+            with watcher() as watch:
+                run_once(client, crew, errand.work, job, watch)
+        except LoneFailure as failure:
+            # The others wait for this engine for ever, so none of them is of use any more.
+            try:
+                restart(client)
+            except EngineFault as fault:
+                failure.error.add_note(f"the engines wait for each other for ever: {fault}")
+            raise failure.error from None
+        except EngineFault as fault:
+            now = errand.progress()
+            in_vain = reached is not None and now <= reached
+            job, reached = errand.again, now
+            _start_again(fault, client, errand)
+            if in_vain:
+                raise EngineFault(
+                    f"{fault}: twice without any progress, so it is not tried again; {errand.kept}"
+                ) from fault
+        else:
+            return
+
+
+def _start_again(why: object, client: Client, errand: Errand) -> None:
+    """Say what happened, and start the engines again."""
+    warnings.warn(f"{why}: the engines are started again", Recon3DWarning, stacklevel=5)
+    try:
+        restart(client)
+    except EngineFault as error:
+        raise EngineFault(f"{why}; {error}; {errand.kept}") from error
+
+
+def restart(client: Client) -> None:
+    """Start the engines of a client again, all of them: one that died ended its MPI world.
+
+    Raises
+    ------
+    EngineFault
+        The client does not know how its engines were started, or they do not come back.
+    """
+    cluster = client.cluster
+    if cluster is None:
+        raise EngineFault(
+            "they have to be started again, and the client does not know how they were started"
+        )
+    count = sum(engines.n for engines in cluster.engines.values())
+    try:
+        cluster.restart_engines_sync()
+    except TimeoutError as error:
+        raise EngineFault("they have to be started again, and do not end") from error
+    deadline = time.monotonic() + START_S
+    # Engines that are gone may still be listed for a moment.
+    while not _all_there(client, count):
+        if time.monotonic() > deadline:
+            raise EngineFault(
+                f"they were started again, but after {START_S:.0f} s not all {count} were there"
+            )
+        time.sleep(0.5)
+
+
+def _all_there(client: Client, count: int) -> bool:
+    """Whether a number of engines answer, all of one MPI world."""
+    if len(client.ids) != count:
+        return False
+    try:
+        return in_one_world(list(sights_of(client, within_s=WAKE_S).values()))
+    except (EngineFault, ParameterError):
+        return False

@@ -1,0 +1,141 @@
+"""The loops over voxels for a single bin, compiled.
+
+With one number a voxel, most of the work is to find its place on the detector. Images are laid
+out whole, with a border of one pixel, so that the four pixels around a place need no numbers,
+and the places of many voxels are worked out at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+CHUNK_VOXELS = 256
+"""Voxels whose places are worked out at a time: they ought to stay in the nearest cache."""
+
+
+@njit(inline="always")
+def _find_places(columns, affine, first, count, shape, index, down, right):  # type: ignore[no-untyped-def]
+    """Fill in the lower of the four pixels around each of some voxels, and how far beyond it."""
+    x, y, z = columns[0], columns[1], columns[2]
+    rows, cols, width = float(shape[0] - 2), float(shape[1] - 2), np.int32(shape[1])
+    for i in range(count):
+        voxel = first + i
+        row = affine[0, 0] * x[voxel] + affine[0, 1] * y[voxel] + affine[0, 2] * z[voxel]
+        col = affine[1, 0] * x[voxel] + affine[1, 1] * y[voxel] + affine[1, 2] * z[voxel]
+        row, col = row + affine[0, 3], col + affine[1, 3]
+        # What is not seen goes to the border, which is never kept.
+        row, col = min(max(row, -1.0), rows), min(max(col, -1.0), cols)
+        first_row, first_col = min(np.floor(row), rows - 1.0), min(np.floor(col), cols - 1.0)
+        down[i], right[i] = row - first_row, col - first_col
+        index[i] = (np.int32(first_row) + 1) * width + np.int32(first_col) + 1
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def project_image(values, columns, affine, images):  # type: ignore[no-untyped-def]
+    """Spread each voxel over its four pixels, weighted bilinearly.
+
+    Parameters
+    ----------
+    values : (voxels,)
+        What to project.
+    columns : (3, voxels)
+        Voxel centres in µm.
+    affine : (2, 4)
+        The map to (row, col).
+    images : (threads, rows + 2, cols + 2)
+        Added to in place, a border of one pixel around the detector; the sum over the first
+        axis is the projection.
+    """
+    shape, lanes = images.shape[1:], images.shape[0]
+    flat = images.reshape(lanes, shape[0] * shape[1])
+    for lane in prange(lanes):
+        image = flat[lane]
+        index = np.empty(CHUNK_VOXELS, np.int32)
+        down = np.empty(CHUNK_VOXELS, values.dtype)
+        right = np.empty(CHUNK_VOXELS, values.dtype)
+        stop = (lane + 1) * values.size // lanes
+        for first in range(lane * values.size // lanes, stop, CHUNK_VOXELS):
+            count = min(CHUNK_VOXELS, stop - first)
+            _find_places(columns, affine, first, count, shape, index, down, right)
+            for i in range(count):
+                pixel, value = index[i], values[first + i]
+                lower = value * down[i]
+                upper = value - lower
+                upper_right, lower_right = upper * right[i], lower * right[i]
+                image[pixel] += upper - upper_right
+                image[pixel + 1] += upper_right
+                image[pixel + shape[1]] += lower - lower_right
+                image[pixel + shape[1] + 1] += lower_right
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def backproject_image(values, columns, affine, image, lanes):  # type: ignore[no-untyped-def]
+    """Add to each voxel its four pixels, weighted bilinearly: the adjoint of `project_image`.
+
+    Parameters
+    ----------
+    values : (voxels,)
+        Added to in place.
+    columns, affine
+        As in `project_image`.
+    image : (rows + 2, cols + 2)
+        The border is zero.
+    lanes : int
+        Parts of the voxels that are shared among threads.
+    """
+    shape = image.shape
+    flat = image.reshape(shape[0] * shape[1])
+    for lane in prange(lanes):
+        index = np.empty(CHUNK_VOXELS, np.int32)
+        down = np.empty(CHUNK_VOXELS, values.dtype)
+        right = np.empty(CHUNK_VOXELS, values.dtype)
+        stop = (lane + 1) * values.size // lanes
+        for first in range(lane * values.size // lanes, stop, CHUNK_VOXELS):
+            count = min(CHUNK_VOXELS, stop - first)
+            _find_places(columns, affine, first, count, shape, index, down, right)
+            for i in range(count):
+                # Unsigned, so that no test for a negative index is in the way.
+                pixel = np.uint64(index[i])
+                below = pixel + np.uint64(shape[1])
+                upper, lower = flat[pixel], flat[below]
+                upper += (flat[pixel + np.uint64(1)] - upper) * right[i]
+                lower += (flat[below + np.uint64(1)] - lower) * right[i]
+                values[first + i] += upper + (lower - upper) * down[i]
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def convolve_image(image, row_taps, col_taps):  # type: ignore[no-untyped-def]
+    """Convolve an image with a symmetric footprint, that along its rows and that along its columns.
+
+    Parameters
+    ----------
+    image : (rows, cols)
+        Taken as zero beyond its edges.
+    row_taps, col_taps : (odd,)
+        The footprint along each axis.
+
+    Returns
+    -------
+    convolved : (rows, cols)
+    """
+    rows, cols = image.shape
+    along_cols = np.zeros_like(image)
+    for row in prange(rows):
+        line, out = image[row], along_cols[row]
+        for j in range(col_taps.size):
+            step, tap = j - col_taps.size // 2, col_taps[j]
+            first, last = max(0, -step), min(cols, cols - step)
+            for col in range(first, last):
+                out[col] += tap * line[col + step]
+    convolved = np.zeros_like(image)
+    for row in prange(rows):
+        out = convolved[row]
+        for i in range(row_taps.size):
+            other = row + i - row_taps.size // 2
+            if other < 0 or other >= rows:
+                continue
+            line, tap = along_cols[other], row_taps[i]
+            for col in range(cols):
+                out[col] += tap * line[col]
+    return convolved

@@ -1,0 +1,25 @@
+"""Jobs that go wrong; engines import this module too."""
+
+from __future__ import annotations
+
+import time
+
+from recon3d.errors import DataError
+
+
+def fails_on_all(_job, _team, _publisher):
+    raise DataError("the same everywhere")
+
+
+def fails_on_one(job, team, _publisher):
+    """Raise the job, if there is one, while others wait."""
+    if team.rank == 1 and job is not None:
+        raise job
+    team.collect([1])
+
+
+def hangs(job, team, _publisher):
+    """Sleep for a while, while others wait."""
+    if team.rank == 1:
+        time.sleep(job)
+    team.collect([1])

@@ -1,0 +1,149 @@
+"""Engines that fail, hang, or are gone: what is tried again, and what is told."""
+
+import os
+import signal
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import pytest
+from faulty_work import fails_on_all, fails_on_one, hangs
+
+from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.parallel import driver, recovery
+from recon3d.parallel.work import Fault, fault_of
+
+ERRAND = {"seen": (), "progress": lambda: (), "kept": "nothing is kept"}
+
+
+def quiet():
+    return nullcontext(lambda _news: None)
+
+
+def errand(work, job=None, again=None):
+    return recovery.Errand(work, job, again, **ERRAND)
+
+
+@pytest.mark.usefixtures("mpi")
+class TestRealEngines:
+    def test_what_fails_everywhere_is_told_at_once(self, cluster):
+        with pytest.raises(DataError, match="the same everywhere"):
+            recovery.run_to_the_end(cluster.client, errand(fails_on_all), quiet)
+
+    def test_a_lone_fault_of_a_machine_is_tried_again(self, cluster, monkeypatch):
+        monkeypatch.setattr(driver, "ALIKE_S", 1.0)
+        job = OSError(5, "Input/output error", "scan.h5")
+        with pytest.warns(Recon3DWarning, match=r"Input/output error.*started again"):
+            recovery.run_to_the_end(cluster.client, errand(fails_on_one, job), quiet)
+
+    def test_a_lone_mistake_is_told_and_engines_work_again(self, cluster, monkeypatch):
+        monkeypatch.setattr(driver, "ALIKE_S", 1.0)
+        with pytest.raises(DataError, match="only here"):
+            recovery.run_to_the_end(
+                cluster.client, errand(fails_on_one, DataError("only here")), quiet
+            )
+        recovery.run_to_the_end(cluster.client, errand(fails_on_one), quiet)
+
+    def test_engines_that_hang_are_started_again(self, cluster, monkeypatch):
+        monkeypatch.setattr(driver, "SILENT_S", 2.0)
+        with pytest.warns(Recon3DWarning, match="come any farther"):
+            recovery.run_to_the_end(cluster.client, errand(hangs, 600.0, again=0.0), quiet)
+
+    def test_engines_that_died_before_the_call_are_started_again(self, cluster):
+        client = cluster.client
+        os.kill(client[1].apply_sync(os.getpid), signal.SIGKILL)
+        while client.ids:
+            client.spin_thread()
+        with pytest.warns(Recon3DWarning, match="the engines are gone"):
+            recovery.run_to_the_end(client, errand(fails_on_one), quiet)
+
+
+class Tries:
+    """Stands in for what goes wrong on engines: one error after another, None for success."""
+
+    def __init__(self, monkeypatch, *errors):
+        self.errors, self.jobs, self.starts = list(errors), [], 0
+        monkeypatch.setattr(recovery, "check_engines", lambda *_: [0])
+        monkeypatch.setattr(recovery, "run_once", self.run)
+        monkeypatch.setattr(recovery, "restart", self.restart)
+
+    def run(self, _client, _crew, _work, job, _watch):
+        self.jobs.append(job)
+        if error := self.errors.pop(0):
+            raise error
+
+    def restart(self, _client):
+        self.starts += 1
+
+
+CLIENT = SimpleNamespace(ids=[0], cluster=None)
+DIED = driver.EngineFault("an engine died")
+
+
+def test_faults_may_go_on_while_there_is_progress(monkeypatch):
+    tries = Tries(monkeypatch, DIED, DIED, DIED, None)
+    farther = iter([(0, 0), (1, 0), (1, 3)])
+    plan = recovery.Errand(print, "first", "again", (), lambda: next(farther), "")
+    with pytest.warns(Recon3DWarning, match="started again"):
+        recovery.run_to_the_end(CLIENT, plan, quiet)
+    assert tries.jobs == ["first", "again", "again", "again"]
+
+
+def test_two_faults_without_progress_end_it_with_engines_that_work(monkeypatch):
+    tries = Tries(monkeypatch, DIED, DIED)
+    with (
+        pytest.warns(Recon3DWarning, match="started again"),
+        pytest.raises(driver.EngineFault, match=r"twice without any progress.*nothing is kept"),
+    ):
+        recovery.run_to_the_end(CLIENT, errand(print), quiet)
+    assert tries.starts == 2
+
+
+def test_a_client_that_cannot_start_engines_is_told(monkeypatch):
+    restart = recovery.restart
+    tries = Tries(monkeypatch, DIED)
+    monkeypatch.setattr(recovery, "restart", restart)
+    with (
+        pytest.warns(Recon3DWarning, match="an engine died"),
+        pytest.raises(driver.EngineFault, match=r"does not know how.*nothing is kept"),
+    ):
+        recovery.run_to_the_end(CLIENT, errand(print), quiet)
+    assert len(tries.jobs) == 1
+
+
+def test_the_watcher_is_left_after_every_try(monkeypatch):
+    Tries(monkeypatch, DIED, None)
+    left = []
+
+    @contextmanager
+    def watcher():
+        try:
+            yield print
+        finally:
+            left.append(1)
+
+    with pytest.warns(Recon3DWarning):
+        recovery.run_to_the_end(CLIENT, errand(print), watcher)
+    assert len(left) == 2
+
+
+def caused_by(cause):
+    error = DataError("scan.h5 cannot be read")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.usefixtures("mpi")
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (None, Fault.NONE),
+        (OSError(5, "Input/output error"), Fault.MACHINE),
+        (MemoryError(), Fault.MACHINE),
+        (caused_by(OSError()), Fault.READING),
+        (caused_by(None), Fault.OURS),
+        (ParameterError("M is 0"), Fault.OURS),
+        (TypeError(), Fault.OURS),
+    ],
+)
+def test_faults_of_the_machine_are_told_from_mistakes(error, fault):
+    assert fault_of(error) is fault

@@ -1,0 +1,101 @@
+"""Bins that nothing fills are closed, and that changes nothing."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.bins import OrientationBins
+from recon3d.projection.forward import FrameOperator
+from recon3d.projection.operator import LitPixels, Projector
+from recon3d.reconstruction.backprojection import find_peaks
+from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.shadows import Shadows
+
+GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
+OMEGA = np.arange(0, 180, 15.0)
+BINS = OrientationBins(np.arange(-6, 7) * 0.01, np.array([0.0]), np.zeros(1))
+GRID = np.stack(np.meshgrid(*[np.arange(-2, 3.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+ALL = LitPixels.from_mask(np.ones((17, 17), bool))
+
+
+@dataclass
+class WideScan:
+    """Frames at more settings than the grain has orientations."""
+
+    volume: np.ndarray
+    projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
+
+    def affine(self, projection):
+        return GEOMETRY.affine(OMEGA[projection])
+
+    def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
+        a_deg = bins.centres_deg()[0]
+        return np.exp(-0.5 * ((BINS.a_deg[:, None] - a_deg) / 0.008) ** 2).astype(np.float32)
+
+    def frames(self, projection):
+        weights = self.weights(projection, BINS)
+        operator = FrameOperator(Projector(GRID), self.affine(projection), ALL, weights)
+        frames = operator.forward(self.volume)[:-1].T
+        return np.ascontiguousarray(frames.reshape(-1, 17, 17), np.float32)
+
+    def total_counts(self):
+        return sum(float(self.frames(int(k)).sum()) for k in self.projections)
+
+
+@pytest.fixture
+def scan():
+    volume = np.zeros((len(GRID), BINS.size), np.float32)
+    near = np.abs(GRID).max(axis=1) < 2
+    volume[near & (GRID[:, 0] < 0), 5] = 100
+    volume[near & (GRID[:, 0] >= 0), 7] = 100
+    return WideScan(volume)
+
+
+def fitted(scan, passes, *, close_after=None):
+    fit = IterativeFit(scan, BINS, GRID, (0, 0, 0), threshold=0, subset_size=2)
+    for number in range(1, passes + 1):
+        fit.run_pass("fit", show_progress=False)
+        if number == close_after:
+            fit.close_empty_bins()
+    return fit
+
+
+def test_the_fit_goes_on_with_the_filled_bins_as_if_the_others_were_there(scan):
+    whole, closed = fitted(scan, 12), fitted(scan, 12, close_after=3)
+    assert {5, 7} <= set(closed.columns) < set(range(BINS.size))
+    assert closed.volume.shape == (len(GRID), closed.columns.size)
+    assert closed.residuals[-1] == pytest.approx(whole.residuals[-1], rel=0.05)
+    of_all = find_peaks(whole.volume, BINS, 1)
+    of_filled = find_peaks(closed.volume, BINS, 1, closed.columns)
+    near = np.abs(GRID).max(axis=1) < 2
+    np.testing.assert_array_equal(of_filled.bins[near], of_all.bins[near])
+    np.testing.assert_allclose(of_filled.a_deg[near], of_all.a_deg[near], atol=2e-4)
+
+
+def test_peaks_are_told_of_closed_bins(scan):
+    fit = fitted(scan, 4)
+    fit.keep_bins(np.array([2, 5, 6, 7, 11]))
+    expanded = np.zeros((len(GRID), BINS.size), np.float32)
+    expanded[:, fit.columns] = fit.volume
+    held, full = find_peaks(fit.volume, BINS, 1, fit.columns), find_peaks(expanded, BINS, 1)
+    for name, values in vars(full).items():
+        np.testing.assert_array_equal(getattr(held, name), values, err_msg=name)
+
+
+@pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (0, False)])
+def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
+    projector = Projector(GRID)
+    shadows = Shadows(scan, projector, most_bytes)
+    frames = scan.frames(3)
+    first, again = shadows.pixels(3, frames), shadows.pixels(3, frames)
+    assert (first is again) == kept
+    np.testing.assert_array_equal(first.mask, projector.shadow(scan.affine(3), (17, 17)))
+    operator = FrameOperator(projector, scan.affine(3), first, scan.weights(3, BINS))
+    lengths = shadows.lengths(operator, 3)
+    assert (shadows.lengths(operator, 3) is lengths) == kept
+    assert lengths.min() == pytest.approx(0.1 * lengths.max())
+    seen = operator.lengths()
+    above = seen > 0.1 * seen.max()
+    np.testing.assert_allclose(lengths[above], seen[above], rtol=1e-6)
