@@ -1,4 +1,8 @@
-"""Takes the pictures of the viewer that the README shows: viewer_pictures.py GRAIN.h5 OUTDIR."""
+"""Takes the pictures of the viewer, and the film, that the README shows.
+
+    recon3d demo
+    python docs/viewer_pictures.py recon3d_demo docs/images
+"""
 
 from __future__ import annotations
 
@@ -10,28 +14,46 @@ from matplotlib.image import imsave
 from qtpy.QtWidgets import QApplication
 
 import recon3d as r3
+from recon3d.io.grain import Grain
+from recon3d.plot.film import write_film
 
 
-def main(grain: Path, folder: Path) -> None:
-    """Open a grain, click on a voxel, show a projection."""
-    window = r3.view(grain, block=False)
+def main(demo: Path, folder: Path) -> None:
+    """Click on a voxel, look at slices and at a frame, compare two grains, turn one."""
+    first, second = demo / "grain_iterative.h5", demo / "grain_sample_frame.h5"
+    window = r3.view(first, block=False)
     window.viewer.window._qt_window.resize(1180, 860)
-    QApplication.processEvents()
-    window.fit()
+    dock = window.dock
 
     def take(name: str) -> None:
-        jobs = (window.dock.voxel.jobs, window.dock.frames.jobs)
-        while any(job.busy for job in jobs):
+        QApplication.processEvents()
+        while any(job.busy for job in (dock.voxel.jobs, dock.frames.jobs)):
             QApplication.processEvents()
             time.sleep(0.01)
         QApplication.processEvents()
         picture = window.viewer.screenshot(canvas_only=False, flash=False)
         imsave(folder / f"{name}.png", picture[..., :3])
 
+    QApplication.processEvents()
+    window.fit()
     take("viewer")
     window.pick(window.scene.grain.volume.position_um, window.viewer.scene.camera.view_direction)
     take("viewer_voxel")
+    dock.tabs.setCurrentWidget(dock.frames.widget)
+    dock.frames.omega.value = dock.frames.omega.max // 3
+    take("viewer_frames")
+    dock.tabs.setCurrentWidget(dock.look.native)
+    dock.mode.value = "slices z"
+    window.show_boundaries(dock.angle.value / 1e3)
+    window.fit()
+    take("viewer_slices")
+    window.viewer.layers["boundaries"].visible = False
+    dock.tabs.setCurrentWidget(dock.compare.native)
+    dock.other.value = second
+    dock.lay_over.changed.emit(True)
+    take("viewer_compare")
     window.viewer.close()
+    write_film(Grain.load(first), folder / "turning.gif", frames=36, per_second=12)
 
 
 if __name__ == "__main__":

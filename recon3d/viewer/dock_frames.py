@@ -118,7 +118,8 @@ class FramesPanel:
         measured, modelled = shown.measured[pick].sum(axis=0), shown.modelled[pick].sum(axis=0)
         extent = image_extent(measured.shape, model.pixel_um)
         self.canvas.clear()
-        axes = self.canvas.figure.subplots(2, 1)
+        room = {"hspace": 0.45, "top": 0.93, "bottom": 0.1}
+        axes = self.canvas.figure.subplots(2, 1, gridspec_kw=room)
         draw_comparison(axes[0], axes[1], measured, modelled, extent)
         self._mark(axes, shown.projection)
         self.canvas.draw()
