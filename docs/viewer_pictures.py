@@ -1,7 +1,6 @@
 """Takes the pictures of the viewer, and the film, that the README shows.
 
-    recon3d demo
-    python docs/viewer_pictures.py recon3d_demo docs/images
+Run `recon3d demo` first, then `python docs/viewer_pictures.py recon3d_demo docs/images`.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def main(demo: Path, folder: Path) -> None:
     dock.lay_over.changed.emit(True)
     take("viewer_compare")
     window.viewer.close()
-    write_film(Grain.load(first), folder / "turning.gif", frames=36, per_second=12)
+    write_film(Grain.load(first), folder / "turning.gif", frames=24, per_second=8)
 
 
 if __name__ == "__main__":
