@@ -88,6 +88,8 @@ _CHECKED: dict[str, Parser] = {
     "detx_size": integer,
     "detz_size": integer,
 }
+_NONE_IS_A_WORD = ("align", "detector_flip")
+"""Keys of which `none` is a value; elsewhere it says that nothing is given."""
 KNOWN_KEYS = (*_REQUIRED, *_OPTIONAL, *_CHECKED)
 """Every key that an .ini file may have."""
 
@@ -130,7 +132,7 @@ def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
         part: {} for part in ("crystal", "detector", "volume", "settings", "experiment")
     }
     for key, text in source.items():
-        if key in _REQUIRED or (key in _OPTIONAL and parse_literal(text) is not None):
+        if key in _REQUIRED or (key in _OPTIONAL and _is_given(key, text)):
             part, name, parse = (_REQUIRED | _OPTIONAL)[key]
             values[part][name] = _parsed(key, text, parse)
         elif key in _CHECKED:
@@ -138,6 +140,10 @@ def parse_keys(source: dict[str, str]) -> dict[str, dict[str, Any]]:
         elif key not in _OPTIONAL:
             _warn_unknown(key)
     return values
+
+
+def _is_given(key: str, text: str) -> bool:
+    return parse_literal(text) is not None or (text == "none" and key in _NONE_IS_A_WORD)
 
 
 def _parsed(key: str, text: str, parse: Parser) -> Any:
