@@ -102,8 +102,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     if arguments.settings is None:
         experiment = Experiment.from_ini(arguments.inifile)
     else:
-        experiment = _settings(arguments).experiment(arguments.inifile)
-        memory_gib = memory_gib or _settings(arguments).memory_gib()
+        settings = _settings(arguments)
+        experiment = settings.experiment(arguments.inifile)
+        memory_gib = memory_gib or settings.memory_gib()
     names = ("method", "frame", "iterations", "checkpoint_seconds")
     given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})

@@ -196,7 +196,7 @@ def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # t
     Parameters
     ----------
     images, out : (pixels + 1, frames)
-        Read, and filled but for the last row.
+        Read, and added to.
     places : (pixels, 2) of int
         Row and column of each pixel, row by row.
     starts : (rows + 1,) of int
@@ -225,7 +225,6 @@ def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # t
             if done < first:
                 continue
             for pixel in range(starts[done], starts[done + 1]):
-                out[pixel] = 0
                 for i in range(row_taps.size):
                     line = near[(done + i - reach) % row_taps.size]
                     _add(out[pixel], line[places[pixel, 1] + side], row_taps[i])
