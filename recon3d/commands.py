@@ -98,13 +98,15 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.reconstruction.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
-    memory_gib = arguments.memory
+    memory_gib = USUAL_MEMORY_GIB
     if arguments.settings is None:
         experiment = Experiment.from_ini(arguments.inifile)
     else:
         settings = _settings(arguments)
         experiment = settings.experiment(arguments.inifile)
-        memory_gib = memory_gib or settings.memory_gib()
+        memory_gib = settings.memory_gib()
+    if arguments.memory is not None:
+        memory_gib = arguments.memory
     names = ("method", "frame", "iterations", "checkpoint_seconds")
     given = {name: getattr(arguments, name) for name in names}
     experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
@@ -118,7 +120,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     grain = reconstruct(
         store,
         experiment,
-        memory_gib=memory_gib or USUAL_MEMORY_GIB,
+        memory_gib=memory_gib,
         show_progress=not arguments.quiet,
         checkpoints=checkpoints,
         team=arguments.team,
