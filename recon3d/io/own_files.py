@@ -122,10 +122,29 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
+    with named_errors(path, what), h5py.File(path, "r", locking=False) as file:
+        _check_format(file, path, file_format, version, what)
+        yield file
+
+
+@contextmanager
+def named_errors(path: Path, what: str) -> Iterator[None]:
+    """Say of which file it is that something cannot be read from it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What such a file is called.
+
+    Raises
+    ------
+    DataError
+        In place of what h5py and NumPy raise of a damaged file.
+    """
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            _check_format(file, path, file_format, version, what)
-            yield file
+        yield
     except ParameterError as error:
         raise DataError(f"{path}: {error}") from error
     except Recon3DError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +32,7 @@ Frames = NDArray[np.float32]
 class CleanedScan:
     """A cleaned scan on disk: what is known of its frames, and the frames when asked for.
 
-    It holds no open file, so that it can be sent to other processes.
+    It holds no open file, so that it can be sent to other processes; `kept_open` does.
 
     Parameters
     ----------
@@ -71,6 +74,25 @@ class CleanedScan:
     integrated: FloatArray
     provenance: dict[str, Any] = field(default_factory=dict)
     binning: Binning = NO_BINNING
+    _file: h5py.File | None = field(default=None, repr=False)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[CleanedScan]:
+        """The same scan with its file open until the end: to open it takes longer than to read."""
+        with layout.opened(self.path):
+            file = h5py.File(self.path, "r", locking=False)
+        with file:
+            yield replace(self, _file=file)
+
+    @contextmanager
+    def _opened(self) -> Iterator[h5py.File]:
+        """The file that is kept open, or the file opened for a moment."""
+        if self._file is None:
+            with layout.opened(self.path) as file:
+                yield file
+        else:
+            with layout.naming_errors(self.path):
+                yield self._file
 
     @property
     def summed(self) -> Frames:
@@ -80,7 +102,7 @@ class CleanedScan:
 
     def read_summed(self, k: int) -> Frames:
         """Read the sum over the frames of projection `k`, (rows, cols)."""
-        with layout.opened(self.path) as file:
+        with self._opened() as file:
             return file["entry/data/summed"][k]
 
     @property
@@ -147,7 +169,7 @@ class CleanedScan:
     def _read_lit(self, k: int, frames: Frames, *, packed: bool) -> None:
         """Read the lit frames of projection `k` into their places, or one after the other."""
         done, lit = 0, self.integrated[k] > 0
-        with layout.opened(self.path) as file:
+        with self._opened() as file:
             stored = file["entry/data/frames"]
             for run in layout.runs(lit):
                 count = run.stop - run.start

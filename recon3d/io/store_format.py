@@ -12,7 +12,7 @@ Frames that are dark everywhere are not written, and read as zeros.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import h5py
@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from recon3d.errors import DataError
 from recon3d.io.attributes import read_attributes
 from recon3d.io.binning import NO_BINNING, Binning
-from recon3d.io.own_files import open_own
+from recon3d.io.own_files import named_errors, open_own
 
 FORMAT = "recon3d-scan"
 FORMAT_VERSION = 1
+KIND = "cleaned scan"
 
 COMPRESSION = hdf5plugin.Bitshuffle(cname="lz4")
 
@@ -87,7 +88,12 @@ def opened(path: Path) -> Iterator[h5py.File]:
         The file cannot be opened, is no cleaned scan, is of a newer version than this
         program knows, or lacks a part.
     """
-    with open_own(path, FORMAT, FORMAT_VERSION, "cleaned scan") as file:
+    with open_own(path, FORMAT, FORMAT_VERSION, KIND) as file:
         if not bool(np.all(file.attrs.get("_complete", False))):
             raise DataError(f"{path}: was not written to its end; clean the scan again")
         yield file
+
+
+def naming_errors(path: Path) -> AbstractContextManager[None]:
+    """Tell of a cleaned scan that is open already what is wrong with it."""
+    return named_errors(path, KIND)

@@ -139,3 +139,52 @@ def convolve_image(image, row_taps, col_taps):  # type: ignore[no-untyped-def]
             for col in range(cols):
                 out[col] += tap * line[col]
     return convolved
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def shift_equations(predicted, measured):  # type: ignore[no-untyped-def]
+    """Normal equations for the scale and the shift that bring one image closest to another.
+
+    Parameters
+    ----------
+    predicted, measured : (rows, cols)
+        The image to be scaled and shifted, and the one to be met; their edges are left out.
+
+    Returns
+    -------
+    normal : (3, 3)
+    right : (3,)
+        For the scale, and for the scale times the shift along the rows and the columns.
+    """
+    rows, cols = predicted.shape
+    normal, right = np.zeros((3, 3)), np.zeros(3)
+    half = predicted.dtype.type(0.5)
+    for row in range(1, rows - 1):
+        line, above, below = predicted[row], predicted[row - 1], predicted[row + 1]
+        target = measured[row]
+        # Sums over a row in the images' precision, over the rows in double.
+        s00 = s01 = s02 = s11 = s12 = s22 = t0 = t1 = t2 = predicted.dtype.type(0)
+        for col in range(1, cols - 1):
+            value, meets = line[col], target[col]
+            down = half * (above[col] - below[col])
+            right_slope = half * (line[col - 1] - line[col + 1])
+            s00 += value * value
+            s01 += value * down
+            s02 += value * right_slope
+            s11 += down * down
+            s12 += down * right_slope
+            s22 += right_slope * right_slope
+            t0 += value * meets
+            t1 += down * meets
+            t2 += right_slope * meets
+        normal[0, 0] += s00
+        normal[0, 1] += s01
+        normal[0, 2] += s02
+        normal[1, 1] += s11
+        normal[1, 2] += s12
+        normal[2, 2] += s22
+        right[0] += t0
+        right[1] += t1
+        right[2] += t2
+    normal[1, 0], normal[2, 0], normal[2, 1] = normal[0, 1], normal[0, 2], normal[1, 2]
+    return normal, right

@@ -134,13 +134,12 @@ class Projector:
         images, shape (pixels + 1, bins)
             Values of the pixels; the last row is zero.
         """
-        threads = numba.get_num_threads()
         if volume.shape[1] == 1:
-            bordered = np.zeros((threads, *pixels.lookup.shape), volume.dtype)
-            image_kernels.project_image(volume[:, 0], self._columns_um, affine, bordered)
             image = np.zeros((pixels.count + 1, 1), volume.dtype)
-            pixels.take_up(bordered.sum(axis=0), image)
+            bordered = self._project_image(volume[:, 0], affine, pixels.lookup.shape)
+            pixels.take_up(bordered, image)
             return image
+        threads = numba.get_num_threads()
         # Many bins are shared among threads; few bins make private images cheap instead.
         first, stop, _ = bins.indices(volume.shape[1])
         bin_lanes = threads if stop - first >= 8 * threads else 1
@@ -156,6 +155,22 @@ class Projector:
         total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
         total[-1] = 0
         return total
+
+    def image(self, values: AnyFloats, affine: FloatArray, shape: tuple[int, ...]) -> AnyFloats:
+        """Project one value a voxel onto a whole image (rows, cols), footprint included."""
+        rows, cols = shape
+        bordered = self._project_image(values, affine, (rows + 2, cols + 2))
+        image = np.ascontiguousarray(bordered[1:-1, 1:-1])
+        row_taps, col_taps = (taps.astype(values.dtype) for taps in self.footprint(affine))
+        return image_kernels.convolve_image(image, row_taps, col_taps)
+
+    def _project_image(
+        self, values: AnyFloats, affine: FloatArray, shape: tuple[int, ...]
+    ) -> AnyFloats:
+        """Project one value a voxel onto an image whose border of one pixel is not to be kept."""
+        bordered = np.zeros((numba.get_num_threads(), *shape), values.dtype)
+        image_kernels.project_image(values, self._columns_um, affine, bordered)
+        return bordered.sum(axis=0)
 
     def adjoint(
         self,

@@ -59,11 +59,11 @@ class OrientedVoxels:
         columns = np.ascontiguousarray(images.T)
         return spread(columns, pixels, *self.projector.footprint(affine))
 
-    def summed(self, settings: ScaledSettings, affine: FloatArray, pixels: LitPixels) -> Frames:
-        """Predict the sum of the frames of a projection: (pixels + 1, 1); see `frames`."""
+    def summed(
+        self, settings: ScaledSettings, affine: FloatArray, shape: tuple[int, ...]
+    ) -> Frames:
+        """Predict the sum of the frames of a projection: an image (rows, cols); see `frames`."""
         of_frames, of_voxels = settings
         share = np.empty(len(of_voxels))
         visible_share(share, of_voxels, of_frames)
-        volume = (share * self.intensity).astype(np.float32)[:, None]
-        images = self.projector.forward(volume, affine, pixels)
-        return spread(images, pixels, *self.projector.footprint(affine))
+        return self.projector.image((share * self.intensity).astype(np.float32), affine, shape)

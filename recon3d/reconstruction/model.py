@@ -139,7 +139,8 @@ class ScanModel:
 
     def summed(self, projection: int) -> NDArray[np.float32]:
         """Sum of the cleaned frames of a projection, (rows, cols), oriented as the model has it."""
-        return orient(self.store.read_summed(projection), self.detector)
+        image = orient(self.store.read_summed(projection), self.detector)
+        return np.ascontiguousarray(image)
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
         """Weights W of the bins in the frames of a projection, (frames, bins)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from recon3d.experiment import Experiment
 from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.image_kernels import shift_equations
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.iterative import IterativeFit, relative
 from recon3d.reconstruction.model import ScanModel
@@ -21,13 +20,16 @@ from recon3d.reconstruction.summed import SummedScan
 from recon3d.volume import Volume
 
 FloatArray = NDArray[np.float64]
+AnyFloats = NDArray[np.floating[Any]]
 
 logger = logging.getLogger(__name__)
 
 ROUNDS = 8
 PASSES = 3
+STEPS_OF_OTHERS = 3
 SETTLED_PIX = 0.01
-"""Rounds of fitting and shifting, passes of each fit, and the change that ends them."""
+"""Rounds of fitting and shifting, passes of each fit, steps of the projections that the shape was
+not fitted to, and the change that ends the rounds."""
 
 MOST_VOXELS = 40_000
 MOST_PROJECTIONS = 72
@@ -108,19 +110,19 @@ def align(
     if not allowed.any or len(model.projections) < Alignment.FEWEST:
         return model
     points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
-    few = model.thinned(MOST_PROJECTIONS).projections
-    fit = _shape_fit(replace(model, projections=few), points_um, voxel_um, threshold)
+    every, few = model.projections, model.thinned(MOST_PROJECTIONS)
+    fit = _shape_fit(few, points_um, voxel_um, threshold)
     for round_ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
-        fit.adopt(SummedScan(replace(model, projections=few)))
+        fit.adopt(SummedScan(few))
         for _ in range(1 if round_ else PASSES):
             fit.run_pass("shape", show_progress=False)
-        shifts = _shifts(model, fit)
-        moved = shift_model(model, shifts, allowed)
-        change = np.abs(moved.drift_pix - model.drift_pix).max()
-        change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
-        model = moved
-        if model.team.agree(change) < SETTLED_PIX:
+        few, change = _moved(few, fit, allowed)
+        if change < SETTLED_PIX:
             break
+    model = replace(few, projections=every)
+    # A step brings a projection no more than a pixel nearer: those not seen so far need some.
+    for _ in range(STEPS_OF_OTHERS if few.projections.size < every.size else 0):
+        model, _ = _moved(model, fit, allowed)
     drift = model.pixels.detector_shifts(model.drift_pix[model.projections])
     logger.info(
         "rotation axis at column %.2f, drift of the sample %.2f pixel (rms)",
@@ -205,7 +207,7 @@ def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> Sca
     return replace(model, geometry=replace(model.geometry, centre_col_pix=column), drift_pix=drift)
 
 
-def best_shift(predicted: FloatArray, measured: FloatArray) -> FloatArray:
+def best_shift(predicted: AnyFloats, measured: AnyFloats) -> FloatArray:
     """Shift (row, column) that brings one image closest to another, up to a pixel.
 
     One step of Gauss-Newton for the shift and a scale, in least squares.
@@ -215,11 +217,8 @@ def best_shift(predicted: FloatArray, measured: FloatArray) -> FloatArray:
     predicted, measured, shape (rows, cols)
         The image to be shifted, and the one to be met.
     """
-    slope_row, slope_col = np.gradient(predicted)
-    columns = [image.ravel() for image in (predicted, -slope_row, -slope_col)]
     # Three numbers from many pixels: the normal equations are exact enough, and quick.
-    normal = np.array([[one @ other for other in columns] for one in columns])
-    right = np.array([one @ measured.ravel() for one in columns])
+    normal, right = shift_equations(predicted, measured)
     scale, row, col = np.linalg.lstsq(normal, right, rcond=None)[0]
     return np.clip([row / scale, col / scale], -1, 1) if scale > 0 else np.zeros(2)
 
@@ -240,7 +239,7 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
         What may be changed.
     """
     shifts = [
-        best_shift(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
+        best_shift(predict_sum(model, voxels, number), model.summed(number))
         for number in map(int, model.own)
     ]
     return shift_model(model, np.array(model.team.collect(shifts)), allowed)
@@ -263,36 +262,38 @@ def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
         scaled to meet them best.
     """
     residuals = [
-        _misfit(predict_sum(model, voxels, number), model.summed(number).astype(np.float64))
+        _misfit(predict_sum(model, voxels, number), model.summed(number))
         for number in map(int, model.own)
     ]
     return np.array(model.team.collect(residuals))
 
 
-def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> FloatArray:
+def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> AnyFloats:
     """Predict the summed frames of a projection, (rows, cols), up to their scale."""
-    shape = model.image_shape
-    pixels = LitPixels.from_mask(np.ones(shape, bool))
     settings = model.scaled_settings(projection, voxels.orientations)
-    images = voxels.summed(settings, model.affine(projection), pixels)
-    return images[:-1, 0].reshape(shape).astype(np.float64)
+    return voxels.summed(settings, model.affine(projection), model.image_shape)
 
 
-def _misfit(predicted: FloatArray, measured: FloatArray) -> float:
+def _misfit(predicted: AnyFloats, measured: AnyFloats) -> float:
     """Root of squared differences as a share of the measured; the prediction scaled to them."""
+    predicted, measured = predicted.astype(np.float64), measured.astype(np.float64)
     square = float((predicted**2).sum())
     scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
     return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))
 
 
+def _moved(model: ScanModel, fit: IterativeFit, allowed: Alignment) -> tuple[ScanModel, float]:
+    """Shift every projection to where the shape puts it; tell the largest change, in pixels."""
+    moved = shift_model(model, _shifts(model, fit), allowed)
+    change = np.abs(moved.drift_pix - model.drift_pix).max()
+    change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
+    return moved, float(model.team.agree(change))
+
+
 def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
     """How far each measured sum lies from the reprojected shape."""
-    pixels = LitPixels.from_mask(np.ones(model.image_shape, bool))
-    one = np.ones((1, 1), np.float32)
     shifts = []
     for number in map(int, model.own):
-        operator = FrameOperator(fit.projector, model.affine(number), pixels, one)
-        predicted = operator.forward(fit.volume)[:-1].reshape(model.image_shape)
-        measured = model.summed(number).astype(np.float64)
-        shifts.append(best_shift(predicted.astype(np.float64), measured))
+        predicted = fit.projector.image(fit.volume[:, 0], model.affine(number), model.image_shape)
+        shifts.append(best_shift(predicted, model.summed(number)))
     return np.array(model.team.collect(shifts))

@@ -77,8 +77,9 @@ def reconstruct(
     if checkpoints is not None:
         checkpoints.begin(clean, experiment, team)
     options.tell("alignment")
-    prepared = prepare(clean, experiment, show_progress=show, team=team)
-    result = method(prepared, experiment, options)
+    with clean.kept_open() as opened:
+        prepared = prepare(opened, experiment, show_progress=show, team=team)
+        result = method(prepared, experiment, options)
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
     found |= {
