@@ -58,17 +58,14 @@ class FrameOperator:
             points += images @ weights.T
         return spread(points, self.pixels, *self.projector.footprint(self.affine))
 
-    def adjoint(self, frames: AnyFloats, out: AnyFloats, *, nearest: bool = False) -> None:
-        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place.
-
-        With `nearest` a voxel takes the pixel nearest to it: no transpose any more, but quicker.
-        """
+    def adjoint(self, frames: AnyFloats, out: AnyFloats) -> None:
+        """Add the backprojection of frames, (pixels + 1, frames), to distributions in place."""
         images = spread(frames, self.pixels, *self.projector.footprint(self.affine))
         for bins in self._parts():
             weights = self.weights[:, bins]
             room = self._images_of(weights.shape[1], np.result_type(images, weights))
             np.matmul(images, weights, out=room)
-            self.projector.adjoint(room, self.affine, self.pixels, out, bins, nearest=nearest)
+            self.projector.adjoint(room, self.affine, self.pixels, out, bins)
 
     def _images_of(self, bins: int, dtype: np.dtype[Any]) -> AnyFloats:
         """Room for the images of some bins, (pixels + 1, bins)."""

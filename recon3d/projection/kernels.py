@@ -119,20 +119,6 @@ def _add(out, values, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def backproject_nearest(volume, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
-    """Add to each voxel the pixel nearest to it; parameters as in `backproject`."""
-    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    first = np.uint64(start)
-    for voxel in prange(points.shape[0]):
-        row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
-        pixel = lookup[row + 1 + (down >= 0.5), col + 1 + (right >= 0.5)] if seen else -1
-        if pixel < 0 or pixel == images.shape[0] - 1:
-            continue
-        for i in range(images.shape[1]):
-            volume[voxel, first + np.uint64(i)] += images[pixel, i]
-
-
-@njit(parallel=True, cache=True, nogil=True)
 def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: ignore[no-untyped-def]
     """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
 

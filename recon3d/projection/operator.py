@@ -179,8 +179,6 @@ class Projector:
         pixels: LitPixels,
         out: AnyFloats,
         bins: slice = ALL,
-        *,
-        nearest: bool = False,
     ) -> None:
         """Add the backprojection of images to a volume, out += P_ωᵀ images.
 
@@ -196,17 +194,13 @@ class Projector:
             Added to in place.
         bins
             Which of the bins the images are of, if not all.
-        nearest
-            Take the pixel nearest to a voxel's centre instead of four: sooner done, but not the
-            transpose of `forward` any more.
         """
-        if out.shape[1] == 1 and not nearest:
+        if out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
             image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
             return
         first, _, _ = bins.indices(out.shape[1])
-        add = kernels.backproject_nearest if nearest else kernels.backproject
-        add(out, self.points_um, affine, pixels.lookup, images, first)
+        kernels.backproject(out, self.points_um, affine, pixels.lookup, images, first)
 
     def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> AnyFloats:
         """Lend an array, (rows, cols), whose memory every loan of that type shares.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,12 @@ from scipy import ndimage as morphology
 from recon3d.progress import track
 from recon3d.projection import kernels
 from recon3d.projection.bins import OrientationBins
+from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.peaks import local_peaks
 from recon3d.reconstruction.model import ScanModel, orient
-from recon3d.reconstruction.streaming import oriented_lit, read_ahead, read_lit, stream
+from recon3d.reconstruction.streaming import Frames, oriented_lit, read_ahead, read_lit
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
@@ -96,9 +98,9 @@ def backproject_sample(
     bins: OrientationBins,
     points_um: FloatArray,
     *,
+    cell_pix: int | None = None,
     description: str = "backprojection",
     show_progress: bool = True,
-    nearest: bool = False,
 ) -> FloatVolume:
     r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
 
@@ -112,17 +114,18 @@ def backproject_sample(
         The orientation bins.
     points_um, shape (voxels, 3)
         Centres of the voxels.
+    cell_pix
+        Edge of the cells of pixels of which a voxel takes the one that its centre falls on; None
+        for the four pixels around its centre.
     description, show_progress
         For the progress bar.
-    nearest
-        Take the pixel nearest to a voxel instead of the four around it.
 
     Returns
     -------
     volume, shape (voxels, bins)
     """
     return backproject_models(
-        [model], [bins], points_um, description, show_progress, nearest=nearest
+        [model], [bins], points_um, description, show_progress, cell_pix=cell_pix
     )[0]
 
 
@@ -133,7 +136,7 @@ def backproject_models(
     description: str = "backprojection",
     show_progress: bool = True,
     *,
-    nearest: bool = False,
+    cell_pix: int | None = None,
 ) -> list[FloatVolume]:
     """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
 
@@ -143,7 +146,7 @@ def backproject_models(
         The scan, with the same geometry and projections in all of them.
     bins
         The orientation bins for each of them.
-    points_um, description, show_progress, nearest
+    points_um, description, show_progress, cell_pix
         As in `backproject_sample`.
 
     Returns
@@ -152,20 +155,14 @@ def backproject_models(
         For each of the models, (voxels, bins).
     """
     first = models[0]
+    laws = [partial(model.weights, bins=kind) for model, kind in zip(models, bins, strict=True)]
     volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
-    coverages = [np.zeros(kind.size) for kind in bins]
-    images = read_ahead(
-        partial(read_lit, first), first.own, description, show_progress=show_progress
-    )
-    projector = Projector(points_um)
-    for lit in images:
-        affine = first.affine(lit.projection)
-        for model, kind, volume, coverage in zip(models, bins, volumes, coverages, strict=True):
-            weights = model.weights(lit.projection, kind)
-            coverage += weights.sum(axis=0)
-            operator = FrameOperator(projector, affine, lit.pixels, weights[lit.numbers])
-            operator.adjoint(lit.images, volume, nearest=nearest)
-    for volume, coverage in zip(volumes, coverages, strict=True):
+    sums = list(zip(laws, volumes, strict=True))
+    _add_projections(first, points_um, sums, cell_pix, description, show_progress)
+    for law, volume in sums:
+        coverage = np.zeros(volume.shape[1])
+        for number in map(int, first.own):
+            coverage += law(number).sum(axis=0)
         first.team.sum(coverage)
         first.team.sum(volume)
         # A bin that hardly any frame covered is not blown up by more than a factor of two.
@@ -195,15 +192,44 @@ def backproject_laboratory(
     -------
     volume, shape (voxels, frames)
     """
-    volume = np.zeros((len(points_um), model.store.shape[1]), np.float32)
-    own = model.own
-    for k, pixels, images in stream(
-        model, "backprojection", projections=own, show_progress=show_progress
-    ):
-        affine = model.affine(k)
-        kernels.backproject_nearest(volume, points_um, affine, pixels.lookup, images, 0)
+    frames = model.store.shape[1]
+    volume = np.zeros((len(points_um), frames), np.float32)
+    each_its_own = np.eye(frames, dtype=np.float32)
+    sums = [(lambda _: each_its_own, volume)]
+    _add_projections(model, points_um, sums, 1, "backprojection", show_progress)
     model.team.sum(volume)
     return volume
+
+
+def _add_projections(
+    model: ScanModel,
+    points_um: FloatArray,
+    sums: Sequence[tuple[Callable[[int], Frames], FloatVolume]],
+    cell_pix: int | None,
+    description: str,
+    show_progress: bool,
+) -> None:
+    """Add this process's projections to volumes, each by the weights of its own law."""
+    across, together = (1, 1) if cell_pix is None else (cell_pix, AT_A_TIME)
+    add = partial(_add_pixels if cell_pix is None else add_views, points_um)
+    read = partial(read_lit, model, cell_pix=across)
+    images = read_ahead(read, model.own, description, ahead=together, show_progress=show_progress)
+    while group := list(islice(images, together)):
+        affines = [cell_affine(model.affine(lit.projection), across) for lit in group]
+        for law, volume in sums:
+            weights = [law(lit.projection)[lit.numbers] for lit in group]
+            views = [
+                View(affine, lit.pixels, lit.images, shown)
+                for affine, lit, shown in zip(affines, group, weights, strict=True)
+            ]
+            add(views, volume)
+
+
+def _add_pixels(points_um: FloatArray, views: Sequence[View], volume: FloatVolume) -> None:
+    """Add projections to a volume, the four pixels around each voxel, by their weights."""
+    for view in views:
+        operator = FrameOperator(Projector(points_um), view.affine, view.cells, view.weights)
+        operator.adjoint(view.frames, volume)
 
 
 def find_peaks(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recon3d.errors import ParameterError
 from recon3d.experiment import Experiment
 from recon3d.projection.bins import OrientationBins
+from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.agreement import with_agreement, with_trust
 from recon3d.reconstruction.backprojection import (
     VoxelPeaks,
@@ -34,9 +35,6 @@ from recon3d.reconstruction.support import (
 )
 
 logger = logging.getLogger(__name__)
-
-WIDE_PIXELS = 2.0
-"""Width of a voxel, in pixels, from which on the pixel nearest to it serves as well as four."""
 
 FEWEST_TO_HALVE = 12
 """Projections below which two halves say nothing."""
@@ -78,14 +76,14 @@ def by_backprojection(
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
-    nearest = min(experiment.volume.voxel_um) >= WIDE_PIXELS * max(model.pixel_um)
+    cell_pix = cell_width(min(experiment.volume.voxel_um) / max(model.pixel_um))
     peaks = _in_parts(
         points,
         bins.size,
         options.memory_gib,
         lambda part: find_peaks(
             backproject_sample(
-                model, bins, part, show_progress=options.show_progress, nearest=nearest
+                model, bins, part, cell_pix=cell_pix, show_progress=options.show_progress
             ),
             bins,
             reach,

@@ -45,7 +45,7 @@ from recon3d.team import ALONE, Team
 logger = logging.getLogger(__name__)
 
 TRIAL_VOXELS = 3000
-TRIAL_PROJECTIONS = 90
+TRIAL_PROJECTIONS = 48
 """On how many voxels of the support and projections the two handednesses are tried."""
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.progress import track
+from recon3d.projection.cells import merge_pixels
 from recon3d.projection.operator import LitPixels
 from recon3d.reconstruction.model import Predictable, ScanModel, orient
 
@@ -86,9 +89,10 @@ def read_ahead(
     projections: NDArray[np.int64],
     description: str,
     *,
+    ahead: int = 1,
     show_progress: bool = True,
 ) -> Generator[T]:
-    """Go through what is read of some projections, reading each while its forerunner is used.
+    """Go through what is read of some projections, reading each while its forerunners are used.
 
     Parameters
     ----------
@@ -98,6 +102,8 @@ def read_ahead(
         Which projections, in which order.
     description
         The stage, for the progress bar.
+    ahead
+        How many may be read, and held, before they are asked for.
     show_progress
         False for a silent run.
     """
@@ -105,13 +111,13 @@ def read_ahead(
     if not numbers:
         return
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(read, numbers[0])
-        following = [*numbers[1:], None]
-        bar = track(following, description, unit="projection", show=show_progress)
-        for after in bar:
-            found = ahead.result()
+        waiting = deque(reader.submit(read, number) for number in numbers[:ahead])
+        following = chain(numbers[ahead:], repeat(None))
+        for _ in track(numbers, description, unit="projection", show=show_progress):
+            found = waiting.popleft().result()
+            after = next(following)
             if after is not None:
-                ahead = reader.submit(read, after)
+                waiting.append(reader.submit(read, after))
             yield found
 
 
@@ -137,9 +143,11 @@ class LitFrames:
     images: Frames
 
 
-def read_lit(model: ScanModel, number: int) -> LitFrames:
-    """The lit frames of a projection where they are lit."""
+def read_lit(model: ScanModel, number: int, cell_pix: int = 1) -> LitFrames:
+    """The lit frames of a projection where they are lit, in cells of some pixels across."""
     numbers, frames = oriented_lit(model, number)
+    if cell_pix > 1:
+        frames = merge_pixels(frames, cell_pix)
     pixels = lit_pixels(number, frames)
     return LitFrames(number, numbers, pixels, pixels.gather(frames))
 

@@ -129,9 +129,9 @@ def support_voxels(
         prepared.model, prepared.points_um, share, margin_pix, show_progress=show_progress
     )
     inside = np.flatnonzero(found)
-    # Layer by layer along the rotation axis: at every ω the voxels of a layer fall on few
-    # columns or rows of the detector, which then stay in the processor's cache.
-    inside = inside[np.argsort(prepared.points_um[inside, 2], kind="stable")]
+    # Layer by layer along the rotation axis: at every ω the voxels of a layer fall on few rows
+    # of the detector, which then stay in the processor's cache.
+    inside = inside[np.argsort(prepared.points_um[inside, 1], kind="stable")]
     if inside.size == 0:
         raise DataError(
             f"{prepared.model.store.path}: no voxel of the volume is lit in {share:.0%} of the "

@@ -151,17 +151,3 @@ def test_a_full_volume_casts_an_even_shadow_where_voxels_exceed_pixels():
     smooth = spread(images, pixels, *projector.footprint(geometry.affine(0.0)))
     ripple, smoothed = (x[:-1, 0].reshape(30, 30)[13:17, 8:22].std() for x in (images, smooth))
     assert smoothed < ripple / 2
-
-
-def test_the_nearest_pixel_is_that_which_a_voxel_falls_on():
-    rng = np.random.default_rng(9)
-    points = rng.uniform(-1, 12, (200, 3))
-    affine = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
-    mask = rng.random((9, 10)) > 0.3
-    images = rng.random((2, 9, 10)) * mask
-    pixels = LitPixels.from_mask(mask)
-    volume = np.ones((200, 2))
-    Projector(points).adjoint(pixels.gather(images), affine, pixels, volume, nearest=True)
-    bordered = np.pad(images, ((0, 0), (1, 6), (1, 6)))
-    row, col = np.floor(points[:, :2] + 0.5).astype(int).T + 1
-    assert np.allclose(volume, 1 + bordered[:, row, col].T)

@@ -1,0 +1,72 @@
+"""Backprojection by cells of pixels, against indexing and against the exact adjoint."""
+
+import numpy as np
+import pytest
+
+from recon3d.projection.cells import (
+    AT_A_TIME,
+    View,
+    add_views,
+    cell_affine,
+    cell_width,
+    merge_pixels,
+)
+from recon3d.projection.operator import LitPixels
+
+STRAIGHT = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
+
+
+def view(rng, frames=3, bins=5, shape=(9, 10)):
+    mask = rng.random(shape) > 0.3
+    images = (rng.random((frames, *shape)) * mask).astype(np.float32)
+    cells = LitPixels.from_mask(mask)
+    weights = rng.random((frames, bins)).astype(np.float32)
+    affine = STRAIGHT + 0.1 * rng.normal(size=(2, 4))
+    return images, View(affine, cells, cells.gather(images), weights)
+
+
+@pytest.mark.parametrize("count", range(1, AT_A_TIME + 1))
+def test_a_voxel_takes_the_cell_on_which_it_falls(count):
+    rng = np.random.default_rng(count)
+    points = rng.uniform(-2, 12, (200, 3))
+    all_images, views = zip(*(view(rng) for _ in range(count)), strict=True)
+    volume = np.ones((200, 5), np.float32)
+    add_views(points, views, volume)
+    expected = np.ones_like(volume)
+    for images, one in zip(all_images, views, strict=True):
+        row, col = np.floor(one.affine[:, :3] @ points.T + one.affine[:, 3:] + 0.5).astype(int)
+        seen = (row >= 0) & (row < 9) & (col >= 0) & (col < 10)
+        expected[seen] += images[:, row[seen], col[seen]].T @ one.weights
+    assert np.allclose(volume, expected, rtol=1e-5)
+    assert not np.allclose(volume, 1)
+
+
+def test_bins_in_parts_give_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    points, (_, one) = rng.uniform(0, 9, (50, 3)), view(rng)
+    whole, parts = np.zeros((2, 50, 5), np.float32)
+    add_views(points, [one], whole)
+    monkeypatch.setattr("recon3d.projection.cells.MOST_BYTES", 8 * one.frames.shape[0])
+    add_views(points, [one], parts)
+    assert np.allclose(whole, parts, rtol=1e-6)
+    assert whole.any()
+
+
+@pytest.mark.parametrize("across", [2, 3, 4])
+def test_merged_pixels_are_means_and_zeros_lie_beyond(across):
+    frames = np.random.default_rng(across).random((2, 9, 10)).astype(np.float32)
+    padded = np.pad(frames, ((0, 0), (0, -9 % across), (0, -10 % across)))
+    blocks = padded.reshape(2, padded.shape[1] // across, across, -1, across)
+    assert np.allclose(merge_pixels(frames, across), blocks.mean(axis=(2, 4)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("across", [1, 2, 5])
+def test_the_middle_of_a_cell_is_the_middle_of_its_pixels(across):
+    # Cell 3 holds the pixels from 3 x across up to the next one's first.
+    row = np.arange(3 * across, 4 * across).mean()
+    col = np.arange(7 * across, 8 * across).mean()
+    assert cell_affine(STRAIGHT, across) @ [row, col, 0, 1] == pytest.approx([3, 7])
+
+
+def test_cells_are_narrower_than_voxels():
+    assert [cell_width(pix) for pix in (0.7, 1.9, 2.0, 3.0, 4.1, 6.0)] == [None, None, 1, 2, 2, 4]
