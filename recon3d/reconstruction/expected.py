@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d.experiment import Experiment
 from recon3d.io.store import CleanedScan
 from recon3d.projection.bins import OrientationBins, OrientationList
+from recon3d.projection.cells import cell_width
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.backprojection import backproject_sample, find_peaks, find_support
@@ -38,7 +39,8 @@ TRIED_PROJECTIONS = 3
 TRIED_VOXELS = 16_000
 TRIED_BYTES = 1 << 27
 SAMPLED_VOXELS = 8000
-"""How much is tried: what it takes on fewer voxels is told from two tries."""
+TRIES = 6
+"""How much is tried, and how often: what it takes on fewer voxels is told from trying those too."""
 
 WIDTH_LOOKS = 13
 """At how many values of each free width its search looks."""
@@ -130,10 +132,10 @@ class Trial:
             subset_size=count,
             rule=self.experiment.settings.algorithm,
         )
-        passes = [self._pass(fit) for _ in range(3)]
+        passes = [self._pass(fit) for _ in range(TRIES)]
         voxels = self._oriented(fit, points_um)
-        steps = [self._step(voxels) for _ in range(3)]
-        # The first time may compile; another program may disturb one of the others.
+        steps = [self._step(voxels) for _ in range(TRIES)]
+        # The first time may compile; another program may disturb some of the others.
         return Pieces(min(passes[1:]) / count, min(steps[1:]) / count)
 
     def _pass(self, fit: IterativeFit) -> float:
@@ -149,9 +151,15 @@ class Trial:
 
     def _backproject(self, points_um: FloatArray) -> float:
         seconds = []
-        for _ in range(3):
+        for _ in range(TRIES):
             begin = time.perf_counter()
-            backproject_sample(self.model, self.bins, points_um, show_progress=False)
+            backproject_sample(
+                self.model,
+                self.bins,
+                points_um,
+                cell_pix=cell_width(self.model.in_pixels(self.experiment.volume)),
+                show_progress=False,
+            )
             seconds.append(time.perf_counter() - begin)
         return min(seconds[1:])
 

@@ -76,7 +76,7 @@ def by_backprojection(
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
-    cell_pix = cell_width(min(experiment.volume.voxel_um) / max(model.pixel_um))
+    cell_pix = cell_width(model.in_pixels(experiment.volume))
     peaks = _in_parts(
         points,
         bins.size,

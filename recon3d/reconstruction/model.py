@@ -22,6 +22,7 @@ from recon3d.projection.weights import (
 )
 from recon3d.reconstruction.image_pixels import ImagePixels
 from recon3d.team import ALONE, Team
+from recon3d.volume import Volume
 
 FloatArray = NDArray[np.float64]
 
@@ -126,6 +127,10 @@ class ScanModel:
         rows, cols = self.pixels.size
         magnification = self.detector.magnification_pix_per_um
         return rows / magnification, cols / magnification
+
+    def in_pixels(self, volume: Volume) -> float:
+        """Width of a voxel in pixels of the images, where it is least."""
+        return min(volume.voxel_um) / max(self.pixel_um)
 
     @property
     def image_shape(self) -> tuple[int, int]:
