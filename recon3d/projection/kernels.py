@@ -119,63 +119,6 @@ def _add(out, values, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def count_lit(hits, seen, points, affine, lookup, images, frames):  # type: ignore[no-untyped-def]
-    """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
-
-    Parameters
-    ----------
-    hits, seen : (voxels,) of int
-        Added to in place: projections in which the frame is lit, and in which it could be.
-    points, affine, lookup
-        As in `backproject`.
-    images : (pixels + 1, frames)
-        Intensities of the pixels in every frame.
-    frames : (voxels,) of int
-        The frame that each voxel ought to light; -1 where none was measured.
-    """
-    rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    for voxel in prange(points.shape[0]):
-        if frames[voxel] < 0:
-            continue
-        row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
-        if not inside:
-            continue
-        row, col = row + (down >= 0.5), col + (right >= 0.5)
-        if 0 <= row < rows and 0 <= col < cols:
-            seen[voxel] += 1
-            hits[voxel] += images[lookup[row + 1, col + 1], frames[voxel]] > 0
-
-
-@njit(parallel=True, cache=True, nogil=True)
-def count_lit_frames(hits, seen, points, affine, frames, own):  # type: ignore[no-untyped-def]
-    """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
-
-    Parameters
-    ----------
-    hits, seen : (voxels,) of int
-        Added to in place: projections in which the frame is lit, and in which it could be.
-    points : (voxels, 3)
-        Voxel centres in µm.
-    affine : (2, 4)
-        The map to (row, col).
-    frames : (lit frames, rows, cols)
-        The frames of the projection that are not dark all over.
-    own : (voxels,) of int
-        Which of them each voxel ought to light; -1 for a dark one, -2 where none was measured.
-    """
-    rows, cols = frames.shape[1], frames.shape[2]
-    for voxel in prange(points.shape[0]):
-        if own[voxel] == -2:
-            continue
-        row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
-        row, col = row + (down >= 0.5), col + (right >= 0.5)
-        if inside and 0 <= row < rows and 0 <= col < cols:
-            seen[voxel] += 1
-            if own[voxel] >= 0:
-                hits[voxel] += frames[own[voxel], row, col] > 0
-
-
-@njit(parallel=True, cache=True, nogil=True)
 def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # type: ignore[no-untyped-def]
     """Convolve images with a symmetric footprint, among the pixels that are worked on.
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage as morphology
 
-from recon3d.progress import track
-from recon3d.projection import kernels
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import Projector
 from recon3d.projection.peaks import local_peaks
-from recon3d.reconstruction.model import ScanModel, orient
-from recon3d.reconstruction.streaming import Frames, oriented_lit, read_ahead, read_lit
+from recon3d.reconstruction.lit import LitBits, LitFrames, read_lit
+from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.streaming import Frames, read_ahead
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
+Law = Callable[[int], Frames]
 
 
 @dataclass(frozen=True)
@@ -51,55 +50,13 @@ class VoxelPeaks:
     bins: NDArray[np.int64]
 
 
-def find_support(
-    model: ScanModel,
-    points_um: FloatArray,
-    share: float,
-    margin_pix: int = 0,
-    *,
-    show_progress: bool = True,
-) -> NDArray[np.bool_]:
-    """Which points are lit, in any frame, in some share of the projections.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    share
-        Share of the projections, 0 to 1.
-    margin_pix
-        How far from a lit pixel still counts as lit.
-    show_progress
-        False for a silent run.
-
-    Returns
-    -------
-    support, shape (voxels,)
-    """
-    hits = np.zeros(len(points_um), np.int32)
-    seen = np.zeros_like(hits)
-    any_frame = np.zeros(len(points_um), np.int64)
-    disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
-    for number in track(model.own, "support", unit="projection", show=show_progress):
-        lit = orient(model.store.read_summed(number), model.detector) > 0
-        pixels = LitPixels.from_mask(morphology.binary_dilation(lit, disk) if margin_pix else lit)
-        images = np.ones((pixels.count + 1, 1), np.float32)
-        images[-1] = 0
-        affine = model.affine(number)
-        kernels.count_lit(hits, seen, points_um, affine, pixels.lookup, images, any_frame)
-    model.team.sum(hits)
-    return hits >= share * len(model.projections)
-
-
 def backproject_sample(
     model: ScanModel,
     bins: OrientationBins,
     points_um: FloatArray,
     *,
     cell_pix: int | None = None,
-    description: str = "backprojection",
+    lit: LitBits | None = None,
     show_progress: bool = True,
 ) -> FloatVolume:
     r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
@@ -117,26 +74,26 @@ def backproject_sample(
     cell_pix
         Edge of the cells of pixels of which a voxel takes the one that its centre falls on; None
         for the four pixels around its centre.
-    description, show_progress
-        For the progress bar.
+    lit
+        Where to keep which pixels are lit.
+    show_progress
+        False for a silent run.
 
     Returns
     -------
     volume, shape (voxels, bins)
     """
-    return backproject_models(
-        [model], [bins], points_um, description, show_progress, cell_pix=cell_pix
-    )[0]
+    images = _images(model, cell_pix, lit, "backprojection", show_progress)
+    return _in_the_sample([model], [bins], points_um, images, cell_pix)[0]
 
 
-def backproject_models(
+def backproject_at_once(
     models: Sequence[ScanModel],
     bins: Sequence[OrientationBins],
     points_um: FloatArray,
-    description: str = "backprojection",
-    show_progress: bool = True,
+    description: str,
     *,
-    cell_pix: int | None = None,
+    show_progress: bool = True,
 ) -> list[FloatVolume]:
     """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
 
@@ -146,33 +103,26 @@ def backproject_models(
         The scan, with the same geometry and projections in all of them.
     bins
         The orientation bins for each of them.
-    points_um, description, show_progress, cell_pix
-        As in `backproject_sample`.
+    points_um, shape (voxels, 3)
+        Centres of the voxels.
+    description, show_progress
+        For the progress bar.
 
     Returns
     -------
     volumes
         For each of the models, (voxels, bins).
     """
-    first = models[0]
-    laws = [partial(model.weights, bins=kind) for model, kind in zip(models, bins, strict=True)]
-    volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
-    sums = list(zip(laws, volumes, strict=True))
-    _add_projections(first, points_um, sums, cell_pix, description, show_progress)
-    for law, volume in sums:
-        coverage = np.zeros(volume.shape[1])
-        for number in map(int, first.own):
-            coverage += law(number).sum(axis=0)
-        first.team.sum(coverage)
-        first.team.sum(volume)
-        # A bin that hardly any frame covered is not blown up by more than a factor of two.
-        least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
-        volume /= np.maximum(coverage, least).astype(np.float32)
-    return volumes
+    images = _images(models[0], None, None, description, show_progress)
+    return _in_the_sample(models, bins, points_um, images, None)
 
 
 def backproject_laboratory(
-    model: ScanModel, points_um: FloatArray, *, show_progress: bool = True
+    model: ScanModel,
+    points_um: FloatArray,
+    *,
+    lit: LitBits | None = None,
+    show_progress: bool = True,
 ) -> FloatVolume:
     """Sum the nearest pixels over ω at fixed laboratory settings, as if tilts did not turn.
 
@@ -185,6 +135,8 @@ def backproject_laboratory(
         The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels.
+    lit
+        Where to keep which pixels are lit.
     show_progress
         False for a silent run.
 
@@ -195,32 +147,70 @@ def backproject_laboratory(
     frames = model.store.shape[1]
     volume = np.zeros((len(points_um), frames), np.float32)
     each_its_own = np.eye(frames, dtype=np.float32)
-    sums = [(lambda _: each_its_own, volume)]
-    _add_projections(model, points_um, sums, 1, "backprojection", show_progress)
+    images = _images(model, 1, lit, "backprojection", show_progress)
+    _add_projections(model, points_um, [(lambda _: each_its_own, volume)], images, 1)
     model.team.sum(volume)
     return volume
+
+
+def _images(
+    model: ScanModel,
+    cell_pix: int | None,
+    lit: LitBits | None,
+    description: str,
+    show_progress: bool,
+) -> Iterator[LitFrames]:
+    """Read this process's projections, as many ahead as are worked on at a time."""
+    read = partial(read_lit, model, cell_pix=cell_pix or 1, bits=lit)
+    ahead = _together(cell_pix)
+    return read_ahead(read, model.own, description, ahead=ahead, show_progress=show_progress)
+
+
+def _together(cell_pix: int | None) -> int:
+    return 1 if cell_pix is None else AT_A_TIME
+
+
+def _in_the_sample(
+    models: Sequence[ScanModel],
+    bins: Sequence[OrientationBins],
+    points_um: FloatArray,
+    images: Iterator[LitFrames],
+    cell_pix: int | None,
+) -> list[FloatVolume]:
+    """Backproject images by the turning law of each model, and divide bins by their coverage."""
+    team = models[0].team
+    laws = [partial(model.weights, bins=kind) for model, kind in zip(models, bins, strict=True)]
+    volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
+    sums = list(zip(laws, volumes, strict=True))
+    _add_projections(models[0], points_um, sums, images, cell_pix)
+    for law, volume in sums:
+        coverage = np.zeros(volume.shape[1])
+        for number in map(int, models[0].own):
+            coverage += law(number).sum(axis=0)
+        team.sum(coverage)
+        team.sum(volume)
+        # A bin that hardly any frame covered is not blown up by more than a factor of two.
+        least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
+        volume /= np.maximum(coverage, least).astype(np.float32)
+    return volumes
 
 
 def _add_projections(
     model: ScanModel,
     points_um: FloatArray,
-    sums: Sequence[tuple[Callable[[int], Frames], FloatVolume]],
+    sums: Sequence[tuple[Law, FloatVolume]],
+    images: Iterator[LitFrames],
     cell_pix: int | None,
-    description: str,
-    show_progress: bool,
 ) -> None:
-    """Add this process's projections to volumes, each by the weights of its own law."""
-    across, together = (1, 1) if cell_pix is None else (cell_pix, AT_A_TIME)
+    """Add images to volumes, each by the weights of its own law."""
     add = partial(_add_pixels if cell_pix is None else add_views, points_um)
-    read = partial(read_lit, model, cell_pix=across)
-    images = read_ahead(read, model.own, description, ahead=together, show_progress=show_progress)
-    while group := list(islice(images, together)):
-        affines = [cell_affine(model.affine(lit.projection), across) for lit in group]
+    while group := list(islice(images, _together(cell_pix))):
+        affines = [cell_affine(model.affine(one.projection), cell_pix or 1) for one in group]
         for law, volume in sums:
-            weights = [law(lit.projection)[lit.numbers] for lit in group]
+            weights = [law(one.projection)[one.numbers] for one in group]
             views = [
-                View(affine, lit.pixels, lit.images, shown)
-                for affine, lit, shown in zip(affines, group, weights, strict=True)
+                View(affine, one.pixels, one.images, shown)
+                for affine, one, shown in zip(affines, group, weights, strict=True)
             ]
             add(views, volume)
 
@@ -260,48 +250,3 @@ def find_peaks(
     local_peaks(volume, held, np.array(bins.shape), axes, reach, moments, peak_bins)
     intensity, a, b, dtheta, spread = moments.T
     return VoxelPeaks(intensity, a, b, dtheta, spread, peak_bins)
-
-
-def completeness(
-    model: ScanModel,
-    points_um: FloatArray,
-    frame_of_bin: NDArray[np.int64],
-    peak_bins: NDArray[np.int64],
-    *,
-    show_progress: bool = True,
-) -> FloatVolume:
-    """Share of the projections in which each voxel's own (μ, γ) frame is lit.
-
-    Projections in which no frame was measured near the voxel's own setting do not count, but
-    the share is never taken of fewer than half of all projections.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    frame_of_bin, shape (projections, bins)
-        The frame that belongs to each bin, for the projections that are used; -1 for none.
-    peak_bins, shape (voxels,)
-        The bin of each voxel; -1 for none.
-    show_progress
-        False for a silent run.
-    """
-    hits = np.zeros(len(points_um), np.int32)
-    seen = np.zeros_like(hits)
-    lit_of = read_ahead(
-        lambda number: (number, *oriented_lit(model, number)),
-        model.own,
-        "completeness",
-        show_progress=show_progress,
-    )
-    own_frames: list[NDArray[np.int64]] = model.team.share(frame_of_bin)
-    for frame_of, (number, numbers, frames) in zip(own_frames, lit_of, strict=True):
-        place = np.full(model.store.shape[1] + 1, -1)
-        place[numbers], place[-1] = np.arange(numbers.size), -2
-        own = np.where(peak_bins < 0, -2, place[frame_of[peak_bins]])
-        kernels.count_lit_frames(hits, seen, points_um, model.affine(number), frames, own)
-    model.team.sum(hits)
-    model.team.sum(seen)
-    return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)

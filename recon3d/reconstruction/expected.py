@@ -16,8 +16,9 @@ from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.cells import cell_width
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
-from recon3d.reconstruction.backprojection import backproject_sample, find_peaks, find_support
+from recon3d.reconstruction.backprojection import backproject_sample, find_peaks
 from recon3d.reconstruction.binning import orientation_bins
+from recon3d.reconstruction.completeness import find_support
 from recon3d.reconstruction.fitting import (
     HALF_PASSES,
     SETTLING_PASSES,

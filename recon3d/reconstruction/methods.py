@@ -18,11 +18,12 @@ from recon3d.reconstruction.backprojection import (
     VoxelPeaks,
     backproject_laboratory,
     backproject_sample,
-    completeness,
     find_peaks,
 )
 from recon3d.reconstruction.checkpoint import Checkpoints
+from recon3d.reconstruction.completeness import completeness
 from recon3d.reconstruction.fitting import Report, Task, run_fit
+from recon3d.reconstruction.lit import LitBits
 from recon3d.reconstruction.prepare import Prepared
 from recon3d.reconstruction.support import (
     SupportResult,
@@ -76,20 +77,20 @@ def by_backprojection(
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
-    cell_pix = cell_width(model.in_pixels(experiment.volume))
+    cell_pix, lit = cell_width(model.in_pixels(experiment.volume)), LitBits(model)
     peaks = _in_parts(
         points,
         bins.size,
         options.memory_gib,
         lambda part: find_peaks(
             backproject_sample(
-                model, bins, part, cell_pix=cell_pix, show_progress=options.show_progress
+                model, bins, part, cell_pix=cell_pix, lit=lit, show_progress=options.show_progress
             ),
             bins,
             reach,
         ),
     )
-    share = own_completeness(prepared, bins, points, peaks, options.show_progress)
+    share = own_completeness(prepared, bins, points, peaks, options.show_progress, lit)
     result = cut_from_completeness(
         experiment, model, inside, peaks, share, parameters_of(prepared, bins.step_deg)
     )
@@ -106,16 +107,21 @@ def at_laboratory_angles(
     points, inside = support.points_um, support.inside
     axes = [axis.values_deg for axis in model.store.axes] + [np.zeros(1)] * 2
     bins = OrientationBins(*(axis - (axis.max() + axis.min()) / 2 for axis in axes[:3]))
+    lit = LitBits(model)
     peaks = _in_parts(
         points,
         bins.size,
         options.memory_gib,
         lambda part: find_peaks(
-            backproject_laboratory(model, part, show_progress=options.show_progress), bins, reach=0
+            backproject_laboratory(model, part, lit=lit, show_progress=options.show_progress),
+            bins,
+            reach=0,
         ),
     )
     same = np.tile(np.arange(bins.size), (len(model.projections), 1))
-    share = completeness(model, points, same, peaks.bins, show_progress=options.show_progress)
+    share = completeness(
+        model, points, same, peaks.bins, bits=lit, show_progress=options.show_progress
+    )
     return cut_from_completeness(experiment, model, inside, peaks, share, {})
 
 

@@ -22,8 +22,9 @@ from recon3d.reconstruction.alignment import (
     mean_two_theta,
     rotation_axis_from_mass,
 )
-from recon3d.reconstruction.backprojection import backproject_models, find_support
+from recon3d.reconstruction.backprojection import backproject_at_once
 from recon3d.reconstruction.binning import orientation_bins
+from recon3d.reconstruction.completeness import find_support
 from recon3d.reconstruction.image_pixels import ImagePixels
 from recon3d.reconstruction.model import (
     ScanModel,
@@ -233,9 +234,8 @@ def _find_handedness(
     }
     team = aligned.team
     bins = [team.agree(orientation_bins(model, step_deg)) for model in models.values()]
-    volumes = backproject_models(
-        list(models.values()), bins, points_um, "handedness", show_progress
-    )
+    both = list(models.values())
+    volumes = backproject_at_once(both, bins, points_um, "handedness", show_progress=show_progress)
     sharpness = team.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import NamedTuple, TypeVar
 
@@ -13,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.progress import track
-from recon3d.projection.cells import merge_pixels
 from recon3d.projection.operator import LitPixels
-from recon3d.reconstruction.model import Predictable, ScanModel, orient
+from recon3d.reconstruction.model import Predictable
 
 T = TypeVar("T")
 Frames = NDArray[np.float32]
@@ -119,40 +117,3 @@ def read_ahead(
             if after is not None:
                 waiting.append(reader.submit(read, after))
             yield found
-
-
-@dataclass(frozen=True)
-class LitFrames:
-    """The frames of one projection that are not dark all over, where they are lit.
-
-    Parameters
-    ----------
-    projection
-        Its number.
-    numbers, shape (lit frames,)
-        Which frames.
-    pixels
-        The pixels that any of them lights.
-    images, shape (pixels + 1, lit frames)
-        Their intensities; the last row is zero.
-    """
-
-    projection: int
-    numbers: NDArray[np.int64]
-    pixels: LitPixels
-    images: Frames
-
-
-def read_lit(model: ScanModel, number: int, cell_pix: int = 1) -> LitFrames:
-    """The lit frames of a projection where they are lit, in cells of some pixels across."""
-    numbers, frames = oriented_lit(model, number)
-    if cell_pix > 1:
-        frames = merge_pixels(frames, cell_pix)
-    pixels = lit_pixels(number, frames)
-    return LitFrames(number, numbers, pixels, pixels.gather(frames))
-
-
-def oriented_lit(model: ScanModel, number: int) -> tuple[NDArray[np.int64], Frames]:
-    """Numbers of the frames of a projection that are not dark all over, and those frames."""
-    numbers, frames = model.store.read_lit(number)
-    return numbers, orient(frames, model.detector)

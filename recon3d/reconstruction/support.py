@@ -13,12 +13,10 @@ from skimage.restoration import denoise_tv_chambolle
 from recon3d.errors import DataError
 from recon3d.experiment import Experiment
 from recon3d.projection.bins import OrientationBins
-from recon3d.reconstruction.backprojection import (
-    VoxelPeaks,
-    completeness,
-    find_support,
-)
+from recon3d.reconstruction.backprojection import VoxelPeaks
 from recon3d.reconstruction.binning import frames_of_bins, orientation_bins
+from recon3d.reconstruction.completeness import completeness, find_support
+from recon3d.reconstruction.lit import LitBits
 from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.prepare import Prepared
 from recon3d.reconstruction.scanned import strain_axis, tells_shift
@@ -153,11 +151,12 @@ def own_completeness(
     points_um: NDArray[np.float64],
     peaks: VoxelPeaks,
     show_progress: bool,
+    lit: LitBits | None = None,
 ) -> NDArray[np.float32]:
     """Completeness of each voxel at its own orientation, its strongest bin."""
     model = prepared.model
     frames = frames_of_bins(model, bins)
-    return completeness(model, points_um, frames, peaks.bins, show_progress=show_progress)
+    return completeness(model, points_um, frames, peaks.bins, bits=lit, show_progress=show_progress)
 
 
 def cut_from_completeness(

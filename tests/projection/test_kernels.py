@@ -60,19 +60,3 @@ def test_the_operator_is_the_plain_one_however_few_bins_fit_into_memory(
     seen = operator.forward(values)
     backward = (values * expected).sum()
     assert (seen * pixels.gather(frames)).sum() == pytest.approx(backward, rel=1e-5)
-
-
-def test_lit_frames_are_counted_as_the_images_of_all_frames_tell():
-    rng = np.random.default_rng(2)
-    frames, numbers, pixels = random_frames(rng)
-    affine = random_affine(rng)
-    wanted = rng.integers(-1, FRAMES, len(POINTS))
-    place = np.full(FRAMES + 1, -1)
-    place[numbers], place[-1] = np.arange(len(numbers)), -2
-    counted = [np.zeros(len(POINTS), np.int32) for _ in range(4)]
-    kernels.count_lit_frames(*counted[:2], POINTS, affine, frames[numbers], place[wanted])
-    images = pixels.gather(frames)
-    kernels.count_lit(*counted[2:], POINTS, affine, pixels.lookup, images, wanted)
-    assert 0 < counted[0].sum() < counted[1].sum() < len(POINTS)
-    np.testing.assert_array_equal(counted[0], counted[2])
-    np.testing.assert_array_equal(counted[1], counted[3])

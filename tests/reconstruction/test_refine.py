@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, shift
 
 from recon3d.projection.operator import voxel_centres_um
-from recon3d.reconstruction.backprojection import find_support
+from recon3d.reconstruction.completeness import find_support
 from recon3d.reconstruction.prepare import build_model
 from recon3d.reconstruction.refine import (
     Alignment,
