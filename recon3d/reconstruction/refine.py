@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 ROUNDS = 8
 PASSES = 3
 STEPS_OF_OTHERS = 3
-SETTLED_PIX = 0.01
+SETTLED_PIX = 0.03
 """Rounds of fitting and shifting, passes of each fit, steps of the projections that the shape was
 not fitted to, and the change that ends the rounds."""
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from skimage.restoration import denoise_tv_chambolle
 
 from recon3d.errors import DataError
 from recon3d.experiment import Experiment
@@ -221,6 +220,9 @@ def smooth_occupancy(
     weight
         Strength, as a share of a typical voxel's occupancy.
     """
+    # Slow to import, and seldom wanted.
+    from skimage.restoration import denoise_tv_chambolle
+
     intensity = distributions.sum(axis=1)
     typical = float(np.percentile(intensity, 90))
     full = np.zeros(volume.shape)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from recon3d.projection import kernels
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
 
