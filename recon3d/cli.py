@@ -16,12 +16,7 @@ from recon3d.errors import Recon3DWarning
 from recon3d.getdata_keys import POSITIONAL
 from recon3d.goniometer import GONIOMETERS
 from recon3d.outcome import Parser, report_to, run_command, show_warning, within
-from recon3d.parallel.launch import (
-    end_all,
-    launched_rank,
-    let_waiting_threads_sleep,
-    run_as_team,
-)
+from recon3d.parallel.launch import end_all, launched_rank, run_as_team
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         in the call itself, 130 when interrupted, 143 when terminated.
     """
     arguments = _parse(sys.argv[1:] if argv is None else argv)
-    let_waiting_threads_sleep()
     report_to(sys.stderr, quiet=arguments.quiet)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Recon3DWarning)

@@ -18,6 +18,7 @@ ROOMS = (
     "errors",
     "outcome",
     "progress",
+    "waiting",
     "team",
     "crystal",
     "ini",

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 
 from recon3d.errors import ParameterError
 from recon3d.outcome import forget_output
@@ -26,18 +26,6 @@ RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCI
 
 ALL_FAIL_S = 3.0
 """How long a process that failed waits for others to fail alike, before it ends them."""
-
-WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000"}
-"""How threads of a compiled loop wait for each other: awake for some microseconds, then asleep.
-
-Awake for longer they keep the thread that reads the next projection, and other programs, off
-the cores: a pass of a fit then took up to 1.7 times as long."""
-
-
-def let_waiting_threads_sleep(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set `WAITING` where the user has not; it counts before the first compiled loop."""
-    for name, value in WAITING.items():
-        environment.setdefault(name, value)
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:

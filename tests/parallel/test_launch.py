@@ -91,9 +91,3 @@ def test_engines_on_this_machine_listen_to_it_alone():
     cluster = r3.Cluster(2, threads=1).cluster
     assert cluster.controller_ip == "127.0.0.1"
     assert cluster.config.MPIEngineSetLauncher.environment["NUMBA_NUM_THREADS"] == "1"
-
-
-def test_waiting_threads_are_told_to_sleep_unless_the_user_says_how_they_wait():
-    environment = {"OMP_WAIT_POLICY": "active"}
-    launch.let_waiting_threads_sleep(environment)
-    assert environment == {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "10000"}
