@@ -181,21 +181,23 @@ def mark_shadow(mask, points, affine):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def pick(picked, frames, places):  # type: ignore[no-untyped-def]
+def pick(picked, frames, places, columns):  # type: ignore[no-untyped-def]
     """Copy pixels out of frames, frames last; serial, so that it can run beside the others.
 
     Parameters
     ----------
-    picked : (pixels + 1, frames)
+    picked : (pixels + 1, all frames)
         Filled but for its last row.
     frames : (frames, rows, cols)
         The images.
     places : (pixels, 2) of int
         Row and column of each pixel.
+    columns : (frames,) of int
+        Which of all frames these are.
     """
     # A cache line of neighbouring pixels at a time: frame by frame would read each line often.
     for first in range(0, places.shape[0], 16):
         last = min(first + 16, places.shape[0])
         for frame in range(frames.shape[0]):
             for pixel in range(first, last):
-                picked[pixel, frame] = frames[frame, places[pixel, 0], places[pixel, 1]]
+                picked[pixel, columns[frame]] = frames[frame, places[pixel, 0], places[pixel, 1]]

@@ -80,14 +80,26 @@ class LitPixels:
         """Fill values (pixels + 1, 1) from an image with a border: the reverse of `lay_out`."""
         values[:-1, 0] = image.reshape(-1).take(self._in_border)
 
-    def gather(self, frames: AnyFloats) -> AnyFloats:
+    def gather(
+        self,
+        frames: AnyFloats,
+        numbers: NDArray[np.int64] | None = None,
+        count: int | None = None,
+    ) -> AnyFloats:
         """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
 
         The last row is zero: it stands for all other pixels.
+
+        Parameters
+        ----------
+        frames, shape (frames, rows, cols)
+            The images.
+        numbers, count
+            Which of how many frames they are, where the others are dark.
         """
-        picked = np.empty((self.count + 1, frames.shape[0]), frames.dtype)
-        kernels.pick(picked, frames, self.places)
-        picked[-1] = 0
+        columns = np.arange(len(frames)) if numbers is None else numbers
+        picked = np.zeros((self.count + 1, count or len(frames)), frames.dtype)
+        kernels.pick(picked, frames, self.places, columns)
         return picked
 
 

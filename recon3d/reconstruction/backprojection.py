@@ -15,7 +15,7 @@ from recon3d.projection.cells import AT_A_TIME, CellAdder, View, cell_affine
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import Projector
 from recon3d.projection.peaks import local_peaks
-from recon3d.reconstruction.lit import LitBits, LitFrames, read_lit
+from recon3d.reconstruction.lit import LitBits, LitCells, read_lit
 from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.streaming import Frames, read_ahead
 
@@ -159,7 +159,7 @@ def _images(
     lit: LitBits | None,
     description: str,
     show_progress: bool,
-) -> Iterator[LitFrames]:
+) -> Iterator[LitCells]:
     """Read this process's projections, as many ahead as are worked on at a time."""
     read = partial(read_lit, model, cell_pix=cell_pix or 1, bits=lit)
     ahead = _together(cell_pix)
@@ -174,7 +174,7 @@ def _in_the_sample(
     models: Sequence[ScanModel],
     bins: Sequence[OrientationBins],
     points_um: FloatArray,
-    images: Iterator[LitFrames],
+    images: Iterator[LitCells],
     cell_pix: int | None,
 ) -> list[FloatVolume]:
     """Backproject images by the turning law of each model, and divide bins by their coverage."""
@@ -199,7 +199,7 @@ def _add_projections(
     model: ScanModel,
     points_um: FloatArray,
     sums: Sequence[tuple[Law, FloatVolume]],
-    images: Iterator[LitFrames],
+    images: Iterator[LitCells],
     cell_pix: int | None,
 ) -> None:
     """Add images to volumes, each by the weights of its own law."""
@@ -209,7 +209,7 @@ def _add_projections(
         for law, volume in sums:
             weights = [law(one.projection)[one.numbers] for one in group]
             views = [
-                View(affine, one.pixels, one.images, shown)
+                View(affine, one.cells, one.images, shown)
                 for affine, one, shown in zip(affines, group, weights, strict=True)
             ]
             add(views, volume)

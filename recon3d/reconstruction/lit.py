@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recon3d.projection.cells import merge_pixels
 from recon3d.projection.lit_bits import pack
 from recon3d.projection.operator import LitPixels
-from recon3d.reconstruction.model import ScanModel, orient
+from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.streaming import Frames, lit_pixels
 
 MOST_BYTES = 1 << 28
@@ -49,13 +49,13 @@ class LitBits:
         """
         if projection in self._kept:
             return self._kept[projection]
-        numbers, frames = oriented_lit(self._model, projection)
-        return numbers, pack(frames)
+        lit = self._model.lit_frames(projection)
+        return lit.numbers, pack(lit.frames)
 
 
 @dataclass(frozen=True)
-class LitFrames:
-    """The frames of one projection that are not dark all over, where they are lit.
+class LitCells:
+    """The frames of one projection that are not dark all over, in cells of pixels.
 
     Parameters
     ----------
@@ -63,19 +63,19 @@ class LitFrames:
         Its number.
     numbers, shape (lit frames,)
         Which frames.
-    pixels
-        The pixels that any of them lights.
-    images, shape (pixels + 1, lit frames)
+    cells
+        The cells that any of them lights.
+    images, shape (cells + 1, lit frames)
         Their intensities; the last row is zero.
     """
 
     projection: int
     numbers: NDArray[np.int64]
-    pixels: LitPixels
+    cells: LitPixels
     images: Frames
 
 
-def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None) -> LitFrames:
+def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None) -> LitCells:
     """Read the lit frames of a projection where they are lit, for a backprojection.
 
     Parameters
@@ -89,16 +89,10 @@ def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None)
     bits
         Where to keep which pixels are lit.
     """
-    numbers, frames = oriented_lit(model, number)
+    numbers, frames, _ = model.lit_frames(number)
     if bits is not None:
         bits.keep(number, numbers, frames)
     if cell_pix > 1:
         frames = merge_pixels(frames, cell_pix)
-    pixels = lit_pixels(number, frames)
-    return LitFrames(number, numbers, pixels, pixels.gather(frames))
-
-
-def oriented_lit(model: ScanModel, number: int) -> tuple[NDArray[np.int64], Frames]:
-    """Numbers of the frames of a projection that are not dark all over, and those frames."""
-    numbers, frames = model.store.read_lit(number)
-    return numbers, orient(frames, model.detector)
+    cells = lit_pixels(number, frames)
+    return LitCells(number, numbers, cells, cells.gather(frames))

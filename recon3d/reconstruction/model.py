@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,29 @@ from recon3d.volume import Volume
 FloatArray = NDArray[np.float64]
 
 
+class LitFrames(NamedTuple):
+    """The frames of one projection that are not dark all over.
+
+    Parameters
+    ----------
+    numbers, shape (lit frames,)
+        Which frames they are.
+    frames, shape (lit frames, rows, cols)
+        Their intensities.
+    total
+        How many frames the projection has, the dark ones included.
+    """
+
+    numbers: NDArray[np.int64]
+    frames: NDArray[np.float32]
+    total: int
+
+    @classmethod
+    def all_of(cls, frames: NDArray[np.float32]) -> LitFrames:
+        """All frames of a projection, (frames, rows, cols), none left out."""
+        return cls(np.arange(len(frames)), frames, len(frames))
+
+
 class Predictable(Protocol):
     """Frames that can be predicted from orientation distributions: what a fit asks for."""
 
@@ -39,8 +62,8 @@ class Predictable(Protocol):
         """Map from sample to detector of a projection, (2, 4)."""
         ...
 
-    def frames(self, projection: int) -> NDArray[np.float32]:
-        """Measured frames of a projection, (frames, rows, cols)."""
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Measured frames of a projection."""
         ...
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
@@ -110,6 +133,11 @@ class ScanModel:
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
         return orient(self.store.read_projection(projection), self.detector)
+
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Cleaned frames of a projection that are not dark all over, oriented likewise."""
+        numbers, frames = self.store.read_lit(projection)
+        return LitFrames(numbers, orient(frames, self.detector), self.store.shape[1])
 
     @property
     def pixels(self) -> ImagePixels:

@@ -62,7 +62,7 @@ def stream(
     projections
         Which projections, in which order; all accepted ones where None.
     choose
-        Which pixels of a projection to keep, given its number and its frames. Called in the
+        Which pixels of a projection to keep, given its number and its lit frames. Called in the
         reading thread, so it must use no parallel kernel.
     show_progress
         False for a silent run.
@@ -75,9 +75,10 @@ def stream(
     numbers = model.projections if projections is None else projections
 
     def read(number: int) -> ProjectionImages:
-        frames = model.frames(number)
-        pixels = choose(number, frames)
-        return ProjectionImages(number, pixels, pixels.gather(frames))
+        lit = model.lit_frames(number)
+        pixels = choose(number, lit.frames)
+        images = pixels.gather(lit.frames, lit.numbers, lit.total)
+        return ProjectionImages(number, pixels, images)
 
     yield from read_ahead(read, numbers, description, show_progress=show_progress)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.bins import Orientations
-from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.model import LitFrames, ScanModel
 
 FloatArray = NDArray[np.float64]
 
@@ -34,9 +34,9 @@ class SummedScan:
         """Map from sample to detector of a projection, (2, 4)."""
         return self.model.affine(projection)
 
-    def frames(self, projection: int) -> NDArray[np.float32]:
-        """Summed frame of a projection, (1, rows, cols)."""
-        return self.model.summed(projection)[None]
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Summed frame of a projection, the only one."""
+        return LitFrames.all_of(self.model.summed(projection)[None])
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
         """Ones, (1, bins)."""

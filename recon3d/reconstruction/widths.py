@@ -71,10 +71,13 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
     """
     total = np.zeros(2)
     for number in map(int, model.own):
-        affine, frames = model.affine(number), model.frames(number)
-        pixels = LitPixels.from_mask(voxels.projector.shadow(affine, frames.shape[1:]))
+        affine, lit = model.affine(number), model.lit_frames(number)
+        pixels = LitPixels.from_mask(voxels.projector.shadow(affine, lit.frames.shape[1:]))
         settings = model.scaled_settings(number, voxels.orientations)
-        predicted, measured = voxels.frames(settings, affine, pixels), pixels.gather(frames)
+        predicted, measured = (
+            voxels.frames(settings, affine, pixels),
+            pixels.gather(lit.frames, lit.numbers, lit.total),
+        )
         predicted *= best_scale(predicted, measured)
         where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
         total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)

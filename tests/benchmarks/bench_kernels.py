@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from plain_loops import backproject_voxel, clean_frame
 
 from recon3d.cleaning.projection import clean_projection
-from recon3d.projection import kernels
-from recon3d.projection.forward import FrameOperator
+from recon3d.projection.cells import cell_width
 from recon3d.projection.moments import projection_moments
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.reconstruction.backprojection import backproject_laboratory, backproject_sample
+from recon3d.reconstruction.completeness import completeness
+from recon3d.reconstruction.lit import LitBits
 
 Points = NDArray[np.float64]
 
@@ -68,35 +69,25 @@ def backprojection_rows(
 
 
 def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
-    volume = np.zeros((len(points), scan.images.shape[1]), np.float32)
-    for k in scan.projections:
-        pixels = LitPixels.from_mask((scan.images[k] > 0).any(axis=0))
-        images = pixels.gather(scan.images[k])
-        affine = scan.affine(int(k))
-        kernels.backproject_nearest(volume, points, affine, pixels.lookup, images, 0)
-    return _completeness(scan, points, volume)
+    lit = LitBits(scan)
+    volume = backproject_laboratory(scan, points, lit=lit, show_progress=False)
+    return _completeness(scan, points, volume, lit)
 
 
 def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
-    bins = bins_of(2 * scan.images.shape[1])
-    volume = np.zeros((len(points), bins.size), np.float32)
-    projector = Projector(points)
-    for k in map(int, scan.projections):
-        numbers = np.flatnonzero(scan.images[k].any(axis=(1, 2)))
-        frames = scan.images[k][numbers]
-        pixels = LitPixels.from_mask((frames > 0).any(axis=0))
-        weights = scan.weights(k, bins)[numbers]
-        operator = FrameOperator(projector, scan.affine(k), pixels, weights)
-        operator.adjoint(pixels.gather(frames), volume)
-    return _completeness(scan, points, volume[:, ::2])
+    bins, lit = bins_of(2 * scan.images.shape[1]), LitBits(scan)
+    voxel_um = np.ptp(points[:, 0]) / (np.unique(points[:, 0]).size - 1)
+    cell_pix = cell_width(voxel_um * scan.geometry.magnification_pix_per_um)
+    volume = backproject_sample(scan, bins, points, cell_pix=cell_pix, lit=lit, show_progress=False)
+    return _completeness(scan, points, volume[:, ::2], lit)
 
 
-def _completeness(scan: MemoryScan, points: Points, volume: NDArray[np.float32]) -> Points:
+def _completeness(
+    scan: MemoryScan, points: Points, volume: NDArray[np.float32], lit: LitBits
+) -> Points:
+    frames = np.tile(np.arange(scan.shape[1]), (scan.shape[0], 1))
     own = volume.argmax(axis=1)
-    hits, seen = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
-    for k in scan.projections:
-        kernels.count_lit_frames(hits, seen, points, scan.affine(int(k)), scan.images[k], own)
-    return hits / np.maximum(seen, 1)
+    return completeness(scan, points, frames, own, bits=lit, show_progress=False)
 
 
 def moments_rows(steps: int, size: int) -> list[Row]:

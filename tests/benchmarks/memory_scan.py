@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import Orientations
 from recon3d.projection.operator import LitPixels, Projector
+from recon3d.reconstruction.model import LitFrames
+from recon3d.team import ALONE
 
 FloatArray = NDArray[np.float64]
 
@@ -22,6 +25,28 @@ class MemoryScan:
     geometry: ProjectionGeometry
     images: NDArray[np.float32]
 
+    team = ALONE
+
+    @property
+    def store(self) -> MemoryScan:
+        """What stands for the file."""
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Projections, frames, rows, columns."""
+        return self.images.shape
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.images.shape[2:]
+
+    @property
+    def own(self) -> NDArray[np.int64]:
+        """Numbers of the projections, all of them this process's."""
+        return self.projections
+
     @property
     def projections(self) -> NDArray[np.int64]:
         """Numbers of the projections."""
@@ -31,9 +56,17 @@ class MemoryScan:
         """Map from sample to detector."""
         return self.geometry.affine(float(self.omega_deg[projection]))
 
-    def frames(self, projection: int) -> NDArray[np.float32]:
-        """Measured frames, (frames, rows, cols)."""
-        return self.images[projection]
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Measured frames, those that are dark all over left out."""
+        numbers = np.flatnonzero(self.lit[projection])
+        frames = self.images[projection]
+        kept = frames if numbers.size == len(frames) else frames[numbers]
+        return LitFrames(numbers, kept, len(frames))
+
+    @cached_property
+    def lit(self) -> NDArray[np.bool_]:
+        """Which frames are not dark all over, (projections, frames)."""
+        return self.images.any(axis=(2, 3))
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
         """Each frame shows a stretch of the bins and a little of its neighbours."""

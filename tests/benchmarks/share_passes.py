@@ -16,21 +16,28 @@ from dataclasses import replace
 import numpy as np
 
 from recon3d.experiment import Experiment
-from recon3d.io.store import open_store
+from recon3d.io.store import CleanedScan, open_store
 from recon3d.parallel.launch import world
 from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.prepare import prepare
 from recon3d.reconstruction.scanned import threshold_of
 from recon3d.reconstruction.support import choose_bins, support_voxels
+from recon3d.team import Team
 
 
 def main(ini: str, passes: str = "4", step: str = "1") -> None:
     team = world()
     experiment = Experiment.from_ini(ini).with_settings(align="none")
     assert experiment.path is not None
-    store = open_store(experiment.path / "scan.h5")
+    with open_store(experiment.path / "scan.h5").kept_open() as store:
+        _measure(store, experiment, team, int(passes), int(step))
+
+
+def _measure(
+    store: CleanedScan, experiment: Experiment, team: Team, passes: int, step: int
+) -> None:
     prepared = prepare(store, experiment, show_progress=False, team=team)
-    model = replace(prepared.model, projections=prepared.model.projections[:: int(step)])
+    model = replace(prepared.model, projections=prepared.model.projections[::step])
     support = support_voxels(prepared, 0.75, 2, False)
     bins, _ = choose_bins(prepared, experiment)
     fit = IterativeFit(
@@ -42,7 +49,7 @@ def main(ini: str, passes: str = "4", step: str = "1") -> None:
         team=team,
     )
     found = []
-    for _ in range(int(passes)):
+    for _ in range(passes):
         team.agree(0)
         busy = time.process_time()
         sent, waited, began = counted(team, "sent_bytes"), counted(team, "waited_s"), time.time()

@@ -11,6 +11,7 @@ from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.reconstruction.backprojection import find_peaks
 from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.model import LitFrames
 from recon3d.reconstruction.shadows import Shadows
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
@@ -33,6 +34,9 @@ class WideScan:
     def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
         a_deg = bins.centres_deg()[0]
         return np.exp(-0.5 * ((BINS.a_deg[:, None] - a_deg) / 0.008) ** 2).astype(np.float32)
+
+    def lit_frames(self, projection):
+        return LitFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
         weights = self.weights(projection, BINS)

@@ -10,6 +10,7 @@ from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.ratios import compare
 from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.model import LitFrames
 from recon3d.reconstruction.subsets import deal
 from recon3d.reconstruction.support import smooth_occupancy
 from recon3d.volume import Volume
@@ -34,6 +35,9 @@ class TinyScan:
     def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
         mixing = np.array([[1.0, 0.2], [0.1, 1.0]], np.float32)
         return mixing if projection % 2 else mixing[::-1].copy()
+
+    def lit_frames(self, projection):
+        return LitFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
         pixels = LitPixels.from_mask(np.ones((17, 17), bool))

@@ -34,4 +34,4 @@ def test_cells_hold_the_means_of_their_pixels(planted):
     whole, cells = (read_lit(model, number, across, None) for across in (1, 2))
     assert np.array_equal(whole.numbers, cells.numbers)
     assert np.allclose(whole.images.sum(axis=0), 4 * cells.images.sum(axis=0), rtol=1e-4)
-    assert whole.pixels.count > cells.pixels.count > whole.pixels.count / 4
+    assert whole.cells.count > cells.cells.count > whole.cells.count / 4

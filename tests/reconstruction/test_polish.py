@@ -12,6 +12,7 @@ from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
+from recon3d.reconstruction.model import LitFrames
 from recon3d.reconstruction.polish import Place, Unknowns, polish
 from recon3d.team import ALONE, Team
 from recon3d.volume import Volume
@@ -58,6 +59,9 @@ class TinyModel:
         return scaled_settings(
             self.settings, projection, omega, orientations, turning, self.acceptance
         )
+
+    def lit_frames(self, projection):
+        return LitFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
         pixels = LitPixels.from_mask(np.ones((17, 17), bool))
