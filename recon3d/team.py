@@ -5,10 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
 Change = Callable[[NDArray[Any], NDArray[Any]], None]
+
+
+class Held(Protocol):
+    """An array that all members of a team have, and what each has to add to it.
+
+    Members that share memory hold one array together, so it is written by `each_row` and
+    `update` only, and nobody reads it meanwhile.
+    """
+
+    @property
+    def whole(self) -> NDArray[Any]:
+        """The array."""
+
+    @property
+    def parts(self) -> NDArray[Any]:
+        """What this member has to add, of the same shape, zero after an update."""
+
+    def each_row(self, work: Callable[[slice], None]) -> None:
+        """Call `work(rows)`, so that every row of the array is worked on wherever it is held."""
+
+    def update(self, change: Change) -> None:
+        """Change the array by the sum of what all members have to add.
+
+        Members call `change(rows of the whole, the same rows of the sum)`, each for its share.
+        """
 
 
 class Team(Protocol):
@@ -33,11 +59,8 @@ class Team(Protocol):
     def sum(self, array: NDArray[Any]) -> None:
         """Add up an array over all members, in place."""
 
-    def update(self, whole: NDArray[Any], parts: NDArray[Any], change: Change) -> None:
-        """Change an array that all members have, by the sum of what each has to add; clear that.
-
-        Every member calls `change(rows of whole, the same rows of the sum)` for its share.
-        """
+    def hold(self, shape: tuple[int, int]) -> Held:
+        """Hold an array of zeros, in single precision, together."""
 
     def collect(self, results: Sequence[T]) -> list[T]:
         """Put the results of all members' shares together, in the order of the items."""
@@ -50,6 +73,29 @@ class Team(Protocol):
 
     def stopping(self) -> bool:
         """Whether the first member was asked to stop; `collect` and `agree` then end the work."""
+
+
+class Own:
+    """An array that one process has for itself, as a `Held`.
+
+    Parameters
+    ----------
+    shape
+        Its shape.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.whole = np.zeros(shape, np.float32)
+        self.parts = np.zeros(shape, np.float32)
+
+    def each_row(self, work: Callable[[slice], None]) -> None:
+        """Work on all rows."""
+        work(slice(None))
+
+    def update(self, change: Change) -> None:
+        """Change all rows."""
+        change(self.whole, self.parts)
+        self.parts[...] = 0
 
 
 class Alone:
@@ -65,10 +111,9 @@ class Alone:
     def sum(self, array: NDArray[Any]) -> None:
         """Leave the array as it is."""
 
-    def update(self, whole: NDArray[Any], parts: NDArray[Any], change: Change) -> None:
-        """Change the whole array."""
-        change(whole, parts)
-        parts[...] = 0
+    def hold(self, shape: tuple[int, int]) -> Held:
+        """Two arrays of its own."""
+        return Own(shape)
 
     def collect(self, results: Sequence[T]) -> list[T]:
         """The results themselves."""

@@ -56,14 +56,20 @@ def test_what_goes_wrong_on_the_first_one_is_raised_by_all():
 
 
 def test_an_update_changes_the_whole_and_clears_the_parts():
-    whole, parts = np.ones((3, 2)), np.full((3, 2), 2.0)
+    held = ALONE.hold((3, 2))
+    assert not held.whole.any()
+
+    def fill(rows):
+        held.whole[rows] = 1
 
     def add(rows, summed):
         rows += summed
 
-    ALONE.update(whole, parts, add)
-    assert (whole == 3).all()
-    assert not parts.any()
+    held.each_row(fill)
+    held.parts[...] = 2
+    held.update(add)
+    assert (held.whole == 3).all()
+    assert not held.parts.any()
 
 
 def test_a_listener_is_told_in_place_of_a_bar(capsys):

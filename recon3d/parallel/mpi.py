@@ -10,7 +10,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from recon3d.team import Change, dealt, undealt
+from recon3d.parallel.shared_memory import map_together
+from recon3d.team import Change, Held, dealt, undealt
 
 T = TypeVar("T")
 
@@ -30,19 +31,27 @@ class MpiTeam:
         The communicator.
     asked_to_stop
         Says on the first member whether the work is to end.
+    share_memory
+        Whether members on one machine may hold arrays together.
 
     Attributes
     ----------
     sent_bytes
-        What this member has sent in sums so far, counted as the algorithm of `sum` has it.
+        What this member has sent in sums so far, counted as the algorithm of `sum` has it, or
+        has read of others where they share memory.
     waited_s
         Time that this member has spent in calls to others.
     """
 
     def __init__(
-        self, comm: MPI.Intracomm, asked_to_stop: Callable[[], bool] = lambda: False
+        self,
+        comm: MPI.Intracomm,
+        asked_to_stop: Callable[[], bool] = lambda: False,
+        *,
+        share_memory: bool = True,
     ) -> None:
         self.comm, self._asked_to_stop = comm, asked_to_stop
+        self._share_memory = share_memory
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.sent_bytes = 0
         self.waited_s = 0.0
@@ -76,32 +85,10 @@ class MpiTeam:
             piece[:] = padded[: piece.size]
         self.sent_bytes += 2 * (self.size - 1) * block.nbytes
 
-    def update(self, whole: NDArray[Any], parts: NDArray[Any], change: Change) -> None:
-        """Change an array that all members have, by the sum of what each has to add; clear that.
-
-        Each member sums and changes a share of the rows, and sends it to the others: as much
-        is sent as for a sum alone.
-        """
-        began = time.perf_counter()
-        worked, rows = 0.0, len(whole) - len(whole) % self.size
-        step = max(PIECE_ELEMENTS // max(whole[0].size * self.size, 1), 1) * self.size
-        for start in range(0, rows, step):
-            piece = slice(start, min(start + step, rows))
-            share = (piece.stop - start) // self.size
-            block = np.empty((share, *parts.shape[1:]), parts.dtype)
-            self.comm.Reduce_scatter_block(parts[piece], block)
-            changing = time.perf_counter()
-            first = start + self.rank * share
-            change(whole[first : first + share], block)
-            parts[piece] = 0
-            worked += time.perf_counter() - changing
-            self.comm.Allgather(MPI.IN_PLACE, whole[piece])
-            self.sent_bytes += 2 * (self.size - 1) * block.nbytes
-        if rows < len(whole):
-            self.sum(parts[rows:])
-            change(whole[rows:], parts[rows:])
-            parts[rows:] = 0
-        self.waited_s += time.perf_counter() - began - worked
+    def hold(self, shape: tuple[int, int]) -> Held:
+        """Hold an array in memory that all members share, or a copy each where they cannot."""
+        memory = map_together(self.comm, self.size + 1, shape) if self._share_memory else None
+        return Copied(self, shape) if memory is None else Shared(self, memory)
 
     def collect(self, results: Sequence[T]) -> list[T]:
         """Put the results of all members' shares together, in the order of the items."""
@@ -135,6 +122,102 @@ class MpiTeam:
 
     def _wants_to_stop(self) -> bool:
         return self.rank == 0 and self._asked_to_stop()
+
+
+class Copied:
+    """An array of which every member has a copy, kept the same by messages.
+
+    Each member sums and changes a share of the rows, and sends it to the others: as much is
+    sent as for a sum alone.
+
+    Parameters
+    ----------
+    team
+        Its members.
+    shape
+        Shape of the array.
+    """
+
+    def __init__(self, team: MpiTeam, shape: tuple[int, int]) -> None:
+        self._team = team
+        self.whole = np.zeros(shape, np.float32)
+        self.parts = np.zeros(shape, np.float32)
+
+    def each_row(self, work: Callable[[slice], None]) -> None:
+        """Work on all rows of the copy."""
+        work(slice(None))
+
+    def update(self, change: Change) -> None:
+        """Sum and change a piece after the other, so that it stays in the processor's cache."""
+        team, whole, parts = self._team, self.whole, self.parts
+        began = time.perf_counter()
+        worked, rows = 0.0, len(whole) - len(whole) % team.size
+        step = max(PIECE_ELEMENTS // max(whole[0].size * team.size, 1), 1) * team.size
+        for start in range(0, rows, step):
+            piece = slice(start, min(start + step, rows))
+            share = (piece.stop - start) // team.size
+            block = np.empty((share, *parts.shape[1:]), parts.dtype)
+            team.comm.Reduce_scatter_block(parts[piece], block)
+            changing = time.perf_counter()
+            first = start + team.rank * share
+            change(whole[first : first + share], block)
+            parts[piece] = 0
+            worked += time.perf_counter() - changing
+            team.comm.Allgather(MPI.IN_PLACE, whole[piece])
+            team.sent_bytes += 2 * (team.size - 1) * block.nbytes
+        if rows < len(whole):
+            team.sum(parts[rows:])
+            change(whole[rows:], parts[rows:])
+            parts[rows:] = 0
+        team.waited_s += time.perf_counter() - began - worked
+
+
+class Shared:
+    """An array that the members of a team hold together, in memory that all of them see.
+
+    Parameters
+    ----------
+    team
+        Its members.
+    memory, shape (members + 1, ...)
+        The array, and what each member has to add to it.
+    """
+
+    def __init__(self, team: MpiTeam, memory: NDArray[np.float32]) -> None:
+        self._team = team
+        self.whole, self._all_parts = memory[0], memory[1:]
+        self.parts = self._all_parts[team.rank]
+        rows = len(self.whole)
+        self._rows = slice(team.rank * rows // team.size, (team.rank + 1) * rows // team.size)
+
+    def each_row(self, work: Callable[[slice], None]) -> None:
+        """Work on this member's rows."""
+        self._meet()
+        work(self._rows)
+        self._meet()
+
+    def update(self, change: Change) -> None:
+        """Sum and change this member's rows, a piece that stays in the cache after the other."""
+        team = self._team
+        self._meet()
+        step = max(PIECE_ELEMENTS // max(self.whole[0].size, 1), 1)
+        for start in range(self._rows.start, self._rows.stop, step):
+            piece = slice(start, min(start + step, self._rows.stop))
+            total = self.parts[piece]
+            for rank, parts in enumerate(self._all_parts):
+                if rank != team.rank:
+                    total += parts[piece]
+                    parts[piece] = 0
+                    team.sent_bytes += total.nbytes
+            change(self.whole[piece], total)
+            total[...] = 0
+        self._meet()
+
+    def _meet(self) -> None:
+        """Wait until all members are here."""
+        began = time.perf_counter()
+        self._team.comm.Barrier()
+        self._team.waited_s += time.perf_counter() - began
 
 
 def _end_if(stop: bool) -> None:

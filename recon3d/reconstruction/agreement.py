@@ -13,11 +13,12 @@ from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.backprojection import VoxelPeaks
 from recon3d.reconstruction.fitting import HALF_PASSES, Task, run_fit
 from recon3d.reconstruction.halves import compare_halves
-from recon3d.reconstruction.iterative import IterativeFit, relative
+from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.quality import dice
 from recon3d.reconstruction.refine import fit_shape, sum_residuals
 from recon3d.reconstruction.scanned import threshold_of
+from recon3d.reconstruction.squares import relative
 from recon3d.reconstruction.support import SupportResult, cut_occupancy
 from recon3d.reconstruction.trust import suspects
 

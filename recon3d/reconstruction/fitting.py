@@ -21,7 +21,7 @@ from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.polish import Place, Unknowns, polish
 from recon3d.reconstruction.refine import Alignment, realign
 from recon3d.reconstruction.scanned import gamma_scanned, strain_axis, tells_shift, threshold_of
-from recon3d.reconstruction.support import Support, cut_occupancy, smooth_occupancy
+from recon3d.reconstruction.support import Support, cut_occupancy, smoother_share
 from recon3d.reconstruction.widths import estimate_widths
 
 logger = logging.getLogger(__name__)
@@ -264,7 +264,7 @@ def free_widths(model: ScanModel, experiment: Experiment) -> tuple[str, ...]:
 
 
 def _smooth(fit: IterativeFit, task: Task, weight: float) -> None:
-    smooth_occupancy(fit.volume, task.support.inside, task.experiment.volume, weight)
+    fit.scale(smoother_share(fit.volume, task.support.inside, task.experiment.volume, weight))
 
 
 def _full_occupancy(fit: IterativeFit, task: Task) -> NDArray[np.float32]:

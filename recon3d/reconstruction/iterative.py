@@ -22,7 +22,7 @@ from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.forward import FrameOperator
@@ -31,7 +31,8 @@ from recon3d.projection.ratios import add, compare, multiply
 from recon3d.reconstruction.fit_state import FitState
 from recon3d.reconstruction.model import Predictable
 from recon3d.reconstruction.shadows import Shadows
-from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
+from recon3d.reconstruction.squares import Squares, relative
+from recon3d.reconstruction.streaming import Frames, ProjectionImages, read_ahead
 from recon3d.reconstruction.subsets import deal, usual_subset
 from recon3d.team import ALONE, Team
 
@@ -76,7 +77,7 @@ class IterativeFit:
     rule
         "mlem" or "sirt".
     team
-        The processes that share every subset; each holds the whole volume.
+        The processes that share every subset, and hold the volume together.
 
     Attributes
     ----------
@@ -109,20 +110,20 @@ class IterativeFit:
     ) -> None:
         self.rule, self.team = rule, team
         self.bins = bins
-        self._hold(np.arange(bins.size))
+        self._name(np.arange(bins.size))
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         size = subset_size or usual_subset(len(model.projections))
         self.groups = deal(model.projections, size)
         self.see_through(model)
         level = model.total_counts() / (len(points_um) * self._coverage.sum(where=self._open))
-        self.volume = np.full((len(points_um), bins.size), level, np.float32)
-        self.volume[:, ~self._open] = 0
+        first = np.where(self._open, level, 0).astype(np.float32)
+        self._take(np.broadcast_to(first, (len(points_um), bins.size)))
         self.residuals: list[float] = []
         self.projection_residuals = np.full(len(model.projections), np.nan)
+        self.pixel_sums = np.zeros((0, 0, 2))
         self.position = 0
-        self._clear_sums()
-        self._factors = np.zeros_like(self.volume)
+        self._squares = Squares(model.projections)
         # Denormal numbers would make a pass ten times slower.
         self._lowest = np.float32(level * 1e-6)
 
@@ -131,14 +132,43 @@ class IterativeFit:
         before = self._coverage.sum(where=self._open)
         self.see_through(model)
         # Wider widths show the same voxel in more frames: less of it explains them.
-        self.volume *= np.float32(before / self._coverage.sum(where=self._open))
-        np.maximum(self.volume, self._lowest, out=self.volume)
-        self.volume[:, ~self._open] = 0
+        less = np.float32(before / self._coverage.sum(where=self._open))
+
+        def lessen(rows: slice) -> None:
+            part = self.volume[rows]
+            part *= less
+            np.maximum(part, self._lowest, out=part)
+            part[:, ~self._open] = 0
+
+        self._held.each_row(lessen)
+
+    def scale(self, share: NDArray[np.float32]) -> None:
+        """Scale the distribution of each voxel by its own share, (voxels,)."""
+
+        def scale(rows: slice) -> None:
+            self.volume[rows] *= share[rows, None]
+
+        self._held.each_row(scale)
+
+    @property
+    def volume(self) -> Frames:
+        """The distributions."""
+        volume: Frames = self._held.whole
+        return volume
+
+    def _take(self, volume: Frames) -> None:
+        """Hold distributions, the same from every member of the team."""
+
+        def copy(rows: slice) -> None:
+            self.volume[rows] = volume[rows]
+
+        self._held = self.team.hold(volume.shape)
+        self._held.each_row(copy)
 
     def see_through(self, model: Predictable) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
-        self._shadows = Shadows(model, self.projector)
+        self._shadows = Shadows(model, self.projector, len(self.team.share(model.projections)))
         self._coverage = np.zeros(self.columns.size)
         for number in map(int, self.team.share(model.projections)):
             self._coverage += model.weights(number, self._shown).sum(axis=0)
@@ -162,13 +192,13 @@ class IterativeFit:
     def keep_bins(self, columns: NDArray[np.int64]) -> None:
         """Close all bins but these, given by their numbers, in order."""
         kept = np.isin(self.columns, columns)
-        del self._factors
-        self.volume = np.ascontiguousarray(self.volume[:, kept])
-        self._factors = np.zeros_like(self.volume)
-        self._hold(self.columns[kept])
+        volume = np.ascontiguousarray(self.volume[:, kept])
+        del self._held
+        self._take(volume)
+        self._name(self.columns[kept])
         self.see_through(self.model)
 
-    def _hold(self, columns: NDArray[np.int64]) -> None:
+    def _name(self, columns: NDArray[np.int64]) -> None:
         """Name the bins that the volume holds."""
         self.columns = columns
         self._shown = OrientationList(*(axis[columns] for axis in self.bins.centres_deg()))
@@ -190,15 +220,10 @@ class IterativeFit:
             Called with the fit before each subset, when its state can be saved.
         """
         if self.position == 0:
-            self._clear_sums()
+            self._squares = Squares(self.model.projections)
         shares = [np.array(self.team.share(group)) for group in self.groups[self.position :]]
-        images = stream(
-            self.model,
-            description,
-            projections=np.concatenate(shares).astype(np.int64),
-            choose=self._shadows.pixels,
-            show_progress=show_progress,
-        )
+        numbers = np.concatenate(shares).astype(np.int64)
+        images = read_ahead(self._shadows.read, numbers, description, show_progress=show_progress)
         for share in shares:
             if before_subset is not None:
                 before_subset(self)
@@ -207,9 +232,9 @@ class IterativeFit:
         # Asking once more lets the stream end, and its progress bar reach the last projection.
         next(images, None)
         self.position = 0
-        self._sums, self.pixel_sums = self._summed_up()
-        self.projection_residuals = relative(self._sums[:, 0], self._sums[:, 1])
-        self.residuals.append(float(relative(*self._sums.sum(axis=0))))
+        sums, self.pixel_sums = self._squares.of_all(self.team)
+        self.projection_residuals = relative(sums[:, 0], sums[:, 1])
+        self.residuals.append(float(relative(*sums.sum(axis=0))))
         return self.residuals[-1]
 
     def _visit(self, images: Iterator[ProjectionImages], count: int) -> None:
@@ -217,7 +242,7 @@ class IterativeFit:
         sensitivity = np.zeros(self.columns.size, np.float32)
         for measured in islice(images, count):
             weights = self.model.weights(measured.projection, self._shown)
-            self._sums[self._row[measured.projection]] = self._accumulate(measured, weights)
+            self._squares.note(measured.projection, self._accumulate(measured, weights))
             sensitivity += weights.sum(axis=0)
         self.team.sum(sensitivity)
         update = multiply if self.rule == "mlem" else add
@@ -226,58 +251,37 @@ class IterativeFit:
         def change(volume: Frames, factors: Frames) -> None:
             update(volume, factors, sensitivity, self._lowest)
 
-        self.team.update(self.volume, self._factors, change)
+        self._held.update(change)
 
     def state(self) -> FitState:
         """Where the fit stands; every process of the team asks, and gets the same."""
-        sums, pixel_sums = self._summed_up()
+        sums = self._squares.of_all(self.team)
         residuals = np.array(self.residuals)
-        return FitState(self.position, self.columns, self.volume, residuals, sums, pixel_sums)
+        return FitState(self.position, self.columns, self.volume, residuals, *sums)
 
     def restore(self, state: FitState) -> None:
         """Go on from where another fit of the same projections stood."""
         self.position, self.residuals = state.position, state.residuals.tolist()
-        self.volume, self._factors = state.volume, np.zeros_like(state.volume)
-        self._hold(state.columns)
-        self._clear_sums()
+        self._take(state.volume)
+        self._name(state.columns)
+        self._squares = Squares(self.model.projections)
         if self.team.rank == 0:
-            self._sums, self.pixel_sums = state.sums.copy(), state.pixel_sums.copy()
-
-    def _clear_sums(self) -> None:
-        """Forget what this process has summed of the squared differences."""
-        self._row = {int(k): row for row, k in enumerate(self.model.projections)}
-        self._sums = np.zeros((len(self._row), 2))
-        self.pixel_sums = np.zeros((0, 0, 2))
-
-    def _summed_up(self) -> tuple[FloatArray, FloatArray]:
-        """Squared differences and intensities that all processes have found in this pass."""
-        sums = self._sums.copy()
-        self.team.sum(sums)
-        # A process without a projection so far does not know how large the images are.
-        pixel_sums = np.zeros(max(self.team.collect([self.pixel_sums.shape])))
-        if self.pixel_sums.size:
-            pixel_sums += self.pixel_sums
-        self.team.sum(pixel_sums)
-        return sums, pixel_sums
+            self._squares.of_projections = state.sums.copy()
+            self._squares.of_pixels = state.pixel_sums.copy()
+        self.pixel_sums = state.pixel_sums
+        self.projection_residuals = relative(state.sums[:, 0], state.sums[:, 1])
 
     def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
         """Add one projection to the factors; return its squared differences and intensities."""
         number, pixels, images = measured
         operator = FrameOperator(self.projector, self.model.affine(number), pixels, weights)
         misfit = operator.forward(self.volume)
-        if not self.pixel_sums.size:
-            self.pixel_sums = np.zeros((*pixels.mask.shape, 2))
         floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
         where = (pixels.lookup, pixels.places)
-        sums = compare(misfit, images, *where, self.threshold, floor, self.pixel_sums)
+        of_pixels = self._squares.pixels(pixels.mask.shape)
+        sums = compare(misfit, images, *where, self.threshold, floor, of_pixels)
         if self.rule == "sirt":
             misfit /= self._shadows.lengths(operator, number)
             misfit /= np.maximum(weights.sum(axis=1), 1e-6)
-        operator.adjoint(misfit, self._factors)
+        operator.adjoint(misfit, self._held.parts)
         return np.array(sums)
-
-
-def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
-    """Root of squared differences as a share of squared intensities; NaN where these are 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(np.asarray(differences, float) / np.asarray(squares, float))

@@ -14,8 +14,9 @@ from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.image_kernels import shift_equations
 from recon3d.projection.oriented import OrientedVoxels
-from recon3d.reconstruction.iterative import IterativeFit, relative
+from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import ScanModel
+from recon3d.reconstruction.squares import relative
 from recon3d.reconstruction.summed import SummedScan
 from recon3d.volume import Volume
 

@@ -1,4 +1,4 @@
-"""What the geometry alone says of each projection, kept from pass to pass."""
+"""What a fit needs of each projection, kept from pass to pass as far as there is room for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.reconstruction.model import Predictable
+from recon3d.reconstruction.streaming import ProjectionImages
 
 Frames = NDArray[np.float32]
 
 MOST_BYTES = 1 << 28
 """Memory that may be taken; what does not fit is found anew in every pass."""
+
+MOST_IMAGE_BYTES = 1 << 28
+"""Memory that the frames of all projections may take, or none of them are kept."""
 
 LEAST_LENGTH = 0.1
 """Share of the longest path that a pixel is taken to see at least: one at the rim, which hardly
@@ -28,24 +32,44 @@ class Shadows:
         The scan; its geometry must not change.
     projector
         The voxels.
+    projections
+        How many projections are asked for in a pass.
     most_bytes
         Memory that may be taken.
     """
 
     def __init__(
-        self, model: Predictable, projector: Projector, most_bytes: int = MOST_BYTES
+        self,
+        model: Predictable,
+        projector: Projector,
+        projections: int,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._model, self._projector = model, projector
-        self._room = most_bytes
+        self._projections, self._room = projections, most_bytes
+        self._images: dict[int, ProjectionImages] = {}
         self._pixels: dict[int, LitPixels] = {}
         self._lengths: dict[int, Frames] = {}
 
-    def pixels(self, projection: int, frames: Frames) -> LitPixels:
+    def read(self, projection: int) -> ProjectionImages:
+        """The frames of a projection where any voxel falls; no parallel kernel."""
+        if projection in self._images:
+            return self._images[projection]
+        lit = self._model.lit_frames(projection)
+        pixels = self.pixels(projection, lit.frames.shape[1:])
+        frames = pixels.gather(lit.frames, lit.numbers, lit.total)
+        found = ProjectionImages(projection, pixels, frames)
+        # A pass asks for all of them in turn: to keep a few of many would gain little.
+        if frames.nbytes * self._projections <= MOST_IMAGE_BYTES:
+            self._images[projection] = found
+        return found
+
+    def pixels(self, projection: int, shape: tuple[int, ...]) -> LitPixels:
         """Choose the pixels of a projection on which any voxel falls; no parallel kernel."""
         if projection in self._pixels:
             return self._pixels[projection]
         affine = self._model.affine(projection)
-        found = LitPixels.from_mask(self._projector.shadow(affine, frames.shape[1:]))
+        found = LitPixels.from_mask(self._projector.shadow(affine, shape))
         # Its image, and about as much again for the places of the pixels and their lengths.
         if self._take(found.lookup.nbytes + 32 * found.count):
             self._pixels[projection] = found

@@ -198,13 +198,13 @@ def parameters_of(prepared: Prepared, bin_deg: float) -> dict[str, Any]:
     }
 
 
-def smooth_occupancy(
+def smoother_share(
     distributions: NDArray[np.float32],
     inside: NDArray[np.int64],
     volume: Volume,
     weight: float,
-) -> None:
-    """Scale distributions, in place, so that their sums have less total variation.
+) -> NDArray[np.float32]:
+    """By how much to scale each distribution so that their sums have less total variation.
 
     Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while
     noise goes. What every voxel's distribution looks like is left alone.
@@ -219,6 +219,10 @@ def smooth_occupancy(
         The voxels.
     weight
         Strength, as a share of a typical voxel's occupancy.
+
+    Returns
+    -------
+    share, shape (voxels,)
     """
     # Slow to import, and seldom wanted.
     from skimage.restoration import denoise_tv_chambolle
@@ -229,4 +233,4 @@ def smooth_occupancy(
     full.reshape(-1)[inside] = intensity / typical
     smooth = denoise_tv_chambolle(full, weight=weight).reshape(-1)[inside]
     share = np.maximum(smooth, 1e-6) / np.maximum(intensity / typical, 1e-6)
-    distributions *= share[:, None].astype(np.float32)
+    return share.astype(np.float32)

@@ -91,9 +91,8 @@ def test_peaks_are_told_of_closed_bins(scan):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (0, False)])
 def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
     projector = Projector(GRID)
-    shadows = Shadows(scan, projector, most_bytes)
-    frames = scan.frames(3)
-    first, again = shadows.pixels(3, frames), shadows.pixels(3, frames)
+    shadows = Shadows(scan, projector, len(OMEGA), most_bytes)
+    first, again = (shadows.pixels(3, (17, 17)) for _ in range(2))
     assert (first is again) == kept
     np.testing.assert_array_equal(first.mask, projector.shadow(scan.affine(3), (17, 17)))
     operator = FrameOperator(projector, scan.affine(3), first, scan.weights(3, BINS))
@@ -103,3 +102,13 @@ def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
     seen = operator.lengths()
     above = seen > 0.1 * seen.max()
     np.testing.assert_allclose(lengths[above], seen[above], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])
+def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, most_bytes, kept):
+    monkeypatch.setattr("recon3d.reconstruction.shadows.MOST_IMAGE_BYTES", most_bytes)
+    shadows = Shadows(scan, Projector(GRID), len(OMEGA))
+    first, again = shadows.read(3), shadows.read(3)
+    assert (first is again) == kept
+    assert again.projection == 3
+    np.testing.assert_array_equal(again.images, again.pixels.gather(scan.frames(3)))

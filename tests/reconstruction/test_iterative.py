@@ -12,7 +12,7 @@ from recon3d.projection.ratios import compare
 from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import LitFrames
 from recon3d.reconstruction.subsets import deal
-from recon3d.reconstruction.support import smooth_occupancy
+from recon3d.reconstruction.support import smoother_share
 from recon3d.volume import Volume
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
@@ -83,8 +83,7 @@ def test_total_variation_smooths_noise_and_keeps_orientations():
     rng = np.random.default_rng(3)
     volume = Volume((0, 0, 0), (5, 5, 5), (5, 5, 5))
     noisy = (planted_volume() * rng.uniform(0.6, 1.4, (len(GRID), 1))).astype(np.float32) + 0.01
-    smooth = noisy.copy()
-    smooth_occupancy(smooth, np.arange(len(GRID)), volume, weight=0.2)
+    smooth = noisy * smoother_share(noisy, np.arange(len(GRID)), volume, weight=0.2)[:, None]
     inner = np.abs(GRID).max(axis=1) < 2
     assert smooth.sum(axis=1)[inner].std() < 0.7 * noisy.sum(axis=1)[inner].std()
     share = noisy[:, 0] / noisy.sum(axis=1)

@@ -1,0 +1,31 @@
+"""Arrays that processes hold together, in shared memory and by messages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recon3d.parallel import shared_memory
+
+PROGRAM = Path(__file__).with_name("held_together.py")
+
+
+@pytest.mark.usefixtures("mpi")
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("way", ["share", "copy"])
+def test_all_members_add_to_one_array(recon3d, way, processes):
+    words = [str(recon3d.mpiexec), "-n", str(processes), sys.executable, str(PROGRAM), way]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kind = {"share": "Shared", "copy": "Copied"}[way]
+    assert done.stdout.split() == [*[kind] * processes, str(way == "share")]
+
+
+@pytest.mark.usefixtures("mpi")
+def test_memory_that_is_not_the_same_is_not_taken():
+    created = shared_memory._create(64, b"a" * 16)
+    assert shared_memory._map(created, 64, b"a" * 16) is not None
+    assert shared_memory._map(created, 64, b"b" * 16) is None
+    assert shared_memory._map(-1, 64, b"a" * 16) is None
+    assert shared_memory._open(0, 0) == -1
