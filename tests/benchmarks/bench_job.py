@@ -9,8 +9,13 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from measure import Row, once, run_child, thread_counts
+from plain_loops import backproject_voxel
 
+from recon3d.experiment import Experiment
+from recon3d.io.store import open_store
+from recon3d.projection.operator import voxel_centres_um
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan, full_plan, grain_size_um
@@ -53,13 +58,21 @@ def job_rows(job: Job, folder: Path, *, iterate: bool) -> list[Row]:
     seconds, peak = _getdata(job, folder / "a", threads)
     rows.append(Row("getdata --arrays none", seconds, threads, peak_mib=peak))
     ini = folder / "a" / "experiment.ini"
-    methods = {"backprojection": ["--method", "backprojection"]}
+    backproject = ["--method", "backprojection"]
+    methods = {
+        "backprojection": backproject,
+        "backprojection, axis given": [*backproject, "--align", "none"],
+        "backprojection, laboratory": [*backproject, "--frame", "lab"],
+    }
     if iterate:
         methods["iterative"] = ["--method", "iterative", "--iterations", str(job.iterations)]
+    plain = _plain_seconds(folder / "a")
+    rows.append(Row("backprojection by plain loops (from a sample)", plain))
     for name, options in methods.items():
         command = ["-m", "recon3d", "reconstruct", str(ini), "--quiet", *options]
         seconds, peak = run_child(command, threads)
-        rows.append(Row(f"reconstruct, {name}", seconds, threads, peak_mib=peak))
+        ratio = f"{plain / seconds:.0f} x plain loops" if name != "iterative" else ""
+        rows.append(Row(f"reconstruct, {name}", seconds, threads, ratio, peak))
     half = replace(job, plan=replace(plan, omega_deg=plan.omega_deg[::2]))
     _simulate(half, folder / "b")
     seconds, peak = _getdata(half, folder / "b", threads)
@@ -95,6 +108,28 @@ def _raw_read(folder: Path) -> Row:
 
     seconds = once(read)
     return Row(f"read the bytes of {size:.2f} GiB", seconds, 1, f"{size / seconds:.1f} GiB/s")
+
+
+SAMPLED_VOXELS = 400
+OMEGA_STEP = 4
+"""On how many voxels, and every how manyth projection, the plain loops are tried."""
+
+
+def _plain_seconds(folder: Path) -> float:
+    """What the plain loops would take for all voxels and projections of a job."""
+    experiment = Experiment.from_ini(folder / "experiment.ini")
+    store = open_store(folder / "results" / "scan.h5")
+    numbers = range(0, store.shape[0], OMEGA_STEP)
+    frames = np.stack([store.read_projection(k) for k in numbers])
+    points = voxel_centres_um(experiment.volume)
+    known = (
+        store.omega_deg[::OMEGA_STEP],
+        experiment.crystal.bragg_angle_deg,
+        experiment.detector.magnification_pix_per_um,
+    )
+    chosen = np.random.default_rng(0).integers(0, len(points), SAMPLED_VOXELS)
+    seconds = once(lambda: [backproject_voxel(points[k], *known, frames) for k in chosen])
+    return seconds / SAMPLED_VOXELS * len(points) * store.shape[0] / len(numbers)
 
 
 def _getdata(job: Job, folder: Path, threads: int) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numba
 
+from recon3d.waiting import WAITING, let_waiting_threads_sleep
+
 
 @dataclass(frozen=True)
 class Row:
@@ -25,6 +27,13 @@ class Row:
     threads: int = 1
     ratio: str = ""
     peak_mib: float | None = None
+
+
+def start_with_sleeping_threads() -> None:
+    """Start this program anew, threads told how to wait as the commands do: before NumPy."""
+    if not os.environ.keys() >= WAITING.keys():
+        let_waiting_threads_sleep()
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def median_seconds(work: Callable[[], object], repeats: int = 3) -> float:

@@ -18,10 +18,8 @@ import numba
 from bench_iteration import bin_rows, growth_rows, midas_rows
 from bench_job import reference_job, run_job, small_job, start_rows
 from bench_kernels import backprojection_rows, bandwidth_row, cleaning_rows, moments_rows
-from measure import Row, machine, print_rows
+from measure import Row, machine, print_rows, start_with_sleeping_threads
 from read_edf import measure, write_folder
-
-from recon3d.parallel.launch import let_waiting_threads_sleep
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,8 @@ def main() -> None:
     parser.add_argument("--skip-iteration", action="store_true", help="no iterative job")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some tables, by their names")
     options = parser.parse_args()
+    start_with_sleeping_threads()
     print(f"{machine()}, {numba.config.NUMBA_NUM_THREADS} threads, preset {options.preset}")
-    # As the commands do, before the first compiled loop.
-    let_waiting_threads_sleep()
     found = tables(options.preset, iterate=not options.skip_iteration)
     for name, (title, rows) in found.items():
         if options.only and name not in options.only:

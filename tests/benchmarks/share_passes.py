@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+from measure import start_with_sleeping_threads
 
 from recon3d.experiment import Experiment
 from recon3d.io.store import CleanedScan, open_store
@@ -26,6 +27,7 @@ from recon3d.team import Team
 
 
 def main(ini: str, passes: str = "4", step: str = "1") -> None:
+    start_with_sleeping_threads()
     team = world()
     experiment = Experiment.from_ini(ini).with_settings(align="none")
     assert experiment.path is not None
