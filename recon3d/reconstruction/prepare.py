@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from recon3d.errors import Recon3DWarning
 from recon3d.experiment import Experiment
 from recon3d.io.store import CleanedScan
 from recon3d.projection.operator import voxel_centres_um
-from recon3d.projection.weights import Acceptance, Turning
+from recon3d.projection.weights import Acceptance, FrameSettings, Turning
 from recon3d.reconstruction.alignment import (
     base_tilt_sense,
     effective_bins,
@@ -44,6 +44,7 @@ from recon3d.reconstruction.scanned import (
 from recon3d.team import ALONE, Team
 
 logger = logging.getLogger(__name__)
+Supports = dict[tuple[float, int], NDArray[np.bool_]]
 
 TRIAL_VOXELS = 3000
 TRIAL_PROJECTIONS = 48
@@ -64,12 +65,15 @@ class Prepared:
         The smallest step of the scan's settings.
     evidence
         What was found from the data, and how well, for the record.
+    supports
+        Which voxels `find_support` has found already, by its share and margin.
     """
 
     model: ScanModel
     points_um: NDArray[np.float64]
     step_deg: float
     evidence: dict[str, Any]
+    supports: Supports = field(default_factory=dict)
 
 
 def prepare(
@@ -98,19 +102,15 @@ def prepare(
         What the experiment says lies far outside the scan.
     """
     require_plausible(store, experiment)
-    handedness = experiment.settings.handedness
     points = voxel_centres_um(experiment.volume)
-    aligned = _align(
-        build_model(store, experiment, handedness or 1, team), experiment, points, show_progress
-    )
+    first = build_model(store, experiment, experiment.settings.handedness or 1, team)
+    aligned = _align(first, experiment, points, show_progress)
     column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
-    evidence: dict[str, Any] = {"rotation_center": column}
     step = min(setting_steps_deg(store))
-    if not handedness:
-        sample = _some(points[find_support(aligned, points, 0.5, show_progress=show_progress)])
-        handedness, found = _find_handedness(aligned, experiment, sample, step, show_progress)
-        evidence |= found
+    supports: Supports = {}
+    handedness, found = _handedness(aligned, experiment, points, step, supports, show_progress)
+    evidence: dict[str, Any] = {"rotation_center": column} | found
     model = _at_handedness(aligned, experiment, handedness)
     if np.isinf(model.acceptance.rolling_width_deg):
         warnings.warn(
@@ -123,7 +123,7 @@ def prepare(
     centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
     evidence |= {"handedness": handedness, "turning_center": list(centre)}
     logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
-    return Prepared(model, points, step, evidence)
+    return Prepared(model, points, step, evidence, supports)
 
 
 def _align(
@@ -165,36 +165,9 @@ def build_model(
     settings = settings_of_frames(store, origin, handedness, theta)
     steps = setting_steps_deg(store)
     sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
-    if given.turning_center_deg is None:
-        fit = fit_turning(
-            replace(
-                settings,
-                mu_deg=settings.mu_deg[used],
-                gamma_deg=settings.gamma_deg[used],
-                two_theta_deg=settings.two_theta_deg[used],
-            ),
-            store.integrated[used],
-            store.omega_deg[used],
-            handedness,
-            gamma_scanned=bool(np.isfinite(steps[1])),
-        )
-        # What the grain's mean strain adds to μ at every ω is no part of the centre.
-        shift = sense * mean_two_theta(settings, store.integrated) / 2
-        centre = (fit.centre_mu_deg - shift, fit.centre_gamma_deg)
-    else:
-        centre = given.turning_center_deg
-    detector = experiment.detector
-    pixels, given_axis = ImagePixels.of(store, detector), detector.rotation_center_pix
-    if given_axis is not None:
-        axis = pixels.col_of(given_axis)
-    else:
-        # One projection at a time: the sums of a large scan need not fit into memory.
-        numbers = map(int, team.share(used))
-        own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
-        profiles = team.collect(own)
-        axis = rotation_axis_from_mass(
-            np.stack(profiles)[:, None], store.omega_deg[used], detector.omega_sense
-        )
+    centre = given.turning_center_deg or _turning_centre(store, settings, used, handedness, sense)
+    pixels = ImagePixels.of(store, experiment.detector)
+    axis = _axis_column(store, experiment, pixels, used, team)
     return ScanModel(
         store=store,
         detector=experiment.detector,
@@ -210,6 +183,67 @@ def build_model(
         drift_pix=np.zeros((len(store.omega_deg), 2)),
         team=team,
     )
+
+
+def _turning_centre(
+    store: CleanedScan,
+    settings: FrameSettings,
+    used: NDArray[np.int64],
+    handedness: int,
+    sense: int,
+) -> tuple[float, float]:
+    """A first estimate of (μ_c, γ_c) from the mean setting of every projection."""
+    of_used = FrameSettings(
+        settings.mu_deg[used], settings.gamma_deg[used], settings.two_theta_deg[used]
+    )
+    fit = fit_turning(
+        of_used,
+        store.integrated[used],
+        store.omega_deg[used],
+        handedness,
+        gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])),
+    )
+    # What the grain's mean strain adds to μ at every ω is no part of the centre.
+    shift = sense * mean_two_theta(settings, store.integrated) / 2
+    return fit.centre_mu_deg - shift, fit.centre_gamma_deg
+
+
+def _axis_column(
+    store: CleanedScan,
+    experiment: Experiment,
+    pixels: ImagePixels,
+    used: NDArray[np.int64],
+    team: Team,
+) -> float:
+    """Column of the rotation axis in the images: given, or a first estimate from their masses."""
+    detector = experiment.detector
+    if detector.rotation_center_pix is not None:
+        return pixels.col_of(detector.rotation_center_pix)
+    # One projection at a time: the sums of a large scan need not fit into memory.
+    numbers = map(int, team.share(used))
+    own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
+    profiles = np.stack(team.collect(own))[:, None]
+    return rotation_axis_from_mass(profiles, store.omega_deg[used], detector.omega_sense)
+
+
+def _handedness(
+    aligned: ScanModel,
+    experiment: Experiment,
+    points_um: NDArray[np.float64],
+    step_deg: float,
+    supports: Supports,
+    show_progress: bool,
+) -> tuple[int, dict[str, Any]]:
+    """The handedness that is given, or found on some voxels, and what tells it."""
+    given = experiment.settings.handedness
+    if given:
+        return given, {}
+    if experiment.settings.frame == "lab":
+        # Nothing is turned there.
+        return 1, {"handedness_from": "assumed"}
+    supports[0.5, 0] = find_support(aligned, points_um, 0.5, show_progress=show_progress)
+    sample = _some(points_um[supports[0.5, 0]])
+    return _find_handedness(aligned, experiment, sample, step_deg, show_progress)
 
 
 def _find_handedness(

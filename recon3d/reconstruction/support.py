@@ -122,9 +122,10 @@ def support_voxels(
     prepared: Prepared, share: float, margin_pix: int, show_progress: bool
 ) -> Support:
     """Find the voxels that are lit often enough to be worth the work."""
-    found = find_support(
-        prepared.model, prepared.points_um, share, margin_pix, show_progress=show_progress
-    )
+    found = prepared.supports.get((share, margin_pix))
+    if found is None:
+        model, points = prepared.model, prepared.points_um
+        found = find_support(model, points, share, margin_pix, show_progress=show_progress)
     inside = np.flatnonzero(found)
     # Layer by layer along the rotation axis: at every ω the voxels of a layer fall on few rows
     # of the detector, which then stay in the processor's cache.

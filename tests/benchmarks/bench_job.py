@@ -58,18 +58,23 @@ def job_rows(job: Job, folder: Path, *, iterate: bool) -> list[Row]:
     seconds, peak = _getdata(job, folder / "a", threads)
     rows.append(Row("getdata --arrays none", seconds, threads, peak_mib=peak))
     ini = folder / "a" / "experiment.ini"
+    unaligned = folder / "a" / "unaligned.ini"
+    unaligned.write_text(ini.read_text("utf-8") + "align none\n", "utf-8")
     backproject = ["--method", "backprojection"]
     methods = {
-        "backprojection": backproject,
-        "backprojection, axis given": [*backproject, "--align", "none"],
-        "backprojection, laboratory": [*backproject, "--frame", "lab"],
+        "backprojection": (ini, backproject),
+        "backprojection, not aligned": (unaligned, backproject),
+        "backprojection, laboratory": (ini, [*backproject, "--frame", "lab"]),
     }
     if iterate:
-        methods["iterative"] = ["--method", "iterative", "--iterations", str(job.iterations)]
+        methods["iterative"] = (
+            ini,
+            ["--method", "iterative", "--iterations", str(job.iterations)],
+        )
     plain = _plain_seconds(folder / "a")
     rows.append(Row("backprojection by plain loops (from a sample)", plain))
-    for name, options in methods.items():
-        command = ["-m", "recon3d", "reconstruct", str(ini), "--quiet", *options]
+    for name, (file, options) in methods.items():
+        command = ["-m", "recon3d", "reconstruct", str(file), "--quiet", *options]
         seconds, peak = run_child(command, threads)
         ratio = f"{plain / seconds:.0f} x plain loops" if name != "iterative" else ""
         rows.append(Row(f"reconstruct, {name}", seconds, threads, ratio, peak))
