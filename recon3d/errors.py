@@ -29,3 +29,24 @@ class OutputError(Recon3DError):
 
 class Recon3DWarning(UserWarning):
     """Something that the user should know of, and that does not stop the run."""
+
+
+def behind(error: BaseException) -> BaseException:
+    """What lies behind a SystemError, as which compiled code tells of an exception inside it.
+
+    Parameters
+    ----------
+    error
+        Any exception.
+
+    Returns
+    -------
+    error
+        The same, where it is no SystemError or nothing is known to lie behind it.
+    """
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while isinstance(found, SystemError) and not any(found is other for other in seen):
+        seen.append(found)
+        found = found.__cause__ or found.__context__
+    return error if found is None or isinstance(found, SystemError) else found

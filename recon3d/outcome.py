@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from recon3d.errors import Recon3DError, Recon3DWarning
+from recon3d.errors import Recon3DError, Recon3DWarning, behind
 
 SHOW_TRACEBACK = "RECON3D_TRACEBACK"
 """The environment variable that, set to anything, shows where an unexpected error arose."""
@@ -117,14 +117,22 @@ def _run_command(command: str, run: Callable[[], None], heard: _Signals | None) 
     except BrokenPipeError:
         forget_output()
         return 141
-    except KeyboardInterrupt:
-        return _tell(command, "interrupted; what was not complete is removed", 130)
-    except TerminatedError:
-        return _tell(command, "terminated; what was not complete is removed", 143)
+    except (KeyboardInterrupt, TerminatedError) as error:
+        return _tell_ended(command, type(error))
     except Exception as error:
+        # A signal that came in a callback of a compiled library may be told as a fault of that.
+        if heard is not None and heard.came is not None and isinstance(error, SystemError):
+            return _tell_ended(command, heard.came)
         if os.environ.get(SHOW_TRACEBACK):
             raise
         return _tell(command, f"error: {_explain(error)}", 1)
+
+
+def _tell_ended(command: str, kind: type[BaseException]) -> int:
+    word, status = (
+        ("interrupted", 130) if issubclass(kind, KeyboardInterrupt) else ("terminated", 143)
+    )
+    return _tell(command, f"{word}; what was not complete is removed", status)
 
 
 def _explain(error: Exception) -> str:
@@ -143,15 +151,11 @@ def _explain(error: Exception) -> str:
     )
 
 
-def _is_of_memory(error: BaseException | None) -> bool:
+def _is_of_memory(error: BaseException) -> bool:
     """Whether memory ran out; a compiled loop that it happened in tells so one error deeper."""
-    if error is None:
-        return False
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    deeper = isinstance(error, SystemError) and _is_of_memory(error.__cause__ or error.__context__)
-    return deeper or any(sign in text for sign in _MEMORY_SIGNS)
+    found = behind(error)
+    text = f"{error} {found}".lower()
+    return isinstance(found, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _tell(command: str, message: str, status: int) -> int:
@@ -177,7 +181,8 @@ class _Signals:
     """Lets SIGINT and SIGTERM end the work with an exception, so that it can be tidied up."""
 
     def __init__(self) -> None:
-        self._came, self._again = False, list[threading.Timer]()
+        self.came: type[BaseException] | None = None
+        self._again = list[threading.Timer]()
 
     @contextmanager
     def raising(self) -> Iterator[None]:
@@ -194,7 +199,7 @@ class _Signals:
                 timer.cancel()
 
     def _raise(self, number: int, _frame: FrameType | None) -> NoReturn:
-        self._came = True
+        self.came = _SIGNALS[number]
         raise _SIGNALS[number]
 
     def lost(self, lost: sys.UnraisableHookArgs) -> bool:
@@ -209,7 +214,7 @@ class _Signals:
             if lost.exc_type is kind:
                 self._again.append(threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)))
                 self._again[-1].start()
-        return self._came
+        return self.came is not None
 
 
 @contextmanager

@@ -32,3 +32,13 @@ def test_a_tracked_loop_is_lazy_and_lets_errors_through():
     assert next(loop) == 1
     with pytest.raises(errors.DataError, match="damaged"):
         next(loop)
+
+
+def test_what_lies_behind_a_fault_of_compiled_code_is_found():
+    inner, outer = KeyboardInterrupt(), SystemError("returned a result with an exception set")
+    middle = SystemError("the same")
+    outer.__cause__, middle.__context__ = middle, inner
+    assert errors.behind(outer) is inner
+    assert errors.behind(inner) is inner
+    middle.__context__ = outer
+    assert errors.behind(outer) is outer

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 
 from recon3d import __version__
-from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError
+from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
 from recon3d.io.atomic import complete_or_absent
 from recon3d.io.steady_file import SteadyFile
 
@@ -65,8 +65,8 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
             with OwnFile(steady) as file:
                 yield file
         except SystemError as error:
-            # So h5py wraps a signal that comes while a file closes.
-            raise error.__cause__ or error from None
+            # So h5py wraps a signal that comes while it writes.
+            raise behind(error) from None
         steady.settle()
 
 

@@ -304,6 +304,26 @@ def test_memory_that_runs_out_in_a_compiled_loop_is_told(fresh, capfd, monkeypat
     assert "recon3d getdata: error: not enough memory (" in capfd.readouterr().err
 
 
+def test_a_signal_that_a_library_tells_as_its_own_fault_is_told_as_a_signal(
+    fresh, capfd, monkeypatch
+):
+    def fail(*_, **__):
+        # As where it comes in a callback: nothing leads from one error to the other any more.
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass
+        lost = SystemError("seek returned a result with an exception set")
+        lost.__cause__ = SystemError("the same")
+        lost.__cause__.__cause__ = lost
+        raise lost
+
+    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
+    assert main(getdata(fresh("edf"))) == 130
+    assert capfd.readouterr().err.splitlines()[-1].startswith("recon3d getdata: interrupted")
+
+
 def test_twice_the_same_is_bit_for_bit_the_same(fresh, tmp_path):
     scan = fresh("edf")
     arrays = []
