@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,14 +51,12 @@ class OrientedVoxels:
             The pixels to fill.
         """
         of_frames, of_voxels = settings
-        images = np.zeros((len(of_frames), pixels.count + 1), np.float32)
-        points = self.projector.points_um
-        project_oriented(
-            images, self.intensity, of_voxels, of_frames, points, affine, pixels.lookup
-        )
-        images[:, -1] = 0
-        columns = np.ascontiguousarray(images.T)
-        return spread(columns, pixels, *self.projector.footprint(affine))
+        images = np.zeros((pixels.count + 1, len(of_frames)), np.float32)
+        where = (self.projector.points_um, affine, pixels.lookup)
+        lanes = numba.get_num_threads()
+        project_oriented(images, self.intensity, of_voxels, of_frames, *where, lanes)
+        images[-1] = 0
+        return spread(images, pixels, *self.projector.footprint(affine))
 
     def summed(
         self, settings: ScaledSettings, affine: FloatArray, shape: tuple[int, ...]

@@ -10,16 +10,45 @@ from recon3d.projection.kernels import corner
 FARTHEST = 16.0
 """Squared distance in widths beyond which a frame sees nothing, as in the weights of bins."""
 
+REACH = FARTHEST**0.5
+
+BLOCK = 64
+"""Successive voxels, alike in orientation, of which it is asked together what frames are near."""
+
+MOST_FRAMES = 16
+"""Successive frames that one thread writes to: a line of the cache."""
+
+
+@njit(inline="always")
+def _near_frames(near, of_voxels, first, last, of_frames):  # type: ignore[no-untyped-def]
+    """Fill in the frames that any voxel from `first` to `last` may light; return how many."""
+    lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
+    for voxel in range(first, last):
+        for axis in range(3):
+            lowest[axis] = min(lowest[axis], of_voxels[voxel, axis])
+            highest[axis] = max(highest[axis], of_voxels[voxel, axis])
+    count = 0
+    for frame in range(of_frames.shape[0]):
+        inside = True
+        for axis in range(3):
+            # A missing frame, NaN, is not inside.
+            place = of_frames[frame, axis]
+            inside &= lowest[axis] - REACH < place < highest[axis] + REACH
+        if inside:
+            near[count] = frame
+            count += 1
+    return count
+
 
 @njit(parallel=True, cache=True, nogil=True)
-def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup):  # type: ignore[no-untyped-def]
+def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup, lanes):  # type: ignore[no-untyped-def]
     """Project every voxel into the frames that its own orientation lights.
 
     Threads write to frames of their own, so they never meet.
 
     Parameters
     ----------
-    images : (frames, pixels + 1)
+    images : (pixels + 1, frames)
         Added to in place.
     intensity : (voxels,)
         How much each voxel scatters.
@@ -31,24 +60,41 @@ def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lo
         The map to (row, col).
     lookup : (rows + 2, cols + 2) of int
         Number of each pixel, with a border of one pixel around the detector.
+    lanes : int
+        In how many parts the frames are shared among threads.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    for frame in prange(of_frames.shape[0]):
-        image = images[frame]
-        for voxel in range(points.shape[0]):
-            distance = 0.0
-            for axis in range(3):
-                distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
-            if not distance < FARTHEST:
-                continue
-            row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
-            if not seen:
-                continue
-            value = intensity[voxel] * np.exp(-0.5 * distance)
-            image[lookup[row + 1, col + 1]] += (1 - down) * (1 - right) * value
-            image[lookup[row + 1, col + 2]] += (1 - down) * right * value
-            image[lookup[row + 2, col + 1]] += down * (1 - right) * value
-            image[lookup[row + 2, col + 2]] += down * right * value
+    voxels, frames = points.shape[0], of_frames.shape[0]
+    side_by_side = max(min(frames // (2 * lanes), MOST_FRAMES), 1)
+    for lane in prange(lanes):
+        near = np.empty(frames, np.int64)
+        for first in range(0, voxels, BLOCK):
+            last = min(first + BLOCK, voxels)
+            all_near = _near_frames(near, of_voxels, first, last, of_frames)
+            count = 0
+            for k in range(all_near):
+                if near[k] // side_by_side % lanes == lane:
+                    near[count] = near[k]
+                    count += 1
+            for voxel in range(first, last if count > 0 else first):
+                row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
+                if not seen:
+                    continue
+                p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
+                p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+                upper, lower = (1 - down) * intensity[voxel], down * intensity[voxel]
+                for k in range(count):
+                    frame = near[k]
+                    distance = 0.0
+                    for axis in range(3):
+                        distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+                    if not distance < FARTHEST:
+                        continue
+                    weight = np.exp(np.float32(-0.5 * distance))
+                    images[p00, frame] += (1 - right) * upper * weight
+                    images[p01, frame] += right * upper * weight
+                    images[p10, frame] += (1 - right) * lower * weight
+                    images[p11, frame] += right * lower * weight
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -96,32 +142,39 @@ def gather_slopes(  # type: ignore[no-untyped-def]
         Differences r between measured and predicted frames; the last row is zero.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    unknowns = turning.shape[1]
-    for voxel in prange(points.shape[0]):
-        row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
-        if not seen:
-            continue
-        p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
-        p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
-        slopes, curvatures = np.zeros(3), np.zeros(3)
-        for frame in range(of_frames.shape[0]):
-            distance = 0.0
-            for axis in range(3):
-                distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
-            if not distance < FARTHEST:
+    unknowns, voxels, frames = turning.shape[1], points.shape[0], of_frames.shape[0]
+    for block in prange((voxels + BLOCK - 1) // BLOCK):
+        near = np.empty(frames, np.int64)
+        first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
+        count = _near_frames(near, of_voxels, first, last, of_frames)
+        for voxel in range(first, last):
+            row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
+            if not seen:
                 continue
-            weight = np.exp(-0.5 * distance)
-            upper = (1 - right) * images[p00, frame] + right * images[p01, frame]
-            lower = (1 - right) * images[p10, frame] + right * images[p11, frame]
-            rest = (1 - down) * upper + down * lower
-            strengths[voxel, 0] += weight * rest
-            strengths[voxel, 1] += weight**2
-            for axis in range(3):
-                slope = weight * (of_frames[frame, axis] - of_voxels[voxel, axis])
-                slopes[axis] += slope * rest
-                curvatures[axis] += slope**2
-        for i in range(unknowns):
-            for axis in range(3):
-                right_side[voxel, i] += turning[axis, i] * slopes[axis]
-                for j in range(unknowns):
-                    matrix[voxel, i, j] += turning[axis, i] * curvatures[axis] * turning[axis, j]
+            p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
+            p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+            slopes, curvatures = np.zeros(3), np.zeros(3)
+            for k in range(count):
+                frame = near[k]
+                distance = 0.0
+                for axis in range(3):
+                    distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+                if not distance < FARTHEST:
+                    continue
+                weight = np.exp(np.float32(-0.5 * distance))
+                upper = (1 - right) * images[p00, frame] + right * images[p01, frame]
+                lower = (1 - right) * images[p10, frame] + right * images[p11, frame]
+                rest = (1 - down) * upper + down * lower
+                strengths[voxel, 0] += weight * rest
+                strengths[voxel, 1] += weight**2
+                for axis in range(3):
+                    slope = weight * (of_frames[frame, axis] - of_voxels[voxel, axis])
+                    slopes[axis] += slope * rest
+                    curvatures[axis] += slope**2
+            for i in range(unknowns):
+                for axis in range(3):
+                    right_side[voxel, i] += turning[axis, i] * slopes[axis]
+                    for j in range(unknowns):
+                        matrix[voxel, i, j] += (
+                            turning[axis, i] * curvatures[axis] * turning[axis, j]
+                        )

@@ -167,7 +167,8 @@ class Trial:
     def _oriented(self, fit: IterativeFit, points_um: FloatArray) -> OrientedVoxels:
         """The brightest voxels, as many as are grain, at their orientations so far."""
         peaks = find_peaks(fit.volume, self.bins, 1, fit.columns)
-        chosen = np.argsort(peaks.intensity)[-max(int(self.grain * len(points_um)), 1) :]
+        brightest = np.argsort(peaks.intensity)[-max(int(self.grain * len(points_um)), 1) :]
+        chosen = np.sort(brightest)
         columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
         return OrientedVoxels(
             Projector(np.ascontiguousarray(points_um[chosen]), self.experiment.volume.voxel_um),
