@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import LitPixels, Projector, spread
-from recon3d.projection.oriented_kernels import project_oriented, visible_share
+from recon3d.projection.oriented_kernels import mark_reached, project_oriented, visible_share
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -57,6 +57,13 @@ class OrientedVoxels:
         project_oriented(images, self.intensity, of_voxels, of_frames, *where, lanes)
         images[-1] = 0
         return spread(images, pixels, *self.projector.footprint(affine))
+
+    def reached(self, settings: ScaledSettings) -> NDArray[np.bool_]:
+        """Frames, of those of a projection, that the voxels may light; no parallel kernel."""
+        of_frames, of_voxels = settings
+        reached = np.zeros(len(of_frames), bool)
+        mark_reached(reached, of_voxels, of_frames)
+        return reached
 
     def summed(
         self, settings: ScaledSettings, affine: FloatArray, shape: tuple[int, ...]

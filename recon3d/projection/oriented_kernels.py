@@ -40,6 +40,24 @@ def _near_frames(near, of_voxels, first, last, of_frames):  # type: ignore[no-un
     return count
 
 
+@njit(cache=True, nogil=True)
+def mark_reached(reached, of_voxels, of_frames):  # type: ignore[no-untyped-def]
+    """Mark the frames that any voxel may light; serial, so that it can run beside the others.
+
+    Parameters
+    ----------
+    reached : (frames,) of bool
+        Marked in place.
+    of_voxels, of_frames : (voxels, 3), (frames, 3)
+        As in `project_oriented`.
+    """
+    near = np.empty(of_frames.shape[0], np.int64)
+    for first in range(0, of_voxels.shape[0], BLOCK):
+        last = min(first + BLOCK, of_voxels.shape[0])
+        for k in range(_near_frames(near, of_voxels, first, last, of_frames)):
+            reached[near[k]] = True
+
+
 @njit(parallel=True, cache=True, nogil=True)
 def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup, lanes):  # type: ignore[no-untyped-def]
     """Project every voxel into the frames that its own orientation lights.

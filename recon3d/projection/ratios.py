@@ -101,6 +101,26 @@ def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  
 
 
 @njit(parallel=True, cache=True, nogil=True)
+def lit_products(predicted, measured):  # type: ignore[no-untyped-def]
+    """Sums of predicted² and of predicted x measured, where measured frames are lit.
+
+    Parameters
+    ----------
+    predicted, measured : (pixels, frames)
+    """
+    square, cross = 0.0, 0.0
+    for pixel in prange(measured.shape[0]):
+        own_square, own_cross = 0.0, 0.0
+        for frame in range(measured.shape[1]):
+            if measured[pixel, frame] > 0:
+                own_square += predicted[pixel, frame] ** 2
+                own_cross += predicted[pixel, frame] * measured[pixel, frame]
+        square += own_square
+        cross += own_cross
+    return square, cross
+
+
+@njit(parallel=True, cache=True, nogil=True)
 def add(volume, steps, sensitivity, lowest):  # type: ignore[no-untyped-def]
     """Add steps / sensitivity to a volume, in place, and clear the steps.
 

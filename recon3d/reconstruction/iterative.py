@@ -168,7 +168,8 @@ class IterativeFit:
     def see_through(self, model: Predictable) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
-        self._shadows = Shadows(model, self.projector, len(self.team.share(model.projections)))
+        count = len(self.team.share(model.projections))
+        self._shadows = Shadows(model, self.projector, self._shown, count)
         self._coverage = np.zeros(self.columns.size)
         for number in map(int, self.team.share(model.projections)):
             self._coverage += model.weights(number, self._shown).sum(axis=0)
@@ -241,7 +242,7 @@ class IterativeFit:
         """Update the volume from one subset: this process's share of it, and the others'."""
         sensitivity = np.zeros(self.columns.size, np.float32)
         for measured in islice(images, count):
-            weights = self.model.weights(measured.projection, self._shown)
+            weights = self.model.weights(measured.projection, self._shown)[measured.shown]
             self._squares.note(measured.projection, self._accumulate(measured, weights))
             sensitivity += weights.sum(axis=0)
         self.team.sum(sensitivity)
@@ -273,7 +274,7 @@ class IterativeFit:
 
     def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
         """Add one projection to the factors; return its squared differences and intensities."""
-        number, pixels, images = measured
+        number, pixels, images, _ = measured
         operator = FrameOperator(self.projector, self.model.affine(number), pixels, weights)
         misfit = operator.forward(self.volume)
         floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0

@@ -11,7 +11,7 @@ from recon3d.projection.cells import merge_pixels
 from recon3d.projection.lit_bits import pack
 from recon3d.projection.operator import LitPixels
 from recon3d.reconstruction.model import ScanModel
-from recon3d.reconstruction.streaming import Frames, lit_pixels
+from recon3d.reconstruction.streaming import Frames
 
 MOST_BYTES = 1 << 28
 """Memory that the lit pixels of projections may take; those of the others are read again."""
@@ -94,5 +94,5 @@ def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None)
         bits.keep(number, numbers, frames)
     if cell_pix > 1:
         frames = merge_pixels(frames, cell_pix)
-    cells = lit_pixels(number, frames)
+    cells = LitPixels.from_mask(np.any(frames > 0, axis=0))
     return LitCells(number, numbers, cells, cells.gather(frames))

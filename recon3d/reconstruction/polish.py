@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.operator import LitPixels, spread
+from recon3d.projection.operator import spread
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
 from recon3d.projection.oriented_kernels import gather_slopes
 from recon3d.projection.ratios import NO_PIXELS, compare
 from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.scanned import threshold_of
-from recon3d.reconstruction.streaming import Frames, ProjectionImages, stream
-from recon3d.reconstruction.widths import best_scale
+from recon3d.reconstruction.streaming import Frames, ProjectionImages, read_ahead
+from recon3d.reconstruction.widths import best_scale, frames_reached
 
 FloatArray = NDArray[np.float64]
 
@@ -177,16 +177,11 @@ def gather(
     matrix, right = np.zeros((len(points), size, size)), np.zeros((len(points), size))
     strengths, total = np.zeros((len(points), 2)), np.zeros(2)
 
-    def shadow(projection: int, frames: Frames) -> LitPixels:
-        mask = voxels.projector.shadow(model.affine(projection), frames.shape[1:])
-        return LitPixels.from_mask(mask)
+    def read(number: int) -> tuple[ProjectionImages, ScaledSettings]:
+        return frames_reached(model, voxels, number)
 
-    images_of = stream(
-        model, stage, projections=model.own, choose=shadow, show_progress=show_progress
-    )
-    for measured in images_of:
-        number, pixels, _ = measured
-        settings = model.scaled_settings(number, voxels.orientations)
+    for measured, settings in read_ahead(read, model.own, stage, show_progress=show_progress):
+        number, pixels = measured.projection, measured.pixels
         rest, sums = _differences(model, voxels, settings, measured)
         total += sums
         turning = jacobian(model, number, unknowns)
@@ -205,7 +200,7 @@ def _differences(
     measured: ProjectionImages,
 ) -> tuple[Frames, FloatArray]:
     """What is left of the frames of a projection, as a share of the intensity along each ray."""
-    number, pixels, images = measured
+    number, pixels, images, _ = measured
     affine = model.affine(number)
     footprint = voxels.projector.footprint(affine)
     rest = voxels.frames(settings, affine, pixels)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.projection.bins import Orientations
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.reconstruction.model import Predictable
-from recon3d.reconstruction.streaming import ProjectionImages
+from recon3d.reconstruction.streaming import ProjectionImages, take_pixels
 
 Frames = NDArray[np.float32]
 
@@ -32,6 +33,8 @@ class Shadows:
         The scan; its geometry must not change.
     projector
         The voxels.
+    bins
+        The orientations that voxels may have.
     projections
         How many projections are asked for in a pass.
     most_bytes
@@ -42,10 +45,11 @@ class Shadows:
         self,
         model: Predictable,
         projector: Projector,
+        bins: Orientations,
         projections: int,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._model, self._projector = model, projector
+        self._model, self._projector, self._bins = model, projector, bins
         self._projections, self._room = projections, most_bytes
         self._images: dict[int, ProjectionImages] = {}
         self._pixels: dict[int, LitPixels] = {}
@@ -57,10 +61,10 @@ class Shadows:
             return self._images[projection]
         lit = self._model.lit_frames(projection)
         pixels = self.pixels(projection, lit.frames.shape[1:])
-        frames = pixels.gather(lit.frames, lit.numbers, lit.total)
-        found = ProjectionImages(projection, pixels, frames)
+        reached = np.any(self._model.weights(projection, self._bins), axis=1)
+        found = take_pixels(projection, lit, pixels, reached)
         # A pass asks for all of them in turn: to keep a few of many would gain little.
-        if frames.nbytes * self._projections <= MOST_IMAGE_BYTES:
+        if found.images.nbytes * self._projections <= MOST_IMAGE_BYTES:
             self._images[projection] = found
         return found
 

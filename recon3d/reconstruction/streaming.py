@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from recon3d.progress import track
 from recon3d.projection.operator import LitPixels
-from recon3d.reconstruction.model import Predictable
+from recon3d.reconstruction.model import LitFrames
 
 T = TypeVar("T")
 Frames = NDArray[np.float32]
-PixelChoice = Callable[[int, Frames], LitPixels]
 
 
 class ProjectionImages(NamedTuple):
-    """The pixels of one projection that are worked on.
+    """The frames and pixels of one projection that are worked on.
 
     Parameters
     ----------
@@ -29,58 +28,39 @@ class ProjectionImages(NamedTuple):
         Its number.
     pixels
         Which pixels.
-    images, shape (pixels + 1, frames)
+    images, shape (pixels + 1, shown frames)
         Their intensities; the last row is zero.
+    shown, shape (frames,)
+        Which frames: in all others nothing was measured, and nothing can be predicted.
     """
 
     projection: int
     pixels: LitPixels
     images: Frames
+    shown: NDArray[np.bool_]
 
 
-def lit_pixels(projection: int, frames: Frames) -> LitPixels:  # noqa: ARG001 (a PixelChoice)
-    """Choose the pixels that any frame lights."""
-    return LitPixels.from_mask(np.any(frames > 0, axis=0))
-
-
-def stream(
-    model: Predictable,
-    description: str,
-    *,
-    projections: NDArray[np.int64] | None = None,
-    choose: PixelChoice = lit_pixels,
-    show_progress: bool = True,
-) -> Generator[ProjectionImages]:
-    """Go through the projections of a scan.
+def take_pixels(
+    projection: int, lit: LitFrames, pixels: LitPixels, reached: NDArray[np.bool_]
+) -> ProjectionImages:
+    """Take what is worked on out of the frames of a projection; no parallel kernel.
 
     Parameters
     ----------
-    model
-        The scan.
-    description
-        The stage, for the progress bar.
-    projections
-        Which projections, in which order; all accepted ones where None.
-    choose
-        Which pixels of a projection to keep, given its number and its lit frames. Called in the
-        reading thread, so it must use no parallel kernel.
-    show_progress
-        False for a silent run.
-
-    Yields
-    ------
-    images
-        One projection after the other.
+    projection
+        Its number.
+    lit
+        Its frames.
+    pixels
+        Which pixels to keep.
+    reached, shape (frames,)
+        Frames in which something can be predicted.
     """
-    numbers = model.projections if projections is None else projections
-
-    def read(number: int) -> ProjectionImages:
-        lit = model.lit_frames(number)
-        pixels = choose(number, lit.frames)
-        images = pixels.gather(lit.frames, lit.numbers, lit.total)
-        return ProjectionImages(number, pixels, images)
-
-    yield from read_ahead(read, numbers, description, show_progress=show_progress)
+    shown = reached.copy()
+    shown[lit.numbers] = True
+    places = np.cumsum(shown) - 1
+    images = pixels.gather(lit.frames, places[lit.numbers], int(shown.sum()))
+    return ProjectionImages(projection, pixels, images, shown)
 
 
 def read_ahead(

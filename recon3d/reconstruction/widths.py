@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.operator import LitPixels
-from recon3d.projection.oriented import OrientedVoxels
-from recon3d.projection.ratios import NO_PIXELS, compare
+from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
+from recon3d.projection.ratios import NO_PIXELS, compare, lit_products
 from recon3d.projection.weights import Acceptance
 from recon3d.reconstruction.model import ScanModel
 from recon3d.reconstruction.scanned import threshold_of
+from recon3d.reconstruction.streaming import ProjectionImages, take_pixels
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +72,9 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
     """
     total = np.zeros(2)
     for number in map(int, model.own):
-        affine, lit = model.affine(number), model.lit_frames(number)
-        pixels = LitPixels.from_mask(voxels.projector.shadow(affine, lit.frames.shape[1:]))
-        settings = model.scaled_settings(number, voxels.orientations)
-        predicted, measured = (
-            voxels.frames(settings, affine, pixels),
-            pixels.gather(lit.frames, lit.numbers, lit.total),
-        )
+        images, settings = frames_reached(model, voxels, number)
+        pixels, measured = images.pixels, images.images
+        predicted = voxels.frames(settings, model.affine(number), pixels)
         predicted *= best_scale(predicted, measured)
         where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
         total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
@@ -85,11 +82,24 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
     return float(total[0] / total[1])
 
 
+def frames_reached(
+    model: ScanModel, voxels: OrientedVoxels, number: int
+) -> tuple[ProjectionImages, ScaledSettings]:
+    """Read a projection where voxels fall, and the settings of its frames and of the voxels.
+
+    Frames in which nothing was measured, and that no voxel may light, are left out of both.
+    """
+    lit = model.lit_frames(number)
+    mask = voxels.projector.shadow(model.affine(number), lit.frames.shape[1:])
+    of_frames, of_voxels = model.scaled_settings(number, voxels.orientations)
+    reached = voxels.reached((of_frames, of_voxels))
+    images = take_pixels(number, lit, LitPixels.from_mask(mask), reached)
+    return images, (of_frames[images.shown], of_voxels)
+
+
 def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> np.float32:
     """The factor that brings predicted frames closest to the lit pixels of measured ones."""
-    lit = measured > 0
-    square = float((predicted[lit] ** 2).sum(dtype=np.float64))
-    cross = float((predicted[lit] * measured[lit]).sum(dtype=np.float64))
+    square, cross = lit_products(predicted, measured)
     return np.float32(cross / square) if square > 0 else np.float32(0)
 
 

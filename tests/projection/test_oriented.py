@@ -92,3 +92,16 @@ def test_slopes_are_those_of_the_squared_differences():
     assert np.allclose(matrix, matrix.transpose(0, 2, 1))
     assert np.linalg.eigvalsh(matrix).min() >= -1e-9
     assert (strengths[:, 1] > 0).all()
+
+
+def test_frames_out_of_reach_of_all_voxels_are_left_out_without_a_difference():
+    grain = voxels()
+    (of_frames, of_voxels), _ = both(grain)
+    far = of_frames + 100.0 * (np.arange(len(of_frames)) % 2)[:, None]
+    reached = grain.reached((far, of_voxels))
+    whole = grain.frames((far, of_voxels), AFFINE, PIXELS)
+    assert not whole[:, ~reached].any()
+    assert 0 < np.count_nonzero(reached) <= len(of_frames) // 2 + 1
+    assert np.array_equal(
+        grain.frames((far[reached], of_voxels), AFFINE, PIXELS), whole[:, reached]
+    )

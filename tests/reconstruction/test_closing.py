@@ -13,6 +13,7 @@ from recon3d.reconstruction.backprojection import find_peaks
 from recon3d.reconstruction.iterative import IterativeFit
 from recon3d.reconstruction.model import LitFrames
 from recon3d.reconstruction.shadows import Shadows
+from recon3d.reconstruction.streaming import take_pixels
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)
@@ -91,7 +92,7 @@ def test_peaks_are_told_of_closed_bins(scan):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (0, False)])
 def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
     projector = Projector(GRID)
-    shadows = Shadows(scan, projector, len(OMEGA), most_bytes)
+    shadows = Shadows(scan, projector, BINS, len(OMEGA), most_bytes)
     first, again = (shadows.pixels(3, (17, 17)) for _ in range(2))
     assert (first is again) == kept
     np.testing.assert_array_equal(first.mask, projector.shadow(scan.affine(3), (17, 17)))
@@ -107,8 +108,18 @@ def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])
 def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, most_bytes, kept):
     monkeypatch.setattr("recon3d.reconstruction.shadows.MOST_IMAGE_BYTES", most_bytes)
-    shadows = Shadows(scan, Projector(GRID), len(OMEGA))
+    shadows = Shadows(scan, Projector(GRID), BINS, len(OMEGA))
     first, again = shadows.read(3), shadows.read(3)
     assert (first is again) == kept
     assert again.projection == 3
     np.testing.assert_array_equal(again.images, again.pixels.gather(scan.frames(3)))
+
+
+def test_frames_in_which_nothing_is_measured_or_predicted_are_left_out():
+    frames = np.zeros((6, 17, 17), np.float32)
+    frames[[1, 3]] = np.random.default_rng(4).random((2, 17, 17))
+    lit = LitFrames(np.array([1, 3]), frames[[1, 3]], 6)
+    images = take_pixels(7, lit, ALL, np.arange(6) == 2)
+    assert images.projection == 7
+    assert images.shown.tolist() == [False, True, True, True, False, False]
+    assert np.array_equal(images.images, ALL.gather(frames[1:4]))
