@@ -43,7 +43,11 @@ def map_together(
     if comm.Get_rank() > 0 and number >= 0:
         descriptor = _open(owner, number)
     memory = _map(descriptor, size, token)
-    if not comm.allreduce(memory is not None, MPI.LAND) or memory is None:
+    seen_by_all = comm.allreduce(memory is not None, MPI.LAND)
+    if descriptor >= 0:
+        # What is mapped stays; an open descriptor would keep the memory for ever.
+        os.close(descriptor)
+    if memory is None or not seen_by_all:
         return None
     if comm.Get_rank() == 0:
         memory[:TOKEN_BYTES] = bytes(TOKEN_BYTES)

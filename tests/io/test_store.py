@@ -93,6 +93,30 @@ def test_lit_frames_are_read_alone(tmp_path):
         np.testing.assert_array_equal(lit, frames[k][numbers])
 
 
+def test_a_scan_that_is_kept_open_reads_the_same_and_is_closed_at_the_end(tmp_path):
+    frames = make_frames()
+    scan = write(tmp_path / "scan.h5", frames)
+    with scan.kept_open() as kept:
+        scan.path.rename(tmp_path / "moved.h5")
+        np.testing.assert_array_equal(kept.read_projection(1), frames[1])
+        np.testing.assert_array_equal(kept.read_lit(2)[1], scan_lit(frames[2]))
+        np.testing.assert_allclose(kept.read_summed(0), frames[0].sum(axis=0), rtol=1e-5)
+        with pytest.raises(ValueError, match="a mistake of ours"):
+            raise_in_the_middle(scan, tmp_path)
+    with pytest.raises(DataError):
+        kept.read_projection(1)
+
+
+def scan_lit(frames):
+    return frames[frames.any(axis=(1, 2))]
+
+
+def raise_in_the_middle(scan, folder):
+    """What goes wrong while the file is open is not taken for a fault of the file."""
+    with replace(scan, path=folder / "moved.h5").kept_open():
+        raise ValueError("a mistake of ours")
+
+
 def test_the_file_is_laid_out_as_documented(tmp_path):
     scan, motors = write(tmp_path / "scan.h5", make_frames()), arguments()["motors"]
     with h5py.File(scan.path) as file:

@@ -4,12 +4,13 @@ python held_together.py share|copy
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 
 from recon3d.parallel import mpi
-from recon3d.parallel.mpi import MpiTeam, Shared
+from recon3d.parallel.mpi import MpiTeam
 
 SHAPE = (11, 5)
 
@@ -17,6 +18,13 @@ SHAPE = (11, 5)
 def main() -> None:
     mpi.PIECE_ELEMENTS = 10  # several pieces, and rows left over
     team = MpiTeam(MPI.COMM_WORLD, share_memory=sys.argv[1] == "share")
+    kinds = team.collect([hold_and_change(team)])
+    assert memory_descriptors() == 0, "memory is kept that nobody uses"
+    if team.rank == 0:
+        print(*sorted(kinds))
+
+
+def hold_and_change(team: MpiTeam) -> str:
     held = team.hold(SHAPE)
     assert not held.whole.any()
     assert not held.parts.any()
@@ -39,9 +47,15 @@ def main() -> None:
     second = team.hold(SHAPE)
     assert not second.whole.any()
     assert (team.sent_bytes > 0) == (team.size > 1)
-    kinds = team.collect([type(held).__name__])
-    if team.rank == 0:
-        print(*sorted(kinds), isinstance(held, Shared))
+    kind = type(held).__name__
+    assert (memory_descriptors() > 0) == (kind == "Shared")
+    return kind
+
+
+def memory_descriptors() -> int:
+    """How many files of this process are memory that it shares."""
+    links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum("memfd:recon3d" in str(link) for link in links)
 
 
 if __name__ == "__main__":
