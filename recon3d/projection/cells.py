@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.cell_kernels import AT_A_TIME, backproject_cells, merge_pixels
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.operator import LitPixels, Projector
 
-__all__ = ["AT_A_TIME", "CellAdder", "View", "cell_affine", "cell_width", "merge_pixels"]
+__all__ = ["AT_A_TIME", "View", "add_views", "cell_affine", "cell_width", "merge_pixels"]
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -66,47 +66,30 @@ def cell_affine(affine: FloatArray, across: int) -> FloatArray:
     return scaled
 
 
-class CellAdder:
-    """Adds backprojections of cells to the orientation distributions of some voxels.
+def add_views(projector: Projector, views: Sequence[View], volume: Frames) -> None:
+    """Add the backprojection of some projections to orientation distributions, in place.
 
     Parameters
     ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
+    projector
+        The voxels.
+    views
+        At most `AT_A_TIME` projections, of images of the same size.
+    volume, shape (voxels, bins)
+        The distributions.
     """
-
-    def __init__(self, points_um: FloatArray) -> None:
-        self._points_um = points_um
-        # Fresh memory takes the system longer to provide than the products to fill.
-        self._room = np.empty(0, np.float32)
-
-    def add(self, views: Sequence[View], volume: Frames) -> None:
-        """Add the backprojection of some projections to distributions, in place.
-
-        Parameters
-        ----------
-        views
-            At most `AT_A_TIME` projections, of images of the same size.
-        volume, shape (voxels, bins)
-            The distributions.
-        """
-        starts = np.cumsum([0, *(view.cells.count for view in views)])
-        dark, bins = int(starts[-1]), volume.shape[1]
-        affines, lookups = _numbered(views, starts)
-        at_a_time = max(MOST_BYTES // (4 * (dark + 1)), 1)
-        for first in range(0, bins, at_a_time):
-            part = slice(first, min(first + at_a_time, bins))
-            images = self._images(dark + 1, part.stop - first)
-            images[dark] = 0
-            for view, start in zip(views, starts[:-1], strict=True):
-                rows = images[start : start + view.cells.count]
-                np.matmul(view.frames[:-1], view.weights[:, part], out=rows)
-            backproject_cells(volume, self._points_um, affines, lookups, images, first)
-
-    def _images(self, rows: int, cols: int) -> Frames:
-        if self._room.size < rows * cols:
-            self._room = np.empty(rows * cols, np.float32)
-        return self._room[: rows * cols].reshape(rows, cols)
+    starts = np.cumsum([0, *(view.cells.count for view in views)])
+    dark, bins = int(starts[-1]), volume.shape[1]
+    affines, lookups = _numbered(views, starts)
+    at_a_time = max(MOST_BYTES // (4 * (dark + 1)), 1)
+    for first in range(0, bins, at_a_time):
+        part = slice(first, min(first + at_a_time, bins))
+        images = projector.lend(dark + 1, part.stop - first, volume.dtype)
+        images[dark] = 0
+        for view, start in zip(views, starts[:-1], strict=True):
+            rows = images[start : start + view.cells.count]
+            np.matmul(view.frames[:-1], view.weights[:, part], out=rows)
+        backproject_cells(volume, projector.points_um, affines, lookups, images, first)
 
 
 def _numbered(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.cells import AT_A_TIME, CellAdder, View, cell_affine
+from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import Projector
 from recon3d.projection.peaks import local_peaks
@@ -203,7 +203,7 @@ def _add_projections(
     cell_pix: int | None,
 ) -> None:
     """Add images to volumes, each by the weights of its own law."""
-    add = partial(_add_pixels, points_um) if cell_pix is None else CellAdder(points_um).add
+    add = partial(_add_pixels if cell_pix is None else add_views, Projector(points_um))
     while group := list(islice(images, _together(cell_pix))):
         affines = [cell_affine(model.affine(one.projection), cell_pix or 1) for one in group]
         for law, volume in sums:
@@ -215,10 +215,10 @@ def _add_projections(
             add(views, volume)
 
 
-def _add_pixels(points_um: FloatArray, views: Sequence[View], volume: FloatVolume) -> None:
+def _add_pixels(projector: Projector, views: Sequence[View], volume: FloatVolume) -> None:
     """Add projections to a volume, the four pixels around each voxel, by their weights."""
     for view in views:
-        operator = FrameOperator(Projector(points_um), view.affine, view.cells, view.weights)
+        operator = FrameOperator(projector, view.affine, view.cells, view.weights)
         operator.adjoint(view.frames, volume)
 
 

@@ -5,13 +5,13 @@ import pytest
 
 from recon3d.projection.cells import (
     AT_A_TIME,
-    CellAdder,
     View,
+    add_views,
     cell_affine,
     cell_width,
     merge_pixels,
 )
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.operator import LitPixels, Projector
 
 STRAIGHT = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
 
@@ -31,7 +31,7 @@ def test_a_voxel_takes_the_cell_on_which_it_falls(count):
     points = rng.uniform(-2, 12, (200, 3))
     all_images, views = zip(*(view(rng) for _ in range(count)), strict=True)
     volume = np.ones((200, 5), np.float32)
-    CellAdder(points).add(views, volume)
+    add_views(Projector(points), views, volume)
     expected = np.ones_like(volume)
     for images, one in zip(all_images, views, strict=True):
         row, col = np.floor(one.affine[:, :3] @ points.T + one.affine[:, 3:] + 0.5).astype(int)
@@ -45,9 +45,9 @@ def test_bins_in_parts_give_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     points, (_, one) = rng.uniform(0, 9, (50, 3)), view(rng)
     whole, parts = np.zeros((2, 50, 5), np.float32)
-    CellAdder(points).add([one], whole)
+    add_views(Projector(points), [one], whole)
     monkeypatch.setattr("recon3d.projection.cells.MOST_BYTES", 8 * one.frames.shape[0])
-    CellAdder(points).add([one], parts)
+    add_views(Projector(points), [one], parts)
     assert np.allclose(whole, parts, rtol=1e-6)
     assert whole.any()
 
