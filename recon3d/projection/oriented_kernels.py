@@ -20,6 +20,15 @@ MOST_FRAMES = 16
 
 
 @njit(inline="always")
+def _squared_distance(of_frame, of_voxel):  # type: ignore[no-untyped-def]
+    """Squared distance of two settings in widths; NaN for a missing frame."""
+    distance = 0.0
+    for axis in range(3):
+        distance += (of_frame[axis] - of_voxel[axis]) ** 2
+    return distance
+
+
+@njit(inline="always")
 def _near_frames(near, of_voxels, first, last, of_frames):  # type: ignore[no-untyped-def]
     """Fill in the frames that any voxel from `first` to `last` may light; return how many."""
     lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
@@ -103,9 +112,7 @@ def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lo
                 upper, lower = (1 - down) * intensity[voxel], down * intensity[voxel]
                 for k in range(count):
                     frame = near[k]
-                    distance = 0.0
-                    for axis in range(3):
-                        distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+                    distance = _squared_distance(of_frames[frame], of_voxels[voxel])
                     if not distance < FARTHEST:
                         continue
                     weight = np.exp(np.float32(-0.5 * distance))
@@ -129,9 +136,7 @@ def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
     for voxel in prange(of_voxels.shape[0]):
         total = 0.0
         for frame in range(of_frames.shape[0]):
-            distance = 0.0
-            for axis in range(3):
-                distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+            distance = _squared_distance(of_frames[frame], of_voxels[voxel])
             if distance < FARTHEST:
                 total += np.exp(-0.5 * distance)
         out[voxel] = total
@@ -174,9 +179,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
             slopes, curvatures = np.zeros(3), np.zeros(3)
             for k in range(count):
                 frame = near[k]
-                distance = 0.0
-                for axis in range(3):
-                    distance += (of_frames[frame, axis] - of_voxels[voxel, axis]) ** 2
+                distance = _squared_distance(of_frames[frame], of_voxels[voxel])
                 if not distance < FARTHEST:
                     continue
                 weight = np.exp(np.float32(-0.5 * distance))
