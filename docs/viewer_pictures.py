@@ -13,8 +13,8 @@ from matplotlib.image import imsave
 from qtpy.QtWidgets import QApplication
 
 import recon3d as r3
-from recon3d.io.grain import Grain
-from recon3d.plot.film import write_film
+from recon3d.files.grain import Grain
+from recon3d.plot.grain.film import write_film
 
 
 def main(demo: Path, folder: Path) -> None:

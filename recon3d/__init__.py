@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recon3d.config.experiment import Cleaning, Experiment
     from recon3d.errors import (
         DataError,
         GridError,
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
         Recon3DError,
         Recon3DWarning,
     )
-    from recon3d.experiment import Cleaning, Experiment
-    from recon3d.io.grain import Grain
-    from recon3d.io.scan import open_scan
-    from recon3d.io.store import CleanedScan, open_store
-    from recon3d.parallel.cleaning import clean
+    from recon3d.files.grain import Grain
+    from recon3d.files.store import CleanedScan, open_store
+    from recon3d.parallel.clean import clean
     from recon3d.parallel.cluster import Cluster
-    from recon3d.parallel.run import reconstruct
+    from recon3d.parallel.reconstruct import reconstruct
+    from recon3d.scan.scan import open_scan
     from recon3d.viewer.launch import view
 
 __version__ = "0.1.0"
@@ -47,20 +47,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CleanedScan": "recon3d.io.store",
-    "Cleaning": "recon3d.experiment",
+    "CleanedScan": "recon3d.files.store",
+    "Cleaning": "recon3d.config.experiment",
     "Cluster": "recon3d.parallel.cluster",
     "DataError": "recon3d.errors",
-    "Experiment": "recon3d.experiment",
-    "Grain": "recon3d.io.grain",
+    "Experiment": "recon3d.config.experiment",
+    "Grain": "recon3d.files.grain",
     "GridError": "recon3d.errors",
     "ParameterError": "recon3d.errors",
     "Recon3DError": "recon3d.errors",
     "Recon3DWarning": "recon3d.errors",
-    "clean": "recon3d.parallel.cleaning",
-    "open_scan": "recon3d.io.scan",
-    "open_store": "recon3d.io.store",
-    "reconstruct": "recon3d.parallel.run",
+    "clean": "recon3d.parallel.clean",
+    "open_scan": "recon3d.scan.scan",
+    "open_store": "recon3d.files.store",
+    "reconstruct": "recon3d.parallel.reconstruct",
     "view": "recon3d.viewer.launch",
 }
 

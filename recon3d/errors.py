@@ -6,6 +6,10 @@ file or the value, what was expected, and the likely cause, in one or two lines.
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
+
 
 class Recon3DError(Exception):
     """Base class of every error that Recon3D raises on purpose."""
@@ -29,6 +33,20 @@ class OutputError(Recon3DError):
 
 class Recon3DWarning(UserWarning):
     """Something that the user should know of, and that does not stop the run."""
+
+
+def warn(message: str) -> None:
+    """Warn the user at the line that called into the package, however deep inside it this is.
+
+    Parameters
+    ----------
+    message
+        What is amiss, its likely cause, and what was done about it.
+    """
+    package, level, frame = str(Path(__file__).parent), 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, Recon3DWarning, stacklevel=level)
 
 
 def behind(error: BaseException) -> BaseException:

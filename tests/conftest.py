@@ -11,9 +11,10 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from hypothesis import settings
+from id06_folders import frame, write_edf
 
-from recon3d.experiment import Volume
-from recon3d.io.grain import Grain
+from recon3d.config.experiment import Volume
+from recon3d.files.grain import Grain
 
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
@@ -101,3 +102,18 @@ def mpi(require_or_skip) -> None:
             require_or_skip(f"{name} is not installed: pip install 'recon3d[mpi]'")
     if not (Path(sys.executable).parent / "mpiexec").exists():
         require_or_skip("there is no mpiexec beside this Python: pip install 'recon3d[mpi]'")
+
+
+@pytest.fixture
+def write_folder(tmp_path):
+    """Write frames, one a file, with `frame(i)` as the image of position i."""
+
+    def write(positions, *, folder="scan", prefix="topo_", order=None, **options) -> Path:
+        where = tmp_path / folder
+        where.mkdir(exist_ok=True)
+        order = range(len(positions)) if order is None else order
+        for number, i in enumerate(order):
+            write_edf(where / f"{prefix}{number:04d}.edf", frame(i, **options), positions[i])
+        return where
+
+    return write

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import recon3d
-from recon3d.experiment import Experiment
+from recon3d.config.experiment import Experiment
 
 CONDA_NAMES = {"napari": ("napari", "pyqt")}
 """Packages that conda-forge calls or splits otherwise: PyPI's extra napari[pyqt6] is a
@@ -146,7 +146,7 @@ def test_the_readme_installs_and_demonstrates_in_one_line(readme):
 
 
 def test_the_commands_of_the_readme_are_those_of_the_parser(readme):
-    from recon3d.cli import build_parser
+    from recon3d.cli.main import build_parser
 
     lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
     calls = [line.split(" && ")[-1].split() for line in lines if "recon3d " in line]

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame
 from recon3d.errors import ParameterError
-from recon3d.io.binning import NO_BINNING, Binning
-from recon3d.io.source import Roi
+from recon3d.readers.pixel_binning import NO_BINNING, Binning
+from recon3d.readers.source import Roi
 
 
 @dataclass(frozen=True, eq=False)

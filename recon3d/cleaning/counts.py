@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import Recon3DWarning
+from recon3d.errors import warn
 
 FEWEST_SATURATED = 10
 """Pixels of one frame at the largest count from which on it is told; fewer are hot pixels."""
@@ -178,21 +177,17 @@ class CountWatch:
             "pixels_dropped_by_mask": self.dropped_pixels,
         }
 
-    def warn(self, stacklevel: int) -> None:
+    def tell(self) -> None:
         """Tell, once for the scan, what was found."""
         if self.saturated_frames:
-            warnings.warn(
+            warn(
                 f"{len(self.saturated_frames)} frames are saturated: {self.saturated_pixels} of "
                 "their pixels are at the detector's largest count, the first of them in "
-                f"{self.saturated_frames[0]}: their intensity is cut off",
-                Recon3DWarning,
-                stacklevel=stacklevel + 1,
+                f"{self.saturated_frames[0]}: their intensity is cut off"
             )
         if self.wrapped_pixels:
-            warnings.warn(
+            warn(
                 f"{self.wrapped_pixels} counts from {WRAPPED_FROM} on, in "
                 f"{self.wrapped_projections} projections, are taken for negative ones that wrapped "
-                "around in 16 bits (hardly any lie between 32768 and there): 65536 is subtracted",
-                Recon3DWarning,
-                stacklevel=stacklevel + 1,
+                "around in 16 bits (hardly any lie between 32768 and there): 65536 is subtracted"
             )

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.normalization import Normalizer
-from recon3d.cleaning.projection import work_on_projection
-from recon3d.experiment import Cleaning
+from recon3d.cleaning.frames_of_projection import work_on_projection
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.config.experiment import Cleaning
+from recon3d.files.store import CleanedScan
 from recon3d.geometry import TiltOrigin, frame_settings
-from recon3d.io.binning import Binning
-from recon3d.io.motors import MotorTable
-from recon3d.io.scan import Scan
-from recon3d.io.store import CleanedScan
+from recon3d.readers.motors import MotorTable
+from recon3d.readers.pixel_binning import Binning
+from recon3d.scan.scan import Scan
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.float32]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,17 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.counts import CountWatch
-from recon3d.cleaning.explain import FrameSteps, explain_frame
-from recon3d.cleaning.normalization import Normalizer, way_for_scan
-from recon3d.cleaning.projection import check_region, clean_projection
-from recon3d.cleaning.shared import Work, Worked
-from recon3d.errors import DataError, Recon3DWarning
-from recon3d.experiment import Cleaning
-from recon3d.io.checks import require_rocking
-from recon3d.io.damage import Damage, damage_lines, list_damage
-from recon3d.io.scan import Scan
-from recon3d.io.store import CleanedScan, StoreWriter, open_store
-from recon3d.team import ALONE, Team, from_first
+from recon3d.cleaning.frames_of_projection import check_region, clean_projection
+from recon3d.cleaning.normalize import Normalizer, way_for_scan
+from recon3d.cleaning.sharing import Work, Worked
+from recon3d.cleaning.stages import FrameSteps, explain_frame
+from recon3d.communicator import ALONE, Team, from_first
+from recon3d.config.experiment import Cleaning
+from recon3d.errors import DataError, warn
+from recon3d.files.store import CleanedScan, StoreWriter, open_store
+from recon3d.readers.damage import Damage, damage_lines, list_damage
+from recon3d.scan.checks import require_rocking
+from recon3d.scan.scan import Scan
 
 __all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
 
@@ -168,7 +167,7 @@ def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) ->
     _report(scan, damaged, watch, work.cleaning)
     _warn(scan, without_dark, normalizer.unscaled)
     _warn_of_damage(damaged)
-    watch.warn(stacklevel=6)
+    watch.tell()
 
 
 def _forget(store: StoreWriter, read: Worked) -> list[Damage]:
@@ -205,11 +204,7 @@ def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Clea
 
 def _warn_of_damage(damaged: list[Damage]) -> None:
     if damaged:
-        warnings.warn(
-            f"{len(damaged)} frames are left out: {list_damage(damaged)}",
-            Recon3DWarning,
-            stacklevel=7,
-        )
+        warn(f"{len(damaged)} frames are left out: {list_damage(damaged)}")
 
 
 def _binning(scan: Scan, own: Cleaning) -> dict[str, Any]:
@@ -288,8 +283,4 @@ def _warn(scan: Scan, without_dark: list[int], unscaled: list[int]) -> None:
     for what, numbers in told.items():
         if numbers:
             first = f"omega = {scan.omega_deg[numbers[0]]:g}°"
-            warnings.warn(
-                f"{len(numbers)} of {scan.shape[0]} projections (first at {first}) {what}",
-                Recon3DWarning,
-                stacklevel=7,
-            )
+            warn(f"{len(numbers)} of {scan.shape[0]} projections (first at {first}) {what}")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from recon3d.io.scan import Roi, Scan
+from recon3d.cleaning.frame_preview import FramePreview
+from recon3d.config.experiment import Cleaning
+from recon3d.scan.scan import Roi, Scan
 
 Image = NDArray[np.float32]
 
@@ -171,3 +175,40 @@ def suggest_framebg(signals: Sequence[Image], roi: Roi, most: int = 20) -> int:
     # One pixel less than what is free, for light below the threshold of `signal_of`.
     width = min(*free, most + 1, (min(inner.shape) - 1) // 2) - 1
     return width if width >= 2 else 0
+
+
+NOISE_WIDTHS = 3.0
+"""Standard deviations of the noise at which `binth` is put: few pixels of noise pass, and
+those that do form no region of the smallest size."""
+_SAMPLED = 6
+
+
+def suggest_cleaning(preview: FramePreview, cleaning: Cleaning) -> Iterator[Cleaning | None]:
+    """Suggest `framebg` and `binth` from projections spread over a scan.
+
+    `framebg` is the widest rim, up to 20 pixels, that no projection lights. `binth` is three
+    standard deviations of the noise of what step 5 leaves.
+
+    Parameters
+    ----------
+    preview
+        The scan, cropped to its region of interest.
+    cleaning
+        All other parameters.
+
+    Yields
+    ------
+    cleaning
+        None while there is work to do, and the suggestion at the end.
+    """
+    scan, binning = preview.scan, preview.scan.binning
+    signals = []
+    for k in spread_projections(scan, _SAMPLED):
+        for images in combine_frames(scan, k):
+            if images is not None:
+                signals.append(signal_of(images))
+            yield None
+    framebg = suggest_framebg(signals, Roi.whole(scan.shape[2:]), 20 // max(binning))
+    chosen = replace(cleaning, framebg=framebg * max(binning))
+    noise = preview.noise(scan.shape[0] // 2, chosen) / binning.pixels
+    yield replace(chosen, binth=float(max(math.ceil(NOISE_WIDTHS * noise), 1)))

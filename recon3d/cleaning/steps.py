@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.cleaning import kernels, mask_kernels
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.errors import DataError, ParameterError
 
 FloatFrame = NDArray[np.float32]

@@ -16,8 +16,8 @@ from recon3d.errors import ParameterError
 if TYPE_CHECKING:
     from ipyparallel import Client
 
+from recon3d.parallel.thread_policy import WAITING
 from recon3d.parallel.work import Sight
-from recon3d.waiting import WAITING
 
 PROFILES = ("mpi", "slurm")
 

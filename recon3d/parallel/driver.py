@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +13,7 @@ from ipyparallel import Client
 from ipyparallel.error import EngineError, RemoteError
 
 from recon3d import __version__
-from recon3d.errors import ParameterError, Recon3DError, Recon3DWarning
+from recon3d.errors import ParameterError, Recon3DError, warn
 from recon3d.parallel.work import Fault, Outcome, Sight, look, work_together
 
 logger = logging.getLogger(__name__)
@@ -190,7 +189,7 @@ def run_once(
         raise
     outcomes: list[Outcome] = [_answer(one) for one in pending]
     for text in (text for outcome in outcomes for text in outcome.warnings):
-        warnings.warn(text, Recon3DWarning, stacklevel=5)
+        warn(text)
     if failed := [outcome for outcome in outcomes if outcome.error is not None]:
         raise _failure(failed)
     return outcomes

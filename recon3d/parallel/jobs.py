@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.experiment import Cleaning, Experiment
-from recon3d.io.scan import Scan
+from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.scan.scan import Scan
 
 if TYPE_CHECKING:
     from recon3d.parallel.mpi import MpiTeam
@@ -51,8 +51,8 @@ class Reconstruction:
 
 def reconstruct_together(job: Reconstruction, team: MpiTeam, publisher: Publisher) -> None:
     """Reconstruct a grain; the first engine writes it."""
-    from recon3d.io.store import open_store
-    from recon3d.reconstruction.checkpoint import Checkpoints
+    from recon3d.files.store import open_store
+    from recon3d.reconstruction.fit.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
 
     passed: list[tuple[str, int, float]] = []
@@ -78,7 +78,7 @@ def reconstruct_together(job: Reconstruction, team: MpiTeam, publisher: Publishe
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    from recon3d.io.atomic import complete_or_absent
+    from recon3d.atomic import complete_or_absent
 
     with complete_or_absent(path) as temporary:
         np.save(temporary, array)

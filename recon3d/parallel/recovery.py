@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 from ipyparallel import Client
 
-from recon3d.errors import ParameterError, Recon3DWarning
+from recon3d.errors import ParameterError, warn
 from recon3d.parallel.driver import (
     EngineFault,
     LoneFailure,
@@ -111,7 +110,7 @@ def run_to_the_end(
 
 def _start_again(why: object, client: Client, errand: Errand) -> None:
     """Say what happened, and start the engines again."""
-    warnings.warn(f"{why}: the engines are started again", Recon3DWarning, stacklevel=5)
+    warn(f"{why}: the engines are started again")
     try:
         restart(client)
     except EngineFault as error:

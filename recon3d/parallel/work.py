@@ -57,7 +57,7 @@ class Sight:
 
 def look(paths: Sequence[str] = ()) -> Sight:
     """Tell the driver who this engine is, and which of some files it does not see."""
-    from recon3d.parallel.launch import use_threads
+    from recon3d.parallel.mpiexec import use_threads
 
     try:
         from mpi4py import MPI

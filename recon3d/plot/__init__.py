@@ -4,18 +4,18 @@ Nothing here touches pyplot or its state, so scripts run without a display.
 """
 
 from recon3d.plot.colors import draw_color_key, orientation_colors, orientation_range
-from recon3d.plot.distributions import (
+from recon3d.plot.grain.distributions import (
     draw_histogram,
     draw_orientation_density,
     histograms_figure,
     orientation_density_figure,
 )
-from recon3d.plot.film import surface_figure, write_film
+from recon3d.plot.grain.film import surface_figure, write_film
+from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.reprojection import reprojection_figure
+from recon3d.plot.grain.slices import draw_slice, slices_figure
 from recon3d.plot.parts import draw_scale_bar
-from recon3d.plot.projections import draw_comparison, draw_mosaicity, mosaicity_map_figure
-from recon3d.plot.reprojection import reprojection_figure
-from recon3d.plot.slices import draw_slice, slices_figure
-from recon3d.plot.trust import trust_figure
+from recon3d.plot.scan.projections import draw_comparison, draw_mosaicity, mosaicity_map_figure
 
 __all__ = [
     "draw_color_key",

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, FancyArrowPatch, Polygon, Wedge
 
+from recon3d.files.store import CleanedScan
 from recon3d.geometry import turn_to_laboratory
-from recon3d.io.store import CleanedScan
-from recon3d.plot.frames import BLUE, ORANGE, VERMILION, draw_frame_grid, frame_grid
-from recon3d.plot.overview import label
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure
+from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, draw_frame_grid, frame_grid
+from recon3d.plot.scan.overview import label
 
 _TEXT = TEXT_SIZE + 2
 

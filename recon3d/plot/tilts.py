@@ -10,10 +10,10 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.plot.frames import BLUE, ORANGE, VERMILION, setting_label
-from recon3d.plot.overview import label
 from recon3d.plot.parts import TEXT_SIZE
-from recon3d.reconstruction.voxel import VoxelEvidence
+from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, setting_label
+from recon3d.plot.scan.overview import label
+from recon3d.reconstruction.quality.voxel import VoxelEvidence
 
 Image = NDArray[Any]
 

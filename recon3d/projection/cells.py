@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.cell_kernels import AT_A_TIME, backproject_cells, merge_pixels
+from recon3d.projection.kernels.cells import AT_A_TIME, backproject_cells, merge_pixels
 from recon3d.projection.operator import LitPixels, Projector
 
 __all__ = ["AT_A_TIME", "View", "add_views", "cell_affine", "cell_width", "merge_pixels"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.kernels import AnyFloats
+from recon3d.projection.kernels.footprint import AnyFloats
 from recon3d.projection.operator import LitPixels, Projector, spread
 
 FloatArray = NDArray[np.float64]

@@ -18,9 +18,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.experiment import Volume
-from recon3d.projection import image_kernels, kernels
-from recon3d.projection.kernels import AnyFloats
+from recon3d.config.experiment import Volume
+from recon3d.projection.kernels import footprint as kernels
+from recon3d.projection.kernels import images as image_kernels
+from recon3d.projection.kernels.footprint import AnyFloats
 
 FloatArray = NDArray[np.float64]
 

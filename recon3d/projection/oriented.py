@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.bins import OrientationList
+from recon3d.projection.kernels.oriented import mark_reached, project_oriented, visible_share
 from recon3d.projection.operator import LitPixels, Projector, spread
-from recon3d.projection.oriented_kernels import mark_reached, project_oriented, visible_share
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]

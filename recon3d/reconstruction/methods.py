@@ -9,23 +9,21 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
-from recon3d.experiment import Experiment
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.cells import cell_width
-from recon3d.reconstruction.agreement import with_agreement, with_trust
-from recon3d.reconstruction.backprojection import (
+from recon3d.reconstruction.build import Prepared
+from recon3d.reconstruction.fit.backprojection import (
     VoxelPeaks,
     backproject_laboratory,
     backproject_sample,
     find_peaks,
 )
-from recon3d.reconstruction.checkpoint import Checkpoints
-from recon3d.reconstruction.completeness import completeness
-from recon3d.reconstruction.fitting import Report, Task, run_fit
-from recon3d.reconstruction.lit import LitBits
-from recon3d.reconstruction.prepare import Prepared
-from recon3d.reconstruction.support import (
+from recon3d.reconstruction.fit.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.completeness import LitBits, completeness
+from recon3d.reconstruction.fit.passes import Report, Task, run_fit
+from recon3d.reconstruction.fit.support import (
     SupportResult,
     choose_bins,
     cut_from_completeness,
@@ -34,6 +32,7 @@ from recon3d.reconstruction.support import (
     strain_of,
     support_voxels,
 )
+from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_trust
 
 logger = logging.getLogger(__name__)
 

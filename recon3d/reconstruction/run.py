@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.experiment import Experiment
-from recon3d.io.grain import Grain
-from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.checkpoint import Checkpoints
-from recon3d.reconstruction.fitting import Report
+from recon3d.communicator import ALONE, Team
+from recon3d.config.experiment import Experiment
+from recon3d.errors import ParameterError, warn
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan
+from recon3d.reconstruction.build import prepare
+from recon3d.reconstruction.fit.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.passes import Report
+from recon3d.reconstruction.fit.support import SupportResult
 from recon3d.reconstruction.methods import METHODS, Options
-from recon3d.reconstruction.prepare import prepare
-from recon3d.reconstruction.support import SupportResult
-from recon3d.team import ALONE, Team
 
 
 def reconstruct(
@@ -107,21 +106,17 @@ POOR_FIT = 0.6
 def _warn_of_doubts(grain: Grain) -> None:
     """Warn where the fit is poor, or the box cuts the grain: the result is not to be trusted."""
     if grain.residual.size and grain.residual[-1] > POOR_FIT:
-        warnings.warn(
+        warn(
             f"the grain explains the frames poorly (residual {grain.residual[-1]:.2f}, a good fit "
             "has less than half of that): are M, rotation_center, turning_center and tilt_azimuth "
-            "right?",
-            Recon3DWarning,
-            stacklevel=3,
+            "right?"
         )
     mask, axes = grain.mask, "xyz"
     cut = [axes[k] for k in range(3) if np.moveaxis(mask, k, 0)[[0, -1]].any()]
     if grain.residual.size and cut:
-        warnings.warn(
+        warn(
             f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
-            "enlarge grain_dim or move grain_pos",
-            Recon3DWarning,
-            stacklevel=3,
+            "enlarge grain_dim or move grain_pos"
         )
 
 

@@ -13,9 +13,9 @@ from recon3d.simulate.presets import (
     strain_plan,
     tilts_plan,
 )
-from recon3d.simulate.scan import simulate_scan, simulated_projections
 from recon3d.simulate.scan_plan import ScanPlan, Steps
 from recon3d.simulate.truth import Truth, VoxelTruth
+from recon3d.simulate.writers.edf_scan import simulate_scan, simulated_projections
 
 __all__ = [
     "OFF_CENTRE_POSITION_UM",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recon3d.simulate.phantom import Phantom, make_phantom
 from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.scan_plan import ScanPlan
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 VOXELS = 28
 

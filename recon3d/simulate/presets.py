@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recon3d.crystal import Crystal
+from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.simulate.fields import Vector
 from recon3d.simulate.scan_plan import ScanPlan, Steps

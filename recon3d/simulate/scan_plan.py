@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.crystal import Crystal
+from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.geometry import ProjectionGeometry, TiltOrigin
 from recon3d.simulate.image_axes import recorded_shape, restored_box

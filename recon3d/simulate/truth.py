@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
+from recon3d.config.experiment import Volume
 from recon3d.errors import DataError
-from recon3d.experiment import Volume
-from recon3d.io.attributes import read_attributes, write_attributes
-from recon3d.io.own_files import create_own
+from recon3d.files.attributes import read_attributes, write_attributes
+from recon3d.files.hdf5 import create_own
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.phantom import Phantom, PhantomSample
-from recon3d.simulate.plain import from_plain, to_plain
 from recon3d.simulate.scan_plan import ScanPlan
+from recon3d.simulate.values import from_plain, to_plain
 
 FloatArray = NDArray[np.float64]
 

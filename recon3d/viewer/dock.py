@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recon3d.analysis.surface import cut_level
 from recon3d.errors import Recon3DError
-from recon3d.maps.surface import cut_level
 from recon3d.plot.colors import draw_color_key
+from recon3d.plot.grain.quantities import QUANTITIES
 from recon3d.plot.parts import TEXT_SIZE
-from recon3d.plot.quantities import QUANTITIES
 from recon3d.viewer.canvas import Canvas
 from recon3d.viewer.dock_frames import FramesPanel
 from recon3d.viewer.dock_voxel import VoxelPanel

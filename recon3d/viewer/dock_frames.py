@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import Recon3DError
-from recon3d.plot.projections import draw_comparison, image_extent
+from recon3d.plot.scan.projections import draw_comparison, image_extent
+from recon3d.viewer.background import Jobs
 from recon3d.viewer.canvas import Canvas
-from recon3d.viewer.jobs import Jobs
 
 if TYPE_CHECKING:
-    from recon3d.reconstruction.model import ScanModel
+    from recon3d.reconstruction.model.scan_model import ScanModel
     from recon3d.viewer.window import GrainWindow
 
 SUMMED = "all, summed"
@@ -73,7 +73,7 @@ class FramesPanel:
             It is not where it was looked for.
         """
         if self.found is None:
-            from recon3d.reconstruction.sources import find_model
+            from recon3d.reconstruction.quality.reprojection import find_model
 
             window = self.window
             self.found = find_model(window.scene.coarse, window.scene.path, window.scan, window.ini)
@@ -95,7 +95,7 @@ class FramesPanel:
         self.note.setText(f"ω = {model.omega_deg(projection):.2f}°: projecting the grain …")
 
         def job() -> Iterator[Shown]:
-            from recon3d.reconstruction.reprojection import reproject
+            from recon3d.reconstruction.quality.reprojection import reproject
 
             measured = model.frames(projection)
             yield Shown(projection, measured, reproject(grain, model, projection))
@@ -133,7 +133,7 @@ class FramesPanel:
 
     def _mark(self, axes: Any, projection: int) -> None:
         """Mark where the clicked voxel lands."""
-        from recon3d.reconstruction.voxel import place_of
+        from recon3d.reconstruction.quality.voxel import place_of
 
         if self.window.voxel is None:
             return

@@ -9,8 +9,8 @@ import numpy as np
 
 from recon3d.errors import Recon3DError
 from recon3d.plot.parts import TEXT_SIZE
+from recon3d.viewer.background import Jobs
 from recon3d.viewer.canvas import Canvas
-from recon3d.viewer.jobs import Jobs
 from recon3d.viewer.layers import describe_voxel
 from recon3d.viewer.pick import Voxel
 
@@ -60,7 +60,7 @@ class VoxelPanel:
         tilt = np.asarray(grain.orientation[voxel], float)
 
         def job() -> Iterator[Any]:
-            from recon3d.reconstruction.voxel import look_at_voxel, voxel_bins
+            from recon3d.reconstruction.quality.voxel import look_at_voxel, voxel_bins
 
             bins = voxel_bins(model)
             total = len(model.projections)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recon3d.errors import ParameterError
-from recon3d.io.grain import Grain
+from recon3d.files.grain import Grain
 from recon3d.viewer.dock import GrainDock
 from recon3d.viewer.layers import AXIS_LABELS
 from recon3d.viewer.lazy import open_grain

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.io.grain import Grain
-from recon3d.maps.coarse import coarsened, step_for
-from recon3d.maps.misorientation import kernel_average_misorientation
-from recon3d.maps.surface import Surface
+from recon3d.analysis.coarse import coarsened, step_for
+from recon3d.analysis.misorientation import kernel_average_misorientation
+from recon3d.analysis.surface import Surface
+from recon3d.config.volume import Volume
+from recon3d.files.grain import Grain
 from recon3d.plot.colors import Center, orientation_colors
-from recon3d.plot.quantities import (
+from recon3d.plot.grain.quantities import (
     QUANTITIES,
     scalar_colors,
     values_of,
 )
-from recon3d.volume import Volume
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, options and kind of a layer, as napari's readers return them."""

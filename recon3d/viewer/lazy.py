@@ -8,8 +8,8 @@ from typing import Any
 
 import h5py
 
-from recon3d.io.grain import Grain
-from recon3d.maps.coarse import LARGEST
+from recon3d.analysis.coarse import LARGEST
+from recon3d.files.grain import Grain
 
 
 def open_grain(path: str | Path, *, largest: int = LARGEST) -> Grain:

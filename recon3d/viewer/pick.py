@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.volume import Volume
+from recon3d.config.volume import Volume
 
 Voxel = tuple[int, int, int]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import h5py
 
-from recon3d.io.grain import FORMAT
+from recon3d.files.grain import FORMAT
 from recon3d.viewer.layers import LayerData
 
 Reader = Callable[[str | list[str]], list[LayerData]]

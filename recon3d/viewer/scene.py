@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.io.grain import Grain
-from recon3d.maps.coarse import LARGEST, coarsened, step_for
-from recon3d.maps.deferred import Deferred
-from recon3d.maps.surface import (
+from recon3d.analysis.coarse import LARGEST, coarsened, step_for
+from recon3d.analysis.deferred import Deferred
+from recon3d.analysis.surface import (
     Surface,
     cut_at,
     cut_level,
@@ -21,11 +20,12 @@ from recon3d.maps.surface import (
     shape_at,
     surface_of,
 )
+from recon3d.config.volume import Volume
+from recon3d.files.grain import Grain
 from recon3d.plot.colors import Center, orientation_range
-from recon3d.plot.quantities import QUANTITIES, limits_of, quantities_of
+from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of
 from recon3d.viewer import layers as make
 from recon3d.viewer.lazy import open_grain
-from recon3d.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.analysis.difference import GrainDifference, check_same_grid, grain_difference
+from recon3d.analysis.misorientation import boundaries
 from recon3d.errors import ParameterError
-from recon3d.io.grain import Grain
-from recon3d.maps.difference import GrainDifference, check_same_grid, grain_difference
-from recon3d.maps.misorientation import boundaries
-from recon3d.plot.quantities import QUANTITIES
+from recon3d.files.grain import Grain
+from recon3d.plot.grain.quantities import QUANTITIES
 from recon3d.viewer import layers as make
 from recon3d.viewer.pick import Voxel, first_voxel, voxel_at
 from recon3d.viewer.scene import Clip, GrainScene

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from matplotlib.figure import Figure
 
-from recon3d.io.grain import Grain
+from recon3d.files.grain import Grain
 
 
 def show(figure: Figure, dpi: int = 110) -> None:

@@ -17,7 +17,7 @@ import ipywidgets as controls
 
 from recon3d.errors import ParameterError
 from recon3d.parallel.cluster import Cluster
-from recon3d.widgets.panel import Panel, button, row
+from recon3d.widgets.controls.panel import Panel, button, row
 
 if TYPE_CHECKING:
     from ipyparallel import Client

@@ -9,16 +9,16 @@ from typing import Any
 import ipywidgets as controls
 
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.getdata import calibration_images, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview, ProjectionGlance
-from recon3d.getdata import calibration_images, opening, region_of
-from recon3d.io.follow import Follower
-from recon3d.io.grain import Grain
-from recon3d.io.scan import Scan
-from recon3d.io.settings_file import SettingsFile
-from recon3d.plot.slices import slices_figure
-from recon3d.reconstruction.quick import quick_grain
-from recon3d.widgets.background import Background
-from recon3d.widgets.panel import Panel, button, row
+from recon3d.config.settings_file import SettingsFile
+from recon3d.files.grain import Grain
+from recon3d.plot.grain.slices import slices_figure
+from recon3d.reconstruction.preview import quick_grain
+from recon3d.scan.follow import Follower
+from recon3d.scan.scan import Scan
+from recon3d.widgets.controls.background import Background
+from recon3d.widgets.controls.panel import Panel, button, row
 from recon3d.widgets.projections import Projections
 
 

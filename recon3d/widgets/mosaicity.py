@@ -9,23 +9,23 @@ import numpy as np
 from matplotlib.backend_bases import MouseEvent
 from numpy.typing import NDArray
 
+from recon3d.analysis.moments import projection_moments
+from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
-from recon3d.experiment import Experiment
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan
 from recon3d.geometry import frame_settings
-from recon3d.io.grain import Grain
-from recon3d.io.store import CleanedScan
 from recon3d.plot.colors import draw_color_key, orientation_range
-from recon3d.plot.frames import setting_text
+from recon3d.plot.grain.slices import draw_slice, slice_extent_um
 from recon3d.plot.parts import TEXT_SIZE
-from recon3d.plot.projections import draw_mosaicity, image_extent
-from recon3d.plot.slices import draw_slice, slice_extent_um
+from recon3d.plot.scan.detector_frames import setting_text
+from recon3d.plot.scan.projections import draw_mosaicity, image_extent
 from recon3d.plot.tilts import draw_lit_frames, draw_lit_projections, draw_tilt_map, mark_tilt
-from recon3d.projection.moments import projection_moments
-from recon3d.reconstruction.binning import orientation_bins
-from recon3d.reconstruction.reprojection import model_of
-from recon3d.reconstruction.scanned import setting_steps_deg
-from recon3d.reconstruction.voxel import VoxelEvidence, look_at_voxel
-from recon3d.widgets.panel import Panel, choice, new_canvas, row, slider
+from recon3d.reconstruction.model.orientation_bins import orientation_bins
+from recon3d.reconstruction.model.scanned import setting_steps_deg
+from recon3d.reconstruction.quality.reprojection import model_of
+from recon3d.reconstruction.quality.voxel import VoxelEvidence, look_at_voxel
+from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, slider
 
 LIT_SHARE = 0.05
 

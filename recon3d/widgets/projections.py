@@ -9,17 +9,17 @@ import ipywidgets as controls
 import numpy as np
 
 from recon3d.cleaning.overview import ProjectionGlance, glances_of_store
+from recon3d.config.experiment import Experiment
+from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import ParameterError
-from recon3d.experiment import Experiment
-from recon3d.io.grain import Grain
-from recon3d.io.settings_file import SettingsFile
-from recon3d.io.store import CleanedScan
-from recon3d.plot.frames import bright_counts, draw_frame, update_frame
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
-from recon3d.plot.scan_film import draw_film, draw_scan_health, update_film
-from recon3d.reconstruction.mass import MassFit, fit_mass
-from recon3d.reconstruction.reprojection import model_of, reproject
-from recon3d.widgets.panel import Panel, button, new_canvas, row, slider
+from recon3d.plot.scan.detector_frames import bright_counts, draw_frame, update_frame
+from recon3d.plot.scan.film import draw_film, draw_scan_health, update_film
+from recon3d.reconstruction.model.estimates import MassFit, fit_mass
+from recon3d.reconstruction.quality.reprojection import model_of, reproject
+from recon3d.widgets.controls.panel import Panel, button, new_canvas, row, slider
 
 
 class Projections(Panel):

@@ -12,18 +12,18 @@ import ipywidgets as controls
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.experiment import Experiment
-from recon3d.io.checks import check_before, with_counts
-from recon3d.io.grain import Grain
-from recon3d.io.settings_file import SettingsFile
-from recon3d.io.store import CleanedScan
-from recon3d.parallel.run import reconstruct
-from recon3d.plot.growing import draw_growing, update_growing
-from recon3d.plot.results import write_results
-from recon3d.reconstruction.fitting import HALF_PASSES
+from recon3d.config.experiment import Experiment
+from recon3d.config.settings_file import SettingsFile
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan
+from recon3d.parallel.reconstruct import reconstruct
+from recon3d.plot.grain.growing import draw_growing, update_growing
+from recon3d.plot.grain.results import write_results
+from recon3d.reconstruction.fit.passes import HALF_PASSES
+from recon3d.reconstruction.model.checks import check_before, with_counts
+from recon3d.widgets.controls.panel import button, new_canvas, row
+from recon3d.widgets.controls.parameters import Parameters
 from recon3d.widgets.engines import Engines
-from recon3d.widgets.panel import button, new_canvas, row
-from recon3d.widgets.parameters import Parameters
 
 STAGES = {
     "alignment": "finding the rotation axis, the drift, and the turning centre",

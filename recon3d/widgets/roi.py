@@ -20,12 +20,12 @@ from recon3d.cleaning.region import (
     suggest_region,
     whole_frames,
 )
-from recon3d.io.scan import Roi, Scan
-from recon3d.io.settings_file import SettingsFile
-from recon3d.plot.frames import draw_frame, raw_limits, update_frame
+from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
-from recon3d.plot.region import draw_region, update_region
-from recon3d.widgets.panel import Panel, button, check, choice, new_canvas, row, slider
+from recon3d.plot.scan.detector_frames import draw_frame, raw_limits, update_frame
+from recon3d.plot.scan.region import draw_region, update_region
+from recon3d.scan.scan import Roi, Scan
+from recon3d.widgets.controls.panel import Panel, button, check, choice, new_canvas, row, slider
 
 SAMPLED = 9
 """Projections that are looked at for the suggestion, and for what falls outside."""

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
+from recon3d.cleaning.getdata import getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
-from recon3d.errors import DataError, ParameterError
-from recon3d.experiment import Experiment
-from recon3d.getdata import getdata, open_data, opening, region_of
-from recon3d.getdata_keys import GetData
-from recon3d.io.checks import check_before, check_centres, with_counts
-from recon3d.io.follow import Follower
-from recon3d.io.grain import Grain
-from recon3d.io.scan import Scan
-from recon3d.io.settings_file import SettingsFile, ini_beside
-from recon3d.io.store import CleanedScan, open_store
-from recon3d.plot.results import write_results
-from recon3d.plot.trust import trust_figure
+from recon3d.config.experiment import Experiment
+from recon3d.config.getdata_keys import GetData
+from recon3d.config.settings_file import SettingsFile, ini_beside
+from recon3d.errors import DataError, ParameterError, warn
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan, open_store
+from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.results import write_results
+from recon3d.reconstruction.model.checks import check_before, check_centres, with_counts
 from recon3d.reconstruction.run import reconstruct
+from recon3d.scan.follow import Follower
+from recon3d.scan.scan import Scan
 from recon3d.simulate.lesson import simulate_lesson
+from recon3d.widgets.controls.panel import Panel
 from recon3d.widgets.display import show
 from recon3d.widgets.engines import Engines
 from recon3d.widgets.live import Live
 from recon3d.widgets.mosaicity import Mosaicity
-from recon3d.widgets.panel import Panel
 from recon3d.widgets.projections import Projections
 from recon3d.widgets.reconstruct import Reconstruct
 from recon3d.widgets.roi import RegionOfInterest
@@ -283,7 +282,5 @@ class Session:
         """Forget what was chosen for another scan."""
         known = self.settings.read()
         if known:
-            warnings.warn(
-                f"{self.settings.path} was about other data: its choices begin anew", stacklevel=4
-            )
+            warn(f"{self.settings.path} was about other data: its choices begin anew")
         self.settings.update(values, forget=known)

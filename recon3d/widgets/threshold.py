@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.cleaning.preview import FramePreview, Kept
-from recon3d.cleaning.region import coarse_to_fine
-from recon3d.cleaning.suggest import suggest_cleaning
-from recon3d.experiment import Cleaning
-from recon3d.getdata import region_of
-from recon3d.getdata_keys import GetData
-from recon3d.io.scan import Scan
-from recon3d.io.settings_file import SettingsFile
-from recon3d.plot.cleaning import (
+from recon3d.cleaning.frame_preview import FramePreview, Kept
+from recon3d.cleaning.getdata import region_of
+from recon3d.cleaning.region import coarse_to_fine, suggest_cleaning
+from recon3d.config.experiment import Cleaning
+from recon3d.config.getdata_keys import GetData
+from recon3d.config.settings_file import SettingsFile
+from recon3d.plot.scan.cleaning import (
     CleaningFigure,
     draw_cleaning,
     draw_kept,
     update_cleaning,
     update_kept,
 )
-from recon3d.plot.frames import draw_frame_grid, frame_grid, setting_text, thinned
-from recon3d.widgets.cleaning_steps import CleaningSteps
-from recon3d.widgets.panel import button, check, new_canvas, row, slider
+from recon3d.plot.scan.detector_frames import draw_frame_grid, frame_grid, setting_text, thinned
+from recon3d.scan.scan import Scan
+from recon3d.widgets.controls.cleaning_steps import CleaningSteps
+from recon3d.widgets.controls.panel import button, check, new_canvas, row, slider
 
 PAUSE_S = 0.4
 """How long a slider must rest before the whole scan is looked at."""

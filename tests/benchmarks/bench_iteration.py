@@ -8,7 +8,7 @@ from measure import Row, median_seconds, thread_counts
 from memory_scan import MemoryScan, ball_points, ball_scan
 
 from recon3d.projection.bins import OrientationBins
-from recon3d.reconstruction.iterative import IterativeFit
+from recon3d.reconstruction.fit.iterative import IterativeFit
 
 RADIUS_UM = 8.0
 

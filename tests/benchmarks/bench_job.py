@@ -13,14 +13,14 @@ import numpy as np
 from measure import Row, once, run_child, thread_counts
 from plain_loops import backproject_voxel
 
-from recon3d.experiment import Experiment
-from recon3d.io.store import open_store
+from recon3d.config.experiment import Experiment
+from recon3d.files.store import open_store
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan, full_plan, grain_size_um
-from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.scan_plan import ScanPlan, Steps
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 
 @dataclass(frozen=True)

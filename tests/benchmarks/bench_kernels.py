@@ -15,12 +15,11 @@ from memory_scan import MemoryScan, ball_points, ball_scan
 from numpy.typing import NDArray
 from plain_loops import backproject_voxel, clean_frame
 
-from recon3d.cleaning.projection import stand_ins, work_on_projection
+from recon3d.analysis.moments import projection_moments
+from recon3d.cleaning.frames_of_projection import stand_ins, work_on_projection
 from recon3d.projection.cells import cell_width
-from recon3d.projection.moments import projection_moments
-from recon3d.reconstruction.backprojection import backproject_laboratory, backproject_sample
-from recon3d.reconstruction.completeness import completeness
-from recon3d.reconstruction.lit import LitBits
+from recon3d.reconstruction.fit.backprojection import backproject_laboratory, backproject_sample
+from recon3d.reconstruction.fit.completeness import LitBits, completeness
 
 Points = NDArray[np.float64]
 

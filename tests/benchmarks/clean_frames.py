@@ -19,15 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from recon3d.cleaning import kernels, mask_kernels, steps
+from recon3d.cleaning import steps
+from recon3d.cleaning.frames_of_projection import clean_projection
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.projection import clean_projection
-from recon3d.experiment import Cleaning
+from recon3d.config.experiment import Cleaning
+from recon3d.files.store import open_store
 from recon3d.geometry import TiltOrigin
-from recon3d.io.motors import MotorTable
-from recon3d.io.scan import Scan, SettingAxis
-from recon3d.io.source import Roi
-from recon3d.io.store import open_store
+from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan, SettingAxis
 
 CLEANING = Cleaning(framebg=20, binth=12)
 LIT = 0.25

@@ -6,7 +6,7 @@ from bench_kernels import backprojection_rows
 from clean_frames import CLEANING, make_projection
 from memory_scan import ball_points, ball_scan
 
-from recon3d.cleaning.projection import clean_projection
+from recon3d.cleaning.frames_of_projection import clean_projection
 
 raw = make_projection(4, 60)
 clean_projection(raw, np.ones(4, bool), np.full(4, 200.0), CLEANING)

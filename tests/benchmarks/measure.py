@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numba
 
-from recon3d.waiting import WAITING, let_waiting_threads_sleep
+from recon3d.parallel.thread_policy import WAITING, let_waiting_threads_sleep
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from dataclasses import replace
 import numpy as np
 from measure import start_with_sleeping_threads
 
-from recon3d.experiment import Experiment
-from recon3d.io.store import CleanedScan, open_store
-from recon3d.parallel.launch import world
-from recon3d.reconstruction.iterative import IterativeFit
-from recon3d.reconstruction.prepare import prepare
-from recon3d.reconstruction.scanned import threshold_of
-from recon3d.reconstruction.support import choose_bins, support_voxels
-from recon3d.team import Team
+from recon3d.communicator import Team
+from recon3d.config.experiment import Experiment
+from recon3d.files.store import CleanedScan, open_store
+from recon3d.parallel.mpiexec import world
+from recon3d.reconstruction.build import prepare
+from recon3d.reconstruction.fit.iterative import IterativeFit
+from recon3d.reconstruction.fit.support import choose_bins, support_voxels
+from recon3d.reconstruction.model.scanned import threshold_of
 
 
 def main(ini: str, passes: str = "4", step: str = "1") -> None:

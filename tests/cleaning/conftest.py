@@ -7,9 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from recon3d.geometry import TiltOrigin
-from recon3d.io.motors import MotorTable
-from recon3d.io.scan import Scan, SettingAxis
-from recon3d.io.source import Roi
+from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan, SettingAxis
 
 FRAME_SHAPE = (60, 70)
 PROJECTIONS, MU, GAMMA = 4, 3, 3

@@ -10,15 +10,14 @@ from hypothesis.extra.numpy import arrays
 
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.counts import CountTally
+from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.overview import GrowingOverview, glances_of_store
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.preview import FramePreview
-from recon3d.cleaning.region import whole_frames
-from recon3d.cleaning.suggest import suggest_cleaning
+from recon3d.cleaning.region import suggest_cleaning, whole_frames
+from recon3d.config.experiment import Cleaning
 from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.experiment import Cleaning
-from recon3d.io.binning import Binning
-from recon3d.io.source import Roi
+from recon3d.readers.pixel_binning import Binning
+from recon3d.readers.source import Roi
 
 CLEANING = Cleaning(framebg=8, binth=20, min_region_pix=60)
 

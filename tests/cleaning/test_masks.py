@@ -9,7 +9,7 @@ from plain_cleaning import plain_mask
 from scipy import ndimage
 from skimage.morphology import disk
 
-from recon3d.cleaning import mask_kernels
+from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.steps import signal_mask
 
 frames = hnp.arrays(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.cleaning.normalization import Normalizer
+from recon3d.cleaning.normalize import Normalizer
 from recon3d.errors import DataError
 
 ALL = np.ones(4, bool)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.normalization import Normalizer
+from recon3d.cleaning.frames_of_projection import clean_projection
+from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.projection import clean_projection
+from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.experiment import Cleaning
-from recon3d.io.arrays import ArrayWriter
-from recon3d.io.store import open_store
+from recon3d.files.numpy_arrays import ArrayWriter
+from recon3d.files.store import open_store
 
 CLEANING = Cleaning(framebg=8, binth=40)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.overview import binned
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.preview import FramePreview
 from recon3d.cleaning.region import (
     ProjectionImages,
     share_outside,
@@ -16,8 +16,8 @@ from recon3d.cleaning.region import (
     suggest_framebg,
     suggest_region,
 )
-from recon3d.experiment import Cleaning
-from recon3d.io.scan import Roi
+from recon3d.config.experiment import Cleaning
+from recon3d.scan.scan import Roi
 
 CLEANING = Cleaning(framebg=5, binth=30, min_region_pix=30)
 

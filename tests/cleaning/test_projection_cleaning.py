@@ -7,14 +7,14 @@ import pytest
 from plain_cleaning import plain_background, plain_clean
 from scipy.ndimage import gaussian_filter
 
-from recon3d.cleaning import kernels
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.explain import explain_frame
-from recon3d.cleaning.normalization import Normalizer
-from recon3d.cleaning.projection import clean_projection, work_on_projection
+from recon3d.cleaning.frames_of_projection import clean_projection, work_on_projection
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.stages import explain_frame
+from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.experiment import Cleaning
-from recon3d.io.source import Roi
+from recon3d.readers.source import Roi
 
 SHAPE = (52, 47)
 

@@ -26,7 +26,7 @@ from recon3d.cleaning.steps import (
     weakest_frames,
 )
 from recon3d.errors import ParameterError
-from recon3d.io.source import Roi
+from recon3d.readers.source import Roi
 
 
 def test_flat_field_and_repair_bring_back_an_even_scene():

@@ -9,7 +9,7 @@ import pytest
 from fault_scans import getdata, set_ini, write_scans
 
 from recon3d.cli import main
-from recon3d.reconstruction.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.checkpoint import Checkpoints
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from recon3d.simulate.bliss_file import simulate_bliss
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.scan_plan import Steps
+from recon3d.simulate.writers.bliss_scan import simulate_bliss
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 ROWS, COLS, FRAMES = 32, 36, 120
 IMAGE_BYTES = 2 * ROWS * COLS

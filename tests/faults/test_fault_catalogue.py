@@ -7,7 +7,7 @@ import pytest
 from fault_catalogue import load, with_table
 
 from recon3d.cli import main
-from recon3d.io.store import open_store
+from recon3d.files.store import open_store
 
 FAULTS = load()
 SKIPPABLE = [fault for fault in FAULTS if fault.left_out]

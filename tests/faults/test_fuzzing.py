@@ -18,15 +18,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recon3d.cli import main
+from recon3d.config.experiment import Experiment
+from recon3d.config.goniometer import GONIOMETERS
+from recon3d.config.ini_keys import _CHECKED, _OPTIONAL, _REQUIRED
 from recon3d.errors import DataError, ParameterError, Recon3DError
-from recon3d.experiment import Experiment
-from recon3d.goniometer import GONIOMETERS
-from recon3d.ini_keys import _CHECKED, _OPTIONAL, _REQUIRED
-from recon3d.io.edf_header import HeadReader, open_edf, read_pixels
-from recon3d.io.edf_motors import MotorReader
-from recon3d.io.grain import Grain
-from recon3d.io.scan import open_scan
-from recon3d.io.store import open_store
+from recon3d.files.grain import Grain
+from recon3d.files.store import open_store
+from recon3d.readers.edf.header import HeadReader, open_edf, read_pixels
+from recon3d.readers.edf.motors import MotorReader
+from recon3d.scan.scan import open_scan
 
 HEALTH = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 THOROUGH = settings.default.max_examples > 1000

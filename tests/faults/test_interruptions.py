@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from fault_scans import getdata, set_ini
 
+from recon3d.atomic import complete_or_absent
 from recon3d.cli import main
 from recon3d.errors import OutputError
-from recon3d.io import sparse_npy
-from recon3d.io.atomic import complete_or_absent
-from recon3d.io.grain import Grain
-from recon3d.io.steady_file import SteadyFile
-from recon3d.io.store import open_store
+from recon3d.files import numpy_arrays as sparse_npy
+from recon3d.files.grain import Grain
+from recon3d.files.steady_file import SteadyFile
+from recon3d.files.store import open_store
 
 KILLS = int(os.environ.get("RECON3D_KILLS", "3"))
 """How many times each command is killed; set higher for a thorough run."""
@@ -287,7 +287,7 @@ def test_memory_that_runs_out_is_told(fresh, capfd, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 7. EiB for an array")
 
-    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
+    monkeypatch.setattr("recon3d.cleaning.sharing.work_on_projection", fail)
     assert main(getdata(fresh("edf"))) == 1
     assert "not enough memory (Unable to allocate 7. EiB" in capfd.readouterr().err
 
@@ -299,7 +299,7 @@ def test_memory_that_runs_out_in_a_compiled_loop_is_told(fresh, capfd, monkeypat
         except MemoryError as error:
             raise SystemError("CPUDispatcher returned a result with an exception set") from error
 
-    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
+    monkeypatch.setattr("recon3d.cleaning.sharing.work_on_projection", fail)
     assert main(getdata(fresh("edf"))) == 1
     assert "recon3d getdata: error: not enough memory (" in capfd.readouterr().err
 
@@ -319,7 +319,7 @@ def test_a_signal_that_a_library_tells_as_its_own_fault_is_told_as_a_signal(
         lost.__cause__.__cause__ = lost
         raise lost
 
-    monkeypatch.setattr("recon3d.cleaning.shared.work_on_projection", fail)
+    monkeypatch.setattr("recon3d.cleaning.sharing.work_on_projection", fail)
     assert main(getdata(fresh("edf"))) == 130
     assert capfd.readouterr().err.splitlines()[-1].startswith("recon3d getdata: interrupted")
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from recon3d.notebook_files import jupyterlab_command
+from recon3d.cli.notebooks import jupyterlab_command
 
 TOKEN = "token"
 LEFT_OF_CUT = """() => [...document.querySelectorAll(

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.experiment import Cleaning, Experiment
-from recon3d.io.scan import open_scan
+from recon3d.config.experiment import Cleaning, Experiment
 from recon3d.parallel.cluster import Cluster
+from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS
-from recon3d.simulate.scan import simulate_scan
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 
 @dataclass(frozen=True)

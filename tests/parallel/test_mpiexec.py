@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from recon3d.experiment import Experiment
-from recon3d.io.grain import Grain
-from recon3d.io.store import open_store
+from recon3d.config.experiment import Experiment
+from recon3d.files.grain import Grain
+from recon3d.files.store import open_store
 from recon3d.reconstruction.run import reconstruct
 
 

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.experiment import Cleaning, Experiment
+from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.files.store import open_store
 from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
-from recon3d.io.scan import open_scan
-from recon3d.io.store import open_store
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
 from recon3d.reconstruction.run import reconstruct
+from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.scan_plan import Steps
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 ANGLES = st.floats(-180, 180)
 SIGNS = st.sampled_from([1, -1])

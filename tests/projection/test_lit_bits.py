@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.projection.lit_bits import DARK, UNMEASURED, count_lit, pack
+from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_lit, pack
 
 
 @pytest.mark.parametrize("cols", [7, 8, 21])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from recon3d.analysis import moments
+from recon3d.analysis.moments import projection_moments
 from recon3d.errors import ParameterError
-from recon3d.projection import moments
-from recon3d.projection.moments import projection_moments
 
 MU = np.array([-0.1, 0.0, 0.1, 0.3])
 GAMMA = np.array([0.2, -0.2, 0.4, 0.0])

@@ -6,9 +6,9 @@ import pytest
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.forward import FrameOperator
+from recon3d.projection.kernels.oriented import gather_slopes
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.oriented import OrientedVoxels
-from recon3d.projection.oriented_kernels import gather_slopes
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.experiment import Cleaning, Experiment
-from recon3d.io.scan import open_scan
-from recon3d.io.store import CleanedScan
-from recon3d.reconstruction.quality import Comparison, compare_with_truth
+from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.files.store import CleanedScan
+from recon3d.reconstruction.quality.truth import Comparison, compare_with_truth
+from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS
-from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.truth import Truth
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.experiment import Cleaning
-from recon3d.io.scan import open_scan
-from recon3d.reconstruction.image_pixels import ImagePixels
-from recon3d.reconstruction.model import orient
-from recon3d.reconstruction.prepare import build_model
-from recon3d.reconstruction.reprojection import model_of, reproject
+from recon3d.config.experiment import Cleaning
+from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.model.scan_model import ImagePixels, orient
+from recon3d.reconstruction.quality.reprojection import model_of, reproject
 from recon3d.reconstruction.run import reconstruct
+from recon3d.scan.scan import open_scan
 
 ODD = {"rows": 128, "cols": 128, "magnification_pix_per_um": 8.0, "roi": (5, 3, 117, 119)}
 

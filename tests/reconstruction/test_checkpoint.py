@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from recon3d.errors import DataError, ParameterError
-from recon3d.reconstruction.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.iterative import usual_subset
 from recon3d.reconstruction.run import reconstruct
-from recon3d.reconstruction.subsets import usual_subset
 
 QUICK = {"handedness": -1, "align": "none", "iterations": 2, "stop_change": 0.0}
 

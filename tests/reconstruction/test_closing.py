@@ -9,11 +9,11 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import LitPixels, Projector
-from recon3d.reconstruction.backprojection import find_peaks
-from recon3d.reconstruction.iterative import IterativeFit
-from recon3d.reconstruction.model import LitFrames
-from recon3d.reconstruction.shadows import Shadows
-from recon3d.reconstruction.streaming import take_pixels
+from recon3d.reconstruction.fit.backprojection import find_peaks
+from recon3d.reconstruction.fit.iterative import IterativeFit
+from recon3d.reconstruction.fit.projection_cache import Shadows
+from recon3d.reconstruction.model.scan_model import LitFrames
+from recon3d.reconstruction.model.streaming import take_pixels
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)
@@ -107,7 +107,7 @@ def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
 
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])
 def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, most_bytes, kept):
-    monkeypatch.setattr("recon3d.reconstruction.shadows.MOST_IMAGE_BYTES", most_bytes)
+    monkeypatch.setattr("recon3d.reconstruction.fit.projection_cache.MOST_IMAGE_BYTES", most_bytes)
     shadows = Shadows(scan, Projector(GRID), BINS, len(OMEGA))
     first, again = shadows.read(3), shadows.read(3)
     assert (first is again) == kept

@@ -5,15 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import LitPixels, Projector
 from recon3d.projection.ratios import compare
-from recon3d.reconstruction.iterative import IterativeFit
-from recon3d.reconstruction.model import LitFrames
-from recon3d.reconstruction.subsets import deal
-from recon3d.reconstruction.support import smoother_share
-from recon3d.volume import Volume
+from recon3d.reconstruction.fit.iterative import IterativeFit, deal
+from recon3d.reconstruction.fit.support import smoother_share
+from recon3d.reconstruction.model.scan_model import LitFrames
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)

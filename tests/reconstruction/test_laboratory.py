@@ -3,7 +3,7 @@
 import numpy as np
 
 from recon3d.projection.operator import voxel_centres_um
-from recon3d.reconstruction.prepare import build_model
+from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.run import reconstruct
 
 

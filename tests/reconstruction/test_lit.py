@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from recon3d.projection.lit_bits import pack
-from recon3d.reconstruction.lit import LitBits, read_lit
-from recon3d.reconstruction.prepare import build_model
+from recon3d.projection.illuminated_bits import pack
+from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.fit.completeness import LitBits, read_lit
 
 
 def test_bits_are_kept_while_there_is_room_and_read_again_otherwise(planted, monkeypatch):
     scan = planted("demo", handedness=-1)
     model = build_model(scan.store, scan.experiment, -1)
     first, second = (int(k) for k in model.projections[:2])
-    monkeypatch.setattr("recon3d.reconstruction.lit.MOST_BYTES", 1)
+    monkeypatch.setattr("recon3d.reconstruction.fit.completeness.MOST_BYTES", 1)
     bits = LitBits(model)
     found = [read_lit(model, k, 1, bits) for k in (first, second)]
     reads = []

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
-from recon3d.io.checks import require_memory
-from recon3d.reconstruction.expected import expected_cost
-from recon3d.reconstruction.plausible import require_plausible
+from recon3d.reconstruction.cost import expected_cost
+from recon3d.reconstruction.model.checks import require_memory
+from recon3d.reconstruction.model.validate import require_plausible
 from recon3d.reconstruction.run import reconstruct
-from recon3d.volume import Volume
 
 
 @pytest.mark.parametrize(

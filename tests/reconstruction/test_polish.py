@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from recon3d.communicator import ALONE, Team
+from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
-from recon3d.io.binning import Binning
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
-from recon3d.reconstruction.model import LitFrames
-from recon3d.reconstruction.polish import Place, Unknowns, polish
-from recon3d.team import ALONE, Team
-from recon3d.volume import Volume
+from recon3d.readers.pixel_binning import Binning
+from recon3d.reconstruction.fit.orientations import Place, Unknowns, polish
+from recon3d.reconstruction.model.scan_model import LitFrames
 
 VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
 GEOMETRY = ProjectionGeometry(10.4, 1.0, 8.0, 8.0)

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
+from recon3d.config.volume import Volume
 from recon3d.projection.operator import voxel_centres_um
-from recon3d.reconstruction.completeness import find_support
-from recon3d.reconstruction.prepare import build_model
-from recon3d.reconstruction.refine import (
+from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.fit.alignment import (
     Alignment,
     align,
     best_shift,
     coarser_points,
     shift_model,
 )
+from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.run import reconstruct
-from recon3d.reconstruction.scanned import threshold_of
-from recon3d.volume import Volume
 
 
 @pytest.mark.parametrize("moved", [(0.3, -0.6), (-0.8, 0.1), (0.0, 0.0)])

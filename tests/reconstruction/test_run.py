@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.io.grain import Grain
+from recon3d.files.grain import Grain
 from recon3d.reconstruction.run import reconstruct
 
 

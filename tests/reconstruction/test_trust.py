@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from recon3d.reconstruction.trust import (
+from recon3d.config.volume import Volume
+from recon3d.reconstruction.quality.shell_correlation import (
     fourier_shell_correlation,
     orientation_precision_mdeg,
     suspects,
 )
-from recon3d.volume import Volume
 
 VOLUME = Volume((0, 0, 0), (16.0, 16.0, 16.0), (32, 32, 32))
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from recon3d.cleaning.overview import glances_of_store
-from recon3d.experiment import Cleaning
-from recon3d.io.scan import open_scan
-from recon3d.reconstruction.backprojection import backproject_sample
-from recon3d.reconstruction.binning import orientation_bins
-from recon3d.reconstruction.expected import expected_cost
-from recon3d.reconstruction.mass import fit_mass
-from recon3d.reconstruction.prepare import build_model
-from recon3d.reconstruction.quality import dice
-from recon3d.reconstruction.quick import quick_grain
+from recon3d.config.experiment import Cleaning
+from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.cost import expected_cost
+from recon3d.reconstruction.fit.backprojection import backproject_sample
+from recon3d.reconstruction.model.estimates import fit_mass
+from recon3d.reconstruction.model.orientation_bins import orientation_bins
+from recon3d.reconstruction.preview import quick_grain
+from recon3d.reconstruction.quality.truth import dice
+from recon3d.reconstruction.quality.voxel import look_at_voxel
 from recon3d.reconstruction.run import reconstruct
-from recon3d.reconstruction.voxel import look_at_voxel
+from recon3d.scan.scan import open_scan
 
 
 def test_a_voxel_sees_what_backprojection_puts_there(planted):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from recon3d.projection.weights import Acceptance
+from recon3d.reconstruction.fit.widths import best_scale, descend
 from recon3d.reconstruction.run import reconstruct
-from recon3d.reconstruction.widths import best_scale, descend
 
 
 def test_descend_finds_the_least_of_a_bowl_from_either_side():

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
+from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
-from recon3d.experiment import Experiment
-from recon3d.io.scan import open_scan
-from recon3d.io.sources import mean_background
+from recon3d.readers.open import mean_background
+from recon3d.scan.scan import open_scan
 from recon3d.simulate import (
     SimulatedDetector,
     Steps,
@@ -21,7 +21,7 @@ from recon3d.simulate import (
     strain_plan,
     tilts_plan,
 )
-from recon3d.simulate.bliss_file import scan_title, simulate_bliss
+from recon3d.simulate.writers.bliss_scan import scan_title, simulate_bliss
 
 PHANTOM = make_phantom("strained", 4.0, 0.03, 1)
 DETECTOR = SimulatedDetector(seed=5, hot_pixels=3)

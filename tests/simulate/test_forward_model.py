@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial import ConvexHull
 
 from recon3d.errors import ParameterError
-from recon3d.simulate.frames import PointCloud, ideal_frames, point_cloud
+from recon3d.simulate.forward_model import PointCloud, ideal_frames, point_cloud
 from recon3d.simulate.motion import planned_steps
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, strain_plan

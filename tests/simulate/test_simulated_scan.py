@@ -8,19 +8,19 @@ import fabio
 import numpy as np
 import pytest
 
+from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
-from recon3d.experiment import Experiment
-from recon3d.io.scan import open_scan
+from recon3d.scan.scan import open_scan
 from recon3d.simulate.detector import SimulatedDetector
-from recon3d.simulate.edf_folder import write_edf
-from recon3d.simulate.edf_header import FrameHeader
-from recon3d.simulate.experiment_ini import roi_center_and_size
 from recon3d.simulate.image_axes import as_recorded
 from recon3d.simulate.motion import true_motors
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
-from recon3d.simulate.scan import simulate_scan, simulated_projections
 from recon3d.simulate.truth import Truth
+from recon3d.simulate.writers.edf_folder import write_edf
+from recon3d.simulate.writers.edf_header import FrameHeader
+from recon3d.simulate.writers.edf_scan import simulate_scan, simulated_projections
+from recon3d.simulate.writers.experiment_ini import roi_center_and_size
 
 CLEAN = SimulatedDetector(
     poisson=False,

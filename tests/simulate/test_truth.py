@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
+from recon3d.config.experiment import Volume
 from recon3d.errors import DataError
-from recon3d.experiment import Volume
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.fields import Cells, Constant, Gradient
 from recon3d.simulate.phantom import PHANTOMS, Phantom, make_phantom
-from recon3d.simulate.plain import from_plain
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
 from recon3d.simulate.shapes import Polyhedron
 from recon3d.simulate.truth import Truth
+from recon3d.simulate.values import from_plain
 
 BLOCK = Polyhedron(
     ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)),

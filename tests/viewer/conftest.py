@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from recon3d.io.grain import Grain
-from recon3d.volume import Volume
+from recon3d.config.volume import Volume
+from recon3d.files.grain import Grain
 
 PACKAGES = (
     "apt-get install xvfb libgl1 libgl1-mesa-dri libglx-mesa0 libegl1 libxkbcommon-x11-0 "

@@ -9,13 +9,13 @@ import pytest
 from matplotlib import colormaps
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.experiment import Cleaning, Experiment
-from recon3d.io.scan import open_scan
+from recon3d.config.experiment import Cleaning, Experiment
 from recon3d.reconstruction.run import reconstruct
+from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.scan import simulate_scan
 from recon3d.simulate.truth import Truth
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 STEP_DEG = 0.032
 

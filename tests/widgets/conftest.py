@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recon3d.io.scan import Scan, open_scan
+from recon3d.scan.scan import Scan, open_scan
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.scan import simulate_scan
+from recon3d.simulate.writers.edf_scan import simulate_scan
 from recon3d.widgets import Session
 
 PHI0, CHI0 = -3.5, 1.2

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from recon3d.widgets.background import Background
+from recon3d.widgets.controls.background import Background
 
 
 def test_results_arrive_in_order():

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from recon3d.cli import main
-from recon3d.experiment import Experiment
-from recon3d.getdata_keys import as_text
-from recon3d.io.settings_file import SettingsFile
+from recon3d.config.experiment import Experiment
+from recon3d.config.getdata_keys import as_text
+from recon3d.config.settings_file import SettingsFile
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.scan import simulate_scan
+from recon3d.simulate.writers.edf_scan import simulate_scan
 from recon3d.widgets import Session
 
 PHI0, CHI0 = -3.5, 1.2

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recon3d.cleaning.getdata import region_of
 from recon3d.cleaning.overview import GrowingOverview, glances_of_store
+from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import ParameterError
-from recon3d.getdata import region_of
-from recon3d.io.settings_file import SettingsFile
 from recon3d.widgets import Projections
 
 

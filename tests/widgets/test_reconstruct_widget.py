@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recon3d.io.grain import Grain
-from recon3d.io.settings_file import SettingsFile
+from recon3d.config.settings_file import SettingsFile
+from recon3d.files.grain import Grain
 from recon3d.reconstruction.run import reconstruct
 from recon3d.widgets import Reconstruct
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backend_bases import MouseEvent
 
 from recon3d.cleaning.region import combine_frames, signal_of
-from recon3d.io.settings_file import SettingsFile
+from recon3d.config.settings_file import SettingsFile
 from recon3d.widgets import RegionOfInterest
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from recon3d.cli import main
 from recon3d.errors import ParameterError
-from recon3d.io.grain import Grain
-from recon3d.io.store import open_store
+from recon3d.files.grain import Grain
+from recon3d.files.store import open_store
 from recon3d.widgets import Session
 
 

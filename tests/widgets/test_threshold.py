@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from recon3d.cleaning.getdata import region_of
 from recon3d.cleaning.pipeline import clean
-from recon3d.experiment import Cleaning
-from recon3d.getdata import region_of
-from recon3d.getdata_keys import GetData
+from recon3d.config.experiment import Cleaning
+from recon3d.config.getdata_keys import GetData
 from recon3d.widgets import Threshold
 
 PLAN = GetData(datadir="", framebg=6, binth=12.0, min_region=40, poi=(34, 30), imgsize=(60, 52))

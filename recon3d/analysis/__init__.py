@@ -1,0 +1,1 @@
+"""What is worked out from frames and grains: moments, misorientation, differences, surfaces."""

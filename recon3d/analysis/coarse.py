@@ -1,0 +1,74 @@
+"""A grain on fewer voxels, for what must fit into memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.analysis.deferred import Deferred
+from recon3d.config.volume import Volume
+from recon3d.files.grain import Grain
+
+LARGEST = 200**3
+"""Voxels up to which a grain is shown in 3D as it is."""
+
+RARELY = ("occupancy", "completeness")
+"""What is not needed to show a grain's shape and orientation."""
+
+
+def step_for(volume: Volume, largest: int = LARGEST) -> int:
+    """Every how many voxels of a volume leave no more than a number of them."""
+    step = 1
+    while np.prod([-(-n // step) for n in volume.shape], dtype=float) > largest:
+        step += 1
+    return step
+
+
+def coarsened(grain: Grain, step: int) -> Grain:
+    """Every few voxels of a grain, in memory; what is rarely needed is read when it is.
+
+    Parameters
+    ----------
+    grain
+        The grain; its arrays may be on disk.
+    step
+        Distance of the voxels that are kept; the grain itself for 1.
+    """
+    if step == 1:
+        return grain
+    volume = grain.volume
+    kept = [volume.axis_um(axis)[step // 2 :: step] for axis in range(3)]
+    size = [n.size * step * edge for n, edge in zip(kept, volume.voxel_um, strict=True)]
+    smaller = Volume(
+        position_um=tuple(float(n.mean()) for n in kept),  # type: ignore[arg-type]
+        size_um=tuple(size),  # type: ignore[arg-type]
+        shape=tuple(n.size for n in kept),  # type: ignore[arg-type]
+    )
+    arrays: dict[str, Any] = {
+        name: _later(array, step, smaller) if name in RARELY else _every(array, step)
+        for name, array in grain.arrays().items()
+    }
+    return replace(grain, volume=smaller, **arrays)
+
+
+def _later(array: Any, step: int, volume: Volume) -> Any:
+    """As `_every`, but only when it is asked for where the array is on disk."""
+    if isinstance(array, np.ndarray):
+        return _every(array, step)
+    return Deferred(volume.shape, array.dtype, lambda: _every(array, step))
+
+
+def _every(array: Any, step: int) -> NDArray[Any]:
+    """Every few voxels of an array, read one slab at a time."""
+    start = slice(step // 2, None, step)
+    chunks = getattr(array, "chunks", None)
+    slab = chunks[0][0] if chunks else len(array)
+    slab = -(-slab // step) * step
+    parts = [
+        np.asarray(array[first : first + slab])[start, start, start]
+        for first in range(0, len(array), slab)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,119 @@
+"""The surface of a grain as triangles, and which voxel each corner belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, find_objects, gaussian_filter
+from scipy.spatial import cKDTree
+
+from recon3d.config.volume import Volume
+from recon3d.files.grain import Grain
+
+SMOOTHING_VOXELS = 0.7
+"""Width by which a shape is smoothed before it is cut, as in the reconstruction."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The surface of a shape.
+
+    Parameters
+    ----------
+    vertices, shape (vertices, 3)
+        Corners of the triangles, in voxels: 0 is the centre of the first one.
+    faces, shape (triangles, 3)
+        Numbers of each triangle's corners.
+    voxels, shape (vertices, 3)
+        The voxel of known orientation that is nearest to each corner.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int64]
+    voxels: NDArray[np.int64]
+
+    def vertices_um(self, volume: Volume) -> NDArray[np.float64]:
+        """Corners of the triangles in sample axes."""
+        first = [volume.axis_um(axis)[0] for axis in range(3)]
+        return self.vertices * volume.voxel_um + first
+
+
+def known_orientations(grain: Grain) -> NDArray[np.bool_]:
+    """Voxels whose orientation is known, (nx, ny, nz)."""
+    return np.isfinite(grain.orientation[..., 0]) & np.isfinite(grain.orientation[..., 1])
+
+
+def cut_level(grain: Grain) -> tuple[str, float]:
+    """The array that a grain's mask was cut from, and about where.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    """
+    if grain.provenance.get("method") == "backprojection":
+        return "completeness", float(grain.provenance.get("completeness_cutoff", 0.5))
+    return "occupancy", 0.5
+
+
+def shape_at(grain: Grain, level: float | None) -> NDArray[np.bool_]:
+    """The voxels of a grain from a level of occupancy (or completeness) upwards.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    level
+        Where to cut; None for the grain's own mask.
+    """
+    if level is None:
+        return np.asarray(grain.mask)
+    name, _ = cut_level(grain)
+    return cut_at(np.asarray(getattr(grain, name)), level, smooth=name == "occupancy")
+
+
+def cut_at(values: NDArray[Any], level: float, *, smooth: bool) -> NDArray[np.bool_]:
+    """Where values, smoothed as the reconstruction does it, reach a level."""
+    field = gaussian_filter(values, SMOOTHING_VOXELS, mode="constant") if smooth else values
+    return field >= level
+
+
+def surface_of(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> Surface:
+    """Cut the surface of a mask, with its steps smoothed.
+
+    Parameters
+    ----------
+    mask, shape (nx, ny, nz)
+        The shape.
+    known, shape (nx, ny, nz)
+        Voxels whose orientation is known.
+
+    Returns
+    -------
+    surface
+        Without triangles where the mask is empty.
+    """
+    from skimage.measure import marching_cubes
+
+    if not mask.any() or not known.any():
+        nothing = np.zeros((0, 3))
+        return Surface(nothing, nothing.astype(np.int64), nothing.astype(np.int64))
+    box = find_objects(mask.astype(np.uint8))[0]
+    low = np.array([side.start for side in box])
+    soft = gaussian_filter(np.pad(mask[box].astype(np.float32), 3), SMOOTHING_VOXELS)
+    # A lone voxel is smoothed to less than a half: cut below what is left of it.
+    vertices, faces, _, _ = marching_cubes(soft, min(0.5, 0.99 * float(soft.max())))
+    vertices = vertices + low - 3
+    # Where the shape is cut open, the colours are those of the cut.
+    near = known & mask if (known & mask).any() else known
+    return Surface(vertices, faces.astype(np.int64), _nearest(vertices, near))
+
+
+def _nearest(vertices: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The known voxel nearest to each vertex; only those at the rim of the known can be it."""
+    rim = np.argwhere(known & ~binary_erosion(known))
+    _, nearest = cKDTree(rim).query(vertices)
+    return rim[nearest]

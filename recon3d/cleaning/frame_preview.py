@@ -1,0 +1,253 @@
+"""Single frames, cleaned as the whole scan would be, for eyes that wait."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.frames_of_projection import Subtracted, check_region, subtract_projection
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.stages import FrameSteps, steps_of
+from recon3d.cleaning.steps import FloatFrame, counting_variance, frame_background
+from recon3d.config.experiment import Cleaning
+from recon3d.scan.scan import Scan
+
+_REMEMBERED = 8
+
+
+class Kept(NamedTuple):
+    """How much of the signal of a projection survives the mask, in counts.
+
+    Parameters
+    ----------
+    projection
+        Which projection.
+    inside, total
+        Signal inside the mask, and of the whole region inside the cornice; noise adds up to
+        nothing in both.
+    """
+
+    projection: int
+    inside: float
+    total: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """What steps 1 to 4 need to know of a projection."""
+
+    pedestal: FloatFrame
+    factors: NDArray[np.float32]
+
+
+class FramePreview:
+    """Cleans one frame of a scan at a time, exactly as `recon3d.clean` does.
+
+    The dark frame and the factor of a frame depend on its whole projection. They are found by
+    `prepare`, which reads it; until then a frame is shown with those of the last projection.
+
+    Parameters
+    ----------
+    scan
+        The raw scan. Where it is binned, cleaning is given in counts and pixels of the
+        detector, and the images are of bins.
+    background, flat_field, bad_pixels
+        As in `recon3d.clean`.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        *,
+        background: ArrayLike | None = None,
+        flat_field: ArrayLike | None = None,
+        bad_pixels: ArrayLike | None = None,
+    ) -> None:
+        self.scan = scan
+        self.calibration = Calibration.for_roi(
+            scan.roi,
+            scan.source.frame_shape,
+            background,
+            flat_field,
+            bad_pixels,
+            binning=scan.binning,
+        )
+        self._currents = scan.motors.ring_current_ma
+        self._levels: OrderedDict[tuple[Any, ...], _Level] = OrderedDict()
+        self._references: dict[tuple[Any, ...], Normalizer] = {}
+
+    def raw(self, k: int, frame: int) -> NDArray[Any]:
+        """Read one recorded frame, (rows, cols); zeros where it is missing."""
+        slot = int(self.scan.slots[k, frame])
+        if slot < 0:
+            return np.zeros(self.scan.shape[2:], self.scan.dtype)
+        return self.scan.read_frame(slot)
+
+    def own(self, cleaning: Cleaning) -> Cleaning:
+        """What `cleaning` is for the frames as they are read: for bins, where there are any."""
+        return cleaning.for_bins(*self.scan.binning)
+
+    def is_exact(self, k: int, cleaning: Cleaning) -> bool:
+        """Whether the dark frame and the factors of a projection are known."""
+        return (k, *_early(self.own(cleaning))) in self._levels
+
+    def prepare(self, k: int, cleaning: Cleaning) -> None:
+        """Read a projection, and find its dark frame and the factors of its frames."""
+        if not self.is_exact(k, cleaning):
+            own = self.own(cleaning)
+            self._remember(k, own, self._subtract(k, own))
+
+    def steps(self, k: int, frame: int, cleaning: Cleaning) -> FrameSteps:
+        """Clean one frame and keep the images on the way; only this frame is read.
+
+        Parameters
+        ----------
+        k, frame
+            Number of the projection, and of the frame in it.
+        cleaning
+            The parameters of every step.
+
+        Raises
+        ------
+        ParameterError
+            `framebg` leaves nothing of the region.
+        DataError
+            The frame cannot be read.
+        """
+        own = self.own(cleaning)
+        check_region(self.scan.shape[2:], own)
+        level = self._level(k, own)
+        raw = self.raw(k, frame)
+        subtracted = self._subtract_one(raw, level.pedestal, own)
+        return steps_of(raw, subtracted, level.pedestal, float(level.factors[frame]), own)
+
+    def kept(self, k: int, cleaning: Cleaning) -> Iterator[Kept]:
+        """Tell how much of a projection's signal the mask keeps, after every frame of it.
+
+        Yields
+        ------
+        kept
+            The sums so far; the last one is of the whole projection. Between two of them
+            there is time to stop.
+        """
+        cleaning = self.own(cleaning)
+        raw = self.scan.read_projection(k)
+        start = self._subtract(k, cleaning, raw)
+        self._remember(k, cleaning, start)
+        inside = total = 0.0
+        for frame in np.flatnonzero(self.scan.valid[k]):
+            factor = float(start.factors[frame])
+            steps = steps_of(raw[frame], start.frames[frame], start.pedestal, factor, cleaning)
+            signal = self._signal(raw[frame], start.frames[frame], start.pedestal, factor)
+            signal = _inside_cornice(signal, cleaning.framebg)
+            inside += float(signal.sum(where=steps.mask, dtype=np.float64))
+            total += float(signal.sum(dtype=np.float64))
+            yield Kept(k, inside, total)
+
+    def noise(self, k: int, cleaning: Cleaning) -> float:
+        """Standard deviation of the counts of a bin where there is no signal.
+
+        It is the median absolute deviation over the weaker half of a projection's frames, as
+        no signal fills half of those.
+        """
+        cleaning = self.own(cleaning)
+        raw = self.scan.read_projection(k)
+        start = self._subtract(k, cleaning, raw)
+        frames = np.flatnonzero(self.scan.valid[k])
+        weak = frames[np.argsort(start.frames[frames].sum(axis=(1, 2)))][: frames.size // 2 + 1]
+        spreads = []
+        for frame in weak[:: max(weak.size // 8, 1)]:
+            factor = float(start.factors[frame])
+            signal = self._signal(raw[frame], start.frames[frame], start.pedestal, factor)
+            width = cleaning.framebg
+            signal = _inside_cornice(signal, width)[width or None : -width or None]
+            signal = signal[:, width or None : -width or None]
+            spreads.append(1.4826 * np.median(np.abs(signal - np.median(signal))))
+        return float(np.median(spreads))
+
+    def _signal(
+        self, raw: NDArray[Any], subtracted: FloatFrame, pedestal: FloatFrame, factor: float
+    ) -> FloatFrame:
+        """Counts above the pedestal with negative ones left in, and hot pixels out."""
+        above = (raw.astype(np.float32) - pedestal) * self.calibration.gain
+        return np.minimum(above, subtracted) * np.float32(factor)
+
+    def _level(self, k: int, cleaning: Cleaning) -> _Level:
+        key = (k, *_early(cleaning))
+        if key in self._levels:
+            self._levels.move_to_end(key)
+            return self._levels[key]
+        alike = [known for known in self._levels if known[1:] == key[1:]]
+        if not alike:
+            self._remember(k, cleaning, self._subtract(k, cleaning))
+            return self._levels[key]
+        return self._levels[alike[-1]]
+
+    def _subtract(self, k: int, cleaning: Cleaning, raw: NDArray[Any] | None = None) -> Subtracted:
+        """Do steps 0 to 3 on a projection, on the scale of the first one."""
+        early = _early(cleaning)
+        if early not in self._references:
+            normalizer = Normalizer(cleaning.normalize)
+            self._run(0, cleaning, normalizer, raw if k == 0 else None)
+            self._references[early] = normalizer
+        own = replace(self._references[early], used=Counter(), unscaled=[])
+        return self._run(k, cleaning, own, raw)
+
+    def _run(
+        self, k: int, cleaning: Cleaning, normalizer: Normalizer, raw: NDArray[Any] | None
+    ) -> Subtracted:
+        frames = self.scan.read_projection(k) if raw is None else raw
+        return subtract_projection(
+            frames,
+            self.scan.valid[k],
+            self._currents[k],
+            cleaning,
+            self.calibration,
+            normalizer,
+        )
+
+    def _remember(self, k: int, cleaning: Cleaning, start: Subtracted) -> None:
+        self._levels[(k, *_early(cleaning))] = _Level(start.pedestal, start.factors)
+        while len(self._levels) > _REMEMBERED:
+            self._levels.popitem(last=False)
+
+    def _subtract_one(
+        self, raw: NDArray[Any], pedestal: FloatFrame, cleaning: Cleaning
+    ) -> FloatFrame:
+        frames = np.empty((1, *raw.shape), np.float32)
+        variance = counting_variance(pedestal, self.calibration.gain, 2 if cleaning.dark else None)
+        kernels.subtract_frames(
+            raw[None],
+            np.ones(1, bool),
+            pedestal,
+            self.calibration.gain,
+            self.calibration.bad,
+            self.calibration.bad_at,
+            variance,
+            float(cleaning.hot_pixels),
+            kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
+            frames,
+        )
+        return frames[0]
+
+
+def _early(cleaning: Cleaning) -> tuple[Any, ...]:
+    """The parameters that steps 1 to 4 depend on."""
+    return (cleaning.dark, cleaning.hot_pixels, cleaning.hot_limit, cleaning.normalize)
+
+
+def _inside_cornice(signal: FloatFrame, framebg: int) -> FloatFrame:
+    """Subtract the lines of the cornice, and zero it, without a clip."""
+    if not framebg:
+        return signal
+    flat = np.zeros_like(signal)
+    inner = np.s_[framebg:-framebg, framebg:-framebg]
+    flat[inner] = (signal - frame_background(signal, framebg))[inner]
+    return flat

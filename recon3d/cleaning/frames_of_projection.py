@@ -1,0 +1,228 @@
+"""Cleaning of the frames of one projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.kernels import masks as mask_kernels
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.steps import (
+    FloatFrame,
+    as_counts,
+    check_framebg,
+    counting_variance,
+    dark_frame,
+)
+from recon3d.config.experiment import Cleaning
+from recon3d.errors import ParameterError, warn
+
+FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CleanedProjection:
+    """One projection after cleaning.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols): counts, zero outside the mask.
+    unmasked
+        Shape (frames, rows, cols): the same before the mask (after step 5), where asked for.
+    sums
+        Shape (frames,): what is left in each frame.
+    dark_subtracted
+        False where no dark frame could be made though one was asked for.
+    hot_pixels
+        How many pixels of all frames were replaced as hot.
+    dropped_pixels
+        How many pixels above `binth` were dropped, in regions too small to be the grain.
+    """
+
+    frames: Frames
+    unmasked: Frames | None
+    sums: FloatArray
+    dark_subtracted: bool
+    hot_pixels: int
+    dropped_pixels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Subtracted:
+    """A projection after step 3, with the factors of step 4.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols): counts above the dark frame, without hot pixels.
+    factors
+        Shape (frames,): by what step 4 multiplies.
+    pedestal
+        Shape (rows, cols): what was subtracted, background and dark together.
+    dark_subtracted
+        False where no dark frame could be made though one was asked for.
+    hot_pixels
+        How many pixels of all frames were replaced as hot.
+    """
+
+    frames: Frames
+    factors: NDArray[np.float32]
+    pedestal: FloatFrame
+    dark_subtracted: bool
+    hot_pixels: int
+
+
+def work_on_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+    keep_unmasked: bool = False,
+    room: Frames | None = None,
+) -> CleanedProjection:
+    """Clean one projection and tell what was done; parameters as in `clean_projection`.
+
+    The cleaned frames are written into `room`, an array of their shape, where one is given.
+    """
+    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
+    frames = start.frames
+    kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
+    unmasked = frames.copy() if keep_unmasked else None
+    sums, dropped = mask_kernels.mask_frames(
+        frames,
+        float(cleaning.binth),
+        int(cleaning.min_region_pix),
+        int(cleaning.close_radius_pix),
+        cleaning.fill_holes,
+    )
+    return CleanedProjection(
+        frames, unmasked, sums, start.dark_subtracted, start.hot_pixels, int(dropped.sum())
+    )
+
+
+def clean_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    *,
+    calibration: Calibration | None = None,
+    normalizer: Normalizer | None = None,
+) -> Frames:
+    """Clean the frames of one projection.
+
+    Parameters
+    ----------
+    raw
+        Shape (frames, rows, cols): recorded counts, of any real type.
+    valid
+        Shape (frames,): which frames were recorded; the others come back as zeros.
+    currents
+        Shape (frames,): ring current during each, mA; NaN where it is not known.
+    cleaning
+        The parameters of every step.
+    calibration
+        Background, flat field and bad pixels; none by default.
+    normalizer
+        Carries the reference from the first projection on; by default this projection is its
+        own reference.
+
+    Returns
+    -------
+    frames, shape (frames, rows, cols)
+        Counts of the reference's beam, zero outside the grain.
+
+    Raises
+    ------
+    ParameterError
+        Shapes do not fit, or `framebg` leaves nothing of the frames.
+    DataError
+        A count is not finite, or a ring current that was asked for is not known.
+
+    Warns
+    -----
+    Recon3DWarning
+        Fewer than 3 frames have any intensity: no dark frame is subtracted.
+    """
+    calibration, normalizer = stand_ins(raw, cleaning, calibration, normalizer)
+    result = work_on_projection(raw, valid, currents, cleaning, calibration, normalizer)
+    if not result.dark_subtracted:
+        warn(
+            "the projection has fewer than 3 frames with any intensity: no dark frame is "
+            "subtracted from it"
+        )
+    return result.frames
+
+
+def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
+    """Raise a ParameterError where a region of `shape` (rows, cols) cannot be cleaned."""
+    if min(shape) < 2:
+        raise ParameterError(f"a region of {shape[0]} x {shape[1]} pixels is too small to clean")
+    check_framebg(shape, cleaning.framebg)
+    if 2 * cleaning.close_radius_pix > min(shape):
+        raise ParameterError(
+            f"close_radius is {cleaning.close_radius_pix}: a disk of that radius does not fit into "
+            f"the region of {shape[0]} x {shape[1]} pixels"
+        )
+
+
+def stand_ins(
+    raw: NDArray[Any],
+    cleaning: Cleaning,
+    calibration: Calibration | None,
+    normalizer: Normalizer | None,
+) -> tuple[Calibration, Normalizer]:
+    """What stands in for a calibration and a reference that are not given."""
+    shape = raw.shape[-2:]
+    check_region(shape, cleaning)
+    calibration = calibration or Calibration.none((shape[0], shape[1]))
+    if calibration.gain.shape != shape:
+        raise ParameterError(f"the calibration is for {calibration.gain.shape}, not {shape} pixels")
+    return calibration, normalizer or Normalizer(cleaning.normalize)
+
+
+def subtract_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+    room: Frames | None = None,
+) -> Subtracted:
+    """Do steps 0 to 3 on a projection and find the factors of step 4.
+
+    Background and dark frame are subtracted in one, as the raw mean of the weakest frames: the
+    background is in it already. Flat field and repair come after the subtraction, which is
+    the same where the flat field is concerned and better informed where the repair is.
+    The frames are written into `room`, an array of their shape, where one is given.
+    """
+    raw = as_counts(raw)
+    dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
+    pedestal = calibration.background if dark is None else dark
+    variance = counting_variance(pedestal, calibration.gain, None if dark is None else 2)
+    frames = np.empty(raw.shape, np.float32) if room is None else room
+    totals, hot = kernels.subtract_frames(
+        raw,
+        valid,
+        pedestal,
+        calibration.gain,
+        calibration.bad,
+        calibration.bad_at,
+        variance,
+        float(cleaning.hot_pixels),
+        kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
+        frames,
+    )
+    factors = normalizer.factors(totals, valid, currents).astype(np.float32)
+    dark_subtracted = not (cleaning.dark and dark is None)
+    return Subtracted(frames, factors, pedestal, dark_subtracted, int(hot.sum()))

@@ -1,0 +1,187 @@
+"""`recon3d getdata`: read a scan, clean it, and leave scan.h5 and the arrays in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from recon3d.atomic import make_folder, require_writable
+from recon3d.cleaning.frames_of_projection import check_region
+from recon3d.cleaning.pipeline import clean
+from recon3d.communicator import ALONE, Team, from_first
+from recon3d.config.getdata_keys import GetData
+from recon3d.config.goniometer import GONIOMETERS, Goniometer
+from recon3d.errors import ParameterError
+from recon3d.files.numpy_arrays import ArrayWriter
+from recon3d.files.store import CleanedScan
+from recon3d.readers.edf.folder import read_image
+from recon3d.readers.open import look_at_frame_shape, mean_background
+from recon3d.readers.pixel_binning import Binning
+from recon3d.scan.checks import compare_steps, require_rocking
+from recon3d.scan.scan import Roi, Scan, open_scan
+
+logger = logging.getLogger(__name__)
+
+
+def open_data(plan: GetData, *, crop: bool = True, show_progress: bool = True) -> Scan:
+    """Open the scan that a plan names.
+
+    Parameters
+    ----------
+    plan
+        Where it is and how it was taken.
+    crop
+        False for whole frames.
+    show_progress
+        False for a silent run.
+
+    Raises
+    ------
+    ParameterError, DataError, GridError
+        As `recon3d.open_scan`, or the region of interest leaves the frame.
+    """
+    scan = open_scan(plan.datadir, plan.dataname, show_progress=show_progress, **opening(plan))
+    return region_of(scan, plan) if crop else scan
+
+
+def opening(plan: GetData) -> dict[str, Any]:
+    """The keyword arguments of `open_scan` that a plan gives."""
+    steps = plan.angsteps or ()
+    return {
+        "goniometer": _goniometer(plan.motors),
+        "entries": plan.entries,
+        "phi0_deg": plan.phi0,
+        "chi0_deg": plan.chi0,
+        "tilt_azimuth_deg": plan.tilt_azimuth,
+        "recorded_at": plan.recorded_at,
+        "step_deg": min((step for step in steps if step > 0), default=None),
+        "skip_damaged": plan.skip_damaged,
+    }
+
+
+def region_of(scan: Scan, plan: GetData) -> Scan:
+    """The scan with the region of interest and the binning of a plan."""
+    rows, cols = scan.source.frame_shape
+    cropped = scan.crop(plan.poi or (cols // 2, rows // 2), plan.imgsize or (cols, rows))
+    return cropped.binned(*plan.binning)
+
+
+def calibration_images(plan: GetData) -> dict[str, Any]:
+    """The images of `recon3d.clean` that a plan names: background, flat field, bad pixels."""
+    flat, bad = plan.flat_field, plan.bad_pixels
+    return {
+        "background": None if plan.bgdir == "-" else mean_background(plan.bgdir, plan.bgname),
+        "flat_field": None if flat is None else read_image(flat),
+        "bad_pixels": None if bad is None else read_image(bad) != 0,
+    }
+
+
+def getdata(
+    plan: GetData,
+    *,
+    record: Mapping[str, str] | None = None,
+    show_progress: bool = True,
+    team: Team = ALONE,
+) -> CleanedScan:
+    """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
+
+    Parameters
+    ----------
+    plan
+        What the command line, or a settings file, says.
+    record
+        How it was said, to be kept with the result; the plan where None.
+    show_progress
+        False for a silent run.
+    team
+        The processes that share the work; each calls this function.
+
+    Returns
+    -------
+    cleaned
+        The opened scan.h5.
+
+    Raises
+    ------
+    ParameterError, DataError, GridError
+        As `recon3d.open_scan` and `recon3d.clean`.
+
+    Warns
+    -----
+    Recon3DWarning
+        Steps that were given and the motors disagree: the motors are used.
+    """
+    # The first member alone reads headers and looks: what it finds is sent to the others.
+    images, scan = from_first(team, lambda: _looked_at(plan, show_progress))
+    first = team.rank == 0
+    said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
+    folder = Path(plan.outputpath) / plan.outputdirname
+    properties = {"framebg": plan.framebg, "binth": plan.binth}
+    with ArrayWriter(scan, folder, plan.arrays, properties) if first else nullcontext() as arrays:
+        store = clean(
+            scan,
+            plan.cleaning,
+            folder / "scan.h5",
+            provenance={"getdata": said},
+            sink=arrays,
+            skip_damaged=plan.skip_damaged,
+            show_progress=show_progress,
+            team=team,
+            **images,
+        )
+    logger.info("written: %s", folder)
+    return store
+
+
+def _looked_at(plan: GetData, show_progress: bool) -> tuple[dict[str, Any], Scan]:
+    """Calibration images and scan of a plan, with its folder made, when all fits together."""
+    _check_region(plan)
+    images = calibration_images(plan)
+    folder = Path(plan.outputpath) / plan.outputdirname
+    require_writable(folder)
+    scan = open_data(plan, show_progress=show_progress)
+    logger.info("%r", scan)
+    require_rocking(scan)
+    if plan.angsteps and plan.numangsteps:
+        compare_steps(scan, plan.angsteps, plan.numangsteps)
+    make_folder(folder)
+    return images, scan
+
+
+def _check_region(plan: GetData) -> None:
+    """Refuse a region that cannot be, before thousands of headers are read."""
+    if plan.imgsize is not None:
+        binning = Binning.of(*plan.binning)
+        binning.require_room(plan.imgsize[::-1])
+        bins = binning.shape_of(plan.imgsize[::-1])
+        check_region(bins, plan.cleaning.for_bins(*binning))
+    shape = look_at_frame_shape(plan.datadir, plan.dataname)
+    if shape is not None and plan.poi is not None and plan.imgsize is not None:
+        Roi.around(plan.poi, plan.imgsize).require_inside(shape)
+
+
+def _goniometer(text: str) -> str | Goniometer:
+    """Parse `auto`, or `id06,omega=diffry,...`: a beamline's names with some changed."""
+    if text == "auto":
+        return text
+    beamline, *changes = text.split(",")
+    if beamline not in GONIOMETERS:
+        raise ParameterError(
+            f"--motors {text}: '{beamline}' is no known beamline, expected "
+            f"auto, {' or '.join(GONIOMETERS)}"
+        )
+    parts = [field.name for field in dataclasses.fields(Goniometer)]
+    names: dict[str, Any] = {}
+    for change in changes:
+        part, _, name = change.partition("=")
+        if part not in parts or not name:
+            raise ParameterError(
+                f"--motors {text}: '{change}' is not part=motor, "
+                f"with part one of {', '.join(parts)}"
+            )
+        names[part] = name
+    return dataclasses.replace(GONIOMETERS[beamline], **names)

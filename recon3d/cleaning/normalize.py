@@ -1,0 +1,177 @@
+"""Bringing all frames of a scan to the beam of its first projection (step 4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import DataError, warn
+from recon3d.scan.scan import Scan
+
+FloatArray = NDArray[np.float64]
+
+LARGEST_FACTOR = 10.0
+"""Beyond this, or its inverse, there was no beam or no grain, and frames are left unscaled."""
+
+
+def way_for_scan(scan: Scan, method: str) -> str:
+    """How all projections of a scan are normalised: one way for all, lest their scales differ.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    method
+        As in `Cleaning`. "auto" takes the ring current where every frame has one, the totals
+        where none has, and the totals too, with a warning, where some have.
+
+    Raises
+    ------
+    DataError
+        The method is "current", and frames have none; the first ones are named.
+
+    Warns
+    -----
+    Recon3DWarning
+        Some frames have a ring current and others do not.
+    """
+    with np.errstate(invalid="ignore"):
+        lacking = scan.valid & ~(scan.motors.ring_current_ma > 0)
+    lacks, count = int(np.count_nonzero(lacking)), int(np.count_nonzero(scan.valid))
+    if method not in ("auto", "current") or not lacks:
+        return "current" if method == "auto" and count else method
+    first = scan.source.name(int(scan.slots[lacking].min()))
+    if method == "current":
+        raise DataError(
+            f"the ring current is not recorded for {lacks} of {count} frames (first {first}): "
+            "expected a positive number for each; normalize by 'total', or 'auto'"
+        )
+    if lacks < count:
+        warn(
+            f"the ring current is not recorded for {lacks} of {count} frames (first {first}): all "
+            "projections are normalised to equal totals instead"
+        )
+    return "total"
+
+
+@dataclass
+class Normalizer:
+    """The factors of one projection after another; the first one sets the scale.
+
+    Parameters
+    ----------
+    method
+        "current", "total", "auto" or "none", as in `Cleaning`.
+    reference_current_ma
+        Ring current to which frames are brought; None until the first projection that has
+        one sets it, to the mean of its frames.
+    reference_total
+        Total counts to which projections are brought; None until the first projection with
+        any signal sets it.
+    used
+        How many projections each way was used for.
+    unscaled
+        Numbers of the projections of which frames were left unscaled, since they had less
+        than a tenth (or more than ten times) of the reference.
+    """
+
+    method: str = "auto"
+    reference_current_ma: float | None = None
+    reference_total: float | None = None
+    used: Counter[str] = field(default_factory=Counter)
+    unscaled: list[int] = field(default_factory=list)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether projections have set all references, so that the order no longer matters."""
+        by_current = self.method in ("current", "auto")
+        return self.reference_total is not None and not (
+            by_current and self.reference_current_ma is None
+        )
+
+    def begun_again(self) -> Normalizer:
+        """One with the same references that has seen no projection yet."""
+        return Normalizer(self.method, self.reference_current_ma, self.reference_total)
+
+    def take_over(self, k: int, other: Normalizer) -> None:
+        """Take over what another one found in projection `k`."""
+        self.reference_current_ma, self.reference_total = (
+            other.reference_current_ma,
+            other.reference_total,
+        )
+        self.used += other.used
+        if other.unscaled:
+            self.unscaled.append(k)
+
+    def factors(
+        self, totals: FloatArray, valid: NDArray[np.bool_], currents: FloatArray
+    ) -> FloatArray:
+        """Factors for the frames of the next projection.
+
+        Parameters
+        ----------
+        totals
+            Shape (frames,): the sum of each frame's counts after the dark was subtracted and
+            hot pixels replaced, negative noise included, so that it is the signal's alone.
+        valid
+            Shape (frames,): which frames were recorded.
+        currents
+            Shape (frames,): ring current during each, mA; NaN where it is not known.
+
+        Returns
+        -------
+        factors, shape (frames,)
+            1 for frames that are not valid.
+
+        Raises
+        ------
+        DataError
+            The method is "current" and a valid frame has none.
+        """
+        number = self.used.total()
+        way = self._way(valid, currents)
+        self.used[way] += 1
+        factors = np.ones(totals.shape)
+        if way == "current":
+            factors[valid] = self._by_current(currents[valid])
+        elif way == "total":
+            factors[valid] = self._by_total(float(totals[valid].sum()))
+        odd = ~((factors <= LARGEST_FACTOR) & (factors >= 1 / LARGEST_FACTOR))
+        factors[odd] = 1
+        if odd.any():
+            self.unscaled.append(number)
+        scaled = float((factors * totals)[valid].sum())
+        if self.reference_total is None and scaled > 0:
+            self.reference_total = scaled
+        return factors
+
+    def _way(self, valid: NDArray[np.bool_], currents: FloatArray) -> str:
+        """Which way a projection is normalised."""
+        if not valid.any():
+            return "none"
+        if self.method in ("none", "total"):
+            return self.method
+        with np.errstate(invalid="ignore"):
+            recorded = np.isfinite(currents) & (currents > 0)
+        if recorded[valid].all():
+            return "current"
+        if self.method == "auto":
+            return "total"
+        raise DataError(
+            f"the ring current is not recorded for {(valid & ~recorded).sum()} of "
+            f"{valid.sum()} frames of a projection: expected a positive number for each; "
+            "normalize by 'total', or 'auto'"
+        )
+
+    def _by_current(self, currents: FloatArray) -> FloatArray:
+        if self.reference_current_ma is None:
+            self.reference_current_ma = float(currents.mean())
+        return self.reference_current_ma / currents
+
+    def _by_total(self, total: float) -> float:
+        if self.reference_total is None:
+            return 1.0
+        return self.reference_total / total if total > 0 else np.inf

@@ -1,0 +1,323 @@
+"""The work on raw projections, done by one process or shared among many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.counts import CountTally, CountWatch, mended
+from recon3d.cleaning.frames_of_projection import CleanedProjection, work_on_projection
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.communicator import Team
+from recon3d.config.experiment import Cleaning
+from recon3d.errors import DataError
+from recon3d.progress import track
+from recon3d.readers.damage import Damage, list_damage, trouble_in
+from recon3d.scan.scan import Scan
+
+STOP_ROUNDS = 4
+"""How often members ask whether to stop: each time all of them wait for the first one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Worked:
+    """A projection that was read and cleaned.
+
+    Parameters
+    ----------
+    k
+        Its number.
+    valid, shape (frames,)
+        Which frames can be used.
+    damaged
+        Name and reason of each frame that cannot, by its number.
+    raw, shape (frames, rows, cols)
+        The frames as they were recorded; None where they were not asked for. They are there
+        until the next projection is asked for, and so are those of `done`.
+    done
+        The frames when clean.
+    """
+
+    k: int
+    valid: NDArray[np.bool_]
+    damaged: dict[int, Damage]
+    raw: NDArray[Any] | None
+    done: CleanedProjection
+
+
+@dataclass
+class Work:
+    """Cleans one projection after another, and keeps what is learnt on the way.
+
+    Parameters
+    ----------
+    scan, cleaning, calibration
+        What is cleaned, and how.
+    normalizer
+        The factors so far.
+    keep
+        Keep the frames as they were recorded, and before the mask.
+    skip_damaged, show_progress
+        As in `recon3d.clean`.
+    watch
+        What was unusual about the counts so far.
+    sent
+        Whether results are sent to another process: frames that nobody asked for are not.
+    """
+
+    scan: Scan
+    cleaning: Cleaning
+    calibration: Calibration
+    normalizer: Normalizer
+    keep: bool
+    skip_damaged: bool
+    show_progress: bool
+    watch: CountWatch = field(default_factory=CountWatch)
+    sent: bool = field(default=False, init=False)
+
+    def shared(self, team: Team) -> Iterator[Worked]:
+        """Go through the projections with others; the first member gets all, in their order.
+
+        Until a projection has set the scale of all others the first member works alone.
+        """
+        first, self.sent = 0, team.size > 1
+        if self.sent:
+            for worked, notes in self._each(range(self.scan.shape[0]) if team.rank == 0 else ()):
+                self._learn(worked.k, notes)
+                yield worked
+                first = worked.k + 1
+                if self.normalizer.scaled:
+                    break
+        first, current, total = team.agree(
+            (first, self.normalizer.reference_current_ma, self.normalizer.reference_total)
+        )
+        self.normalizer.reference_current_ma, self.normalizer.reference_total = current, total
+        numbers = range(first, self.scan.shape[0])
+        # Members with nothing left to do still take part in the last round.
+        rounds = -(-len(numbers) // team.size)
+        own = self._each(team.share(numbers))
+        for number in range(rounds):
+            if number % STOP_ROUNDS == 0 and team.stopping():
+                raise KeyboardInterrupt
+            found = next(own, None)
+            packed = found if found is None or team.rank == 0 else (_packed(found[0]), found[1])
+            del found
+            for one in team.gathered(packed):
+                if one is not None:
+                    self._learn(one[0].k, one[1])
+                    yield _unpacked(one[0], self.scan.shape[1])
+        # Asking once more lets the reading end, and its progress bar reach the last projection.
+        next(own, None)
+
+    def _each(self, numbers: Any) -> Iterator[tuple[Worked, _Notes]]:
+        """Work on some projections; what each teaches comes with it."""
+        currents = self.scan.motors.ring_current_ma
+        cleaning = self.cleaning.for_bins(*self.scan.binning)
+        room: NDArray[np.float32] | None = None
+        for read in read_projections(
+            self.scan, numbers, skip_damaged=self.skip_damaged, show=self.show_progress
+        ):
+            watch, normalizer = CountWatch(), self.normalizer.begun_again()
+            watch.take(read.tally, self._namer(read))
+            raw = read.counts
+            done = work_on_projection(
+                raw,
+                read.valid,
+                currents[read.k],
+                cleaning,
+                self.calibration,
+                normalizer,
+                self.keep,
+                room,
+            )
+            watch.hot_pixels, watch.dropped_pixels = done.hot_pixels, done.dropped_pixels
+            room = done.frames
+            kept = read.frames if self.keep or not self.sent else None
+            yield Worked(read.k, read.valid, read.damaged, kept, done), (normalizer, watch)
+            # Else its frames would be held while the next ones are worked on.
+            del done, raw, read, kept
+
+    def _learn(self, k: int, notes: _Notes) -> None:
+        normalizer, watch = notes
+        self.normalizer.take_over(k, normalizer)
+        self.watch.add(watch)
+
+    def _namer(self, read: RawProjection) -> Callable[[int], str]:
+        return lambda frame: self.scan.source.name(int(self.scan.slots[read.k, frame]))
+
+
+_Notes = tuple[Normalizer, CountWatch]
+
+
+def _packed(worked: Worked) -> Worked:
+    """The same with the frames that are not dark alone, which is less to send."""
+    frames = worked.done.frames[worked.done.sums > 0]
+    return replace(worked, done=replace(worked.done, frames=frames))
+
+
+def _unpacked(worked: Worked, frames: int) -> Worked:
+    """Put dark frames back among those that were sent."""
+    done = worked.done
+    if len(done.frames) == frames:
+        return worked
+    whole = np.zeros((frames, *done.frames.shape[1:]), np.float32)
+    whole[done.sums > 0] = done.frames
+    return replace(worked, done=replace(done, frames=whole))
+
+
+_ALONE = "is the only frame of its projection: nothing rocked, and no dark frame can be made"
+
+
+@dataclass(frozen=True, eq=False)
+class RawProjection:
+    """One projection as it was read.
+
+    Parameters
+    ----------
+    k
+        Its number.
+    frames
+        Shape (frames, rows, cols): zeros where a frame is missing or damaged. Bins have the
+        sums of counts as the detector meant them.
+    valid
+        Shape (frames,): which frames can be used.
+    damaged
+        Name and reason of each frame that cannot be used, by its number in the projection.
+    tally
+        What is unusual about the counts.
+    """
+
+    k: int
+    frames: NDArray[Any]
+    valid: NDArray[np.bool_]
+    damaged: dict[int, Damage]
+    tally: CountTally
+
+    @property
+    def counts(self) -> NDArray[Any]:
+        """The frames as the detector meant them: the same array where nothing had wrapped."""
+        as_recorded = self.frames.dtype == np.uint16
+        return mended(self.frames) if self.tally.wrapped and as_recorded else self.frames
+
+
+def read_projections(
+    scan: Scan, numbers: Sequence[int], *, skip_damaged: bool, show: bool
+) -> Iterator[RawProjection]:
+    """Go through some projections, reading each while its forerunner is worked on.
+
+    Two arrays of frames take turns, since a new one for each would cost as much as reading
+    does: the frames of a projection are there until the next one is asked for.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    numbers
+        Which projections, in which order.
+    skip_damaged
+        Leave frames out that cannot be read; else all of them are looked for and named.
+    show
+        Show a progress bar.
+
+    Raises
+    ------
+    DataError
+        Frames cannot be read, or hold counts that are no numbers.
+    """
+    if not numbers:
+        return
+    rooms = cycle([np.zeros(scan.shape[1:], scan.dtype) for _ in numbers[:2]])
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(read_projection, scan, numbers[0], next(rooms))
+        following = [*numbers[1:], None]
+        for after in track(following, "cleaning", unit="projection", show=show):
+            projection = pending.result()
+            if projection.damaged and not skip_damaged:
+                raise _all_damage(scan, projection, show)
+            if after is not None:
+                pending = reader.submit(read_projection, scan, after, next(rooms))
+            yield _without_lone_frame(scan, projection)
+
+
+def read_projection(scan: Scan, k: int, room: NDArray[Any] | None = None) -> RawProjection:
+    """Read one projection, going on after frames that cannot be read.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    k
+        Which projection.
+    room, shape (frames, rows, cols)
+        Where to write its frames; a new array where None.
+    """
+    frames = np.zeros(scan.shape[1:], scan.dtype) if room is None else room
+    recorded = scan.room_for_recorded()
+    slots = scan.slots[k]
+    valid = slots >= 0
+    frames[~valid] = 0
+    damaged: dict[int, Damage] = {}
+    tally = CountTally()
+    for frame in np.argsort(slots)[np.count_nonzero(~valid) :].tolist():  # as they were taken
+        slot = int(slots[frame])
+        try:
+            pixels = scan.read_into(slot, frames[frame], recorded)
+            reason = trouble_in(pixels)
+        except DataError as error:
+            reason = str(error).removeprefix(scan.source.name(slot)).strip()
+        if reason:
+            frames[frame], valid[frame] = 0, False
+            damaged[frame] = (scan.source.name(slot), reason)
+        else:
+            tally.look(frame, pixels)
+    if recorded is not None and tally.wrapped:
+        _bin_mended(scan, slots, frames, valid, recorded)
+    return RawProjection(k, frames, valid, damaged, tally)
+
+
+def _bin_mended(
+    scan: Scan,
+    slots: NDArray[np.int64],
+    frames: NDArray[Any],
+    valid: NDArray[np.bool_],
+    recorded: NDArray[Any],
+) -> None:
+    """Read once more, now that it is known which counts are negative, and bin what was meant."""
+    for frame in np.flatnonzero(valid):
+        pixels = scan.read_into(int(slots[frame]), frames[frame], recorded)
+        scan.binning.sum_into(mended(pixels), frames[frame])
+
+
+def _all_damage(scan: Scan, first: RawProjection, show: bool) -> DataError:
+    """The error that names every frame of a scan, from one projection on, that is damaged."""
+    damaged = list(first.damaged.values())
+    rest = range(first.k + 1, scan.shape[0])
+    for k in track(rest, "looking for more damage", unit="projection", show=show):
+        damaged += read_projection(scan, k).damaged.values()
+    count = int(np.count_nonzero(scan.slots >= 0))
+    return DataError(
+        f"{len(damaged)} of {count} frames are damaged: {list_damage(damaged)}. "
+        "(--skip-damaged leaves them out)"
+    )
+
+
+def _without_lone_frame(scan: Scan, projection: RawProjection) -> RawProjection:
+    """Leave out the frame of a projection that has no other, where other projections do."""
+    if np.count_nonzero(projection.valid) != 1:
+        return projection
+    frame = int(np.argmax(projection.valid))
+    lone = {frame: (scan.source.name(int(scan.slots[projection.k, frame])), _ALONE)}
+    return RawProjection(
+        projection.k,
+        np.zeros_like(projection.frames),
+        np.zeros_like(projection.valid),
+        projection.damaged | lone,
+        CountTally(),
+    )

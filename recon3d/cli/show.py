@@ -1,0 +1,72 @@
+"""The commands that show a grain: `recon3d view | figures | export | notebooks`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from recon3d.cli import commands
+from recon3d.cli.exit_status import Parser
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_view(subparsers: Subparsers) -> Parser:
+    """Add the command `view`."""
+    parser = subparsers.add_parser("view", help="look at a grain in napari")
+    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
+    parser.add_argument("--over", metavar="GRAIN.h5", type=Path, help="another one to lay over it")
+    _add_sources(parser)
+    parser.set_defaults(run=commands.view)
+    return parser
+
+
+def add_figures(subparsers: Subparsers) -> Parser:
+    """Add the command `figures`."""
+    parser = subparsers.add_parser("figures", help="draw every figure of a grain, and a film")
+    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
+    parser.add_argument(
+        "out", metavar="OUTDIR", nargs="?", type=Path, help="folder (default: beside the grain)"
+    )
+    parser.add_argument("--format", choices=["pdf", "svg", "png"], default="pdf", help="(pdf)")
+    parser.add_argument(
+        "--film", choices=["gif", "mp4", "none"], default="gif", help="the turning grain (gif)"
+    )
+    _add_sources(parser)
+    parser.set_defaults(run=commands.figures)
+    return parser
+
+
+def _add_sources(parser: Parser) -> None:
+    parser.add_argument(
+        "--scan", metavar="SCAN.h5", type=Path, help="its frames (default: scan.h5 beside it)"
+    )
+    parser.add_argument(
+        "--ini", type=Path, metavar="INIFILE", help="its .ini (default: what the grain recorded)"
+    )
+
+
+def add_export(subparsers: Subparsers) -> Parser:
+    """Add the command `export`."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a grain for ParaView, or summed projections for another program",
+        description="Write a grain for ParaView. Given an .ini file in its place, write the summed "
+        "projections of the scan in the .ini's `path` and their geometry, as ASTRA's vectors, "
+        "into an HDF5 file: another tomography program can then check the shape.",
+    )
+    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a grain, or an .ini file")
+    parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
+    parser.set_defaults(run=commands.export)
+    return parser
+
+
+def add_notebooks(subparsers: Subparsers) -> Parser:
+    """Add the command `notebooks`."""
+    parser = subparsers.add_parser("notebooks", help="copy the notebooks out, and open them")
+    parser.add_argument("dir", metavar="DIR", nargs="?", type=Path, default=Path("notebooks"))
+    parser.add_argument("--overwrite", action="store_true", help="replace changed notebooks")
+    parser.add_argument("--open", action="store_true", help="start JupyterLab, for this machine")
+    parser.set_defaults(run=commands.notebooks)
+    return parser

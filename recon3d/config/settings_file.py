@@ -1,0 +1,181 @@
+"""The settings file: what was chosen in the notebooks, for `getdata` and `reconstruct` alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recon3d.atomic import complete_or_absent
+from recon3d.config.experiment import Experiment
+from recon3d.config.getdata_keys import GETDATA_KEYS, PATHS, GetData, as_text
+from recon3d.config.ini import number, read_ini
+from recon3d.config.ini_keys import KNOWN_KEYS
+from recon3d.errors import ParameterError, warn
+
+OWN_KEYS = ("experiment", "memory_gib")
+"""Keys of the settings file alone: the .ini file, and what distributions may take."""
+
+USUAL_MEMORY_GIB = 8.0
+
+_HEADING = "# Settings of one scan, for `recon3d getdata` and `recon3d reconstruct`."
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """One small file of `key value` lines with everything that was chosen for a scan.
+
+    It takes every key of `getdata` (its arguments and options in lower case), every key of
+    an experiment's .ini file, which it overrules, `experiment`, the name of that file, and
+    `memory_gib`, what the orientation distributions may take.
+    Relative paths in it count from its folder.
+
+    Parameters
+    ----------
+    path
+        The file; it need not exist yet.
+    """
+
+    path: Path
+
+    def read(self) -> dict[str, str]:
+        """The text of every value by its key; none where there is no file yet.
+
+        Raises
+        ------
+        ParameterError
+            The file cannot be read, or has a key without a value.
+
+        Warns
+        -----
+        Recon3DWarning
+            A key is not known; the nearest known one is named.
+        """
+        if not self.path.exists():
+            return {}
+        texts = read_ini(self.path)
+        known = (*GETDATA_KEYS, *KNOWN_KEYS, *OWN_KEYS)
+        for key in [key for key in texts if key not in known]:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            warn(f"{self.path}: the key '{key}' is not known and is ignored{hint}")
+            del texts[key]
+        return texts
+
+    def update(self, values: Mapping[str, Any], *, forget: Iterable[str] = ()) -> None:
+        """Change some values, and leave all others as they are.
+
+        Parameters
+        ----------
+        values
+            New values by their keys; None stands for "find it from the data", or for nothing.
+        forget
+            Keys to take out.
+
+        Raises
+        ------
+        ParameterError
+            A key is not known.
+        """
+        unknown = set(values) - {*GETDATA_KEYS, *KNOWN_KEYS, *OWN_KEYS}
+        if unknown:
+            raise ParameterError(f"{', '.join(sorted(unknown))}: no key of a settings file")
+        known = {key: text for key, text in self.read().items() if key not in set(forget)}
+        kept = known | {key: as_text(value) for key, value in values.items()}
+        order = [*OWN_KEYS, *GETDATA_KEYS, *KNOWN_KEYS]
+        lines = [f"{key} {kept[key]}" for key in sorted(kept, key=order.index)]
+        with complete_or_absent(self.path) as temporary:
+            temporary.write_text("\n".join([_HEADING, *lines, ""]), encoding="utf-8")
+
+    def getdata_texts(self) -> dict[str, str]:
+        """What the file says to `getdata`, with paths that hold from any folder."""
+        texts = {key: text for key, text in self.read().items() if key in GETDATA_KEYS}
+        for key in set(PATHS) & set(texts):
+            if texts[key] not in ("-", "None", "none"):
+                texts[key] = str(self._from_here(texts[key]))
+        return {"outputpath": str(self._from_here("."))} | texts if texts else texts
+
+    def getdata(self) -> GetData:
+        """What the file says to `getdata`.
+
+        Raises
+        ------
+        ParameterError
+            It does not say where the frames are, or a value is impossible.
+        """
+        try:
+            return GetData.from_texts(self.getdata_texts())
+        except ParameterError as error:
+            raise ParameterError(f"{self.path}: {error}") from error
+
+    def experiment_texts(self) -> dict[str, str]:
+        """The keys that overrule those of an .ini file, `path` among them."""
+        texts = self.read()
+        chosen = {key: text for key, text in texts.items() if key in KNOWN_KEYS}
+        if "path" in chosen:
+            chosen["path"] = str(self._from_here(chosen["path"]))
+        elif "outputdirname" in texts:
+            folder = Path(texts.get("outputpath", ".")) / texts["outputdirname"]
+            chosen["path"] = str(self._from_here(str(folder)))
+        return chosen
+
+    def experiment(self, ini: str | Path | None = None) -> Experiment:
+        """The experiment of an .ini file, with what the settings file overrules.
+
+        Parameters
+        ----------
+        ini
+            The .ini file; the one that the key `experiment` names where None.
+
+        Raises
+        ------
+        ParameterError
+            There is no such key, or a value is impossible.
+        """
+        texts = self.read()
+        if ini is None and "experiment" not in texts:
+            raise ParameterError(
+                f"{self.path}: the key 'experiment' is missing: name the .ini file that holds the "
+                "unit cell, hkl, the wavelength, M and the volume"
+            )
+        chosen = self._from_here(texts["experiment"]) if ini is None else Path(ini)
+        return Experiment.from_ini(chosen, self.experiment_texts())
+
+    def memory_gib(self) -> float:
+        """What the orientation distributions may take, in GiB.
+
+        Raises
+        ------
+        ParameterError
+            It is no positive number.
+        """
+        text = self.read().get("memory_gib", str(USUAL_MEMORY_GIB))
+        try:
+            return number(text)
+        except ValueError as error:
+            raise ParameterError(
+                f"{self.path}: memory_gib is '{text}': expected {error}"
+            ) from error
+
+    def _from_here(self, path: str) -> Path:
+        return (self.path.resolve().parent / Path(path).expanduser()).resolve()
+
+
+def ini_beside(data: Path, settings: Path) -> Path | None:
+    """The one .ini file in the folder of the frames, or else beside it; None where it is not one.
+
+    Parameters
+    ----------
+    data
+        The folder, or the HDF5 file, of the frames.
+    settings
+        The settings file, which is not meant.
+    """
+    own = settings.resolve()
+    for folder in (data if data.is_dir() else data.parent, data.parent):
+        found = [path for path in sorted(folder.glob("*.ini")) if path.resolve() != own]
+        if len(found) == 1:
+            return found[0]
+    return None

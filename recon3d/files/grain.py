@@ -1,0 +1,246 @@
+"""The reconstructed grain, and its file grain.h5."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d import __version__
+from recon3d.atomic import complete_or_absent
+from recon3d.config.experiment import Volume
+from recon3d.errors import DataError, ParameterError
+from recon3d.files.attributes import read_attributes, write_attributes
+from recon3d.files.hdf5 import create_own, open_own
+
+FORMAT = "recon3d-grain"
+FORMAT_VERSION = 1
+_SPARE_FOR_PARAMETERS = 1 << 20
+
+_ARRAYS = {
+    "occupancy": ("1", "share of a voxel that scatters, 1 for a typical inner voxel"),
+    "mask": ("", "voxels that belong to the grain"),
+    "orientation": ("degree", "tilt (a, b) fixed in the sample, NaN outside the mask"),
+    "orientation_spread": ("degree", "root of the summed second moments in a and b"),
+    "completeness": ("1", "share of the projections in which the voxel's own frame is lit"),
+    "strain": ("1", "relative change of the lattice spacing along G"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Grain:
+    """A grain in 3D: its shape, the orientation of every voxel and, where scanned, strain.
+
+    Parameters
+    ----------
+    volume
+        The box of voxels, in sample axes.
+    occupancy
+        Shape (nx, ny, nz): how much of each voxel scatters, 1 for a typical inner voxel.
+    mask
+        Shape (nx, ny, nz), bool: the voxels that belong to the grain.
+    orientation
+        Shape (nx, ny, nz, 2), degrees: the tilt (a, b), NaN outside the mask.
+    orientation_spread
+        Shape (nx, ny, nz), degrees: the root of the summed second moments in a and b.
+    completeness
+        Shape (nx, ny, nz): share of the projections in which the voxel's frame is lit.
+    strain
+        Shape (nx, ny, nz), along **G**; None where it was not scanned.
+    residual
+        Shape (iterations,): what the model left unexplained after each iteration.
+    projections
+        What is known of each projection that was used, by its name: omega (degrees), residual,
+        drift (row and column, pixels) and so on, each of shape (projections, ...).
+    curves
+        Curves that tell how far the grain can be trusted, by their names.
+    images
+        What is known of each pixel of the detector, by its name, each of shape (rows, cols).
+    provenance
+        Every parameter of the run by its name.
+
+    Raises
+    ------
+    ParameterError
+        An array is not of the volume's shape.
+    """
+
+    volume: Volume
+    occupancy: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    orientation: NDArray[np.float32]
+    orientation_spread: NDArray[np.float32]
+    completeness: NDArray[np.float32]
+    strain: NDArray[np.float32] | None = None
+    residual: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    images: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, array in self.arrays().items():
+            shape = self.volume.shape + (2,) * (name == "orientation")
+            if array.shape != shape:
+                raise ParameterError(
+                    f"the grain's {name} has shape {array.shape}, the volume asks for {shape}"
+                )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays over the volume by their names; `strain` only where it was scanned."""
+        named = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: array for name, array in named.items() if array is not None}
+
+    @property
+    def volume_um3(self) -> float:
+        """Volume of the voxels in the mask, in cubic µm."""
+        return float(np.count_nonzero(self.mask) * np.prod(self.volume.voxel_um))
+
+    def save(self, path: str | Path) -> None:
+        """Write the grain to an HDF5 file.
+
+        Parameters
+        ----------
+        path
+            The file, usually grain.h5. It appears when it is complete.
+        """
+        room_bytes = sum(array.nbytes for array in self.arrays().values())
+        with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
+            write_attributes(file, self.provenance)
+            file.attrs["_format"] = FORMAT
+            file.attrs["_format_version"] = FORMAT_VERSION
+            file.attrs["_written_by"] = f"recon3d {__version__}"
+            group = file.create_group("grain")
+            write_attributes(group, self.provenance)
+            _write_volume(group, self.volume)
+            for name, array in self.arrays().items():
+                _write_array(group, name, array)
+            group["residual"] = np.asarray(self.residual, np.float64)
+            for room in ("projections", "curves", "images"):
+                for name, column in getattr(self, room).items():
+                    file[f"{room}/{name}"] = np.asarray(column, np.float64)
+
+    @classmethod
+    def load(cls, path: str | Path, *, read: Callable[[h5py.Dataset], Any] | None = None) -> Grain:
+        """Read a grain that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+        read
+            How to read an array; into memory where None.
+
+        Raises
+        ------
+        DataError
+            The file cannot be opened, is no grain, is of a newer version than this
+            program knows, or lacks an array.
+        """
+        path = Path(path)
+        take = read or _whole
+        with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:
+            group = _part(file, "grain", path)
+            arrays = {name: take(_part(group, name, path)) for name in _stored(group)}
+            return cls(
+                _read_volume(group),
+                **arrays,
+                projections=_columns(file, "projections"),
+                curves=_columns(file, "curves"),
+                images=_columns(file, "images"),
+                provenance=read_attributes(file),
+            )
+
+    def save_arrays(self, folder: str | Path) -> Path:
+        """Write grain_ang.npy, (nx, ny, nz, 3) float32: a and b in degrees, completeness.
+
+        Parameters
+        ----------
+        folder
+            Where the file goes.
+
+        Returns
+        -------
+        path
+            The file.
+        """
+        path = Path(folder) / "grain_ang.npy"
+        columns = np.concatenate([self.orientation, self.completeness[..., None]], axis=-1)
+        with complete_or_absent(path) as temporary:
+            np.save(temporary, columns.astype(np.float32))
+        return path
+
+    def facts(self) -> dict[str, str]:
+        """The grain in a few lines: its size, spread and method, by their names."""
+        spread = self.orientation_spread[self.mask]
+        known = spread[np.isfinite(spread)]
+        size = " x ".join(f"{edge:g}" for edge in self.volume.size_um)
+        return {
+            "voxels": " x ".join(str(n) for n in self.volume.shape),
+            "box": f"{size} µm",
+            "in the mask": f"{np.count_nonzero(self.mask)} voxels, {self.volume_um3:.4g} µm³",
+            "median spread": f"{1000 * np.median(known):.3g} mdeg" if known.size else "unknown",
+            "strain": "not scanned" if self.strain is None else "scanned",
+            "method": str(self.provenance.get("method", "not recorded")),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Grain: {', '.join(f'{name} {text}' for name, text in self.facts().items())}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self.facts().items()
+        )
+        return f"<table><caption>Grain</caption>{rows}</table>"
+
+
+def _write_volume(group: h5py.Group, volume: Volume) -> None:
+    group.attrs["grain_pos"] = volume.position_um
+    group.attrs["grain_dim"] = volume.size_um
+    group.attrs["grain_steps"] = volume.shape
+    for axis, name in enumerate("xyz"):
+        group[name] = volume.axis_um(axis)
+        group[name].attrs["units"] = "um"
+
+
+def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
+    dtype = np.bool_ if name == "mask" else np.float32
+    stored = group.create_dataset(name, data=array.astype(dtype), compression="gzip", shuffle=True)
+    stored.attrs["units"], stored.attrs["description"] = _ARRAYS[name]
+
+
+def _part(group: h5py.Group, name: str, path: Path) -> Any:
+    if name not in group:
+        raise DataError(f"{path}: lacks {group.name.rstrip('/')}/{name}, which every grain has")
+    return group[name]
+
+
+def _whole(stored: h5py.Dataset) -> NDArray[Any]:
+    name = str(stored.name).rpartition("/")[-1]
+    dtype = {"mask": np.dtype(np.bool_), "residual": np.dtype(np.float64)}.get(name)
+    return np.asarray(stored[()], dtype or np.float32)
+
+
+def _columns(file: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
+    return {column: values[()] for column, values in file.get(name, {}).items()}
+
+
+def _stored(group: h5py.Group) -> list[str]:
+    """The arrays to read: all that a grain must have, and strain where it is there."""
+    return [name for name in (*_ARRAYS, "residual") if name != "strain" or name in group]
+
+
+def _read_volume(group: h5py.Group) -> Volume:
+    position, size, shape = (
+        tuple(group.attrs[name].tolist()) for name in ("grain_pos", "grain_dim", "grain_steps")
+    )
+    if {len(position), len(size), len(shape)} != {3}:
+        raise ParameterError(f"the volume has {len(shape)} axes, where three are expected")
+    return Volume(position, size, shape)

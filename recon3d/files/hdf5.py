@@ -1,0 +1,183 @@
+"""The HDF5 files that this program writes: made whole or not at all, and checked when read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from recon3d import __version__
+from recon3d.atomic import complete_or_absent
+from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
+from recon3d.files.steady_file import SteadyFile
+
+_MARGIN_BYTES = 1 << 17
+
+
+class OwnFile(h5py.File):  # type: ignore[misc]
+    """An HDF5 file that is being written.
+
+    Parameters
+    ----------
+    steady
+        Where its bytes go.
+    """
+
+    def __init__(self, steady: SteadyFile) -> None:
+        self._steady = steady
+        super().__init__(steady, "w")
+
+    def settle(self) -> None:
+        """See that all is on the disk that was written so far.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or fails.
+        """
+        self.flush()
+        self._steady.settle()
+
+
+@contextmanager
+def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
+    """Create an HDF5 file that gets its name when it is complete.
+
+    Parameters
+    ----------
+    path
+        The final name.
+    room_bytes
+        How large it may become, as far as that is known.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the file cannot be written.
+    """
+    require_room(path, room_bytes)
+    with complete_or_absent(path) as temporary, closing(SteadyFile(temporary)) as steady:
+        try:
+            with OwnFile(steady) as file:
+                yield file
+        except SystemError as error:
+            # So h5py wraps a signal that comes while it writes.
+            raise behind(error) from None
+        steady.settle()
+
+
+def require_room(path: str | Path, room_bytes: int) -> None:
+    """Refuse to write where the disk has too little room.
+
+    Parameters
+    ----------
+    path
+        The file that is written.
+    room_bytes
+        How much is about to be added to it.
+
+    Raises
+    ------
+    OutputError
+        There is less; the message says how much there is.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return  # which is told by whoever writes there
+    total, _, free = shutil.disk_usage(folder)
+    if total and free < room_bytes + _MARGIN_BYTES:
+        raise OutputError(
+            f"{path} cannot be written: the disk is full ({free / 2**20:.1f} MiB are free, "
+            f"{(room_bytes + _MARGIN_BYTES) / 2**20:.1f} are wanted)"
+        )
+
+
+@contextmanager
+def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[h5py.File]:
+    """Open a file of this program for reading, and tell what is wrong with it.
+
+    Locks are not asked for: such a file never changes once it has its name, and many engines
+    read one at a time.
+
+    Parameters
+    ----------
+    path
+        The file.
+    file_format
+        What its attribute `_format` should be.
+    version
+        The newest version of the format that is known.
+    what
+        What such a file is called.
+
+    Raises
+    ------
+    DataError
+        The file cannot be opened, is something else, is of a newer version than this program
+        knows, or lacks a part.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    with named_errors(path, what), h5py.File(path, "r", locking=False) as file:
+        _check_format(file, path, file_format, version, what)
+        yield file
+
+
+@contextmanager
+def named_errors(path: Path, what: str) -> Iterator[None]:
+    """Say of which file it is that something cannot be read from it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What such a file is called.
+
+    Raises
+    ------
+    DataError
+        In place of what h5py and NumPy raise of a damaged file.
+    """
+    try:
+        yield
+    except ParameterError as error:
+        raise DataError(f"{path}: {error}") from error
+    except Recon3DError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read as HDF5 (damaged, or a copy cut short?): {error}"
+        ) from error
+    except KeyError as error:
+        raise DataError(f"{path}: lacks a part of a {what}: {error}") from error
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(
+            f"{path}: a part of it is not what a {what} holds there (damaged, or changed by "
+            f"hand?): {error}"
+        ) from error
+
+
+def _check_format(file: h5py.File, path: Path, wanted: str, newest: int, what: str) -> None:
+    if not _is(file.attrs.get("_format"), wanted):
+        raise DataError(f"{path}: is no {what} (the attribute '_format' is not '{wanted}')")
+    version = file.attrs.get("_format_version", 0)
+    try:
+        number = int(version)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise DataError(f"{path}: is of version '{version}', which never was: write it anew")
+    if number > newest:
+        raise DataError(
+            f"{path}: is of version {number}, and recon3d {__version__} reads up to {newest}: "
+            "update recon3d"
+        )
+
+
+def _is(value: Any, wanted: str) -> bool:
+    return isinstance(value, str) and value == wanted

@@ -1,0 +1,264 @@
+"""Writing of scan.h5, one projection after another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d import __version__
+from recon3d.atomic import explaining_writes
+from recon3d.errors import DataError, ParameterError
+from recon3d.files import store_format as layout
+from recon3d.files.attributes import write_attributes
+from recon3d.files.hdf5 import create_own, require_room
+from recon3d.geometry import TiltOrigin, frame_settings
+from recon3d.readers.motors import MotorTable
+from recon3d.readers.pixel_binning import NO_BINNING, Binning
+from recon3d.scan.scan import Roi, SettingAxis
+
+FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
+
+
+class StoreWriter:
+    """Writes a cleaned scan; a context manager.
+
+    The file has a temporary name until every projection is written, and is removed after an
+    error.
+
+    Parameters
+    ----------
+    path
+        The file, usually scan.h5.
+    scan_shape
+        (projections, frames, rows, cols).
+    motors, valid, axes, kind, omega_deg, origin, roi
+        As in `recon3d.files.store.CleanedScan`.
+    provenance
+        How the file is made, by name; nested values are allowed.
+    source_files
+        Shape (projections, frames): names of the raw frames; None where there are none.
+    binning
+        How many pixels of the region make one pixel of the frames.
+
+    Raises
+    ------
+    ParameterError
+        The motors, the axes or the region do not have the shape of the scan.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        scan_shape: tuple[int, int, int, int],
+        *,
+        motors: MotorTable,
+        valid: NDArray[np.bool_],
+        axes: Sequence[SettingAxis],
+        kind: str,
+        omega_deg: FloatArray,
+        origin: TiltOrigin,
+        roi: Roi,
+        provenance: dict[str, Any],
+        source_files: ArrayLike | None = None,
+        binning: Binning = NO_BINNING,
+    ) -> None:
+        self.path, self.shape = Path(path), scan_shape
+        region = binning.shape_of((roi.rows, roi.cols))
+        _check_shapes(scan_shape, motors, valid, axes, omega_deg, region)
+        self._binning = binning
+        self._motors, self._valid, self._axes, self._origin = motors, valid, axes, origin
+        self._kind, self._omega_deg, self._roi = kind, omega_deg, roi
+        self._provenance, self._source_files = dict(provenance), source_files
+        self._written: set[int] = set()
+        self._left_out: list[str] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._file = stack.enter_context(create_own(self.path))
+            self._lay_out()
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+    def note(self, **provenance: Any) -> None:
+        """Add to the provenance what is known only while the scan is cleaned."""
+        self._provenance.update(provenance)
+
+    def leave_out(self, frames: Sequence[str]) -> None:
+        """Add to the list of frames that were left out, each with the reason."""
+        self._left_out.extend(frames)
+
+    def forget_frame(self, k: int, frame: int) -> None:
+        """Take a frame for missing that was there when the scan was opened."""
+        data, motors = self._file["entry/data"], self._file["entry/motors"]
+        data["valid"][k, frame] = False
+        for column in motors.values():
+            column[k, frame] = math.nan
+        if "source_files" in data:
+            data["source_files"][k, frame] = ""
+
+    def write(self, k: int, frames: Frames) -> None:
+        """Write projection `k`.
+
+        Parameters
+        ----------
+        k
+            Number of the projection; each one is written once, in any order.
+        frames
+            Shape (frames, rows, cols), float32, counts of 0 or more.
+
+        Raises
+        ------
+        ParameterError
+            The shape is another, `k` is out of range or was written before, or a count is
+            negative or not finite.
+        OutputError
+            The disk is full, or fails.
+        """
+        if not 0 <= k < self.shape[0] or k in self._written:
+            raise ParameterError(f"projection {k} of {self.shape[0]} cannot be written (again)")
+        if frames.shape != self.shape[1:]:
+            raise ParameterError(f"frames of shape {frames.shape}: expected {self.shape[1:]}")
+        sums = frames.sum(axis=(1, 2), dtype=np.float64)
+        if not (np.isfinite(sums).all() and frames.min() >= 0):
+            raise ParameterError(f"projection {k} holds counts that are negative or not finite")
+        require_room(self.path, frames.nbytes)
+        data = self._file["entry/data"]
+        for run in self._chunk_runs(sums > 0):
+            data["frames"][k, run] = frames[run]
+        data["integrated"][k] = sums
+        summed = np.zeros(self.shape[2:], np.float32)
+        for number in np.flatnonzero(sums):
+            summed += frames[number]
+        data["summed"][k] = summed
+        with explaining_writes(self.path):
+            self._file.settle()
+        self._written.add(k)
+
+    def _chunk_runs(self, lit: NDArray[np.bool_]) -> Iterator[slice]:
+        """Stretches of frames, in whole chunks, that hold all lit ones."""
+        size = layout.chunk_shape(self.shape)[1]
+        starts = range(0, lit.size, size)
+        for run in layout.runs(np.array([lit[start : start + size].any() for start in starts])):
+            yield slice(run.start * size, min(run.stop * size, lit.size))
+
+    def _lay_out(self) -> None:
+        """Write all that is known before the first frame."""
+        file = self._file
+        file.attrs["_format"], file.attrs["_format_version"] = layout.FORMAT, layout.FORMAT_VERSION
+        file.attrs["_written_by"] = f"recon3d {__version__}"
+        file.attrs["NX_class"], file.attrs["default"] = "NXroot", "entry"
+        entry = _group(file, "entry", "NXentry")
+        entry.attrs["default"], entry.attrs["kind"] = "data", self._kind
+        self._lay_out_data(_group(entry, "data", "NXdata"))
+        self._lay_out_motors(_group(entry, "motors", "NXcollection"))
+        axes = _group(entry, "axes", "NXcollection")
+        axes.attrs["order"] = " ".join(axis.name for axis in self._axes)
+        for axis in self._axes:
+            _column(axes, axis.name, axis.values_deg)
+        for name, values in (("origin", self._origin), ("roi", self._roi)):
+            write_attributes(entry.create_group(name), asdict(values))
+        write_attributes(entry.create_group("binning"), self._binning._asdict())
+
+    def _lay_out_data(self, data: h5py.Group) -> None:
+        projections, frames, rows, cols = self.shape
+        data.attrs["signal"], data.attrs["axes"] = "frames", ["omega", ".", ".", "."]
+        packed = {"dtype": np.float32, "compression": layout.COMPRESSION}
+        data.create_dataset(
+            "frames", self.shape, chunks=layout.chunk_shape(self.shape), **packed
+        ).attrs["units"] = "counts"
+        data.create_dataset(
+            "summed", (projections, rows, cols), chunks=(1, rows, cols), **packed
+        ).attrs["units"] = "counts"
+        data["integrated"] = np.zeros((projections, frames))
+        data["valid"] = np.asarray(self._valid, bool)
+        _column(data, "omega", self._omega_deg)
+        if self._source_files is not None:
+            # Names that are no UTF-8 on the disk are written with escapes.
+            names = np.char.encode(
+                np.asarray(self._source_files, str), "utf-8", errors="backslashreplace"
+            )
+            text = h5py.string_dtype("utf-8", max(names.dtype.itemsize, 1))
+            data.create_dataset(
+                "source_files", data=names.astype(text), compression=layout.COMPRESSION
+            )
+
+    def _lay_out_motors(self, group: h5py.Group) -> None:
+        table, origin = self._motors, self._origin
+        for name, column in layout.MOTORS.items():
+            _column(group, name, getattr(table, column))
+        mu, gamma = frame_settings(
+            table.omega_deg, table.base_tilt_deg, table.chi_deg, table.phi_deg, origin, +1
+        )
+        _column(group, "mu", mu)
+        _column(group, "gamma", gamma)
+
+    def _finish(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Mark the file as complete, unless an error ends it."""
+        if error is not None:
+            return
+        missing = self.shape[0] - len(self._written)
+        if missing:
+            raise DataError(f"{self.path}: {missing} of {self.shape[0]} projections are missing")
+        write_attributes(self._file["entry"].create_group("provenance"), self._provenance)
+        lines = [line.encode("utf-8", "backslashreplace") for line in self._left_out]
+        self._file["entry"].create_dataset(
+            "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)
+        )
+        self._file.attrs["_complete"] = True
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nx_class
+    return group
+
+
+def _column(group: h5py.Group, name: str, values: ArrayLike) -> None:
+    group[name] = np.asarray(values, np.float64)
+    group[name].attrs["units"] = layout.UNITS.get(name, "degree")
+
+
+def _check_shapes(
+    shape: tuple[int, int, int, int],
+    motors: MotorTable,
+    valid: NDArray[np.bool_],
+    axes: Sequence[SettingAxis],
+    omega_deg: FloatArray,
+    region: tuple[int, int],
+) -> None:
+    settings = math.prod(axis.values_deg.size for axis in axes)
+    found = {
+        "the motors": (motors.shape, shape[:2]),
+        "valid": (valid.shape, shape[:2]),
+        "omega": (omega_deg.shape, shape[:1]),
+        "the region": (region, shape[2:]),
+        "the grid of settings": ((settings,), shape[1:2]),
+    }
+    for what, (has, expected) in found.items():
+        if tuple(has) != tuple(expected):
+            raise ParameterError(f"{what} has the shape {has}, the scan asks for {expected}")

@@ -1,1 +1,0 @@
-"""Maps made from a reconstructed grain: misorientation, differences, its surface."""

@@ -1,0 +1,117 @@
+"""Cleaning in this process or on engines, by the same call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from recon3d.cleaning import pipeline
+from recon3d.cleaning.pipeline import Sink
+from recon3d.config.experiment import Cleaning
+from recon3d.errors import ParameterError
+from recon3d.files.store import CleanedScan, open_store
+from recon3d.scan.scan import Scan
+
+if TYPE_CHECKING:
+    from ipyparallel import Client
+
+
+def clean(
+    scan: Scan,
+    cleaning: Cleaning,
+    out: str | Path,
+    *,
+    client: Client | None = None,
+    background: ArrayLike | None = None,
+    flat_field: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
+    provenance: dict[str, Any] | None = None,
+    sink: Sink | None = None,
+    skip_damaged: bool = False,
+    show_progress: bool = True,
+) -> CleanedScan:
+    """Clean a scan and write it to a store.
+
+    One projection is in memory at a time, while the next one is read.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    cleaning
+        The parameters of every step, in counts and pixels of the detector; where the scan is
+        binned, those of `Cleaning.for_bins` follow from them.
+    out
+        The file to write, usually scan.h5; it appears when it is complete.
+    client
+        An ipyparallel `Client` of engines in one MPI world, which share the projections; None
+        to work in this process. When an engine dies they are started again and begin anew.
+    background
+        Mean background frame, of a whole frame's shape or the region's; None for none.
+    flat_field
+        The detector's answer to even light, likewise.
+    bad_pixels
+        Not zero where the detector cannot be trusted, likewise.
+    provenance
+        What else is to be kept with the result, by name.
+    sink
+        Takes every projection, raw and cleaned, as it is done; in this process only.
+    skip_damaged
+        Leave out frames that cannot be read, with a warning that names them.
+    show_progress
+        False for no bar.
+
+    Returns
+    -------
+    cleaned
+        The opened store.
+
+    Raises
+    ------
+    ParameterError
+        A calibration frame has the wrong shape, `framebg` leaves nothing of the region, the
+        engines cannot work together, or there are engines and a sink.
+    DataError
+        Frames cannot be read, the ring current was asked for and is not known, all frames
+        are dark, or no projection has two frames.
+    EngineFault
+        Engines died, hung or failed twice.
+
+    Warns
+    -----
+    Recon3DWarning
+        Frames are left out or saturated, counts had wrapped around, projections went without
+        a dark frame or with too little beam to be normalised, or their currents are not known.
+    """
+    options: dict[str, Any] = {
+        "background": background,
+        "flat_field": flat_field,
+        "bad_pixels": bad_pixels,
+        "provenance": provenance,
+        "skip_damaged": skip_damaged,
+        "show_progress": show_progress,
+    }
+    if client is None:
+        return pipeline.clean(scan, cleaning, out, sink=sink, **options)
+    if sink is not None:
+        raise ParameterError("a sink takes projections in this process: leave out the client")
+    return _on_engines(client, scan, cleaning, Path(out), options)
+
+
+def _on_engines(
+    client: Client, scan: Scan, cleaning: Cleaning, out: Path, options: dict[str, Any]
+) -> CleanedScan:
+    """Let engines clean; a fault costs what was done, once."""
+    from recon3d.parallel.jobs import CleaningJob, clean_together
+    from recon3d.parallel.published import EngineDisplay
+    from recon3d.parallel.recovery import Errand, run_to_the_end
+
+    out = out.resolve()
+    job = CleaningJob(scan, cleaning, out, Path.cwd(), options)
+    first_file = Path(scan.source.name(0).split(", entry ")[0])
+    seen = [out.parent, first_file.resolve()]
+    errand = Errand(clean_together, job, job, seen, lambda: (), "nothing is kept of a cleaning")
+    run_to_the_end(client, errand, lambda: EngineDisplay(options["show_progress"]))
+    return open_store(out)

@@ -1,0 +1,152 @@
+"""Reconstruction in this process or on engines, by the same call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recon3d.atomic import remove_leftovers
+from recon3d.config.experiment import Experiment
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan
+from recon3d.reconstruction import run
+from recon3d.reconstruction.fit.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.passes import Report
+
+if TYPE_CHECKING:
+    from ipyparallel import Client
+
+Watch = Callable[[list[dict[str, Any]]], None]
+
+
+def reconstruct(
+    clean: CleanedScan,
+    experiment: Experiment,
+    *,
+    client: Client | None = None,
+    memory_gib: float = 8.0,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    show_progress: bool = True,
+    report: Report | None = None,
+    watch: Watch | None = None,
+) -> Grain:
+    """Reconstruct the grain: its shape, and the orientation of every voxel.
+
+    Parameters
+    ----------
+    clean
+        The cleaned scan, from `recon3d.clean` or `recon3d.open_store`.
+    experiment
+        Crystal, detector, volume and settings.
+    client
+        An ipyparallel `Client` of engines in one MPI world, which share the work; None to work
+        in this process. When an engine dies or fails they are started again and go on from the
+        checkpoint.
+    memory_gib
+        What the orientation distributions may take, on every engine. A backprojection of more
+        is worked on in parts; an iterative fit of more is refused.
+    checkpoint
+        The file for the state of an iterative fit, saved every `checkpoint_seconds` of the
+        settings and removed when the grain is complete. With None engines keep it beside the
+        scan, and this process keeps none.
+    resume
+        Go on from the checkpoint that an unfinished run left, if there is one.
+    show_progress
+        False for a silent run.
+    report
+        Called after every pass of an iterative fit with the stage, the number of the pass, its
+        residual and the occupancy so far, (nx, ny, nz).
+    watch
+        With a client, called a few times a second with what every engine said last: its `rank`,
+        its `load` (0 to 1) and `used_gib`, the memory that it takes.
+
+    Returns
+    -------
+    grain
+        Occupancy, mask, orientation, spread and completeness of every voxel.
+
+    Raises
+    ------
+    ParameterError
+        The method is not made for the frame, or needs more memory than allowed; the engines
+        cannot work together; or the checkpoint is of other settings.
+    DataError
+        No voxel of the volume is lit often enough, or no projection is left.
+    EngineFault
+        Engines died, hung or failed twice without any progress between; the checkpoint is kept.
+    """
+    path = None if checkpoint is None else Path(checkpoint)
+    seconds = experiment.settings.checkpoint_seconds
+    if client is not None:
+        path = path or clean.path.with_name("checkpoint.h5")
+        kept = Checkpoints(path.resolve(), seconds, resume)
+        tell = (show_progress, report, watch)
+        return _on_engines(client, clean, experiment, memory_gib, kept, *tell)
+    if resume and path is None:
+        raise ParameterError("resume=True needs to know which checkpoint to go on from")
+    kept_here = None if path is None else Checkpoints(path, seconds, resume)
+    grain = run.reconstruct(
+        clean,
+        experiment,
+        memory_gib=memory_gib,
+        show_progress=show_progress,
+        report=report,
+        checkpoints=kept_here,
+    )
+    if kept_here is not None:
+        kept_here.remove()
+    return grain
+
+
+def _on_engines(
+    client: Client,
+    clean: CleanedScan,
+    experiment: Experiment,
+    memory_gib: float,
+    kept: Checkpoints,
+    show_progress: bool,
+    report: Report | None,
+    watch: Watch | None,
+) -> Grain:
+    """Let engines reconstruct, again and again while one fails and they come farther each time."""
+    from recon3d.parallel.jobs import Reconstruction, reconstruct_together
+    from recon3d.parallel.published import EngineDisplay
+    from recon3d.parallel.recovery import Errand, run_to_the_end
+
+    store = clean.path.resolve()
+    beside = store.with_name(f".{store.stem}.{os.getpid()}")
+    files = [beside.with_name(f"{beside.name}.{name}") for name in ("grain.h5", "preview.npy")]
+    job = Reconstruction(
+        store,
+        experiment,
+        memory_gib,
+        files[0],
+        kept.path,
+        kept.seconds,
+        kept.go_on,
+        None if report is None else files[1],
+    )
+    errand = Errand(
+        reconstruct_together,
+        job,
+        replace(job, resume=True),
+        [store],
+        kept.progress,
+        f"what was done is kept in {kept.path}: resume=True goes on from it",
+    )
+    try:
+        run_to_the_end(
+            client, errand, lambda: EngineDisplay(show_progress, report, files[1], watch)
+        )
+        grain = Grain.load(job.grain)
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+            remove_leftovers(file)
+    kept.remove()
+    return grain

@@ -1,0 +1,101 @@
+"""What a grain can show of each voxel: names, units and colours."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+
+from recon3d.analysis.misorientation import kernel_average_misorientation
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+
+
+class Quantity(NamedTuple):
+    """How a quantity is named and coloured."""
+
+    label: str
+    colors: str
+    factor: float
+    signed: bool = False
+    everywhere: bool = False
+
+
+QUANTITIES = {
+    "a": Quantity("a (mdeg)", "PuOr", 1e3, signed=True),
+    "b": Quantity("b (mdeg)", "PuOr", 1e3, signed=True),
+    "spread": Quantity("spread (mdeg)", "cividis", 1e3),
+    "completeness": Quantity("completeness", "viridis", 1, everywhere=True),
+    "occupancy": Quantity("occupancy", "viridis", 1, everywhere=True),
+    "strain": Quantity("strain (10⁻⁶)", "RdBu_r", 1e6, signed=True),
+    "misorientation": Quantity("neighbour misorientation (mdeg)", "inferno", 1e3),
+}
+"""Scalars by their names. The colour maps are safe for the colour-blind."""
+
+
+def quantities_of(grain: Grain) -> list[str]:
+    """Names of the scalars that a grain has."""
+    return [name for name in QUANTITIES if name != "strain" or grain.strain is not None]
+
+
+def values_of(grain: Grain, name: str) -> Any:
+    """Values of a scalar over the volume, in the unit of its label, lazily where the grain is.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    name
+        One of `quantities_of`.
+
+    Raises
+    ------
+    ParameterError
+        The grain has no such quantity.
+    """
+    if name not in quantities_of(grain):
+        raise ParameterError(f"'{name}': the grain has {', '.join(quantities_of(grain))}")
+    factor = np.float32(QUANTITIES[name].factor)
+    if name in ("a", "b"):
+        return grain.orientation[..., "ab".index(name)] * factor
+    if name == "misorientation":
+        return _neighbours(grain.orientation) * factor
+    array: Any = grain.orientation_spread if name == "spread" else getattr(grain, name)
+    return array if factor == 1 else array * factor
+
+
+def limits_of(name: str, values: NDArray[Any]) -> tuple[float, float]:
+    """Ends of the colour scale that suit values: symmetric where they have a sign."""
+    look = QUANTITIES[name]
+    if look.everywhere:
+        return 0.0, 1.0 if name == "completeness" else 1.25
+    known = values[np.isfinite(values)]
+    high = float(np.percentile(np.abs(known), 99)) if known.size else 1.0
+    high = high if high > 0 else 1.0
+    return (-high if look.signed else 0.0), high
+
+
+def scalar_colors(name: str, values: NDArray[Any], limits: tuple[float, float]) -> NDArray[Any]:
+    """Colours of values, (..., 3), grey where they are unknown."""
+    low, high = limits
+    rgb = colormaps[QUANTITIES[name].colors]((values - low) / (high - low))[..., :3]
+    return np.where(np.isfinite(values)[..., None], rgb, 0.6)
+
+
+def _neighbours(orientation: Any) -> Any:
+    """Neighbour misorientation; chunk by chunk, each with a rim of one voxel, where on disk."""
+    if isinstance(orientation, np.ndarray):
+        return kernel_average_misorientation(orientation)
+    import dask.array
+
+    rim = {0: 1, 1: 1, 2: 1}
+    padded = dask.array.overlap.overlap(orientation.rechunk({3: -1}), rim | {3: 0}, boundary=np.nan)
+    average = padded.map_blocks(
+        kernel_average_misorientation,
+        drop_axis=3,
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0), np.float32),
+    )
+    return dask.array.overlap.trim_overlap(average, rim, boundary=np.nan)

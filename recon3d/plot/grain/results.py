@@ -1,0 +1,35 @@
+"""The files that a reconstruction leaves in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recon3d.atomic import complete_or_absent
+from recon3d.files.grain import Grain
+from recon3d.files.paraview import write_xdmf
+from recon3d.plot.grain.quality import trust_figure
+
+
+def write_results(grain: Grain, folder: Path) -> list[Path]:
+    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, trust.png.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    folder
+        Where the files go.
+
+    Returns
+    -------
+    paths
+        The files.
+    """
+    path = folder / "grain.h5"
+    grain.save(path)
+    paths = [path, write_xdmf(grain, path), grain.save_arrays(folder)]
+    if grain.residual.size:
+        with complete_or_absent(folder / "trust.png") as temporary:
+            trust_figure(grain).savefig(temporary, dpi=120)
+        paths.append(folder / "trust.png")
+    return paths

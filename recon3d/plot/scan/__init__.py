@@ -1,0 +1,1 @@
+"""Figures of frames, projections and whole scans."""

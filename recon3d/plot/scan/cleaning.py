@@ -1,0 +1,143 @@
+"""One frame on its way through cleaning, and how much of the signal is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from recon3d.cleaning.stages import FrameSteps
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
+from recon3d.plot.scan.detector_frames import (
+    BLUE,
+    HistogramParts,
+    draw_frame,
+    draw_histogram,
+    raw_limits,
+    update_frame,
+    update_histogram,
+)
+from recon3d.plot.scan.overview import label
+
+PANELS = ("before", "background", "mask", "after")
+_TITLES = {
+    "before": "before (counts)",
+    "background": "background (counts)",
+    "mask": "mask",
+    "after": "after",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CleaningFigure:
+    """What `update_cleaning` changes in a drawn figure."""
+
+    figure: Figure
+    images: dict[str, AxesImage]
+    histogram: HistogramParts
+
+
+def draw_cleaning(
+    figure: Figure,
+    steps: FrameSteps,
+    threshold: float,
+    *,
+    first_pix: tuple[int, int] = (0, 0),
+    bin_pix: tuple[int, int] = (1, 1),
+) -> CleaningFigure:
+    """Draw a frame before and after cleaning, what was subtracted, the mask, and the counts.
+
+    Parameters
+    ----------
+    figure
+        An empty figure, about 11 by 5.2 inches.
+    steps
+        The frame.
+    threshold
+        `binth`, in counts of a pixel of the frame.
+    first_pix
+        Row and column of the first pixel on the detector.
+    bin_pix
+        Rows and columns of the detector that make one pixel of the images.
+    """
+    places = {"first_pix": first_pix, "bin_pix": bin_pix}
+    images: dict[str, AxesImage] = {}
+    for number, name in enumerate(PANELS):
+        ax = figure.add_axes((0.05 + 0.235 * number, 0.47, 0.175, 0.44))
+        colors = "gray" if name == "mask" else "viridis"
+        image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
+        images[name] = image
+        if number:
+            # Drawing text is what takes longest: the panels share the first one's labels.
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=False)
+        if name in ("background", "after"):
+            bar = draw_color_bar(
+                image,
+                figure.add_axes((0.23 + 0.235 * number, 0.47, 0.008, 0.44)),
+                "counts" if name == "after" else "",
+            )
+            bar.locator = MaxNLocator(4)
+    histogram = draw_histogram(figure.add_axes((0.05, 0.1, 0.9, 0.25)), steps.unmasked, threshold)
+    drawn = CleaningFigure(figure, images, histogram)
+    update_cleaning(drawn, steps, threshold, "")
+    return drawn
+
+
+def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, title: str) -> None:
+    """Show another frame, or the same one cleaned otherwise.
+
+    Parameters
+    ----------
+    drawn
+        From `draw_cleaning`.
+    steps
+        The frame.
+    threshold
+        `binth`, in counts of a pixel of the frame.
+    title
+        Which frame it is.
+    """
+    # One scale for what goes in and what is taken off it, so that the eye can compare.
+    low, top = raw_limits(steps.before)
+    limits = {"before": (low, top), "background": (low, top), "mask": (0.0, 1.0)}
+    for name, image in drawn.images.items():
+        lowest, highest = limits.get(name, (0.0, None))
+        update_frame(image, _image(steps, name), low=lowest, top=highest)
+    update_histogram(drawn.histogram, steps.unmasked, threshold)
+    drawn.figure.suptitle(title, fontsize=TEXT_SIZE + 2, y=0.99)
+
+
+def draw_kept(figure: Figure) -> Line2D:
+    """Draw an empty plot of the signal that is kept, into a figure of about 11 by 2 inches."""
+    ax = figure.add_axes((0.05, 0.26, 0.9, 0.66))
+    (line,) = ax.plot([], [], ".", color=BLUE)
+    ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)
+    label(ax, "ω (°)", "signal kept (%)")
+    return line
+
+
+def update_kept(
+    line: Line2D, shares: Mapping[float, float], omega_range: tuple[float, float]
+) -> None:
+    """Show the share of the signal that is kept, 0 to 1, by the angle ω in degrees."""
+    omega = sorted(shares)
+    line.set_data(omega, [100 * shares[angle] for angle in omega])
+    ax = line.axes
+    assert ax is not None
+    margin = 0.02 * (omega_range[1] - omega_range[0]) + 0.5
+    ax.set_xlim(omega_range[0] - margin, omega_range[1] + margin)
+    lowest = min((100 * share for share in shares.values()), default=100.0)
+    ax.set_ylim(min(max(lowest - 10, 0), 80), 105)
+
+
+def _image(steps: FrameSteps, name: str) -> np.ndarray:
+    if name == "background":
+        return steps.pedestal + steps.background
+    image: np.ndarray = getattr(steps, name)
+    return image.astype(np.float32) if name == "mask" else image

@@ -1,0 +1,192 @@
+"""A scan at a glance: its rotation, its gaps, its intensity, and how its mass turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import ListedColormap
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from recon3d.cleaning.overview import ProjectionGlance
+from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION
+from recon3d.reconstruction.model.estimates import MassFit
+
+Glances = Sequence[ProjectionGlance]
+FloatArray = NDArray[np.float64]
+
+_LEGEND = {"fontsize": TEXT_SIZE - 1, "frameon": False, "handlelength": 1.4}
+
+
+def label(ax: Axes, horizontal: str, vertical: str, title: str = "") -> None:
+    """Name the axes of a plot, and its subject."""
+    ax.set_xlabel(horizontal, fontsize=TEXT_SIZE)
+    ax.set_ylabel(vertical, fontsize=TEXT_SIZE)
+    ax.set_title(title, fontsize=TEXT_SIZE + 1)
+    ax.tick_params(labelsize=TEXT_SIZE)
+
+
+def draw_rotation_steps(ax: Axes, glances: Glances) -> None:
+    """Draw the step of ω from each projection to the next: even where none is missing."""
+    omega = np.array([glance.omega_deg for glance in glances])
+    steps = np.diff(omega)
+    ax.plot(omega[1:], steps, ".", color=BLUE, markersize=4)
+    if steps.size:
+        usual = float(np.median(steps))
+        gaps = np.flatnonzero(steps > 1.5 * usual)
+        ax.plot(omega[gaps + 1], steps[gaps], "o", color=VERMILION, mfc="none")
+        ax.set_ylim(0, max(1.2 * float(steps.max()), 1.6 * usual))
+        span = f"{len(omega)} projections, {omega[0]:.2f}° to {omega[-1]:.2f}°"
+        label(ax, "ω (°)", "step of ω (°)", f"{span}, {len(gaps)} gaps")
+        return
+    label(ax, "ω (°)", "step of ω (°)", "one projection")
+
+
+def draw_missing(ax: Axes, glances: Glances) -> AxesImage:
+    """Draw which frames of which projection were recorded."""
+    valid = np.stack([glance.valid for glance in glances])
+    image = ax.imshow(
+        valid.T,
+        cmap=ListedColormap([VERMILION, "0.85"]),
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+        extent=(-0.5, len(valid) - 0.5, -0.5, valid.shape[1] - 0.5),
+    )
+    label(ax, "projection", "frame", f"{np.count_nonzero(~valid)} frames missing")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    return image
+
+
+def draw_intensity(ax: Axes, glances: Glances) -> Axes:
+    """Draw the integrated intensity and the ring current over time; returns the second axis."""
+    ordered = sorted(glances, key=lambda glance: glance.taken)
+    taken = [glance.taken for glance in ordered]
+    ax.plot(taken, [glance.total for glance in ordered], ".-", color=BLUE, label="counts")
+    ax.set_ylim(0, 1.15 * max(max(glance.total for glance in ordered), 1))
+    ax.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
+    ax.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
+    label(ax, "frame, in the order of time", "counts of a projection")
+    ax.yaxis.label.set_color(BLUE)
+    twin = ax.twinx()
+    current = [glance.current_ma for glance in ordered]
+    if np.isfinite(current).any():
+        twin.plot(taken, current, "-", color=ORANGE)
+        twin.set_ylim(0, 1.2 * float(np.nanmax(current)))
+        twin.set_ylabel("ring current (mA)", fontsize=TEXT_SIZE, color="#a56f00")
+        twin.tick_params(labelsize=TEXT_SIZE)
+        ax.set_title("intensity over time", fontsize=TEXT_SIZE + 1)
+    else:
+        twin.set_yticks([])
+        ax.set_title("intensity over time (current not recorded)", fontsize=TEXT_SIZE + 1)
+    return twin
+
+
+def draw_mass(ax: Axes, fit: MassFit) -> None:
+    """Draw the centre of mass over ω against the fitted rotation."""
+    for index, (name, color) in enumerate((("row", BLUE), ("column", ORANGE))):
+        ax.plot(fit.omega_deg, fit.measured_pix[:, index], ".", color=color, label=name)
+        ax.plot(fit.omega_deg, fit.fitted_pix[:, index], "-", color=color, linewidth=1)
+    _circle(ax, fit, fit.measured_pix)
+    known = np.isfinite(fit.axis_pix)
+    axis = f"axis at column {fit.axis_pix:.1f}" if known else "too short a rotation to tell"
+    label(ax, "ω (°)", "centre of mass (pixel)", axis)
+    ax.legend(**_LEGEND)
+
+
+def draw_mass_residual(ax: Axes, fit: MassFit) -> None:
+    """Draw what the fitted rotation leaves: drift, and the projections that stand out."""
+    residual = fit.measured_pix - fit.fitted_pix
+    ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+    ax.plot(fit.omega_deg, residual[:, 0], ".-", color=BLUE, label="row", linewidth=0.8)
+    ax.plot(fit.omega_deg, residual[:, 1], ".-", color=ORANGE, label="column", linewidth=0.8)
+    _circle(ax, fit, residual)
+    number = int(fit.outlier.sum())
+    label(ax, "ω (°)", "off the rotation (pixel)", f"drift; {number} projections stand out")
+    ax.legend(**_LEGEND)
+
+
+def _circle(ax: Axes, fit: MassFit, values: FloatArray) -> None:
+    for index in (0, 1):
+        ax.plot(
+            fit.omega_deg[fit.outlier], values[fit.outlier, index], "o", color=VERMILION, mfc="none"
+        )
+
+
+def mark_omega(axes: Sequence[Axes], omega_deg: float) -> list[Line2D]:
+    """Draw a line at one rotation angle into several plots over ω."""
+    return [ax.axvline(omega_deg, color="0.4", linewidth=0.8, linestyle="--") for ax in axes]
+
+
+def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances) -> PathCollection:
+    """Draw how a projection's intensity is spread over (μ, γ), in the laboratory.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    glance
+        The projection.
+    glances
+        All of them: they give the limits, and the track of the mean setting.
+
+    Returns
+    -------
+    points
+        For `update_setting_intensity`.
+    """
+    means = np.array([mean_setting(other) for other in glances])
+    ax.plot(means[:, 0], means[:, 1], "-", color="0.6", linewidth=0.8)
+    points = ax.scatter(
+        glance.mu_deg,
+        glance.gamma_deg,
+        c=np.sqrt(glance.integrated),
+        s=60,
+        cmap="viridis",
+        marker="s",
+    )
+    (mean,) = ax.plot(*means[[0]].T, "o", color=VERMILION, mfc="none", markersize=8)
+    mean.set_gid("mean")
+    for setting, set_limits in (("mu_deg", ax.set_xlim), ("gamma_deg", ax.set_ylim)):
+        values = np.concatenate([getattr(other, setting) for other in glances])
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        margin = 0.08 * (high - low) + 1e-3
+        set_limits(low - margin, high + margin)
+    label(ax, "μ (°)", "γ (°)", "√counts over (μ, γ), and the mean's track")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    update_setting_intensity(points, glance)
+    return points
+
+
+def update_setting_intensity(points: PathCollection, glance: ProjectionGlance) -> None:
+    """Show another projection."""
+    ax = points.axes
+    assert ax is not None
+    known = np.isfinite(glance.mu_deg)
+    points.set_offsets(np.stack([glance.mu_deg[known], glance.gamma_deg[known]], axis=1))
+    counts = np.sqrt(np.maximum(glance.integrated[known], 0))
+    points.set_array(counts)
+    points.set_clim(0, float(counts.max(initial=1.0)))
+    for line in ax.lines:
+        if line.get_gid() == "mean":
+            mu, gamma = mean_setting(glance)
+            line.set_data([mu], [gamma])
+
+
+def mean_setting(glance: ProjectionGlance) -> tuple[float, float]:
+    """Intensity-weighted mean (μ, γ) of a projection in degrees; NaN where it is dark."""
+    total = glance.total
+    if total <= 0:
+        return (np.nan, np.nan)
+    weights = glance.integrated / total
+    mu, gamma = np.nan_to_num(glance.mu_deg), np.nan_to_num(glance.gamma_deg)
+    return float(mu @ weights), float(gamma @ weights)

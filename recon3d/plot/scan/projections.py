@@ -1,0 +1,180 @@
+"""What the detector saw: mosaicity maps of a projection, and measured beside modelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.analysis.moments import projection_moments
+from recon3d.errors import ParameterError
+from recon3d.plot.colors import Center, draw_color_key, orientation_range, orientation_rgba
+from recon3d.plot.parts import (
+    TEXT_SIZE,
+    Extent,
+    draw_color_bar,
+    draw_scale_bar,
+    make_bare,
+    new_figure,
+    place_axes,
+)
+
+Image = NDArray[Any]
+
+
+def draw_mosaicity(
+    ax: Axes,
+    a_deg: Image,
+    b_deg: Image,
+    extent_um: Extent,
+    range_deg: float,
+    mask: NDArray[np.bool_],
+    center_deg: Center = (0.0, 0.0),
+) -> AxesImage:
+    """Draw a map of two tilts in the colours of the key, row 0 at the top.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    a_deg, b_deg
+        Shape (rows, cols): the two tilts in degrees.
+    extent_um
+        Left, right, bottom and top edge.
+    range_deg, center_deg
+        As in `orientation_colors`.
+    mask
+        Shape (rows, cols): where to show them.
+    """
+    rgba = orientation_rgba(a_deg, b_deg, mask, range_deg, center_deg)
+    return draw_image(ax, rgba, extent_um)
+
+
+def draw_comparison(
+    ax_measured: Axes,
+    ax_modelled: Axes,
+    measured: Image,
+    modelled: Image,
+    extent_um: Extent,
+) -> tuple[AxesImage, AxesImage]:
+    """Draw a measured image and its model side by side, on one scale of counts.
+
+    Parameters
+    ----------
+    ax_measured, ax_modelled
+        Where to draw.
+    measured, modelled
+        Shape (rows, cols), in counts.
+    extent_um
+        Left, right, bottom and top edge.
+
+    Returns
+    -------
+    images
+        The two images.
+
+    Raises
+    ------
+    ParameterError
+        The images differ in shape.
+    """
+    if measured.shape != modelled.shape:
+        raise ParameterError(
+            f"the measured image has shape {measured.shape}, the modelled one {modelled.shape}"
+        )
+    top = max(_bright(measured), _bright(modelled))
+    images = []
+    for ax, image, title in (
+        (ax_measured, measured, "measured"),
+        (ax_modelled, modelled, "modelled"),
+    ):
+        images.append(draw_image(ax, image, extent_um, cmap="viridis", vmin=0, vmax=top))
+        ax.set_title(title, fontsize=TEXT_SIZE)
+    return images[0], images[1]
+
+
+def mosaicity_map_figure(
+    frames: Image,
+    mu_deg: ArrayLike,
+    gamma_deg: ArrayLike,
+    pixel_um: float | tuple[float, float],
+    *,
+    lit_share: float = 0.05,
+    title: str = "",
+) -> Figure:
+    """Show one projection: its summed intensity, and each pixel's mean (μ, γ) with the key.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols): the frames of one projection.
+    mu_deg, gamma_deg
+        Shape (frames,): the setting of each frame in degrees.
+    pixel_um
+        Edge of a pixel in the sample, 1 / M, or its height and width.
+    lit_share
+        Share of the brightest pixels' total from which a pixel is shown in colour.
+    title
+        What projection it is.
+    """
+    total, mu, gamma = projection_moments(frames, mu_deg, gamma_deg)
+    bright = _bright(total)
+    lit = total > lit_share * bright
+    range_deg, center_deg = orientation_range(mu[lit], gamma[lit])
+    _, wide, high, _ = image_extent(total.shape, pixel_um)
+    extent, up = (0.0, wide, 0.0, high), 2.6 * high / wide
+    figure = new_figure(8.7, up + 0.9)
+    left = place_axes(figure, (0.25, 0.5, 2.6, up))
+    image = draw_image(left, total, extent, cmap="viridis", vmin=0, vmax=bright)
+    bar = place_axes(figure, (2.93, 0.5, 0.1, up))
+    draw_color_bar(image, bar, "sum over the frames (counts)")
+    right = place_axes(figure, (3.95, 0.5, 2.6, up))
+    draw_mosaicity(right, mu, gamma, extent, range_deg, lit, center_deg)
+    key = place_axes(figure, (7.35, 0.5 + up / 2 - 0.55, 1.1, 1.1))
+    draw_color_key(key, range_deg, ("μ (°)", "γ (°)"), center_deg)
+    figure.suptitle(title, fontsize=TEXT_SIZE + 1)
+    return figure
+
+
+def image_extent(shape: tuple[int, ...], pixel_um: float | tuple[float, float]) -> Extent:
+    """Left, right, bottom and top edge of an image in µm, row 0 at the top and at 0.
+
+    Parameters
+    ----------
+    shape
+        (rows, cols) of the image.
+    pixel_um
+        Edge of a pixel, or its height and width.
+    """
+    height, width = np.broadcast_to(pixel_um, 2).tolist()
+    return (0.0, shape[1] * width, shape[0] * height, 0.0)
+
+
+def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> AxesImage:
+    """Draw an image of the detector, row 0 at the top, with a scale bar.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    image
+        Shape (rows, cols), or (rows, cols, 4) for colours.
+    extent_um
+        Left, right, bottom and top edge.
+    options
+        As those of Matplotlib's `imshow`.
+    """
+    drawn = ax.imshow(image, origin="upper", extent=extent_um, interpolation="nearest", **options)
+    make_bare(ax, "columns →", "← rows")
+    draw_scale_bar(ax)
+    return drawn
+
+
+def _bright(image: Image) -> float:
+    """The counts that 99.8 % of the lit pixels stay below, so that no spike sets the scale."""
+    lit = image[image > 0]
+    return float(np.percentile(lit, 99.8)) if lit.size else 1.0

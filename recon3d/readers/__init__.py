@@ -1,0 +1,1 @@
+"""Raw frames and motors from any file: EDF folders and BLISS HDF5."""

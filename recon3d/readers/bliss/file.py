@@ -1,0 +1,232 @@
+"""Scans in HDF5 files as BLISS writes them: one or several projections in each entry `N.1`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.config.goniometer import GONIOMETERS, Goniometer
+from recon3d.errors import DataError, warn
+from recon3d.progress import track
+from recon3d.readers.beamline import choose_goniometer
+from recon3d.readers.bliss.datasets import FrameReader
+from recon3d.readers.bliss.entries import entry_numbers, explained, is_being_written, opened
+from recon3d.readers.bliss.motors import (
+    absent_parts,
+    known_and_moving,
+)
+from recon3d.readers.bliss.records import (
+    EntryRecord,
+    frame_table,
+    frames_left_out,
+    list_entries,
+    read_records,
+)
+from recon3d.readers.damage import Damage
+from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import Roi
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BlissFile:
+    """The frames of a scan in a BLISS file, in the order they were taken.
+
+    Parameters
+    ----------
+    path
+        The file.
+    records
+        Its entries with frames.
+    places
+        Record and index in it of each frame, shape (frames, 2).
+    motors
+        The motor readings.
+    goniometer
+        The names of the motors.
+    reader
+        Reads the frames.
+    left_out
+        Frames and entries that are not used, each with the reason.
+    """
+
+    path: Path
+    records: tuple[EntryRecord, ...]
+    places: NDArray[np.int64]
+    motors: MotorTable
+    goniometer: Goniometer
+    reader: FrameReader
+    left_out: tuple[Damage, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        detector: str = "",
+        goniometer: Goniometer | None = None,
+        *,
+        entries: str | None = None,
+        skip_damaged: bool = False,
+        show_progress: bool = True,
+    ) -> BlissFile:
+        """Read the motors of all entries, and see which frames are on the disk.
+
+        Entries without frames of the detector, or in which no motor moves, are left out.
+        Of a scan that did not come to its end, the frames up to the last whole one are used.
+
+        Parameters
+        ----------
+        path
+            The file.
+        detector
+            Name of the detector; "" or "-" where the file has frames of one only.
+        goniometer
+            The names of the motors; None for those of the beamline that the file has.
+        entries
+            Which entries to use, such as "3.1,5-40"; None for all.
+        skip_damaged
+            Leave frames out that are not on the disk, with a warning that tells them.
+        show_progress
+            Show a progress bar.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, has no such frames, lacks some of them, or a motor.
+        ParameterError
+            There are no such entries.
+
+        Warns
+        -----
+        Recon3DWarning
+            Entries or frames are left out, or motors are not recorded and taken as still.
+        """
+        path = Path(path)
+        if path.is_file() and is_being_written(path):
+            warn(f"{path} is open for writing elsewhere: what is in it by now is used")
+        known = tuple(GONIOMETERS.values()) if goniometer is None else (goniometer,)
+        with opened(path) as file:
+            numbers = entry_numbers(file, entries)
+            name = "" if detector == "-" else detector
+            records, skipped = read_records(
+                file, numbers, name, known, skip_damaged=skip_damaged, show=show_progress
+            )
+        try:
+            names = goniometer or choose_goniometer(
+                *known_and_moving([record.motors for record in records])
+            )
+            moving = _moving(records, skipped, names)
+            table = frame_table(moving, names, skip_damaged=skip_damaged)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        if skipped:
+            warn(f"{path}: entries left out: {list_entries(skipped, len(skipped))}")
+        left_out = frames_left_out(path, moving, table, skipped)
+        reader = FrameReader(path)
+        return cls(path, tuple(moving), table.places, table.motors, names, reader, left_out)
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of the whole frame."""
+        return self.records[0].shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels, in native byte order."""
+        return self.records[0].dtype
+
+    def name(self, index: int) -> str:
+        """File, entry, and number in the entry, of a frame."""
+        record, frame = self.places[index]
+        return f"{self.path}, entry {self.records[record].entry}, frame {frame}"
+
+    def read(self, index: int, roi: Roi) -> NDArray[Any]:
+        """Pixels of a frame inside `roi`, shape (rows, cols); damage is a DataError."""
+        roi.require_inside(self.frame_shape)
+        record, frame = self.places[index]
+        with explained(self.name(index)):
+            return self.reader.read(self.records[record].dataset, int(frame), roi)
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        roi.require_inside(self.frame_shape)
+        record, frame = self.places[index]
+        with explained(self.name(index)):
+            self.reader.read_into(self.records[record].dataset, int(frame), roi, out)
+
+
+def mean_bliss_frame(
+    path: str | Path, detector: str = "", *, entries: str | None = None, show_progress: bool = False
+) -> FloatArray:
+    """Mean of all frames of a detector in a BLISS file, as of background frames.
+
+    Parameters
+    ----------
+    path, detector, entries
+        As `BlissFile.open`; the motors play no part.
+    show_progress
+        Show a progress bar.
+
+    Returns
+    -------
+    mean, shape (rows, cols)
+        One frame is in memory at a time.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `BlissFile.open`.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        name = "" if detector == "-" else detector
+        numbers = entry_numbers(file, entries)
+        records, skipped = read_records(file, numbers, name, (), show=show_progress)
+    if skipped:
+        warn(f"{path}: entries left out: {list_entries(skipped)}")
+    reader = FrameReader(path)
+    roi = Roi.whole(records[0].shape[1:])
+    total = np.zeros((roi.rows, roi.cols))
+    count = 0
+    for record in track(records, "Reading background", unit="entry", show=show_progress):
+        if not record.present.whole.all():
+            raise DataError(f"{path}, entry {record.entry}: frames are not on the disk")
+        for frame in range(record.shape[0]):
+            with explained(f"{path}, entry {record.entry}, frame {frame}"):
+                total += reader.read(record.dataset, frame, roi)
+        count += record.shape[0]
+    return total / count
+
+
+def _moving(
+    records: list[EntryRecord], skipped: dict[str, str], goniometer: Goniometer
+) -> list[EntryRecord]:
+    """The entries that may be part of a scan: several frames at one setting are none."""
+    if "base_tilt" in absent_parts([record.motors for record in records], goniometer):
+        raise DataError(
+            f"there is no motor '{goniometer.base_tilt}' (base_tilt) in any entry; name the "
+            "motors, as in --motors id03,base_tilt=..."
+        )
+    moving = []
+    for record in records:
+        if record.shape[0] > 1 and record.motors.stands_still(goniometer):
+            skipped[f"{record.entry} ({record.title or 'no title'})"] = "no motor moves in it"
+        else:
+            moving.append(record)
+    if not moving:
+        raise DataError(
+            f"no motor of {_known(goniometer)} moves in any entry, though there are frames in "
+            f"{records[0].entry} ({records[0].title or 'no title'}): name the motors, as in "
+            "--motors id03,omega=...,base_tilt=..."
+        )
+    return moving
+
+
+def _known(goniometer: Goniometer) -> str:
+    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
+    return ", ".join(getattr(goniometer, part) for part in parts)

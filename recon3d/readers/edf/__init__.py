@@ -1,0 +1,1 @@
+"""Folders of EDF files, one frame a file."""

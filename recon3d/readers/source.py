@@ -1,0 +1,121 @@
+"""What every source of frames offers, be it a folder of EDF files or an HDF5 file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.readers.motors import MotorTable
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A rectangle of the detector, in pixels of the whole frame.
+
+    Parameters
+    ----------
+    row, col
+        The first row and column.
+    rows, cols
+        The number of rows and columns.
+    """
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+
+    @classmethod
+    def whole(cls, frame_shape: tuple[int, int]) -> Roi:
+        """The rectangle that covers a frame of `frame_shape` (rows, columns)."""
+        return cls(0, 0, *frame_shape)
+
+    @classmethod
+    def around(cls, center: tuple[int, int], size: tuple[int, int]) -> Roi:
+        """The rectangle of `size` about `center`, both (x, y) = (column, row).
+
+        It starts at center - size // 2 along each axis.
+        """
+        start = (center[0] - size[0] // 2, center[1] - size[1] // 2)
+        return cls(start[1], start[0], size[1], size[0])
+
+    def require_inside(self, frame_shape: tuple[int, int]) -> None:
+        """Refuse a rectangle that is empty or leaves the frame.
+
+        Parameters
+        ----------
+        frame_shape
+            Rows and columns of the whole frame.
+
+        Raises
+        ------
+        ParameterError
+            The message names both sizes, columns first as the user gives them.
+        """
+        rows, cols = frame_shape
+        inside = min(self.row, self.col) >= 0 and min(self.rows, self.cols) >= 1
+        if not inside or self.row + self.rows > rows or self.col + self.cols > cols:
+            raise ParameterError(
+                f"the ROI covers columns {self.col} to {self.col + self.cols - 1} and rows "
+                f"{self.row} to {self.row + self.rows - 1}, but the frame has {cols} columns and "
+                f"{rows} rows (x, y = column, row): move its centre or make it smaller"
+            )
+
+
+class FrameSource(Protocol):
+    """Frames of one shape and type, in the order in which they were taken."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of the whole frame."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels, in native byte order."""
+
+    @property
+    def motors(self) -> MotorTable:
+        """Motor readings, shape (frames,)."""
+
+    def name(self, index: int) -> str:
+        """File (and frame in it) of a frame, for messages."""
+
+    def read(self, index: int, roi: Roi) -> NDArray[Any]:
+        """Pixels of a frame inside `roi`, shape (rows, cols).
+
+        Raises
+        ------
+        DataError
+            The frame cannot be read whole.
+        """
+
+
+@runtime_checkable
+class ReadsInto(Protocol):
+    """A source that can write a frame where it is wanted, which saves a copy."""
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols).
+
+        Raises
+        ------
+        DataError
+            The frame cannot be read whole.
+        """
+
+
+def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
+    """Make sure that a pair (x, y) holds two whole numbers.
+
+    Raises
+    ------
+    ParameterError
+        It does not; the message names it.
+    """
+    if len(pair) != 2 or any(int(value) != value for value in pair):
+        raise ParameterError(f"{name} is {pair}: expected two whole numbers, (x, y) in pixels")
+    return int(pair[0]), int(pair[1])

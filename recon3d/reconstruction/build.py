@@ -1,0 +1,295 @@
+"""From a cleaned scan and an experiment to a model: what was not given is found."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.communicator import ALONE, Team
+from recon3d.config.experiment import Experiment
+from recon3d.errors import warn
+from recon3d.files.store import CleanedScan
+from recon3d.projection.operator import voxel_centres_um
+from recon3d.projection.weights import Acceptance, FrameSettings, Turning
+from recon3d.reconstruction.fit.alignment import Alignment, align
+from recon3d.reconstruction.fit.backprojection import backproject_at_once
+from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.model.estimates import (
+    base_tilt_sense,
+    effective_bins,
+    fit_turning,
+    mean_two_theta,
+    rotation_axis_from_mass,
+)
+from recon3d.reconstruction.model.orientation_bins import orientation_bins
+from recon3d.reconstruction.model.scan_model import (
+    ImagePixels,
+    ScanModel,
+    accepted_projections,
+    orient,
+    projection_geometry,
+)
+from recon3d.reconstruction.model.scanned import (
+    scan_origin,
+    setting_steps_deg,
+    settings_of_frames,
+    threshold_of,
+    two_theta_step_deg,
+)
+from recon3d.reconstruction.model.validate import require_plausible
+
+logger = logging.getLogger(__name__)
+Supports = dict[tuple[float, int], NDArray[np.bool_]]
+
+TRIAL_VOXELS = 3000
+TRIAL_PROJECTIONS = 48
+"""On how many voxels of the support and projections the two handednesses are tried."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model of the scan, the voxels of the volume, and how what was not given was found.
+
+    Parameters
+    ----------
+    model
+        The scan with its geometry and its turning law.
+    points_um, shape (voxels, 3)
+        Centres of all voxels of the volume.
+    step_deg
+        The smallest step of the scan's settings.
+    evidence
+        What was found from the data, and how well, for the record.
+    supports
+        Which voxels `find_support` has found already, by its share and margin.
+    """
+
+    model: ScanModel
+    points_um: NDArray[np.float64]
+    step_deg: float
+    evidence: dict[str, Any]
+    supports: Supports = field(default_factory=dict)
+
+
+def prepare(
+    store: CleanedScan,
+    experiment: Experiment,
+    *,
+    show_progress: bool = True,
+    team: Team = ALONE,
+) -> Prepared:
+    """Find the rotation axis, the turning centre and the handedness.
+
+    Parameters
+    ----------
+    store
+        The cleaned scan.
+    experiment
+        What is known; whatever it leaves open is found from the data.
+    show_progress
+        False for a silent run.
+    team
+        The processes that share the work.
+
+    Raises
+    ------
+    ParameterError
+        What the experiment says lies far outside the scan.
+    """
+    require_plausible(store, experiment)
+    points = voxel_centres_um(experiment.volume)
+    first = build_model(store, experiment, experiment.settings.handedness or 1, team)
+    aligned = _align(first, experiment, points, show_progress)
+    column = aligned.rotation_center
+    logger.info("rotation axis at column %.2f of the ROI", column)
+    step = min(setting_steps_deg(store))
+    supports: Supports = {}
+    handedness, found = _handedness(aligned, experiment, points, step, supports, show_progress)
+    evidence: dict[str, Any] = {"rotation_center": column} | found
+    model = _at_handedness(aligned, experiment, handedness)
+    if np.isinf(model.acceptance.rolling_width_deg):
+        warn(
+            "γ was not scanned and no rolling_width is given: the instrument is taken as wide "
+            "open in γ; a narrow one would hide voxels at some ω, and their shape would suffer"
+        )
+    turning = model.turning
+    centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
+    evidence |= {"handedness": handedness, "turning_center": list(centre)}
+    logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
+    return Prepared(model, points, step, evidence, supports)
+
+
+def _align(
+    model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64], show_progress: bool
+) -> ScanModel:
+    """Refine axis and drift as far as the settings allow."""
+    allowed = Alignment.of(experiment)
+    if not allowed.any:
+        return model
+    support = find_support(model, points_um, 0.75, 2, show_progress=show_progress)
+    if not support.any():
+        return model
+    return align(
+        model,
+        points_um[support],
+        experiment.volume,
+        threshold_of(model.store),
+        allowed,
+        show_progress=show_progress,
+    )
+
+
+def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:
+    """The model at one handedness, with the axis and the drift that were found before."""
+    known = replace(experiment.detector, rotation_center_pix=aligned.rotation_center)
+    known_at = replace(experiment, detector=known)
+    model = build_model(aligned.store, known_at, handedness, aligned.team)
+    return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
+
+
+def build_model(
+    store: CleanedScan, experiment: Experiment, handedness: int, team: Team = ALONE
+) -> ScanModel:
+    """The model of a scan at one handedness, with first estimates of axis and centre."""
+    given = experiment.settings
+    used = accepted_projections(store, given.omega_exclude)
+    theta = experiment.crystal.bragg_angle_deg
+    origin = scan_origin(store, given.tilt_azimuth_deg)
+    settings = settings_of_frames(store, origin, handedness, theta)
+    steps = setting_steps_deg(store)
+    sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
+    centre = given.turning_center_deg or _turning_centre(store, settings, used, handedness, sense)
+    pixels = ImagePixels.of(store, experiment.detector)
+    axis = _axis_column(store, experiment, pixels, used, team)
+    return ScanModel(
+        store=store,
+        detector=experiment.detector,
+        geometry=projection_geometry(experiment, pixels, axis),
+        settings=settings,
+        turning=Turning(handedness, *centre, base_tilt_sense=sense),
+        acceptance=Acceptance(
+            given.rocking_width_deg or steps[0] / 2,
+            given.rolling_width_deg or steps[1] / 2,
+            given.two_theta_width_deg or two_theta_step_deg(store, settings) / 2,
+        ),
+        projections=used,
+        drift_pix=np.zeros((len(store.omega_deg), 2)),
+        team=team,
+    )
+
+
+def _turning_centre(
+    store: CleanedScan,
+    settings: FrameSettings,
+    used: NDArray[np.int64],
+    handedness: int,
+    sense: int,
+) -> tuple[float, float]:
+    """A first estimate of (μ_c, γ_c) from the mean setting of every projection."""
+    of_used = FrameSettings(
+        settings.mu_deg[used], settings.gamma_deg[used], settings.two_theta_deg[used]
+    )
+    fit = fit_turning(
+        of_used,
+        store.integrated[used],
+        store.omega_deg[used],
+        handedness,
+        gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])),
+    )
+    # What the grain's mean strain adds to μ at every ω is no part of the centre.
+    shift = sense * mean_two_theta(settings, store.integrated) / 2
+    return fit.centre_mu_deg - shift, fit.centre_gamma_deg
+
+
+def _axis_column(
+    store: CleanedScan,
+    experiment: Experiment,
+    pixels: ImagePixels,
+    used: NDArray[np.int64],
+    team: Team,
+) -> float:
+    """Column of the rotation axis in the images: given, or a first estimate from their masses."""
+    detector = experiment.detector
+    if detector.rotation_center_pix is not None:
+        return pixels.col_of(detector.rotation_center_pix)
+    # One projection at a time: the sums of a large scan need not fit into memory.
+    numbers = map(int, team.share(used))
+    own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
+    profiles = np.stack(team.collect(own))[:, None]
+    return rotation_axis_from_mass(profiles, store.omega_deg[used], detector.omega_sense)
+
+
+def _handedness(
+    aligned: ScanModel,
+    experiment: Experiment,
+    points_um: NDArray[np.float64],
+    step_deg: float,
+    supports: Supports,
+    show_progress: bool,
+) -> tuple[int, dict[str, Any]]:
+    """The handedness that is given, or found on some voxels, and what tells it."""
+    given = experiment.settings.handedness
+    if given:
+        return given, {}
+    if experiment.settings.frame == "lab":
+        # Nothing is turned there.
+        return 1, {"handedness_from": "assumed"}
+    supports[0.5, 0] = find_support(aligned, points_um, 0.5, show_progress=show_progress)
+    sample = _some(points_um[supports[0.5, 0]])
+    return _find_handedness(aligned, experiment, sample, step_deg, show_progress)
+
+
+def _find_handedness(
+    aligned: ScanModel,
+    experiment: Experiment,
+    points_um: NDArray[np.float64],
+    step_deg: float,
+    show_progress: bool,
+) -> tuple[int, dict[str, Any]]:
+    """Try both senses on some voxels and keep the one that gives the sharper maps."""
+    if not _tells_handedness(aligned.store):
+        warn(
+            f"this scan ({aligned.store.kind}) cannot tell the handedness from its mirror image: "
+            "+1 is assumed; give 'handedness' in the .ini where it is known"
+        )
+        return 1, {"handedness_from": "assumed"}
+    models = {
+        sign: _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS)
+        for sign in (1, -1)
+    }
+    team = aligned.team
+    bins = [team.agree(orientation_bins(model, step_deg)) for model in models.values()]
+    both = list(models.values())
+    volumes = backproject_at_once(both, bins, points_um, "handedness", show_progress=show_progress)
+    sharpness = team.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
+    best = min(sharpness, key=lambda sign: sharpness[sign])
+    logger.info(
+        "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",
+        best,
+        sharpness[best],
+        sharpness[-best],
+        -best,
+    )
+    return best, {
+        "handedness_from": "sharpness",
+        "effective_bins_plus": sharpness[1],
+        "effective_bins_minus": sharpness[-1],
+    }
+
+
+def _tells_handedness(store: CleanedScan) -> bool:
+    """Only base tilt and rolling scanned together, over a range of ω, tell the two apart."""
+    sizes = {axis.name: axis.values_deg.size for axis in store.axes}
+    both = sizes.get("mu", 1) > 1 and sizes.get("gamma", 1) > 1
+    base_moves = np.nanmax(store.motors.base_tilt_deg) > np.nanmin(store.motors.base_tilt_deg)
+    return both and bool(base_moves) and len(store.omega_deg) > 2
+
+
+def _some(points_um: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At most `TRIAL_VOXELS` of the points, spread evenly, always the same ones."""
+    step = max(len(points_um) // TRIAL_VOXELS, 1)
+    return np.ascontiguousarray(points_um[::step])

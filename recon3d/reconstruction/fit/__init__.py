@@ -1,0 +1,1 @@
+"""Backprojection, the iterative fit, and what they share."""

@@ -1,0 +1,333 @@
+"""The rotation axis and the drift of the sample, found by reprojection."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.config.experiment import Experiment
+from recon3d.config.volume import Volume
+from recon3d.progress import track
+from recon3d.projection.bins import OrientationBins, Orientations
+from recon3d.projection.kernels.images import shift_equations
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.reconstruction.fit.iterative import IterativeFit
+from recon3d.reconstruction.fit.residuals import relative
+from recon3d.reconstruction.model.scan_model import LitFrames, ScanModel
+
+FloatArray = NDArray[np.float64]
+AnyFloats = NDArray[np.floating[Any]]
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 8
+PASSES = 3
+STEPS_OF_OTHERS = 3
+SETTLED_PIX = 0.03
+"""Rounds of fitting and shifting, passes of each fit, steps of the projections that the shape was
+not fitted to, and the change that ends the rounds."""
+
+MOST_VOXELS = 40_000
+MOST_PROJECTIONS = 72
+"""More voxels than that are merged into larger ones, and the shape is fitted to no more
+projections: it is known well enough to align by. All projections are aligned."""
+
+ONE_BIN = OrientationBins(np.zeros(1), np.zeros(1), np.zeros(1))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What `align` may change.
+
+    Parameters
+    ----------
+    axis
+        Move the rotation axis.
+    drift
+        Let every projection have a displacement of its own.
+    """
+
+    FEWEST: ClassVar[int] = 6
+    """Projections below which nothing can be told of either."""
+
+    axis: bool
+    drift: bool
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Alignment:
+        """What the settings leave open; the original's way, in the laboratory, has neither."""
+        wanted = experiment.settings.align
+        if wanted == "none" or experiment.settings.frame == "lab":
+            return cls(axis=False, drift=False)
+        axis_open = experiment.detector.rotation_center_pix is None
+        return cls(axis=axis_open, drift=wanted == "drift")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything may be changed."""
+        return self.axis or self.drift
+
+
+def align(
+    model: ScanModel,
+    points_um: FloatArray,
+    volume: Volume,
+    threshold: float,
+    allowed: Alignment,
+    *,
+    show_progress: bool = True,
+) -> ScanModel:
+    """Find the rotation axis and the drift that reproject the grain onto the summed frames.
+
+    The shape is fitted to the summed frames, projected again, and every projection shifted
+    to where it fits best, until nothing moves. What a displacement of the whole sample would
+    do is taken off the shifts: it cannot be told from the grain being elsewhere.
+
+    Parameters
+    ----------
+    model
+        The scan with a first estimate of the axis.
+    points_um, shape (voxels, 3)
+        Centres of the voxels that may be grain.
+    volume
+        The volume that they are part of.
+    threshold
+        Counts up to which cleaning sets a pixel to zero.
+    allowed
+        What may be changed.
+    show_progress
+        False for a silent run.
+
+    Returns
+    -------
+    model
+        The same scan with its axis and its drift.
+    """
+    if not allowed.any or len(model.projections) < Alignment.FEWEST:
+        return model
+    points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
+    every, few = model.projections, model.thinned(MOST_PROJECTIONS)
+    fit = _shape_fit(few, points_um, voxel_um, threshold)
+    for round_ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
+        fit.adopt(SummedScan(few))
+        for _ in range(1 if round_ else PASSES):
+            fit.run_pass("shape", show_progress=False)
+        few, change = _moved(few, fit, allowed)
+        if change < SETTLED_PIX:
+            break
+    model = replace(few, projections=every)
+    # A step brings a projection no more than a pixel nearer: those not seen so far need some.
+    for _ in range(STEPS_OF_OTHERS if few.projections.size < every.size else 0):
+        model, _ = _moved(model, fit, allowed)
+    drift = model.pixels.detector_shifts(model.drift_pix[model.projections])
+    logger.info(
+        "rotation axis at column %.2f, drift of the sample %.2f pixel (rms)",
+        model.rotation_center,
+        np.sqrt((drift**2).sum(axis=1).mean()),
+    )
+    return model
+
+
+def fit_shape(
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+) -> NDArray[np.float32]:
+    """Fit the shape alone to the summed frames, whatever the orientations: (voxels, 1).
+
+    An independent check of the shape that the orientation distributions add up to.
+    """
+    fit = _shape_fit(model, points_um, voxel_um, threshold)
+    for _ in range(PASSES):
+        fit.run_pass("shape", show_progress=False)
+    return fit.volume
+
+
+def _shape_fit(
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+) -> IterativeFit:
+    return IterativeFit(
+        SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold, team=model.team
+    )
+
+
+def coarser_points(
+    points_um: FloatArray, volume: Volume, at_most: int
+) -> tuple[FloatArray, tuple[float, ...]]:
+    """Merge voxels into larger ones until there are few enough.
+
+    Parameters
+    ----------
+    points_um, shape (voxels, 3)
+        Centres of the voxels that may be grain.
+    volume
+        The volume that they are part of.
+    at_most
+        About how many to leave.
+
+    Returns
+    -------
+    points_um
+        Centres of the larger voxels that hold any of them.
+    voxel_um
+        Their edges.
+    """
+    merge = max(int(np.ceil((len(points_um) / at_most) ** (1 / 3))), 1)
+    edges = merge * np.array(volume.voxel_um)
+    corner = np.array(volume.position_um) - np.array(volume.size_um) / 2
+    cells = np.unique(np.floor((points_um - corner) / edges), axis=0)
+    return corner + (cells + 0.5) * edges, tuple(float(edge) for edge in edges)
+
+
+def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> ScanModel:
+    """Move axis and projections by the part of some shifts that is no displacement.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    shifts, shape (used projections, 2)
+        (row, column) by which each projection ought to move.
+    allowed
+        What may be changed.
+    """
+    used = model.projections
+    wanted = model.drift_pix[used] + shifts
+    maps = np.stack([model.affine(int(k))[:, :3] for k in used])
+    # Unknowns: a displacement of the sample (three), and the column of the axis.
+    design = np.concatenate([maps, np.zeros((len(used), 2, 1))], axis=2)
+    design[:, 1, 3] = 1.0 if allowed.axis else 0.0
+    solution = np.linalg.lstsq(design.reshape(-1, 4), wanted.ravel(), rcond=None)[0]
+    drift = np.zeros_like(model.drift_pix)
+    if allowed.drift:
+        drift[used] = wanted - design @ solution
+    column = model.geometry.centre_col_pix + (float(solution[3]) if allowed.axis else 0.0)
+    return replace(model, geometry=replace(model.geometry, centre_col_pix=column), drift_pix=drift)
+
+
+def best_shift(predicted: AnyFloats, measured: AnyFloats) -> FloatArray:
+    """Shift (row, column) that brings one image closest to another, up to a pixel.
+
+    One step of Gauss-Newton for the shift and a scale, in least squares.
+
+    Parameters
+    ----------
+    predicted, measured, shape (rows, cols)
+        The image to be shifted, and the one to be met.
+    """
+    # Three numbers from many pixels: the normal equations are exact enough, and quick.
+    normal, right = shift_equations(predicted, measured)
+    scale, row, col = np.linalg.lstsq(normal, right, rcond=None)[0]
+    return np.clip([row / scale, col / scale], -1, 1) if scale > 0 else np.zeros(2)
+
+
+def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> ScanModel:
+    """Shift axis and projections to where voxels of known orientations put the summed frames.
+
+    Unlike `align` this knows which voxels a projection hides, so it is right where the
+    instrument does not see every orientation at every ω.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    voxels
+        The grain as it is known so far.
+    allowed
+        What may be changed.
+    """
+    shifts = [
+        best_shift(predict_sum(model, voxels, number), model.summed(number))
+        for number in map(int, model.own)
+    ]
+    return shift_model(model, np.array(model.team.collect(shifts)), allowed)
+
+
+def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
+    """Misfit of the summed frames that a grain predicts, projection by projection.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    voxels
+        The grain.
+
+    Returns
+    -------
+    residuals, shape (used projections,)
+        Root of the squared differences as a share of the measured sums, each projection
+        scaled to meet them best.
+    """
+    residuals = [
+        _misfit(predict_sum(model, voxels, number), model.summed(number))
+        for number in map(int, model.own)
+    ]
+    return np.array(model.team.collect(residuals))
+
+
+def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> AnyFloats:
+    """Predict the summed frames of a projection, (rows, cols), up to their scale."""
+    settings = model.scaled_settings(projection, voxels.orientations)
+    return voxels.summed(settings, model.affine(projection), model.image_shape)
+
+
+def _misfit(predicted: AnyFloats, measured: AnyFloats) -> float:
+    """Root of squared differences as a share of the measured; the prediction scaled to them."""
+    predicted, measured = predicted.astype(np.float64), measured.astype(np.float64)
+    square = float((predicted**2).sum())
+    scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
+    return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))
+
+
+def _moved(model: ScanModel, fit: IterativeFit, allowed: Alignment) -> tuple[ScanModel, float]:
+    """Shift every projection to where the shape puts it; tell the largest change, in pixels."""
+    moved = shift_model(model, _shifts(model, fit), allowed)
+    change = np.abs(moved.drift_pix - model.drift_pix).max()
+    change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
+    return moved, float(model.team.agree(change))
+
+
+def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
+    """How far each measured sum lies from the reprojected shape."""
+    shifts = []
+    for number in map(int, model.own):
+        predicted = fit.projector.image(fit.volume[:, 0], model.affine(number), model.image_shape)
+        shifts.append(best_shift(predicted, model.summed(number)))
+    return np.array(model.team.collect(shifts))
+
+
+@dataclass(frozen=True)
+class SummedScan:
+    """A scan seen as one frame a projection, the sum, that every orientation lights alike.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    """
+
+    model: ScanModel
+
+    @property
+    def projections(self) -> NDArray[np.int64]:
+        """Numbers of the projections that are used."""
+        return self.model.projections
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector of a projection, (2, 4)."""
+        return self.model.affine(projection)
+
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Summed frame of a projection, the only one."""
+        return LitFrames.all_of(self.model.summed(projection)[None])
+
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
+        """Ones, (1, bins)."""
+        return np.ones((1, bins.centres_deg()[0].size), np.float32)
+
+    def total_counts(self) -> float:
+        """Sum of all frames that are used."""
+        return self.model.total_counts()

@@ -1,0 +1,189 @@
+"""Where the grain can be, and how complete its voxels are: both told by which pixels are lit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as morphology
+
+from recon3d.progress import track
+from recon3d.projection.cells import merge_pixels
+from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_lit, pack
+from recon3d.projection.operator import LitPixels
+from recon3d.reconstruction.model.scan_model import ScanModel, orient
+from recon3d.reconstruction.model.streaming import Frames, read_ahead
+
+FloatArray = NDArray[np.float64]
+
+
+def find_support(
+    model: ScanModel,
+    points_um: FloatArray,
+    share: float,
+    margin_pix: int = 0,
+    *,
+    show_progress: bool = True,
+) -> NDArray[np.bool_]:
+    """Which points are lit, in any frame, in some share of the projections.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    points_um, shape (voxels, 3)
+        Centres of the voxels.
+    share
+        Share of the projections, 0 to 1.
+    margin_pix
+        How far from a lit pixel still counts as lit.
+    show_progress
+        False for a silent run.
+
+    Returns
+    -------
+    support, shape (voxels,)
+    """
+    hits = np.zeros(len(points_um), np.int32)
+    seen = np.zeros_like(hits)
+    the_sum, alike = np.zeros(1, np.int64), np.zeros(len(points_um), np.int64)
+    cols = model.image_shape[1]
+    disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
+    for number in track(model.own, "support", unit="projection", show=show_progress):
+        lit = orient(model.store.read_summed(number), model.detector) > 0
+        bits = pack(morphology.binary_dilation(lit, disk) if margin_pix else lit)
+        count_lit(hits, seen, points_um, model.affine(number), bits[None], cols, the_sum, alike)
+    model.team.sum(hits)
+    return hits >= share * len(model.projections)
+
+
+def completeness(
+    model: ScanModel,
+    points_um: FloatArray,
+    frame_of_bin: NDArray[np.int64],
+    peak_bins: NDArray[np.int64],
+    *,
+    bits: LitBits | None = None,
+    show_progress: bool = True,
+) -> NDArray[np.float32]:
+    """Share of the projections in which each voxel's own (μ, γ) frame is lit.
+
+    Projections in which no frame was measured near the voxel's own setting do not count, but
+    the share is never taken of fewer than half of all projections.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    points_um, shape (voxels, 3)
+        Centres of the voxels.
+    frame_of_bin, shape (projections, bins)
+        The frame that belongs to each bin, for the projections that are used; -1 for none.
+    peak_bins, shape (voxels,)
+        The bin of each voxel; -1 for none.
+    bits
+        What was kept of the frames when they were read before.
+    show_progress
+        False for a silent run.
+    """
+    hits = np.zeros(len(points_um), np.int32)
+    seen = np.zeros_like(hits)
+    lit_of = read_ahead(
+        (bits or LitBits(model)).of, model.own, "completeness", show_progress=show_progress
+    )
+    shape = model.image_shape
+    own_frames: list[NDArray[np.int64]] = model.team.share(frame_of_bin)
+    for number, frame_of, (numbers, packed) in zip(model.own, own_frames, lit_of, strict=True):
+        place = np.full(model.store.shape[1] + 1, DARK)
+        place[numbers], place[-1] = np.arange(numbers.size), UNMEASURED
+        affine = model.affine(int(number))
+        count_lit(hits, seen, points_um, affine, packed, shape[1], place[frame_of], peak_bins)
+    model.team.sum(hits)
+    model.team.sum(seen)
+    return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
+
+
+MOST_BYTES = 1 << 28
+"""Memory that the lit pixels of projections may take; those of the others are read again."""
+
+
+class LitBits:
+    """The lit pixels of a scan's frames, kept for as many projections as there is room for.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    """
+
+    def __init__(self, model: ScanModel) -> None:
+        self._model = model
+        self._kept: dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
+        self._room = MOST_BYTES
+
+    def keep(self, projection: int, numbers: NDArray[np.int64], frames: Frames) -> None:
+        """Note the frames of a projection that are not dark all over, if there is room."""
+        if projection not in self._kept and self._room > 0:
+            bits = pack(frames)
+            self._kept[projection] = numbers, bits
+            self._room -= bits.nbytes
+
+    def of(self, projection: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """The frames of a projection that are not dark all over, and their lit pixels.
+
+        Returns
+        -------
+        numbers, shape (lit frames,)
+        bits, shape (lit frames, rows, cols / 8)
+            As `pack` gives them.
+        """
+        if projection in self._kept:
+            return self._kept[projection]
+        lit = self._model.lit_frames(projection)
+        return lit.numbers, pack(lit.frames)
+
+
+@dataclass(frozen=True)
+class LitCells:
+    """The frames of one projection that are not dark all over, in cells of pixels.
+
+    Parameters
+    ----------
+    projection
+        Its number.
+    numbers, shape (lit frames,)
+        Which frames.
+    cells
+        The cells that any of them lights.
+    images, shape (cells + 1, lit frames)
+        Their intensities; the last row is zero.
+    """
+
+    projection: int
+    numbers: NDArray[np.int64]
+    cells: LitPixels
+    images: Frames
+
+
+def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None) -> LitCells:
+    """Read the lit frames of a projection where they are lit, for a backprojection.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    number
+        Which projection.
+    cell_pix
+        Edge, in pixels, of the cells into which pixels are merged.
+    bits
+        Where to keep which pixels are lit.
+    """
+    numbers, frames, _ = model.lit_frames(number)
+    if bits is not None:
+        bits.keep(number, numbers, frames)
+    if cell_pix > 1:
+        frames = merge_pixels(frames, cell_pix)
+    cells = LitPixels.from_mask(np.any(frames > 0, axis=0))
+    return LitCells(number, numbers, cells, cells.gather(frames))

@@ -1,0 +1,340 @@
+r"""The grain by iteration: the operator :math:`I_ω = P_ω f W_ω^T` inverted, f >= 0.
+
+Both rules visit ordered subsets S of the projections. "mlem" is the expectation maximisation of
+Hudson & Larkin 1994, IEEE Trans. Med. Imaging 13, 601:
+
+.. math::
+    f \leftarrow f \cdot \frac{\sum_{ω \in S} P_ω^T \frac{I_ω}{P_ω f W_ω^T} W_ω}
+    {\sum_{ω \in S} P_ω^T 1 W_ω}
+
+"sirt" adds the normalised differences (Gregor & Benson 2008, IEEE Trans. Med. Imaging 27, 918):
+
+.. math::
+    f \leftarrow f + \frac{\sum_{ω \in S} P_ω^T \frac{I_ω - P_ω f W_ω^T}{P_ω 1 W_ω^T} W_ω}
+    {\sum_{ω \in S} P_ω^T 1 W_ω}
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.communicator import ALONE, Team
+from recon3d.projection.bins import OrientationBins, OrientationList
+from recon3d.projection.forward import FrameOperator
+from recon3d.projection.operator import Projector
+from recon3d.projection.ratios import add, compare, multiply
+from recon3d.reconstruction.fit.projection_cache import Shadows
+from recon3d.reconstruction.fit.residuals import Squares, relative
+from recon3d.reconstruction.model.scan_model import Predictable
+from recon3d.reconstruction.model.streaming import Frames, ProjectionImages, read_ahead
+
+logger = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+
+LEAST_COVERAGE = 0.2
+"""Coverage by frames, as a share of the best covered bin's, below which a bin stays empty."""
+
+FLOOR_COUNTS = 2.0
+"""Counts added to measured and predicted frames alike, about what cleaning leaves unsure."""
+
+LEAST_SHARE = 0.005
+"""Share of a typical voxel that some voxel must hold in a bin, or the bin is empty."""
+
+WORTH_CLOSING = 0.9
+"""Share of the bins above which it is not worth the copy to close the empty ones."""
+
+BeforeSubset: TypeAlias = "Callable[[IterativeFit], None]"
+
+
+class IterativeFit:
+    """The fit of every voxel's orientation distribution to the frames, pass by pass.
+
+    Memory: the distributions and their update, 8 bytes a voxel and bin, and one projection.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    bins
+        The orientation bins.
+    points_um, shape (voxels, 3)
+        Centres of the voxels of the support.
+    voxel_um
+        Edges of a voxel.
+    threshold
+        Counts up to which cleaning sets a pixel to zero.
+    subset_size
+        Projections between two updates; `usual_subset` where None.
+    rule
+        "mlem" or "sirt".
+    team
+        The processes that share every subset, and hold the volume together.
+
+    Attributes
+    ----------
+    columns
+        Numbers of the bins that are not closed, in order.
+    volume, shape (voxels, columns)
+        f: how much of each voxel scatters at each of those bins, in counts.
+    residuals
+        After each pass: the root of the squared differences between measured and predicted
+        frames while it ran, as a share of the measured ones.
+    projection_residuals, shape (projections,)
+        The same for each projection that is used, in the last pass.
+    pixel_sums, shape (rows, cols, 2)
+        Squared differences and squared intensities at each pixel, in the last pass.
+    position
+        How many subsets of a pass are done; 0 between passes.
+    """
+
+    def __init__(
+        self,
+        model: Predictable,
+        bins: OrientationBins,
+        points_um: FloatArray,
+        voxel_um: tuple[float, ...],
+        *,
+        threshold: float,
+        subset_size: int | None = None,
+        rule: str = "mlem",
+        team: Team = ALONE,
+    ) -> None:
+        self.rule, self.team = rule, team
+        self.bins = bins
+        self._name(np.arange(bins.size))
+        self.projector = Projector(points_um, voxel_um)
+        self.threshold = threshold
+        size = subset_size or usual_subset(len(model.projections))
+        self.groups = deal(model.projections, size)
+        self.see_through(model)
+        level = model.total_counts() / (len(points_um) * self._coverage.sum(where=self._open))
+        first = np.where(self._open, level, 0).astype(np.float32)
+        self._take(np.broadcast_to(first, (len(points_um), bins.size)))
+        self.residuals: list[float] = []
+        self.projection_residuals = np.full(len(model.projections), np.nan)
+        self.pixel_sums = np.zeros((0, 0, 2))
+        self.position = 0
+        self._squares = Squares(model.projections)
+        # Denormal numbers would make a pass ten times slower.
+        self._lowest = np.float32(level * 1e-6)
+
+    def adopt(self, model: Predictable) -> None:
+        """Go on with a better model of the same projections, from where the fit stands."""
+        before = self._coverage.sum(where=self._open)
+        self.see_through(model)
+        # Wider widths show the same voxel in more frames: less of it explains them.
+        less = np.float32(before / self._coverage.sum(where=self._open))
+
+        def lessen(rows: slice) -> None:
+            part = self.volume[rows]
+            part *= less
+            np.maximum(part, self._lowest, out=part)
+            part[:, ~self._open] = 0
+
+        self._held.each_row(lessen)
+
+    def scale(self, share: NDArray[np.float32]) -> None:
+        """Scale the distribution of each voxel by its own share, (voxels,)."""
+
+        def scale(rows: slice) -> None:
+            self.volume[rows] *= share[rows, None]
+
+        self._held.each_row(scale)
+
+    @property
+    def volume(self) -> Frames:
+        """The distributions."""
+        volume: Frames = self._held.whole
+        return volume
+
+    def _take(self, volume: Frames) -> None:
+        """Hold distributions, the same from every member of the team."""
+
+        def copy(rows: slice) -> None:
+            self.volume[rows] = volume[rows]
+
+        self._held = self.team.hold(volume.shape)
+        self._held.each_row(copy)
+
+    def see_through(self, model: Predictable) -> None:
+        """Predict frames by a model, with the bins that it covers well enough."""
+        self.model = model
+        count = len(self.team.share(model.projections))
+        self._shadows = Shadows(model, self.projector, self._shown, count)
+        self._coverage = np.zeros(self.columns.size)
+        for number in map(int, self.team.share(model.projections)):
+            self._coverage += model.weights(number, self._shown).sum(axis=0)
+        self.team.sum(self._coverage)
+        # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
+        self._open = self._coverage >= LEAST_COVERAGE * self._coverage.max()
+
+    def close_empty_bins(self) -> None:
+        """Leave out of all that follows the bins that no voxel holds anything of.
+
+        They cost as much as the others: after a pass or two those of a grain are a part of all
+        that may be reached. What the others hold of a voxel is hardly changed by it.
+        """
+        totals = self.volume.sum(axis=1, dtype=np.float64)
+        typical = (totals**2).sum() / totals.sum()
+        filled = self.team.agree(self.volume.max(axis=0) > LEAST_SHARE * typical)
+        if filled.mean() < WORTH_CLOSING:
+            logger.info("%d of %d orientation bins are filled", int(filled.sum()), filled.size)
+            self.keep_bins(self.columns[filled])
+
+    def keep_bins(self, columns: NDArray[np.int64]) -> None:
+        """Close all bins but these, given by their numbers, in order."""
+        kept = np.isin(self.columns, columns)
+        volume = np.ascontiguousarray(self.volume[:, kept])
+        del self._held
+        self._take(volume)
+        self._name(self.columns[kept])
+        self.see_through(self.model)
+
+    def _name(self, columns: NDArray[np.int64]) -> None:
+        """Name the bins that the volume holds."""
+        self.columns = columns
+        self._shown = OrientationList(*(axis[columns] for axis in self.bins.centres_deg()))
+
+    def run_pass(
+        self,
+        description: str,
+        *,
+        show_progress: bool = True,
+        before_subset: BeforeSubset | None = None,
+    ) -> float:
+        """Visit every projection once, and return the residual.
+
+        Parameters
+        ----------
+        description, show_progress
+            For the progress bar.
+        before_subset
+            Called with the fit before each subset, when its state can be saved.
+        """
+        if self.position == 0:
+            self._squares = Squares(self.model.projections)
+        shares = [np.array(self.team.share(group)) for group in self.groups[self.position :]]
+        numbers = np.concatenate(shares).astype(np.int64)
+        images = read_ahead(self._shadows.read, numbers, description, show_progress=show_progress)
+        for share in shares:
+            if before_subset is not None:
+                before_subset(self)
+            self._visit(images, share.size)
+            self.position += 1
+        # Asking once more lets the stream end, and its progress bar reach the last projection.
+        next(images, None)
+        self.position = 0
+        sums, self.pixel_sums = self._squares.of_all(self.team)
+        self.projection_residuals = relative(sums[:, 0], sums[:, 1])
+        self.residuals.append(float(relative(*sums.sum(axis=0))))
+        return self.residuals[-1]
+
+    def _visit(self, images: Iterator[ProjectionImages], count: int) -> None:
+        """Update the volume from one subset: this process's share of it, and the others'."""
+        sensitivity = np.zeros(self.columns.size, np.float32)
+        for measured in islice(images, count):
+            weights = self.model.weights(measured.projection, self._shown)[measured.shown]
+            self._squares.note(measured.projection, self._accumulate(measured, weights))
+            sensitivity += weights.sum(axis=0)
+        self.team.sum(sensitivity)
+        update = multiply if self.rule == "mlem" else add
+        sensitivity[~self._open] = 0
+
+        def change(volume: Frames, factors: Frames) -> None:
+            update(volume, factors, sensitivity, self._lowest)
+
+        self._held.update(change)
+
+    def state(self) -> FitState:
+        """Where the fit stands; every process of the team asks, and gets the same."""
+        sums = self._squares.of_all(self.team)
+        residuals = np.array(self.residuals)
+        return FitState(self.position, self.columns, self.volume, residuals, *sums)
+
+    def restore(self, state: FitState) -> None:
+        """Go on from where another fit of the same projections stood."""
+        self.position, self.residuals = state.position, state.residuals.tolist()
+        self._take(state.volume)
+        self._name(state.columns)
+        self._squares = Squares(self.model.projections)
+        if self.team.rank == 0:
+            self._squares.of_projections = state.sums.copy()
+            self._squares.of_pixels = state.pixel_sums.copy()
+        self.pixel_sums = state.pixel_sums
+        self.projection_residuals = relative(state.sums[:, 0], state.sums[:, 1])
+
+    def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
+        """Add one projection to the factors; return its squared differences and intensities."""
+        number, pixels, images, _ = measured
+        operator = FrameOperator(self.projector, self.model.affine(number), pixels, weights)
+        misfit = operator.forward(self.volume)
+        floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
+        where = (pixels.lookup, pixels.places)
+        of_pixels = self._squares.pixels(pixels.mask.shape)
+        sums = compare(misfit, images, *where, self.threshold, floor, of_pixels)
+        if self.rule == "sirt":
+            misfit /= self._shadows.lengths(operator, number)
+            misfit /= np.maximum(weights.sum(axis=1), 1e-6)
+        operator.adjoint(misfit, self._held.parts)
+        return np.array(sums)
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where a fit stands between two subsets.
+
+    Parameters
+    ----------
+    position
+        How many subsets of the pass are done.
+    columns
+        Numbers of the bins that are not closed.
+    volume, shape (voxels, columns)
+        f.
+    residuals
+        Of the passes that are done.
+    sums, shape (projections, 2)
+        Squared differences and intensities of the pass so far.
+    pixel_sums, shape (rows, cols, 2)
+        The same at each pixel.
+    """
+
+    position: int
+    columns: NDArray[np.int64]
+    volume: NDArray[np.float32]
+    residuals: FloatArray
+    sums: FloatArray
+    pixel_sums: FloatArray
+
+
+def usual_subset(projections: int) -> int:
+    """How many projections make a subset, whatever the number of processes that share it.
+
+    About ten updates a pass converge as quickly as many more do, and leave every process of
+    a team something to do in each: an even number of projections, so that two share it equally.
+    """
+    return 2 * max(projections // 18, 1)
+
+
+def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Deal projections into subsets, each spread over ω, successive ones far apart.
+
+    Parameters
+    ----------
+    projections
+        Numbers of the projections in the order of ω.
+    size
+        About how many projections make a subset.
+    """
+    count = max(len(projections) // size, 1)
+    # Steps of the golden ratio go round without clustering.
+    order = sorted(range(count), key=lambda number: number * 0.618034 % 1)
+    return [projections[start::count] for start in order]

@@ -1,0 +1,276 @@
+r"""The last digits of the orientations: one orientation a voxel, fitted to the frames.
+
+A distribution over bins is free to spread, and a fit that is stopped before it follows the noise
+has not drawn it together. Here every voxel has one orientation :math:`u = (a, b)`, and Δθ where
+strain shows, and the frames are those of `OrientedVoxels`. A step solves, for every voxel,
+
+.. math::
+    \Bigl[\sum_ω J_ω^T C_ω J_ω\Bigr] δu = \sum_ω J_ω^T g_ω
+
+with :math:`J_ω` the turning law in widths of the instrument, :math:`C_ω` the squared slopes of the
+voxel's own weights and :math:`g_ω` the slopes of what is left unexplained, shared out along each
+ray by intensity. This is the Gauss-Newton step with a block-diagonal matrix, as SIRT is that of the
+intensities: early steps move what many projections agree on, so few of them do not follow noise.
+The turning centre is common to all voxels, and is found with them.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from recon3d.projection.bins import OrientationList
+from recon3d.projection.kernels.oriented import gather_slopes
+from recon3d.projection.operator import spread
+from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
+from recon3d.projection.ratios import NO_PIXELS, compare
+from recon3d.reconstruction.fit.widths import best_scale, frames_reached
+from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.scanned import threshold_of
+from recon3d.reconstruction.model.streaming import Frames, ProjectionImages, read_ahead
+
+FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
+
+STEPS = 8
+SETTLED = 0.003
+"""How many steps at most, and the relative change of the residual that ends them."""
+
+FARTHEST_STEP = 0.5
+"""How far a step may move an orientation, in widths: the slopes hold near by only."""
+
+
+@dataclass(frozen=True)
+class Unknowns:
+    """What a polish may change.
+
+    Parameters
+    ----------
+    shift
+        The shift Δθ of every voxel.
+    centre_mu, centre_gamma
+        The turning centre.
+    smoothing
+        Standard deviation, in voxels, with which changes of Δθ are smoothed; 0 for not at all.
+    """
+
+    shift: bool
+    centre_mu: bool
+    centre_gamma: bool
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the voxels lie, for the smoothing: their numbers in a volume of some shape."""
+
+    inside: NDArray[np.int64]
+    shape: tuple[int, int, int]
+
+
+def polish(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    unknowns: Unknowns,
+    place: Place,
+    *,
+    description: str = "polish",
+    show_progress: bool = True,
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Fit one orientation a voxel, and the turning centre, to the frames.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    voxels
+        The grain as it is known so far; voxels without intensity are left alone.
+    unknowns
+        What may be changed.
+    place
+        Where the voxels lie.
+    description, show_progress
+        For the progress bar.
+
+    Returns
+    -------
+    model
+        With the turning centre that was found.
+    voxels
+        With the orientations that predict the frames best.
+    """
+    best, least = (model, voxels), np.inf
+    for number in range(1, STEPS + 1):
+        normal, residual = gather(model, voxels, unknowns, f"{description} {number}", show_progress)
+        logger.info("%s %d: residual %.4f", description, number, residual)
+        if not residual < least * (1 - SETTLED):
+            break
+        best, least = (model, voxels), residual
+        model, voxels = _step(model, voxels, normal, unknowns, place)
+    return best
+
+
+def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
+    """How a voxel's setting, in widths, follows the unknowns at a projection: (3, unknowns).
+
+    The unknowns are a, b, Δθ where it is free, then the parts of the turning centre that are.
+    """
+    units = OrientationList(*np.eye(3))
+    turning = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
+    settings = np.stack(turning.settings_of(units, model.omega_deg(projection)))
+    columns = [settings[:, :3] if unknowns.shift else settings[:, :2]]
+    columns += [np.eye(3)[:, [axis]] for axis in _free_centres(model, unknowns)]
+    acceptance = model.acceptance
+    widths = (
+        acceptance.rocking_width_deg,
+        acceptance.rolling_width_deg,
+        acceptance.two_theta_width_deg,
+    )
+    return np.concatenate(columns, axis=1) / np.array(widths)[:, None]
+
+
+def _free_centres(model: ScanModel, unknowns: Unknowns) -> list[int]:
+    """Which of μ_c (0) and γ_c (1) are unknowns of their own.
+
+    Where shifts are told from μ alone, a shift of all voxels is a shift of μ_c: one too many.
+    """
+    same = unknowns.shift and np.isinf(model.acceptance.two_theta_width_deg)
+    free = (unknowns.centre_mu and not same, unknowns.centre_gamma)
+    return [axis for axis in range(2) if free[axis]]
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal equations of every voxel, and sums for its change of intensity.
+
+    Parameters
+    ----------
+    matrix, shape (voxels, unknowns, unknowns)
+    right, shape (voxels, unknowns)
+    strengths, shape (voxels, 2)
+    """
+
+    matrix: FloatArray
+    right: FloatArray
+    strengths: FloatArray
+
+
+def gather(
+    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, stage: str, show_progress: bool
+) -> tuple[Normal, float]:
+    """Sum the normal equations over the projections; the residual comes with them.
+
+    Parameters
+    ----------
+    model, voxels, unknowns
+        As in `polish`.
+    stage, show_progress
+        For the progress bar.
+    """
+    points = voxels.projector.points_um
+    size = jacobian(model, int(model.projections[0]), unknowns).shape[1]
+    matrix, right = np.zeros((len(points), size, size)), np.zeros((len(points), size))
+    strengths, total = np.zeros((len(points), 2)), np.zeros(2)
+
+    def read(number: int) -> tuple[ProjectionImages, ScaledSettings]:
+        return frames_reached(model, voxels, number)
+
+    for measured, settings in read_ahead(read, model.own, stage, show_progress=show_progress):
+        number, pixels = measured.projection, measured.pixels
+        rest, sums = _differences(model, voxels, settings, measured)
+        total += sums
+        turning = jacobian(model, number, unknowns)
+        of_frames, of_voxels = settings
+        where = (points, model.affine(number), pixels.lookup)
+        gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
+    for array in (matrix, right, strengths, total):
+        model.team.sum(array)
+    return Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
+
+
+def _differences(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    settings: ScaledSettings,
+    measured: ProjectionImages,
+) -> tuple[Frames, FloatArray]:
+    """What is left of the frames of a projection, as a share of the intensity along each ray."""
+    number, pixels, images, _ = measured
+    affine = model.affine(number)
+    footprint = voxels.projector.footprint(affine)
+    rest = voxels.frames(settings, affine, pixels)
+    scale = best_scale(rest, images)
+    rest *= scale
+    where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+    sums = np.array(compare(rest, images, *where, threshold, -1.0, NO_PIXELS))
+    intensity = (scale * voxels.intensity).astype(np.float32)[:, None]
+    along = spread(voxels.projector.forward(intensity, affine, pixels), pixels, *footprint)
+    # At the rim, where hardly anything lies along a ray, noise must not be blown up.
+    floor = 0.1 * along.max()
+    rest /= np.maximum(along, floor if floor > 0 else np.inf)
+    return spread(rest, pixels, *footprint), sums
+
+
+def _step(
+    model: ScanModel, voxels: OrientedVoxels, normal: Normal, unknowns: Unknowns, place: Place
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Move orientations, intensities and turning centre by one step."""
+    own = 3 if unknowns.shift else 2
+    change, common = _solve(normal, own)
+    a, b, shift = (np.array(column, float) for column in voxels.orientations.centres_deg())
+    nearest = min(model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
+    change = np.clip(change, -FARTHEST_STEP * nearest, FARTHEST_STEP * nearest)
+    centre = [model.turning.centre_mu_deg, model.turning.centre_gamma_deg]
+    free = _free_centres(model, unknowns)
+    for axis, value in zip(free, common, strict=True):
+        centre[axis] += float(value)
+    if unknowns.shift:
+        shift += _smoothed(change[:, 2], unknowns.smoothing, place)
+        if unknowns.centre_mu and 0 not in free:
+            mean = float(np.average(shift, weights=voxels.intensity))
+            shift -= mean
+            centre[0] += model.turning.base_tilt_sense * mean
+    ratio = normal.strengths[:, 0] / np.maximum(normal.strengths[:, 1], 1e-12)
+    moved = OrientedVoxels(
+        voxels.projector,
+        OrientationList(a + change[:, 0], b + change[:, 1], shift),
+        voxels.intensity * np.clip(1 + ratio, 0.5, 2),
+    )
+    turning = replace(model.turning, centre_mu_deg=centre[0], centre_gamma_deg=centre[1])
+    return replace(model, turning=turning), moved
+
+
+def _solve(normal: Normal, own: int) -> tuple[FloatArray, FloatArray]:
+    """Solve for each voxel's own unknowns and for those that all voxels share.
+
+    The shared ones come from the Schur complement of the voxels' own blocks.
+    """
+    ridge = 1e-3 * np.trace(normal.matrix, axis1=1, axis2=2) + 1e-9
+    block = normal.matrix[:, :own, :own] + ridge[:, None, None] * np.eye(own)
+    across = normal.matrix[:, :own, own:]
+    right, shared_right = normal.right[:, :own], normal.right[:, own:]
+    solved = np.linalg.solve(block, np.concatenate([right[..., None], across], axis=2))
+    alone, through = solved[..., 0], solved[..., 1:]
+    if not across.shape[2]:
+        return alone, np.zeros(0)
+    schur = (normal.matrix[:, own:, own:] - across.transpose(0, 2, 1) @ through).sum(axis=0)
+    shared = (shared_right - np.einsum("vij,vi->vj", across, alone)).sum(axis=0)
+    common = np.linalg.lstsq(schur, shared, rcond=1e-6)[0]
+    return alone - through @ common, common
+
+
+def _smoothed(values: FloatArray, smoothing: float, place: Place) -> FloatArray:
+    """Mean of the values of the voxels around each voxel, weighted by a Gaussian."""
+    if not smoothing:
+        return values
+    sums = np.zeros((2, *place.shape))
+    sums.reshape(2, -1)[:, place.inside] = values, np.ones_like(values)
+    sums = gaussian_filter(sums, (0, smoothing, smoothing, smoothing), mode="constant")
+    above, below = sums.reshape(2, -1)[:, place.inside]
+    smooth: FloatArray = above / below
+    return smooth

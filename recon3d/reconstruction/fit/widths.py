@@ -1,0 +1,130 @@
+"""The instrument's widths, found from the data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.projection.operator import LitPixels
+from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
+from recon3d.projection.ratios import NO_PIXELS, compare, lit_products
+from recon3d.projection.weights import Acceptance
+from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.scanned import threshold_of
+from recon3d.reconstruction.model.streaming import ProjectionImages, take_pixels
+
+logger = logging.getLogger(__name__)
+
+TRIAL_PROJECTIONS = 8
+FACTORS = (1.3, 1.1, 1.03)
+"""How much of the data a trial sees, and by which factors the widths are varied in turn."""
+
+
+def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]) -> Acceptance:
+    """Find the widths with which voxels of one orientation each predict the frames best.
+
+    Distributions would not do: whatever a width lacks, they make up for by spreading, and no
+    width is then much better than another. One orientation a voxel cannot spread. Where the
+    grain's voxels truly do, the widths that are found hold their mean spread too.
+
+    Parameters
+    ----------
+    model
+        The scan with first estimates of the widths.
+    voxels
+        The grain as it is known so far.
+    free
+        Which of "rocking_width_deg", "rolling_width_deg" and "two_theta_width_deg" to find.
+
+    Returns
+    -------
+    acceptance
+        The widths; those that are not free as they were.
+    """
+    trial = model.thinned(TRIAL_PROJECTIONS)
+
+    @cache
+    def residual(acceptance: Acceptance) -> float:
+        return unexplained(replace(trial, acceptance=acceptance), voxels)
+
+    best = model.acceptance
+    for factor in FACTORS:
+        for name in free:
+            best = descend(residual, best, name, factor)
+    logger.info("%s", ", ".join(f"{name[:-4]} {getattr(best, name):.4f}°" for name in free))
+    return best
+
+
+def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
+    """Share of the frames' squared intensity that the voxels, scaled to them, leave.
+
+    Parameters
+    ----------
+    model
+        The scan; its projections are the ones to look at.
+    voxels
+        The grain.
+    """
+    total = np.zeros(2)
+    for number in map(int, model.own):
+        images, settings = frames_reached(model, voxels, number)
+        pixels, measured = images.pixels, images.images
+        predicted = voxels.frames(settings, model.affine(number), pixels)
+        predicted *= best_scale(predicted, measured)
+        where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+        total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
+    model.team.sum(total)
+    return float(total[0] / total[1])
+
+
+def frames_reached(
+    model: ScanModel, voxels: OrientedVoxels, number: int
+) -> tuple[ProjectionImages, ScaledSettings]:
+    """Read a projection where voxels fall, and the settings of its frames and of the voxels.
+
+    Frames in which nothing was measured, and that no voxel may light, are left out of both.
+    """
+    lit = model.lit_frames(number)
+    mask = voxels.projector.shadow(model.affine(number), lit.frames.shape[1:])
+    of_frames, of_voxels = model.scaled_settings(number, voxels.orientations)
+    reached = voxels.reached((of_frames, of_voxels))
+    images = take_pixels(number, lit, LitPixels.from_mask(mask), reached)
+    return images, (of_frames[images.shown], of_voxels)
+
+
+def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> np.float32:
+    """The factor that brings predicted frames closest to the lit pixels of measured ones."""
+    square, cross = lit_products(predicted, measured)
+    return np.float32(cross / square) if square > 0 else np.float32(0)
+
+
+def descend(
+    residual: Callable[[Acceptance], float], start: Acceptance, name: str, factor: float
+) -> Acceptance:
+    """Vary one width by a factor, up or down, for as long as the residual falls.
+
+    Parameters
+    ----------
+    residual
+        What a set of widths leaves unexplained.
+    start
+        Where to begin.
+    name
+        The width to vary.
+    factor
+        Above 1.
+    """
+    best = start
+    for step in (factor, 1 / factor):
+        following = replace(best, **{name: getattr(best, name) * step})
+        while residual(following) < residual(best):
+            best = following
+            following = replace(best, **{name: getattr(best, name) * step})
+        if best != start:
+            break
+    return best

@@ -1,0 +1,332 @@
+"""What stands between a cleaned scan and its reconstruction: the model of one experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d.communicator import ALONE, Team
+from recon3d.config.experiment import Detector, Experiment
+from recon3d.config.volume import Volume
+from recon3d.errors import DataError, ParameterError
+from recon3d.files.store import CleanedScan
+from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.bins import Orientations
+from recon3d.projection.weights import (
+    Acceptance,
+    FrameSettings,
+    Turning,
+    frame_weights,
+    scaled_settings,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+class LitFrames(NamedTuple):
+    """The frames of one projection that are not dark all over.
+
+    Parameters
+    ----------
+    numbers, shape (lit frames,)
+        Which frames they are.
+    frames, shape (lit frames, rows, cols)
+        Their intensities.
+    total
+        How many frames the projection has, the dark ones included.
+    """
+
+    numbers: NDArray[np.int64]
+    frames: NDArray[np.float32]
+    total: int
+
+    @classmethod
+    def all_of(cls, frames: NDArray[np.float32]) -> LitFrames:
+        """All frames of a projection, (frames, rows, cols), none left out."""
+        return cls(np.arange(len(frames)), frames, len(frames))
+
+
+class Predictable(Protocol):
+    """Frames that can be predicted from orientation distributions: what a fit asks for."""
+
+    @property
+    def projections(self) -> NDArray[np.int64]:
+        """Numbers of the projections that are used."""
+        ...
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector of a projection, (2, 4)."""
+        ...
+
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Measured frames of a projection."""
+        ...
+
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
+        """Weights W of the bins in the frames of a projection, (frames, bins)."""
+        ...
+
+    def total_counts(self) -> float:
+        """Sum of all frames that are used."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScanModel:
+    """A cleaned scan with all that is needed to predict its frames from a grain.
+
+    Parameters
+    ----------
+    store
+        The cleaned frames.
+    detector
+        How the images are oriented.
+    geometry
+        Where voxels land, in pixels of the images.
+    settings
+        (μ_f, γ_f) of every frame.
+    turning, acceptance
+        Which frames an orientation lights.
+    projections
+        Numbers of the projections that are used.
+    drift_pix, shape (all projections, 2)
+        (row, column) by which the sample has drifted at each projection, likewise.
+    team
+        The processes that share the work, projection by projection.
+    """
+
+    store: CleanedScan
+    detector: Detector
+    geometry: ProjectionGeometry
+    settings: FrameSettings
+    turning: Turning
+    acceptance: Acceptance
+    projections: NDArray[np.int64]
+    drift_pix: FloatArray
+    team: Team = ALONE
+
+    @property
+    def own(self) -> NDArray[np.int64]:
+        """Numbers of the projections that are this process's share of those that are used."""
+        return np.array(self.team.share(self.projections), np.int64)
+
+    def omega_deg(self, projection: int) -> float:
+        """Rotation angle of a projection."""
+        return float(self.store.omega_deg[projection])
+
+    def affine(self, projection: int) -> FloatArray:
+        """Map from sample to detector of a projection, its drift included, (2, 4)."""
+        matrix = self.geometry.affine(self.omega_deg(projection))
+        matrix[:, 3] += self.drift_pix[projection]
+        return matrix
+
+    def thinned(self, at_most: int) -> ScanModel:
+        """The same scan with fewer of its projections, spread evenly over ω."""
+        count = min(at_most, len(self.projections))
+        chosen = np.linspace(0, len(self.projections) - 1, count).round().astype(int)
+        return replace(self, projections=self.projections[chosen])
+
+    def frames(self, projection: int) -> NDArray[np.float32]:
+        """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
+        return orient(self.store.read_projection(projection), self.detector)
+
+    def lit_frames(self, projection: int) -> LitFrames:
+        """Cleaned frames of a projection that are not dark all over, oriented likewise."""
+        numbers, frames = self.store.read_lit(projection)
+        return LitFrames(numbers, orient(frames, self.detector), self.store.shape[1])
+
+    @property
+    def pixels(self) -> ImagePixels:
+        """How the pixels of the images lie among those of the detector."""
+        return ImagePixels.of(self.store, self.detector)
+
+    @property
+    def rotation_center(self) -> float:
+        """Column of the rotation axis, in pixels of the detector's region."""
+        return self.pixels.detector_col(self.geometry.centre_col_pix)
+
+    @property
+    def pixel_um(self) -> tuple[float, float]:
+        """Height and width of a pixel of the images, in the sample."""
+        rows, cols = self.pixels.size
+        magnification = self.detector.magnification_pix_per_um
+        return rows / magnification, cols / magnification
+
+    def in_pixels(self, volume: Volume) -> float:
+        """Width of a voxel in pixels of the images, where it is least."""
+        return min(volume.voxel_um) / max(self.pixel_um)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the oriented images."""
+        rows, cols = self.store.shape[2:]
+        return (cols, rows) if self.detector.transpose else (rows, cols)
+
+    def total_counts(self) -> float:
+        """Sum of all frames that are used."""
+        return float(self.store.integrated[self.projections].sum())
+
+    def summed(self, projection: int) -> NDArray[np.float32]:
+        """Sum of the cleaned frames of a projection, (rows, cols), oriented as the model has it."""
+        image = orient(self.store.read_summed(projection), self.detector)
+        return np.ascontiguousarray(image)
+
+    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
+        """Weights W of the bins in the frames of a projection, (frames, bins)."""
+        return frame_weights(
+            self.settings,
+            projection,
+            self.omega_deg(projection),
+            bins,
+            self.turning,
+            self.acceptance,
+        )
+
+    def scaled_settings(
+        self, projection: int, orientations: Orientations
+    ) -> tuple[FloatArray, FloatArray]:
+        """Settings of frames and of orientations in widths, each (..., 3)."""
+        return scaled_settings(
+            self.settings,
+            projection,
+            self.omega_deg(projection),
+            orientations,
+            self.turning,
+            self.acceptance,
+        )
+
+
+def orient(images: NDArray[np.float32], detector: Detector) -> NDArray[np.float32]:
+    """Reverse and transpose the last two axes of images as the detector's keys say.
+
+    The axes are reversed first, then transposed.
+    """
+    if detector.flip in ("rows", "both"):
+        images = images[..., ::-1, :]
+    if detector.flip in ("columns", "both"):
+        images = images[..., ::-1]
+    return np.swapaxes(images, -1, -2) if detector.transpose else images
+
+
+def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -> NDArray[np.int64]:
+    """Numbers of the projections that have frames and were not excluded.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    ParameterError
+        No projection was taken at an angle that is to be left out.
+    """
+    omega = store.omega_deg
+    # Within the jitter of the motor: an angle between two projections means neither.
+    tolerance = 0.1 * np.diff(omega).min() if omega.size > 1 else 0.01
+    excluded = [np.abs(omega - angle) < tolerance for angle in omega_exclude]
+    for angle, matches in zip(omega_exclude, excluded, strict=True):
+        if not matches.any():
+            nearest = omega[np.abs(omega - angle).argmin()]
+            raise ParameterError(
+                f"omega_exclude {angle:g}: no projection was taken there; the nearest one is at "
+                f"{nearest:g}°"
+            )
+    lit = (store.integrated > 0).any(axis=1)
+    accepted = np.flatnonzero(lit & ~np.any(excluded, axis=0) if excluded else lit)
+    if accepted.size == 0:
+        raise DataError(
+            f"{store.path}: no projection is left: of {omega.size}, {int(lit.sum())} have signal "
+            f"and {len(omega_exclude)} were excluded"
+        )
+    return accepted
+
+
+def projection_geometry(
+    experiment: Experiment, pixels: ImagePixels, centre_col_pix: float
+) -> ProjectionGeometry:
+    """The geometry of an experiment for its oriented images.
+
+    Parameters
+    ----------
+    experiment
+        What is known, in pixels of the detector.
+    pixels
+        What its images have made of them.
+    centre_col_pix
+        Column of the rotation axis, in pixels of the images.
+    """
+    detector = experiment.detector
+    given, (rows, cols) = detector.centre_row_pix, pixels.size
+    return ProjectionGeometry(
+        theta_deg=experiment.crystal.bragg_angle_deg,
+        magnification_pix_per_um=detector.magnification_pix_per_um / cols,
+        centre_row_pix=pixels.row_of(pixels.middle_row if given is None else given),
+        centre_col_pix=centre_col_pix,
+        stretch_rows=float(cols / rows / np.cos(np.radians(detector.tilt_x_deg))),
+        stretch_cols=float(1 / np.cos(np.radians(detector.tilt_z_deg))),
+        omega_sense=detector.omega_sense,
+    )
+
+
+@dataclass(frozen=True)
+class ImagePixels:
+    """How the pixels of oriented images lie among those of the region that was recorded.
+
+    Whatever a user gives or gets is in pixels of the detector, counted in the region of
+    interest as it is oriented; images have fewer pixels where frames were binned.
+
+    Parameters
+    ----------
+    size
+        (rows, columns) of the detector that make one pixel of an image.
+    first
+        (row, column) of the region at the middle of the first pixel of an image.
+    region
+        (rows, columns) of the region.
+    """
+
+    size: tuple[int, int]
+    first: tuple[float, float]
+    region: tuple[int, int]
+
+    @classmethod
+    def of(cls, store: CleanedScan, detector: Detector) -> ImagePixels:
+        """Those of a cleaned scan: flipped and transposed as `orient` does it.
+
+        What fills no bin is at the end of the region, which a flip makes its beginning.
+        """
+        size, region = store.binning, (store.roi.rows, store.roi.cols)
+        flipped = (detector.flip in ("rows", "both"), detector.flip in ("columns", "both"))
+        dropped = store.binning.left_over(region)
+        first = [
+            (edge - 1) / 2 + (rest if turned else 0)
+            for edge, rest, turned in zip(size, dropped, flipped, strict=True)
+        ]
+        row, col = (1, 0) if detector.transpose else (0, 1)
+        return cls((size[row], size[col]), (first[row], first[col]), (region[row], region[col]))
+
+    @property
+    def middle_row(self) -> float:
+        """The row of the region in its middle."""
+        return (self.region[0] - 1) / 2
+
+    def row_of(self, row: float) -> float:
+        """Row of the images at a row of the region."""
+        return (row - self.first[0]) / self.size[0]
+
+    def col_of(self, col: float) -> float:
+        """Column of the images at a column of the region."""
+        return (col - self.first[1]) / self.size[1]
+
+    def detector_col(self, col: float) -> float:
+        """Column of the region at a column of the images."""
+        return col * self.size[1] + self.first[1]
+
+    def detector_shifts(self, shifts: ArrayLike) -> NDArray[np.float64]:
+        """Shifts (..., (row, column)) of images in pixels of the detector."""
+        return np.asarray(shifts, float) * self.size
+
+    def shifts_of(self, shifts: ArrayLike) -> NDArray[np.float64]:
+        """Shifts (..., (row, column)) of images in their own pixels, from the detector's."""
+        return np.asarray(shifts, float) / self.size

@@ -1,0 +1,73 @@
+"""A rough grain in seconds, from part of a scan: to see whether it is worth going on."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from recon3d.cleaning.pipeline import clean
+from recon3d.cleaning.region import spread_projections
+from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.errors import Recon3DWarning
+from recon3d.files.grain import Grain
+from recon3d.reconstruction.run import reconstruct
+from recon3d.scan.scan import Scan
+
+CUTOFF = 0.9
+"""Completeness from which a voxel is shown as grain."""
+
+
+def quick_grain(
+    scan: Scan,
+    cleaning: Cleaning,
+    experiment: Experiment,
+    *,
+    projections: int = 24,
+    voxels: int = 24,
+    **calibration: Any,
+) -> Grain:
+    """Backproject a few projections onto coarse voxels.
+
+    Parameters
+    ----------
+    scan
+        The raw scan, or what there is of it so far, cropped to its region of interest.
+    cleaning
+        How frames are cleaned.
+    experiment
+        Crystal, detector and volume.
+    projections
+        How many to use, at most; they are spread over the scan.
+    voxels
+        Along the longest edge of the volume.
+    calibration
+        Background, flat field and bad pixels, as in `recon3d.clean`.
+
+    Returns
+    -------
+    grain
+        By backprojection in the sample frame; the drift is not looked for.
+
+    Raises
+    ------
+    DataError
+        Nothing is lit.
+    """
+    coarse = replace(experiment, volume=experiment.volume.with_longest(voxels))
+    chosen = coarse.with_settings(
+        method="backprojection",
+        frame="sample",
+        align="none",
+        completeness_cutoff=CUTOFF,
+        omega_exclude=(),
+    )
+    some = spread_projections(scan, projections)
+    part = replace(scan, omega_deg=scan.omega_deg[some], slots=scan.slots[some])
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # What is rough about it is known.
+        warnings.simplefilter("ignore", Recon3DWarning)
+        store = clean(part, cleaning, Path(folder) / "scan.h5", show_progress=False, **calibration)
+        return reconstruct(store, chosen, show_progress=False)

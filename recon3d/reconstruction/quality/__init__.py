@@ -1,0 +1,1 @@
+"""How right a grain is: halves, reprojection, single voxels, a known truth."""

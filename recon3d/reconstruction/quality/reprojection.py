@@ -1,0 +1,135 @@
+"""The frames that a reconstructed grain would give, to hold against the measured ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.config.experiment import Experiment
+from recon3d.config.ini_keys import known_keys
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+from recon3d.files.store import CleanedScan, open_store
+from recon3d.projection.bins import OrientationList
+from recon3d.projection.operator import LitPixels, Projector, spread, voxel_centres_um
+from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.model.scan_model import ScanModel
+
+
+def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanModel:
+    """The model with which a grain was reconstructed, what was found from the data included.
+
+    Parameters
+    ----------
+    grain
+        The grain; its provenance says what was found.
+    store, experiment
+        What it was reconstructed from.
+    """
+    found = grain.provenance
+    detector = replace(experiment.detector, rotation_center_pix=float(found["rotation_center"]))
+    mu, gamma = (float(value) for value in found["turning_center"])
+    given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
+    model = build_model(store, given, int(found["handedness"]))
+    drift = np.zeros_like(model.drift_pix)
+    if "drift" in grain.projections:
+        drift[model.projections] = model.pixels.shifts_of(grain.projections["drift"])
+    return replace(model, drift_pix=drift)
+
+
+def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.float32]:
+    """Predict the frames of one projection from a grain.
+
+    Every voxel of the mask lights the frames that its own orientation meets, as strongly as
+    its occupancy; the counts are scaled to the total of the measured projection.
+
+    Parameters
+    ----------
+    grain
+        The grain, in the sample frame.
+    model
+        The scan.
+    projection
+        Which projection.
+
+    Returns
+    -------
+    frames, shape (frames, rows, cols)
+    """
+    inside = grain.mask.ravel()
+    points = voxel_centres_um(grain.volume)[inside]
+    a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
+    strength = np.ravel(grain.occupancy)[inside, None]
+    weights = model.weights(projection, OrientationList(a, b, np.zeros_like(a)))
+    measured = model.frames(projection)
+    pixels = LitPixels.from_mask(np.ones(measured.shape[1:], bool))
+    volume = np.ascontiguousarray(weights.T * strength, np.float32)
+    affine = model.affine(projection)
+    projector = Projector(points, grain.volume.voxel_um)
+    images = projector.forward(volume, affine, pixels)
+    images = spread(images, pixels, *projector.footprint(affine))
+    frames = images[:-1].T.reshape(measured.shape)
+    total = frames.sum(dtype=np.float64)
+    return frames * np.float32(measured.sum(dtype=np.float64) / total) if total > 0 else frames
+
+
+def find_model(
+    grain: Grain,
+    grain_path: Path | None,
+    scan: Path | None = None,
+    ini: Path | None = None,
+) -> ScanModel:
+    """Open the scan of a grain, with the model with which it was reconstructed.
+
+    Parameters
+    ----------
+    grain
+        The grain; what it recorded of its run stands in for an .ini file.
+    grain_path
+        Its file; scan.h5 is looked for beside it.
+    scan, ini
+        The cleaned scan and the .ini file, where they are not those.
+
+    Raises
+    ------
+    ParameterError
+        No scan is found, or the grain does not record its run. The message says where the
+        scan was looked for.
+    """
+    if scan is None and grain_path is not None:
+        scan = grain_path.parent / "scan.h5"
+    if scan is None or not scan.is_file():
+        where = "nowhere (the grain has no file)" if scan is None else f"at {scan}"
+        raise ParameterError(f"no cleaned scan was found: looked for it {where}; --scan names it")
+    if grain.provenance.get("frame") == "lab":
+        raise ParameterError("a grain at fixed laboratory angles cannot be reprojected")
+    return model_of(grain, open_store(scan), experiment_of(grain, ini))
+
+
+def experiment_of(grain: Grain, ini: Path | None = None) -> Experiment:
+    """The experiment of a grain, from an .ini file or from what the grain recorded.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    ini
+        The file; None for the grain's own record.
+
+    Raises
+    ------
+    ParameterError
+        The record lacks a key.
+    """
+    if ini is not None:
+        return Experiment.from_ini(ini)
+    recorded = {key: str(grain.provenance[key]) for key in known_keys() if key in grain.provenance}
+    try:
+        return Experiment.from_source({k: v for k, v in recorded.items() if v != "inf"})
+    except ParameterError as error:
+        raise ParameterError(
+            f"the grain's record of its run: {error}; --ini names a file"
+        ) from None

@@ -1,0 +1,68 @@
+"""How right a reconstruction is, where the truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.files.grain import Grain
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A reconstructed grain held against the true one.
+
+    Parameters
+    ----------
+    median_mdeg, p90_mdeg
+        Median and 90th percentile of the orientation error, over the true voxels; a true
+        voxel outside the mask counts as infinitely wrong.
+    dice
+        Dice coefficient of the mask and the true shape.
+    best_dice, best_completeness
+        The largest Dice coefficient of any one completeness threshold, and that threshold.
+    """
+
+    median_mdeg: float
+    p90_mdeg: float
+    dice: float
+    best_dice: float
+    best_completeness: float
+
+
+def compare_with_truth(
+    grain: Grain, inside: NDArray[np.bool_], a_deg: FloatArray, b_deg: FloatArray
+) -> Comparison:
+    """Hold a grain against the truth on the same voxels.
+
+    Parameters
+    ----------
+    grain
+        The reconstruction.
+    inside, shape (nx, ny, nz)
+        The true shape.
+    a_deg, b_deg, shape (nx, ny, nz)
+        The true tilts.
+    """
+    error = np.hypot(grain.orientation[..., 0] - a_deg, grain.orientation[..., 1] - b_deg)
+    error = 1e3 * np.nan_to_num(error[inside], nan=np.inf)
+    thresholds = np.linspace(0.02, 1, 50)
+    scores = [dice(grain.completeness >= threshold, inside) for threshold in thresholds]
+    best = int(np.argmax(scores))
+    return Comparison(
+        median_mdeg=float(np.median(error)),
+        p90_mdeg=float(np.percentile(error, 90, method="lower")),
+        dice=dice(grain.mask, inside),
+        best_dice=scores[best],
+        best_completeness=float(thresholds[best]),
+    )
+
+
+def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    r"""Dice coefficient of two shapes, :math:`2 |A \cap B| / (|A| + |B|)`; 1 if both are empty."""
+    total = np.count_nonzero(first) + np.count_nonzero(second)
+    return 2 * np.count_nonzero(first & second) / total if total else 1.0

@@ -1,0 +1,1 @@
+"""The frames of a scan sorted by their motors into projections and settings."""

@@ -1,0 +1,272 @@
+"""Sort the frames of a source into projections and settings, from their motors alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.config.goniometer import Goniometer
+from recon3d.errors import DataError, GridError, ParameterError
+from recon3d.geometry import TiltOrigin
+from recon3d.readers.damage import Damage
+from recon3d.readers.motors import MotorTable
+from recon3d.scan.explain import MOST_DOUBLED, doubled_frames, explain_misfit, refuse_flat
+from recon3d.scan.grid import Coordinates, SettingAxis, best_grid, doubled_grid
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may say of how a scan was made.
+
+    Parameters
+    ----------
+    phi0_deg, chi0_deg
+        The readings of phi and chi at which the tilts are zero; None for the middle of
+        their ranges.
+    tilt_azimuth_deg
+        0 or 90: turns (χ, φ), for scan macros that swap the two.
+    recorded_at
+        "middle", or "start" where motors were read at the start of the exposures of a
+        continuous scan.
+    step_deg
+        About how far the positions of (mu, gamma) are apart, one number or two.
+    """
+
+    phi0_deg: float | None = None
+    chi0_deg: float | None = None
+    tilt_azimuth_deg: float = 0.0
+    recorded_at: str = "middle"
+    step_deg: float | tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tilt_azimuth_deg not in (0, 90):
+            raise ParameterError(
+                f"tilt_azimuth is {self.tilt_azimuth_deg:g}: expected 0 or 90 degrees"
+            )
+        if self.recorded_at not in ("middle", "start"):
+            raise ParameterError(f"recorded_at is '{self.recorded_at}': expected middle or start")
+        for step in self.steps_deg:
+            if step is not None and not (math.isfinite(step) and step > 0):
+                raise ParameterError(f"step_deg is {step:g}: expected a positive number of degrees")
+
+    @property
+    def steps_deg(self) -> tuple[float | None, float | None]:
+        """Steps of mu and of gamma."""
+        if isinstance(self.step_deg, tuple):
+            if len(self.step_deg) != 2:
+                raise ParameterError(f"step_deg is {self.step_deg}: expected (mu, gamma)")
+            return self.step_deg
+        return (self.step_deg, self.step_deg)
+
+    def coordinates(self, motors: MotorTable) -> Coordinates:
+        """The coordinates of frames, counted from the origin that was chosen."""
+        chi0 = _middle(motors.chi_deg) if self.chi0_deg is None else self.chi0_deg
+        phi0 = _middle(motors.phi_deg) if self.phi0_deg is None else self.phi0_deg
+        origin = TiltOrigin(chi_deg=chi0, phi_deg=phi0, azimuth_deg=self.tilt_azimuth_deg)
+        return Coordinates(motors, origin, self.steps_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Frames sorted into projections and settings; the fields are those of `Scan`."""
+
+    origin: TiltOrigin
+    kind: str
+    axes: tuple[SettingAxis, ...]
+    omega_deg: FloatArray
+    slots: NDArray[np.int64]
+    readings: MotorTable
+    left_out: tuple[Damage, ...] = ()
+
+
+def arrange(
+    motors: MotorTable,
+    goniometer: Goniometer,
+    choices: Choices,
+    name: Callable[[int], str],
+    *,
+    skip_doubled: bool = False,
+) -> Arrangement:
+    """Find the grid of settings and the place of every frame in it.
+
+    Parameters
+    ----------
+    motors
+        Readings of the frames in the order in which they were taken, shape (frames,). A
+        tilt that is NaN throughout is taken as still.
+    goniometer
+        The names of the motors, for messages.
+    choices
+        What the user says of the scan.
+    name
+        File of a frame, for messages.
+    skip_doubled
+        Leave frames out that were taken at the setting of an earlier one.
+
+    Raises
+    ------
+    DataError
+        Two frames were taken at the same setting, or a reading is not known.
+    GridError
+        The motors span no usable grid of settings.
+    """
+    filled = _fill_absent(motors, choices)
+    _require_readings(filled, name)
+    coordinates = choices.coordinates(filled)
+    if choices.recorded_at == "start":
+        coordinates = choices.coordinates(centre_exposures(coordinates))
+    grid = best_grid(coordinates)
+    if grid is None and skip_doubled:
+        doubled = _doubled(coordinates, name)
+        if doubled:
+            return _without(doubled, motors, goniometer, choices, name)
+    if grid is None:
+        raise explain_misfit(coordinates, goniometer, name)
+    refuse_flat(coordinates, grid, goniometer)
+    base = coordinates.likeliest("base").centres
+    if "base" in grid.axis_coordinates:
+        base = grid.groups[grid.axis_coordinates.index("base")].centres
+    return Arrangement(
+        origin=replace(coordinates.origin, base_tilt_deg=_middle(base)),
+        kind=grid.kind.name,
+        axes=grid.axes,
+        omega_deg=grid.omega.centres,
+        slots=grid.slots(),
+        readings=coordinates.motors,
+    )
+
+
+def _doubled(coordinates: Coordinates, name: Callable[[int], str]) -> list[tuple[int, Damage]]:
+    """The frames that only double others; none where there are too many of them for copies."""
+    grid = doubled_grid(coordinates)
+    if grid is None:
+        return []
+    found = doubled_frames(grid, name)
+    return found if len(found) <= MOST_DOUBLED * coordinates.motors.shape[0] else []
+
+
+def _without(
+    doubled: list[tuple[int, Damage]],
+    motors: MotorTable,
+    goniometer: Goniometer,
+    choices: Choices,
+    name: Callable[[int], str],
+) -> Arrangement:
+    """Arrange the frames without those that double others."""
+    keep = np.setdiff1d(np.arange(motors.shape[0]), [index for index, _ in doubled])
+    found = arrange(motors[keep], goniometer, choices, lambda index: name(int(keep[index])))
+    readings = {column: values.copy() for column, values in motors.items()}
+    for column, values in found.readings.items():
+        readings[column][keep] = values
+    return replace(
+        found,
+        slots=np.where(found.slots >= 0, keep[found.slots], -1),
+        readings=MotorTable(**readings),
+        left_out=tuple(damage for _, damage in doubled),
+    )
+
+
+def _fill_absent(motors: MotorTable, choices: Choices) -> MotorTable:
+    """Put tilts that the files do not know at their origin."""
+    changes = {
+        column: np.full(motors.shape, zero or 0.0)
+        for column, zero in (("chi_deg", choices.chi0_deg), ("phi_deg", choices.phi0_deg))
+        if np.isnan(getattr(motors, column)).all()
+    }
+    return replace(motors, **changes)
+
+
+def _require_readings(motors: MotorTable, name: Callable[[int], str]) -> None:
+    for column in ("omega_deg", "base_tilt_deg", "chi_deg", "phi_deg"):
+        unknown = np.flatnonzero(~np.isfinite(getattr(motors, column)))
+        if unknown.size:
+            raise DataError(f"{name(int(unknown[0]))} has no reading of {column}")
+
+
+def _middle(readings: FloatArray) -> float:
+    return float(readings.min() + readings.max()) / 2
+
+
+_COLUMNS = {
+    "omega": ("omega_deg",),
+    "base": ("base_tilt_deg",),
+    "chi": ("chi_deg",),
+    "phi": ("phi_deg",),
+    "u": ("chi_deg", "phi_deg"),
+    "v": ("chi_deg", "phi_deg"),
+    "two_theta": ("two_theta_deg",),
+}
+
+
+def centre_exposures(coordinates: Coordinates) -> MotorTable:
+    """Motor readings at the middle of the exposures of a continuous scan.
+
+    The motor that changes between most successive frames was moving while they were taken.
+    Its readings are shifted by half a step in the direction of each sweep, so those of a
+    zigzag scan fall on the same positions there and back.
+
+    Parameters
+    ----------
+    coordinates
+        Of the frames in the order in which they were taken, read at the start of each.
+
+    Returns
+    -------
+    motors
+        All columns but those of the moving motor are unchanged.
+
+    Raises
+    ------
+    GridError
+        No motor changes between most successive frames.
+    """
+    labels = {
+        name: coordinates.likeliest(name).index
+        for name in _COLUMNS
+        if coordinates.groupings(name) and coordinates.likeliest(name).count > 1
+    }
+    share = {name: float(np.mean(np.diff(index) != 0)) for name, index in labels.items()}
+    fast = max(share, key=lambda name: share[name], default="")
+    if not fast or share[fast] < 0.5:
+        raise GridError(
+            "recorded_at is 'start', for continuous scans, but no motor changes between most "
+            "successive frames: check that the files are numbered in the order they were taken"
+        )
+    slow = [index for name, index in labels.items() if share[name] < 0.5]
+    sweeps = _sweeps(coordinates.values(fast), slow)
+    shifted = {
+        column: _shift(getattr(coordinates.motors, column), sweeps) for column in _COLUMNS[fast]
+    }
+    return replace(coordinates.motors, **shifted)
+
+
+def _sweeps(values: FloatArray, slow: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Number of the sweep that each frame belongs to.
+
+    A sweep ends where a slow motor changes, where the moving one turns (the frame that
+    starts at the far end belongs to the way back), and at a step of unusual length.
+    """
+    moves = np.diff(values)
+    usual = np.median(np.abs(moves))
+    ends = np.abs(np.abs(moves) - usual) > usual / 2
+    for index in slow:
+        ends |= np.diff(index) != 0
+    turns = np.zeros_like(ends)
+    turns[:-1] = (np.sign(moves[1:]) != np.sign(moves[:-1])) & ~ends[1:] & ~ends[:-1]
+    return np.concatenate(([0], np.cumsum(ends | turns)))
+
+
+def _shift(readings: FloatArray, sweeps: NDArray[np.int64]) -> FloatArray:
+    """Readings moved on by half the usual step of their sweep; single frames stay."""
+    shifted = readings.copy()
+    starts = np.flatnonzero(np.diff(sweeps, prepend=-1))
+    for own in np.split(np.arange(readings.size), starts[1:]):
+        if own.size > 1:
+            shifted[own] += np.median(np.diff(readings[own])) / 2
+    return shifted

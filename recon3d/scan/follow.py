@@ -1,0 +1,256 @@
+"""A scan that is still being written: looked at again and again, headers read only once."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon3d.config.goniometer import GONIOMETERS, Goniometer
+from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.readers.beamline import edf_goniometer
+from recon3d.readers.bliss.entries import is_hdf5
+from recon3d.readers.edf.files import EdfFiles, list_edf
+from recon3d.readers.edf.folder import EdfFolder, reading_of
+from recon3d.readers.edf.header import EdfHead, HeadReader
+from recon3d.readers.open import open_source
+from recon3d.readers.source import FrameSource
+from recon3d.scan.arrange import Choices
+from recon3d.scan.scan import Scan, arrange_scan
+
+_TRIES = 5
+
+
+@dataclass
+class GrowingFolder:
+    """A folder of EDF files to which files are added.
+
+    Parameters
+    ----------
+    folder, prefix
+        Where the files are, and how their names begin.
+    goniometer
+        The names of the motors; None for those of the beamline that the files have.
+    """
+
+    folder: Path
+    prefix: str
+    goniometer: Goniometer | None = None
+    damaged: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, tuple[EdfHead, tuple[float, ...]]] = field(default_factory=dict)
+    _tries: dict[str, int] = field(default_factory=dict)
+    _reader: HeadReader = field(default_factory=HeadReader)
+    _take: Callable[[dict[str, str]], tuple[float, ...]] | None = None
+
+    def look(self) -> FrameSource | None:
+        """Read the headers of new files; None where there are none.
+
+        A file that is not whole yet is tried again at the next look; one that stays damaged is
+        left out, and listed in `damaged`.
+        """
+        try:
+            names = list_edf(self.folder, self.prefix)
+        except DataError:
+            return None
+        new = [name for name in names if name not in self._known and name not in self.damaged]
+        if not sum(self._read(name) for name in new):
+            return None
+        return self._source([name for name in names if name in self._known])
+
+    def _read(self, name: str) -> bool:
+        try:
+            if self._take is None:
+                self.goniometer = self.goniometer or edf_goniometer(self.folder, self.prefix)
+                self._take = reading_of(self.goniometer)
+            head = self._reader.read(self.folder / name)
+            self._known[name] = (replace(head, text={}), self._take(head.text))
+        except DataError as error:
+            self._tries[name] = self._tries.get(name, 0) + 1
+            if self._tries[name] >= _TRIES:
+                self.damaged[name] = str(error)
+            return False
+        return True
+
+    def _source(self, names: list[str]) -> EdfFolder:
+        heads = [self._known[name][0] for name in names]
+        layout = (heads[0].shape, heads[0].stored)
+        alike = [i for i, head in enumerate(heads) if (head.shape, head.stored) == layout]
+        files = EdfFiles(
+            folder=self.folder,
+            names=tuple(names[i] for i in alike),
+            heads=tuple(heads[i] for i in alike),
+            taken=tuple(self._known[names[i]][1] for i in alike),
+            frame_shape=heads[0].shape,
+            dtype=heads[0].stored.newbyteorder("="),
+        )
+        return EdfFolder.ordered(files)
+
+
+@dataclass
+class GrowingFile:
+    """A BLISS file that is still being written; it is opened anew when it has grown.
+
+    Parameters
+    ----------
+    path, detector, goniometer, entries
+        As `recon3d.open_scan`.
+    """
+
+    path: Path
+    detector: str
+    goniometer: str | Goniometer = "auto"
+    entries: str | None = None
+    _seen: tuple[int, int] = (-1, -1)
+
+    def look(self) -> FrameSource | None:
+        """Open the file, where it changed; None where it did not, or is not readable yet."""
+        try:
+            state = self.path.stat()
+            if (state.st_size, state.st_mtime_ns) == self._seen:
+                return None
+            source, self.goniometer = open_source(
+                self.path,
+                self.detector,
+                self.goniometer,
+                entries=self.entries,
+                skip_damaged=True,
+                show_progress=False,
+            )
+        except (DataError, OSError):
+            return None
+        self._seen = (state.st_size, state.st_mtime_ns)
+        return source
+
+
+class Follower:
+    """Follows a scan while it is written, and passes on what is complete.
+
+    Parameters
+    ----------
+    path, prefix
+        The folder and how the names of the frames begin, or the BLISS file and the detector.
+    goniometer, entries, phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg
+        As `recon3d.open_scan`. Give `phi0_deg` and `chi0_deg` where they are known: the middle
+        of their ranges moves while a scan grows.
+    interval_s
+        Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        prefix: str = "",
+        *,
+        goniometer: str | Goniometer = "auto",
+        entries: str | None = None,
+        interval_s: float = 2.0,
+        **choices: Any,
+    ) -> None:
+        if not interval_s > 0:
+            raise ParameterError(f"interval_s is {interval_s:g}: expected seconds above 0")
+        choices.pop("skip_damaged", None)
+        self._choices = Choices(**choices)
+        self.interval_s = interval_s
+        self.scan: Scan | None = None
+        self.reason = "nothing was looked at yet"
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        path = Path(path)
+        if is_hdf5(path):
+            self._growing: GrowingFile | GrowingFolder = GrowingFile(
+                path, prefix, goniometer, entries
+            )
+        else:
+            names = GONIOMETERS.get(goniometer) if isinstance(goniometer, str) else goniometer
+            self._growing = GrowingFolder(path, prefix, names)
+
+    def poll(self) -> Scan | None:
+        """Look once.
+
+        Returns
+        -------
+        scan
+            All complete projections, where there are more than at the last look; else None,
+            and `reason` says why.
+        """
+        source = self._growing.look()
+        if source is None:
+            self.reason = "no new frames"
+            return None
+        names = self._growing.goniometer
+        assert isinstance(names, Goniometer)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Recon3DWarning)
+                found = complete_part(arrange_scan(source, names, self._choices))
+        except DataError as error:
+            self.reason = f"the frames so far are no scan yet: {error}"
+            return None
+        if found is None or (self.scan is not None and found.shape == self.scan.shape):
+            self.reason = "no new complete projection"
+            return None
+        self.scan = found
+        return found
+
+    def watch(self) -> Iterator[Scan | None]:
+        """Look again and again, until `stop`.
+
+        Yields
+        ------
+        scan
+            What `poll` returns.
+        """
+        self._stop.clear()
+        while not self._stop.is_set():
+            yield self.poll()
+            self._stop.wait(self.interval_s)
+
+    def start(self, on_scan: Callable[[Scan], None]) -> None:
+        """Look in a thread of its own.
+
+        Parameters
+        ----------
+        on_scan
+            Takes every scan that has grown, in that thread.
+        """
+
+        def run() -> None:
+            for scan in self.watch():
+                if scan is not None:
+                    on_scan(scan)
+
+        self.stop()
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more, and wait for a look that is going on."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+
+def complete_part(scan: Scan) -> Scan | None:
+    """The projections of a growing scan that are complete; None where there is none.
+
+    The first projection is known to be complete when a second one has begun: before that its
+    grid of settings is not known. Of the others, the one that holds the newest frame is left
+    out while frames of it are missing; frames that an older one lacks will not come any more.
+
+    Parameters
+    ----------
+    scan
+        All frames so far.
+    """
+    if scan.shape[0] < 2:
+        return None
+    newest = int(np.argmax(scan.slots.max(axis=1)))
+    keep = np.ones(scan.shape[0], bool)
+    keep[newest] = bool(scan.valid[newest].all())
+    return replace(scan, omega_deg=scan.omega_deg[keep], slots=scan.slots[keep])

@@ -1,0 +1,374 @@
+"""The frames of a scan, sorted but still on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.config.goniometer import Goniometer
+from recon3d.errors import ParameterError, warn
+from recon3d.geometry import TiltOrigin
+from recon3d.readers.damage import Damage, list_names
+from recon3d.readers.motors import MotorTable
+from recon3d.readers.open import explaining_misfits, open_source
+from recon3d.readers.pixel_binning import NO_BINNING, Binning
+from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
+from recon3d.scan.arrange import Choices, arrange
+from recon3d.scan.explain import refuse_narrow_rotation, short
+from recon3d.scan.grid import SettingAxis
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Frames sorted into projections (one ω each) and settings, still on disk.
+
+    Parameters
+    ----------
+    source
+        Where the frames are.
+    roi
+        The part of every frame that is read.
+    origin
+        The readings from which tilts are counted.
+    kind
+        "mosaicity" (mu x gamma, fixed in the laboratory), "rocking" (mu alone), "tilts"
+        (chi x phi above the rotation), or "skew" (mu with one of these two).
+    axes
+        The grid of settings; C order of it is the order of frames in a projection. "mu"
+        holds readings of the base tilt, and "gamma" γ relative to (phi0, chi0). Where a
+        mosaicity scan left the base tilt alone and rocked with the tilts above the rotation,
+        "mu" holds χ cos ω - φ sin ω: the true μ if the handedness is +1, which the motors do
+        not tell. "chi" and "phi" hold χ and φ relative to (chi0, phi0). A scan of strain adds
+        "two_theta" or "energy" (in keV).
+    omega_deg
+        Rotation of each projection, increasing, shape (projections,).
+    slots
+        Index into the source of each frame, -1 where it is missing, shape
+        (projections, frames).
+    readings
+        The motors of the source's frames where they differ from what it recorded: absent
+        tilts, or readings moved to the middle of the exposures.
+    left_out
+        Names of frames that are damaged or doubled and were left out, each with the reason.
+    binning
+        How many pixels are summed to one as frames are read.
+    """
+
+    source: FrameSource
+    roi: Roi
+    origin: TiltOrigin
+    kind: str
+    axes: tuple[SettingAxis, ...]
+    omega_deg: FloatArray
+    slots: NDArray[np.int64]
+    readings: MotorTable | None = None
+    left_out: tuple[Damage, ...] = ()
+    binning: Binning = NO_BINNING
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Projections, frames in each, rows and columns of the ROI, or of the bins in it."""
+        return (*self.slots.shape, *self.binning.shape_of((self.roi.rows, self.roi.cols)))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels, or of the sums over bins."""
+        return self.binning.dtype_of(self.source.dtype)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where there is a frame, shape (projections, frames)."""
+        return self.slots >= 0
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """(projection, frame) of every frame that is missing."""
+        return [(int(k), int(frame)) for k, frame in np.argwhere(self.slots < 0)]
+
+    @property
+    def motors(self) -> MotorTable:
+        """Motor readings, shape (projections, frames), NaN where a frame is missing."""
+        readings = self.readings or self.source.motors
+        return readings[self.slots].map(lambda column: np.where(self.valid, column, np.nan))
+
+    def crop(self, center: tuple[int, int], size: tuple[int, int]) -> Scan:
+        """The same scan with a smaller ROI; nothing is read.
+
+        Parameters
+        ----------
+        center, size
+            (x, y) = (column, row) in pixels of the whole frame, also where the scan was
+            cropped before. The ROI starts at center - size // 2.
+
+        Raises
+        ------
+        ParameterError
+            The ROI leaves the frame, or has no room for the bins.
+        """
+        roi = Roi.around(whole_pair("center", center), whole_pair("size", size))
+        roi.require_inside(self.source.frame_shape)
+        self.binning.require_room((roi.rows, roi.cols))
+        return replace(self, roi=roi)
+
+    def binned(self, rows: int, cols: int | None = None) -> Scan:
+        """The same scan, its pixels summed in blocks while frames are read.
+
+        The ROI stays in pixels of the detector, and so does everything that is said of the
+        geometry. Rows and columns at its end that fill no block are dropped.
+
+        Parameters
+        ----------
+        rows, cols
+            Rows and columns of a block; one number for both; 1 for pixels as they are.
+
+        Raises
+        ------
+        ParameterError
+            They are no whole numbers of 1 or more, or too large for the ROI.
+        """
+        binning = Binning.of(rows, cols)
+        binning.require_room((self.roi.rows, self.roi.cols))
+        return replace(self, binning=binning)
+
+    def read_projection(self, k: int) -> NDArray[Any]:
+        """The frames of one projection, shape (frames, rows, cols), zeros where missing.
+
+        Raises
+        ------
+        ParameterError
+            There is no such projection.
+        DataError
+            A frame cannot be read whole.
+        """
+        if not -len(self.slots) <= k < len(self.slots):
+            raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
+        frames = np.zeros(self.shape[1:], self.dtype)
+        recorded = self.room_for_recorded()
+        slots = self.slots[k]
+        for frame in np.argsort(slots)[np.count_nonzero(slots < 0) :]:  # as they were taken
+            self.read_into(int(slots[frame]), frames[frame], recorded)
+        return frames
+
+    def read_frame(self, slot: int) -> NDArray[Any]:
+        """One frame of the source, shape (rows, cols).
+
+        Parameters
+        ----------
+        slot
+            Its index in the source, as `slots` has it.
+
+        Raises
+        ------
+        DataError
+            It cannot be read whole.
+        """
+        frame = np.empty(self.shape[2:], self.dtype)
+        self.read_into(slot, frame, self.room_for_recorded())
+        return frame
+
+    def room_for_recorded(self) -> NDArray[Any] | None:
+        """An array for the pixels of one frame before they are binned; None where none are."""
+        if self.binning.pixels == 1:
+            return None
+        return np.empty((self.roi.rows, self.roi.cols), self.source.dtype)
+
+    def read_into(
+        self, slot: int, frame: NDArray[Any], recorded: NDArray[Any] | None
+    ) -> NDArray[Any]:
+        """Write one frame of the source into an array.
+
+        Parameters
+        ----------
+        slot
+            Its index in the source.
+        frame, shape (rows, cols)
+            Where to write.
+        recorded
+            From `room_for_recorded`; it serves for one frame after another.
+
+        Returns
+        -------
+        pixels
+            The pixels of the ROI as they were recorded, until the next frame is read.
+
+        Raises
+        ------
+        DataError
+            It cannot be read whole.
+        """
+        pixels = frame if recorded is None else recorded
+        if isinstance(self.source, ReadsInto):
+            self.source.read_into(slot, self.roi, pixels)
+        else:
+            pixels[...] = self.source.read(slot, self.roi)
+        if recorded is not None:
+            self.binning.sum_into(recorded, frame)
+        return pixels
+
+    def __repr__(self) -> str:
+        omega = short(self.omega_deg[0])
+        if self.omega_deg.size > 1:
+            omega += f" to {short(self.omega_deg[-1])}"
+        grid = " x ".join(f"{axis.values_deg.size} {axis.name}" for axis in self.axes)
+        gaps = int(np.count_nonzero(self.slots < 0))
+        rows, cols = self.binning
+        bins = f" in bins of {rows} x {cols} (rows x columns)" if rows * cols > 1 else ""
+        return (
+            f"Scan({self.kind}: {len(self.slots)} omega ({omega} degrees) x {grid}, "
+            f"{self.roi.cols} x {self.roi.rows} pixels{bins} from column {self.roi.col}, row "
+            f"{self.roi.row}, {self.dtype}, {f'{gaps} frames missing' if gaps else 'complete'})"
+        )
+
+
+__all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
+
+
+def open_scan(
+    path: str | Path,
+    prefix: str = "",
+    *,
+    goniometer: str | Goniometer = "auto",
+    entries: str | None = None,
+    phi0_deg: float | None = None,
+    chi0_deg: float | None = None,
+    tilt_azimuth_deg: float = 0.0,
+    recorded_at: str = "middle",
+    step_deg: float | tuple[float, float] | None = None,
+    skip_damaged: bool = False,
+    show_progress: bool = True,
+) -> Scan:
+    """Open a folder of EDF files, or a BLISS HDF5 file, as a scan.
+
+    The motors are read now, the frames when they are asked for.
+
+    Parameters
+    ----------
+    path
+        The folder, or the file (by its content, or .h5, .hdf5 or .nxs).
+    prefix
+        How the names of the scan's EDF files begin; the name of the detector in an HDF5
+        file, "" or "-" where it has frames of one only.
+    goniometer
+        Name of a beamline ("id06", "id03"), the names of the motors, or "auto" for the
+        beamline whose motors the files have.
+    entries
+        Entries of an HDF5 file to use, such as "3.1,5-40"; None for all.
+    phi0_deg, chi0_deg
+        The readings of phi and chi at which the tilts are zero; None for the middle of
+        their ranges.
+    tilt_azimuth_deg
+        0 or 90: turns (χ, φ), for scan macros that swap the two.
+    recorded_at
+        "middle", or "start" where motors were read at the start of the exposures of a
+        continuous scan.
+    step_deg
+        About how far the positions of (mu, gamma) are apart, one number or two. It only
+        helps to tell jitter from steps: the motors are the truth.
+    skip_damaged
+        Leave damaged files out, with a warning that lists them.
+    show_progress
+        Show a progress bar.
+
+    Raises
+    ------
+    ParameterError
+        An argument is impossible.
+    DataError
+        Files are missing, damaged or doubled.
+    GridError
+        The motors span no usable grid of settings.
+
+    Warns
+    -----
+    Recon3DWarning
+        Frames are missing.
+    """
+    choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
+    source, names = open_source(
+        path,
+        prefix,
+        goniometer,
+        entries=entries,
+        skip_damaged=skip_damaged,
+        show_progress=show_progress,
+    )
+    with explaining_misfits(source):
+        scan = arrange_scan(source, names, choices, skip_doubled=skip_damaged)
+    if goniometer == "auto":
+        refuse_narrow_rotation(scan.omega_deg, scan.axes, names)
+    return replace(scan, left_out=(*source.left_out, *scan.left_out))
+
+
+def arrange_scan(
+    source: FrameSource,
+    goniometer: Goniometer,
+    choices: Choices,
+    *,
+    skip_doubled: bool = False,
+) -> Scan:
+    """Sort the frames of any source into projections and settings.
+
+    Parameters
+    ----------
+    source
+        Where the frames are.
+    goniometer
+        The names of the motors, for messages.
+    choices
+        What the user says of the scan.
+    skip_doubled
+        Leave frames out, with a warning, that were taken at the setting of an earlier one.
+
+    Raises
+    ------
+    DataError, GridError
+        As `open_scan`.
+
+    Warns
+    -----
+    Recon3DWarning
+        Frames are missing.
+    """
+    found = arrange(source.motors, goniometer, choices, source.name, skip_doubled=skip_doubled)
+    scan = Scan(
+        source=source,
+        roi=Roi.whole(source.frame_shape),
+        origin=found.origin,
+        kind=found.kind,
+        axes=found.axes,
+        omega_deg=found.omega_deg,
+        slots=found.slots,
+        readings=found.readings,
+        left_out=found.left_out,
+    )
+    if scan.left_out:
+        named = list_names([name for name, _ in scan.left_out])
+        text = (
+            f"{len(scan.left_out)} frames were taken where others were, and are left out: {named}"
+        )
+        warn(text)
+    _warn_of_missing(scan)
+    return scan
+
+
+def _warn_of_missing(scan: Scan) -> None:
+    gaps = np.argwhere(scan.slots < 0)
+    if not gaps.size:
+        return
+    shape = [axis.values_deg.size for axis in scan.axes]
+    named = []
+    for k, frame in gaps[:3]:
+        place = np.unravel_index(frame, shape)
+        setting = ", ".join(
+            f"{axis.name} {short(axis.values_deg[i])}"
+            for axis, i in zip(scan.axes, place, strict=True)
+        )
+        named.append(f"omega {short(scan.omega_deg[k])}, {setting}")
+    more = "; ..." if len(gaps) > len(named) else ""
+    warn(f"{len(gaps)} of {scan.slots.size} frames are missing: {'; '.join(named)}{more}")

@@ -1,0 +1,1 @@
+"""Simulated scans as files: EDF folders, BLISS files, the .ini beside them."""

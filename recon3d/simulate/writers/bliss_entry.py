@@ -1,0 +1,166 @@
+"""The entries of a simulated BLISS file: what ID03 records of a scan."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.config.goniometer import GONIOMETERS
+from recon3d.files.hdf5 import create_own
+from recon3d.readers.motors import MotorTable
+
+Frames = NDArray[np.uint16]
+
+COMPRESSIONS = ("bitshuffle", "gzip", "none")
+DETECTOR = "pco_ff"
+FRAME_S = 1.25
+"""Time from one frame to the next."""
+
+_START = datetime(2024, 7, 5, 8, tzinfo=UTC)
+_PART_DATASET = "/entry_0000/measurement/data"
+_MOTORS = {
+    "omega": "omega_deg",
+    "base_tilt": "base_tilt_deg",
+    "chi": "chi_deg",
+    "phi": "phi_deg",
+    "two_theta": "two_theta_deg",
+}
+_STANDING: dict[str, float | str] = {"mainx": -4850.0, "obx": 331.9, "ffpitch": "ERR"}
+
+
+def add_entry(file: h5py.File, number: int, title: str, first: int, frames: int) -> h5py.Group:
+    """Begin an entry: what BLISS writes of any scan."""
+    entry = file.create_group(f"{number}.1")
+    entry.attrs["NX_class"] = "NXentry"
+    entry["title"] = title
+    entry["start_time"] = _time(first)
+    for group, kind in (("instrument", "NXinstrument"), ("measurement", "NXcollection")):
+        entry.create_group(group).attrs["NX_class"] = kind
+    entry["instrument/name"] = "ESRF-ID03"
+    entry.create_group("instrument/positioners").attrs["NX_class"] = "NXcollection"
+    _add_list(entry, "sec", "NXdetector", "data", np.full(frames, 1.0), "s")
+    return entry
+
+
+def _add_list(
+    entry: h5py.Group, name: str, kind: str, leaf: str, values: NDArray[Any], unit: str
+) -> None:
+    """Add readings, one a frame, in `instrument`, and a link to them in `measurement`."""
+    group = entry.create_group(f"instrument/{name}")
+    group.attrs["NX_class"] = kind
+    group.create_dataset(leaf, data=values).attrs["units"] = unit
+    entry[f"measurement/{name}"] = h5py.SoftLink(f"{entry.name}/instrument/{name}/{leaf}")
+
+
+def add_motors(entry: h5py.Group, motors: MotorTable, *, record_current: bool) -> None:
+    """Add the motors: the fast one as its encoder read it, other moving ones as steps."""
+    positioners = entry["instrument/positioners"]
+    for name, standing in _STANDING.items():
+        positioners[name] = standing
+    for part, column in _MOTORS.items():
+        name, values = getattr(GONIOMETERS["id03"], part), getattr(motors, column)
+        positioners.create_dataset(name, data=values[0]).attrs["units"] = "deg"
+        if np.ptp(values) > 0:
+            kind, leaf = ("NXpositioner", "value")
+            if part in ("omega", "base_tilt"):
+                kind, leaf = ("NXdetector", "data")
+            _add_list(entry, name, kind, leaf, values, "deg")
+    if record_current:
+        _add_list(entry, "current", "NXdetector", "data", motors.ring_current_ma, "mA")
+        entry["instrument/machine/current"] = motors.ring_current_ma[0]
+
+
+def add_parameters(entry: h5py.Group, *, zigzag: bool) -> None:
+    """Add what the title says of the scan, as BLISS repeats it."""
+    words = str(entry["title"].asstr()[()]).split()
+    parameters = entry.create_group("instrument/fscan_parameters")
+    parameters.attrs["NX_class"] = "NXcollection"
+    parameters["scan_type"] = words[0]
+    parameters["fast_motor_mode"] = "ZIGZAG" if zigzag else "REWIND"
+    for prefix, at in (("slow", 1), ("fast", 5)) if words[0] == "fscan2d" else (("fast", 1),):
+        parameters[f"{prefix}_motor"] = words[at]
+        parameters[f"{prefix}_start_pos"] = float(words[at + 1])
+        parameters[f"{prefix}_step_size"] = float(words[at + 2])
+        parameters[f"{prefix}_npoints"] = int(words[at + 3])
+
+
+def add_frames(
+    entry: h5py.Group,
+    frames: Frames,
+    compression: str,
+    parts: list[tuple[Path, Frames]],
+    folder: Path = Path(),
+) -> None:
+    """Add the frames, one a chunk, or point to the files that hold them.
+
+    Parameters
+    ----------
+    entry
+        The entry.
+    frames
+        Shape (frames, rows, cols).
+    compression
+        One of `COMPRESSIONS`.
+    parts
+        Files to write, their paths seen from the folder of the entry's file, and the frames
+        in each; empty to keep the frames in the entry.
+    folder
+        The folder of the entry's file.
+    """
+    group = entry.create_group(f"instrument/{DETECTOR}")
+    group.attrs["NX_class"] = "NXdetector"
+    group["type"] = "lima"
+    if parts:
+        _point_to(group, frames, compression, parts, folder)
+    else:
+        _compressed(group, "data", frames, compression)
+    group["image"] = h5py.SoftLink("data")
+    entry[f"measurement/{DETECTOR}"] = h5py.SoftLink(f"{group.name}/data")
+
+
+def _point_to(
+    group: h5py.Group,
+    frames: Frames,
+    compression: str,
+    parts: list[tuple[Path, Frames]],
+    folder: Path,
+) -> None:
+    """Write frames to files of their own, and a virtual dataset of them all."""
+    layout = h5py.VirtualLayout(frames.shape, frames.dtype)
+    first = 0
+    for name, part in parts:
+        _write_part(folder / name, part, compression)
+        source = h5py.VirtualSource(name.as_posix(), _PART_DATASET, part.shape)
+        layout[first : first + len(part)] = source
+        first += len(part)
+    group.create_virtual_dataset("data", layout)
+
+
+def _write_part(path: Path, frames: Frames, compression: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with create_own(path) as file:
+        _compressed(file, _PART_DATASET, frames, compression)
+
+
+def _compressed(group: h5py.Group, name: str, frames: Frames, compression: str) -> None:
+    options: dict[str, Any] = {"gzip": {"compression": "gzip"}, "none": {}}.get(
+        compression, dict(hdf5plugin.Bitshuffle(cname="lz4"))
+    )
+    chunks = (1, *frames.shape[1:])
+    group.create_dataset(name, data=frames, chunks=chunks, **options)
+
+
+def finish_entry(entry: h5py.Group, frames: int) -> None:
+    """End an entry as a scan that came to its end."""
+    entry["end_time"] = _time(frames)
+    entry["end_reason"] = "SUCCESS"
+
+
+def _time(frame: int) -> str:
+    return (_START + timedelta(seconds=FRAME_S * frame)).isoformat()

@@ -1,0 +1,170 @@
+"""A simulated scan in an HDF5 file as BLISS writes them, one entry for each rotation angle."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.atomic import make_folder
+from recon3d.errors import ParameterError
+from recon3d.files.hdf5 import create_own
+from recon3d.progress import track
+from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.phantom import Phantom
+from recon3d.simulate.scan_plan import ScanPlan
+from recon3d.simulate.truth import Truth
+from recon3d.simulate.writers.bliss_entry import (
+    COMPRESSIONS,
+    DETECTOR,
+    FRAME_S,
+    add_entry,
+    add_frames,
+    add_motors,
+    add_parameters,
+    finish_entry,
+)
+from recon3d.simulate.writers.edf_scan import simulated_projections
+from recon3d.simulate.writers.experiment_ini import write_experiment_ini
+
+
+def simulate_bliss(
+    out: str | Path,
+    phantom: Phantom,
+    plan: ScanPlan,
+    detector: SimulatedDetector | None = None,
+    *,
+    name: str = "topotomo",
+    results: str = "results",
+    voxels: int = 48,
+    dark_frames: int = 0,
+    compression: str = "bitshuffle",
+    external: bool = False,
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> Path:
+    """Simulate a scan and write it as a BLISS file with the motor names of ID03.
+
+    The frames are those that `recon3d.simulate.simulate_scan` writes as EDF. Beside the file
+    `<name>.h5` are `truth.h5`, `experiment.ini` and, if wanted, `background.h5`.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    phantom
+        The planted grain.
+    plan
+        What the scan does.
+    detector
+        The detector and the beam; the usual one where None.
+    name
+        Name of the file, without suffix.
+    results
+        The value of `path` in experiment.ini, counted from `out`.
+    voxels
+        Voxels along each axis of the box in experiment.ini.
+    dark_frames
+        Number of background frames, taken with the beam off.
+    compression
+        Of the frames: "bitshuffle" (with LZ4), "gzip" or "none".
+    external
+        Write the frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a
+        rocking series, to which the file points.
+    overwrite
+        True to replace a file of that name.
+    show_progress
+        False for no progress bar.
+
+    Returns
+    -------
+    path
+        The file.
+
+    Raises
+    ------
+    ParameterError
+        There is such a file already, or the grain lights no pixel.
+    """
+    out, detector = Path(out), detector or SimulatedDetector()
+    path = _prepare(out, name, compression, overwrite=overwrite)
+    Truth(phantom, plan, detector).save(out / "truth.h5")
+    write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
+    if dark_frames:
+        _write_darks(out / "background.h5", plan, detector, dark_frames, compression)
+    projections = simulated_projections(phantom, plan, detector)
+    with create_own(path) as file:
+        file.attrs.update({"NX_class": "NXroot", "creator": "recon3d", "file_name": str(path)})
+        shown = track(
+            projections, "simulate", unit="projection", total=plan.projections, show=show_progress
+        )
+        for k, (frames, motors) in enumerate(shown):
+            entry = add_entry(file, k + 1, scan_title(plan), k * plan.frames, len(frames))
+            add_motors(entry, motors, record_current=detector.record_current)
+            add_parameters(entry, zigzag=plan.zigzag)
+            parts = _parts(f"{name}_scan{k + 1:04d}", frames, plan.mu.number) if external else []
+            add_frames(entry, frames, compression, parts, out)
+            finish_entry(entry, (k + 1) * plan.frames)
+    return path
+
+
+def scan_title(plan: ScanPlan) -> str:
+    """The command that takes one projection, as BLISS names it."""
+    fast, slow, base = "mu", "gamma", plan.origin.base_tilt_deg
+    if plan.kind == "tilts":
+        fast, slow, base = "chi", "phi", plan.chi0_deg
+    steps = plan.gamma
+    middle = plan.phi0_deg if plan.kind == "tilts" else 0.0
+    if plan.two_theta.number > 1:
+        slow, steps, middle = "obpitch", plan.two_theta, 2 * plan.crystal.bragg_angle_deg
+    command = f"{_range(fast, base, plan.mu.values_deg)} 1 {FRAME_S:g}"
+    if steps.number == 1:
+        return f"fscan {command}"
+    return f"fscan2d {_range(slow, middle, steps.values_deg)} {command}"
+
+
+def _range(motor: str, middle: float, steps_deg: NDArray[np.float64]) -> str:
+    """Motor, first position, step, and number of positions."""
+    step = steps_deg[1] - steps_deg[0] if steps_deg.size > 1 else 0.0
+    return f"{motor} {middle + steps_deg[0]:.6g} {step:.6g} {steps_deg.size}"
+
+
+def _prepare(out: Path, name: str, compression: str, *, overwrite: bool) -> Path:
+    """Make the folder, and see that nothing of that name is in it."""
+    if compression not in COMPRESSIONS:
+        raise ParameterError(f"compression is '{compression}': expected {', '.join(COMPRESSIONS)}")
+    if not name or Path(name).name != name:
+        raise ParameterError(f"name '{name}': expected the name of a file, without a path")
+    make_folder(out)
+    path = out / f"{name}.h5"
+    if path.exists() and not overwrite:
+        raise ParameterError(f"{path} is there already: choose another folder, or overwrite it")
+    folders = sorted(out.glob(f"{name}_scan[0-9][0-9][0-9][0-9]"))
+    if folders and not overwrite:
+        raise ParameterError(f"{folders[0]} is there already: choose another folder or name")
+    for folder in folders:
+        shutil.rmtree(folder)
+    return path
+
+
+def _parts(
+    folder: str, frames: NDArray[np.uint16], series: int
+) -> list[tuple[Path, NDArray[np.uint16]]]:
+    """Files of one rocking series each, and the frames in them."""
+    return [
+        (Path(folder) / f"{DETECTOR}_{first // series:04d}.h5", frames[first : first + series])
+        for first in range(0, len(frames), series)
+    ]
+
+
+def _write_darks(
+    path: Path, plan: ScanPlan, detector: SimulatedDetector, count: int, compression: str
+) -> None:
+    static = detector.static(plan.recorded_shape)
+    darks = np.stack([detector.dark(static, number) for number in range(count)])
+    with create_own(path) as file:
+        entry = add_entry(file, 1, f"loopscan {count} 1", 0, count)
+        add_frames(entry, darks, compression, [])
+        finish_entry(entry, count)

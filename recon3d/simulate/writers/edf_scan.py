@@ -1,0 +1,162 @@
+"""A whole simulated scan: EDF frames, the truth, and an .ini file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.progress import track
+from recon3d.readers.motors import MotorTable
+from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.forward_model import PointCloud, ideal_frames, point_cloud
+from recon3d.simulate.image_axes import as_recorded
+from recon3d.simulate.motion import recorded_motors
+from recon3d.simulate.phantom import Phantom
+from recon3d.simulate.scan_plan import ScanPlan
+from recon3d.simulate.truth import Truth
+from recon3d.simulate.writers.edf_folder import frame_path, prepare_folder, write_edf
+from recon3d.simulate.writers.edf_header import FrameHeader, motor_readings, scan_command
+from recon3d.simulate.writers.experiment_ini import write_experiment_ini
+
+_TRIAL_PROJECTIONS = 6
+
+
+def simulate_scan(
+    out: str | Path,
+    phantom: Phantom,
+    plan: ScanPlan,
+    detector: SimulatedDetector | None = None,
+    *,
+    prefix: str = "topotomo_",
+    results: str = "results",
+    voxels: int = 48,
+    dark_frames: int = 0,
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> Path:
+    """Simulate a scan and write it as a folder of EDF frames.
+
+    Beside the frames `<prefix>NNNN.edf`, numbered in order of time, are `truth.h5`,
+    `experiment.ini` and, if wanted, `background/dark_NNNN.edf`.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    phantom
+        The planted grain.
+    plan
+        What the scan does.
+    detector
+        The detector and the beam; the usual one where None.
+    prefix
+        What the names of the frames begin with.
+    results
+        The value of `path` in experiment.ini, counted from `out`.
+    voxels
+        Voxels along each axis of the box in experiment.ini.
+    dark_frames
+        Number of background frames, taken with the beam off.
+    overwrite
+        True to replace frames of that prefix that are in the folder already.
+    show_progress
+        False for no progress bar.
+
+    Returns
+    -------
+    out
+        The folder.
+
+    Raises
+    ------
+    ParameterError
+        There are such frames already, or the grain lights no pixel.
+    """
+    out, detector = Path(out), detector or SimulatedDetector()
+    prepare_folder(out, prefix, overwrite=overwrite)
+    Truth(phantom, plan, detector).save(out / "truth.h5")
+    write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
+    blank = FrameHeader(0, plan.recorded_shape, {}, None, scan_command(plan), prefix, out.name)
+    if dark_frames:
+        _write_darks(out / "background", detector, blank, dark_frames, overwrite)
+    projections = track(
+        simulated_projections(phantom, plan, detector),
+        "simulate",
+        unit="projection",
+        total=plan.projections,
+        show=show_progress,
+    )
+
+    def write(number: int, frame: NDArray[np.uint16], motors: MotorTable) -> None:
+        f = number % plan.frames
+        current = float(motors.ring_current_ma[f]) if detector.record_current else None
+        header = blank.at(number, motor_readings(motors, f), current)
+        write_edf(frame_path(out, prefix, number), frame, header)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for k, (frames, motors) in enumerate(projections):
+            numbers = range(k * plan.frames, (k + 1) * plan.frames)
+            # Asking for all results lets an error in any thread be heard.
+            list(threads.map(write, numbers, frames, repeat(motors)))
+    return out
+
+
+def simulated_projections(
+    phantom: Phantom, plan: ScanPlan, detector: SimulatedDetector
+) -> Iterator[tuple[NDArray[np.uint16], MotorTable]]:
+    """Simulate a scan, one projection at a time.
+
+    Yields
+    ------
+    frames, shape (frames, rows, cols)
+        Recorded images in order of time.
+    motors, shape (frames,)
+        Recorded readings, the ring current as it was.
+    """
+    cloud = point_cloud(phantom, plan)
+    counts_per_unit = detector.peak_counts / _brightest(cloud, plan)
+    static = detector.static(plan.recorded_shape)
+    total = plan.projections * plan.frames
+
+    def expose(image: NDArray[np.float32], number: int) -> NDArray[np.uint16]:
+        beam = detector.current_ma(number, total) / detector.ring_current_ma
+        return detector.expose(image * (counts_per_unit * beam), static, number)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for k in range(plan.projections):
+            light = as_recorded(ideal_frames(cloud, plan, k), plan.flip, plan.transpose)
+            numbers = range(k * plan.frames, (k + 1) * plan.frames)
+            frames = np.stack(list(threads.map(expose, light, numbers)))
+            current = np.array([detector.current_ma(number, total) for number in numbers])
+            motors = recorded_motors(plan, k, detector.seed)
+            yield frames, replace(motors, ring_current_ma=current)
+
+
+def _brightest(cloud: PointCloud, plan: ScanPlan) -> float:
+    """The brightest pixel of a few projections, to which the counts are scaled."""
+    trials = np.unique(np.linspace(0, plan.projections - 1, _TRIAL_PROJECTIONS).astype(int))
+    brightest = max(float(ideal_frames(cloud, plan, int(k)).max()) for k in trials)
+    if not brightest > 0:
+        raise ParameterError(
+            "the grain lights no pixel: is its orientation spread inside the range of the scan, "
+            "and its place inside the image?"
+        )
+    return brightest
+
+
+def _write_darks(
+    folder: Path, detector: SimulatedDetector, blank: FrameHeader, count: int, overwrite: bool
+) -> None:
+    prepare_folder(folder, "dark_", overwrite=overwrite)
+    static = detector.static(blank.shape)
+    for number in range(count):
+        path = frame_path(folder, "dark_", number)
+        write_edf(path, detector.dark(static, number), replace(blank, prefix="dark_"))

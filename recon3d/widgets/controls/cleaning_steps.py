@@ -1,0 +1,137 @@
+"""The controls of cleaning: every step of it, on or off, and its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from recon3d.cleaning.getdata import calibration_images
+from recon3d.config.experiment import Cleaning
+from recon3d.config.getdata_keys import CLEANING_KEYS, GetData
+from recon3d.config.settings_file import SettingsFile
+from recon3d.widgets.controls.panel import Panel, check, choice, slider
+
+NO_MASK: dict[str, Any] = {
+    "binth": 0.0,
+    "min_region_pix": 0,
+    "close_radius_pix": 0,
+    "fill_holes": False,
+}
+"""The parameters with which step 6 keeps every count."""
+
+
+class CleaningSteps(Panel):
+    """A control for every step of cleaning.
+
+    Parameters
+    ----------
+    plan
+        First values, and the background, flat field and bad pixels that there are.
+    settings
+        The settings file to which `save` writes.
+    """
+
+    def __init__(self, plan: GetData, settings: SettingsFile | None = None) -> None:
+        super().__init__(settings)
+        self._plan = plan
+        self._images = calibration_images(plan)
+        self._held = False
+
+    @property
+    def value(self) -> Cleaning:
+        """The parameters of cleaning as the controls stand."""
+        hot = self._plan.hot_pixels or Cleaning.hot_pixels
+        chosen = Cleaning(
+            framebg=self.framebg.value if self.frame_background.value else 0,
+            binth=float(self.binth.value),
+            min_region_pix=self.min_region.value,
+            dark=self.dark.value,
+            hot_pixels=hot if self.hot.value else 0.0,
+            hot_limit=self._plan.hot_limit if self.hot.value else None,
+            normalize=self.normalize.value,
+            close_radius_pix=(self._plan.close_radius or 1) if self.close_mask.value else 0,
+            fill_holes=self.fill_holes.value,
+        )
+        return chosen if self.mask.value else replace(chosen, **NO_MASK)
+
+    @value.setter
+    def value(self, cleaning: Cleaning) -> None:
+        self._held = True
+        self._set_controls(cleaning)
+        self._held = False
+        self.changed()
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every cleaning parameter by its key, and the images that are used."""
+        cleaning = self.value
+        chosen = {key: getattr(cleaning, field) for field, key in CLEANING_KEYS.items()}
+        chosen["bgdir"] = self._plan.bgdir if self.use_background.value else "-"
+        for key in ("flat_field", "bad_pixels"):
+            chosen[key] = getattr(self._plan, key) if self.use_detector.value else None
+        return chosen
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Which images are used, of background, flat field and bad pixels."""
+        others = self.use_detector.value
+        wanted = {"background": self.use_background.value}
+        return tuple(name for name in self._images if wanted.get(name, others))
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """The images that are used."""
+        return {name: self._images[name] for name in self.used}
+
+    def changed(self) -> None:
+        """Answer to a control that moved."""
+        raise NotImplementedError
+
+    def _make_steps(self, cleaning: Cleaning, widest: int) -> None:
+        self.framebg = slider("framebg", min(cleaning.framebg, widest), 0, widest, tip="pixels")
+        self.binth = slider("binth", float(cleaning.binth), 0.0, 100.0, step=0.5, tip="counts")
+        self.min_region = slider("min_region", cleaning.min_region_pix, 0, 1000, tip="pixels")
+        self.dark = check("2 dark frame", True, "mean of the two weakest frames, subtracted")
+        self.hot = check("3 hot pixels", True, "far above their neighbours: replaced")
+        self.frame_background = check("5 frame background", True, "lines between the rims")
+        self.mask = check("6 mask", True, "zero outside the lit regions")
+        self.fill_holes = check("fill holes", True, "of the mask")
+        self.close_mask = check("close", True, "the mask, with a small disk")
+        self.use_background = check("1 background", True, "the mean of the background frames")
+        self.use_background.disabled = self._images["background"] is None
+        self.use_detector = check("0 flat field, bad pixels", True, "as getdata was given them")
+        known = [self._images[name] is not None for name in ("flat_field", "bad_pixels")]
+        self.use_detector.disabled = not any(known)
+        ways = ["auto", "current", "total", "none"]
+        self.normalize = choice("4 normalise", ways, "auto", "by ring current, or to equal totals")
+        self.steps = [
+            self.use_detector,
+            self.use_background,
+            self.dark,
+            self.hot,
+            self.frame_background,
+            self.mask,
+            self.fill_holes,
+            self.close_mask,
+        ]
+        self._set_controls(cleaning)
+        sliders = (self.framebg, self.binth, self.min_region, self.normalize)
+        for control in (*self.steps, *sliders):
+            control.observe(lambda _: self._moved(), "value")
+
+    def _moved(self) -> None:
+        if not self._held:
+            self.changed()
+
+    def _set_controls(self, cleaning: Cleaning) -> None:
+        self.framebg.value = min(cleaning.framebg, self.framebg.max)
+        self.frame_background.value = cleaning.framebg > 0
+        self.binth.max = max(self.binth.max, 2 * cleaning.binth)
+        self.binth.value = cleaning.binth
+        self.min_region.max = max(self.min_region.max, 2 * cleaning.min_region_pix)
+        self.min_region.value = cleaning.min_region_pix
+        self.dark.value = cleaning.dark
+        self.hot.value = cleaning.hot_pixels > 0
+        self.normalize.value = cleaning.normalize
+        self.fill_holes.value = cleaning.fill_holes
+        self.close_mask.value = cleaning.close_radius_pix > 0

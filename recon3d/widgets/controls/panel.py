@@ -1,0 +1,163 @@
+"""What all widgets share: a canvas, controls beside it, and a line that says how things are."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as controls
+from ipympl.backend_nbagg import Canvas, FigureManager
+from matplotlib.figure import Figure
+
+from recon3d.config.getdata_keys import as_text
+from recon3d.config.settings_file import SettingsFile
+from recon3d.errors import Recon3DError
+from recon3d.widgets.controls.background import Background
+
+WIDTH_IN = 10.8
+"""Width of a figure: what JupyterLab, without its side bar, leaves of a screen 1280 pixels wide."""
+DPI = 100
+
+
+class Panel(controls.VBox):  # type: ignore[misc]
+    """A box of controls and figures with a status line, and a thread for what takes long.
+
+    Subclasses fill `self.children`, redraw in `refresh`, and offer `value` and `params`.
+
+    Parameters
+    ----------
+    settings
+        The settings file to which `save` writes; None for none.
+    """
+
+    def __init__(self, settings: SettingsFile | None = None) -> None:
+        super().__init__()
+        self.settings = settings
+        self.status = controls.HTML()
+        self.background = Background(self._show_error)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was chosen, by the keys of the settings file."""
+        raise NotImplementedError
+
+    def save(self) -> None:
+        """Write what was chosen to the settings file, where there is one."""
+        if self.settings is not None:
+            self.settings.update(self.params)
+
+    def finish(self, ready: Callable[[], bool], timeout_s: float = 600.0) -> None:
+        """Wait until a choice is ready, save it, and tell what was saved.
+
+        Raises
+        ------
+        TimeoutError
+            It is not ready after `timeout_s`.
+        """
+        self.background.wait(timeout_s, until=ready)
+        self.save()
+        saved = ", ".join(f"{key} {as_text(value)}" for key, value in self.params.items())
+        where = "" if self.settings is None else f" in {self.settings.path.name}"
+        print(f"saved{where}: {saved}")
+
+    def tell(self, text: str, *, bad: bool = False) -> None:
+        """Show a line of text; a bad one in a colour that stands out."""
+        color = "#b34700" if bad else "#333333"
+        self.status.value = f'<span style="color:{color}">{html.escape(text)}</span>'
+
+    def _show_error(self, error: Exception) -> None:
+        self.tell(str(error), bad=True)
+
+    def attempt(self, work: Any, *arguments: Any) -> bool:
+        """Do something, and show one of our errors in place of a traceback.
+
+        Returns
+        -------
+        done
+            False where there was an error.
+        """
+        try:
+            work(*arguments)
+        except Recon3DError as error:
+            self._show_error(error)
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the work in the background, and the widget."""
+        self.background.cancel()
+        super().close()
+
+
+def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
+    """A canvas for a figure in the browser, without pyplot and its state.
+
+    Parameters
+    ----------
+    height_in, width_in
+        Size in inches, at 100 pixels an inch.
+    """
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI)
+    canvas = Canvas(figure)
+    FigureManager(canvas, 0)
+    canvas.header_visible = False
+    canvas.footer_visible = True
+    canvas.resizable = False
+    canvas.toolbar_position = "right"
+    canvas.toolbar_visible = "fade-in-fade-out"
+    return canvas
+
+
+def row(*children: Any) -> controls.HBox:
+    """Controls side by side, that go on below where the page is narrow."""
+    layout = controls.Layout(flex_flow="row wrap", align_items="center")
+    return controls.HBox(children, layout=layout)
+
+
+def slider(
+    name: str, value: float, low: float, high: float, *, step: float = 1, tip: str = ""
+) -> Any:
+    """A slider, of whole numbers where value and step are."""
+    kind = controls.IntSlider if isinstance(value, int) else controls.FloatSlider
+    return kind(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=name,
+        tooltip=tip,
+        continuous_update=True,
+        style={"description_width": "100px"},
+        layout=controls.Layout(width="350px"),
+    )
+
+
+def check(name: str, value: bool, tip: str = "") -> controls.Checkbox:
+    """A box to tick."""
+    return controls.Checkbox(
+        value=value,
+        description=name,
+        tooltip=tip,
+        indent=False,
+        layout=controls.Layout(width="auto", margin="0 14px 0 0"),
+    )
+
+
+def choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropdown:
+    """A list to choose from."""
+    return controls.Dropdown(
+        options=options,
+        value=value,
+        description=name,
+        tooltip=tip,
+        style={"description_width": "100px"},
+        layout=controls.Layout(width="270px"),
+    )
+
+
+def button(name: str, action: Any, tip: str = "") -> controls.Button:
+    """A button that calls `action()`."""
+    made = controls.Button(description=name, tooltip=tip, layout=controls.Layout(width="auto"))
+    made.on_click(lambda _: action())
+    return made

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import pyvista
+
+from recon3d.errors import ParameterError
+from recon3d.files.paraview import export_vti
+
+
+def read_cells(path, shape):
+    """The cell data as (nx, ny, nz) arrays: VTK's x runs fastest."""
+    image = pyvista.read(path)
+    cells = {name: np.asarray(image.cell_data[name]) for name in image.cell_data}
+    return image, {name: values.reshape(shape, order="F") for name, values in cells.items()}
+
+
+def test_paraview_would_read_back_every_array(grain, tmp_path):
+    path = export_vti(grain, tmp_path / "grain.vti")
+    assert list(tmp_path.iterdir()) == [path]
+    _, cells = read_cells(path, grain.volume.shape)
+    expected = {
+        "occupancy": grain.occupancy,
+        "mask": grain.mask.astype(np.uint8),
+        "orientation_a": grain.orientation[..., 0],
+        "orientation_b": grain.orientation[..., 1],
+        "orientation_spread": grain.orientation_spread,
+        "completeness": grain.completeness,
+        "strain": grain.strain,
+    }
+    assert set(cells) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(cells[name], values, err_msg=name)
+
+
+def test_every_voxel_lies_where_it_is(grain, tmp_path):
+    image, cells = read_cells(export_vti(grain, tmp_path / "g.vti"), grain.volume.shape)
+    for index in [(0, 0, 0), (4, 0, 0), (0, 3, 0), (0, 0, 2), (2, 1, 1)]:
+        centre = [grain.volume.axis_um(axis)[i] for axis, i in enumerate(index)]
+        cell = image.find_containing_cell(centre)
+        assert image.cell_data["occupancy"][cell] == grain.occupancy[index]
+        np.testing.assert_allclose(image.get_cell(cell).center, centre)
+    assert image.bounds == pytest.approx((-4, 6, -5, 1, 1.5, 4.5))
+    assert cells["mask"].sum() == 12
+
+
+def test_the_payload_is_appended_raw_binary(grain, tmp_path):
+    text = export_vti(grain, tmp_path / "g.vti").read_bytes()
+    assert b'<AppendedData encoding="raw">' in text
+
+
+def test_no_strain_where_none_was_scanned(grain_factory, tmp_path):
+    grain = grain_factory(strain=False)
+    image = pyvista.read(export_vti(grain, tmp_path / "g.vti"))
+    assert "strain" not in image.cell_data
+
+
+def test_another_suffix_is_refused(grain, tmp_path):
+    with pytest.raises(ParameterError, match=r"ends in \.vti"):
+        export_vti(grain, tmp_path / "grain.vtk")

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from recon3d.readers.damage import damage_lines, list_damage, trouble_in
+
+
+def test_every_frame_is_named_with_its_reason():
+    damaged = [("a_1.edf", "is empty"), ("a_2.edf", "is empty"), ("a_7.edf", "is cut")]
+    assert list_damage(damaged) == "a_1.edf, a_2.edf is empty; a_7.edf is cut"
+    assert damage_lines(damaged)[2] == "a_7.edf: is cut"
+
+
+def test_long_runs_are_named_by_their_ends_and_gaps_are_kept():
+    damaged = [(f"a_{i:04d}.edf", "is empty") for i in [*range(9990, 10030), 10040]]
+    text = list_damage(damaged)
+    assert text == "a_9990.edf to a_10029.edf (40 in all), a_10040.edf is empty"
+    scattered = [(f"a_{i:04d}.edf", "is empty") for i in range(0, 80, 2)]
+    assert all(name in list_damage(scattered) for name, _ in scattered)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e31])
+def test_counts_that_are_no_counts(value):
+    pixels = np.ones((3, 4))
+    assert trouble_in(pixels) == ""
+    pixels[1, 2] = value
+    assert "1 counts" in trouble_in(pixels)
+    assert trouble_in(np.full((2, 2), 65535, np.uint16)) == ""

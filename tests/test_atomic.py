@@ -1,0 +1,41 @@
+import pytest
+
+from recon3d.atomic import complete_or_absent
+from recon3d.errors import ParameterError
+
+
+def test_the_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "a.txt"
+    with complete_or_absent(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+        assert temporary.parent == tmp_path
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_older_file_is_replaced_only_on_success(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def write_and_fail():
+        with complete_or_absent(path) as temporary:
+            temporary.write_text("half of the n")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_and_fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with complete_or_absent(str(path)) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with (
+        pytest.raises(ParameterError, match="no folder"),
+        complete_or_absent(tmp_path / "no" / "a"),
+    ):
+        pass
