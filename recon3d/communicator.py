@@ -13,7 +13,7 @@ Change = Callable[[NDArray[Any], NDArray[Any]], None]
 
 
 class Held(Protocol):
-    """An array that all members of a team have, and what each has to add to it.
+    """An array that all members of a communicator have, and what each has to add to it.
 
     Members that share memory hold one array together, so it is written by `each_row` and
     `update` only, and nobody reads it meanwhile.
@@ -37,7 +37,7 @@ class Held(Protocol):
         """
 
 
-class Team(Protocol):
+class Communicator(Protocol):
     """The processes that share a job.
 
     Every member runs the same program and calls the same methods in the same order; what
@@ -99,7 +99,7 @@ class Own:
 
 
 class Alone:
-    """A team of one: nothing is shared."""
+    """A communicator of one: nothing is shared."""
 
     rank = 0
     size = 1
@@ -132,28 +132,28 @@ class Alone:
         return False
 
 
-ALONE: Team = Alone()
-"""The team of a process that works by itself."""
+ALONE: Communicator = Alone()
+"""The communicator of a process that works by itself."""
 
 
-def from_first(team: Team, make: Callable[[], T]) -> T:
-    """What the first member of a team makes, on all of them; all raise what it raises.
+def from_first(communicator: Communicator, make: Callable[[], T]) -> T:
+    """What the first member of a communicator makes, on all of them; all raise what it raises.
 
     Parameters
     ----------
-    team
+    communicator
         Its members; each calls this function.
     make
         Called on the first one alone.
     """
     made: list[T] = []
     error: Exception | None = None
-    if team.rank == 0:
+    if communicator.rank == 0:
         try:
             made.append(make())
         except Exception as caught:
             error = caught
-    made, error = team.agree((made, error))
+    made, error = communicator.agree((made, error))
     if error is not None:
         raise error
     return made[0]

@@ -1,4 +1,4 @@
-"""What a team of one does, and how work is dealt among many."""
+"""What a communicator of one does, and how work is dealt among many."""
 
 import numpy as np
 import pytest

@@ -69,7 +69,7 @@ def _moments(
                 mean_mu[row, col] += value * mu[frame]
                 mean_gamma[row, col] += value * gamma[frame]
         for col in range(cols):
-            lit = total[row, col] > 0
-            mean_mu[row, col] = mean_mu[row, col] / total[row, col] if lit else np.nan
-            mean_gamma[row, col] = mean_gamma[row, col] / total[row, col] if lit else np.nan
+            illuminated = total[row, col] > 0
+            mean_mu[row, col] = mean_mu[row, col] / total[row, col] if illuminated else np.nan
+            mean_gamma[row, col] = mean_gamma[row, col] / total[row, col] if illuminated else np.nan
     return total, mean_mu, mean_gamma

@@ -12,7 +12,7 @@ from typing import Any
 from recon3d.atomic import make_folder, require_writable
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
-from recon3d.communicator import ALONE, Team, from_first
+from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.getdata_keys import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import ParameterError
@@ -85,7 +85,7 @@ def getdata(
     *,
     record: Mapping[str, str] | None = None,
     show_progress: bool = True,
-    team: Team = ALONE,
+    communicator: Communicator = ALONE,
 ) -> CleanedScan:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
 
@@ -97,7 +97,7 @@ def getdata(
         How it was said, to be kept with the result; the plan where None.
     show_progress
         False for a silent run.
-    team
+    communicator
         The processes that share the work; each calls this function.
 
     Returns
@@ -116,8 +116,8 @@ def getdata(
         Steps that were given and the motors disagree: the motors are used.
     """
     # The first member alone reads headers and looks: what it finds is sent to the others.
-    images, scan = from_first(team, lambda: _looked_at(plan, show_progress))
-    first = team.rank == 0
+    images, scan = from_first(communicator, lambda: _looked_at(plan, show_progress))
+    first = communicator.rank == 0
     said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
     folder = Path(plan.outputpath) / plan.outputdirname
     properties = {"framebg": plan.framebg, "binth": plan.binth}
@@ -130,7 +130,7 @@ def getdata(
             sink=arrays,
             skip_damaged=plan.skip_damaged,
             show_progress=show_progress,
-            team=team,
+            communicator=communicator,
             **images,
         )
     logger.info("written: %s", folder)

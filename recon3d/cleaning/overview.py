@@ -64,7 +64,7 @@ class ProjectionGlance:
         return float(self.integrated.sum())
 
     @property
-    def mass_pix(self) -> tuple[float, float]:
+    def centre_of_mass_pix(self) -> tuple[float, float]:
         """Centre of mass (row, column) in pixels of the region; NaN where it is dark."""
         image = self.summed.astype(np.float64)
         total = image.sum()

@@ -16,7 +16,7 @@ from recon3d.cleaning.frames_of_projection import check_region, clean_projection
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
 from recon3d.cleaning.stages import FrameSteps, explain_frame
-from recon3d.communicator import ALONE, Team, from_first
+from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError, warn
 from recon3d.files.store import CleanedScan, StoreWriter, open_store
@@ -63,7 +63,7 @@ def clean(
     sink: Sink | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
-    team: Team = ALONE,
+    communicator: Communicator = ALONE,
 ) -> CleanedScan:
     """Clean a scan and write it to a store.
 
@@ -92,7 +92,7 @@ def clean(
         Leave out frames that cannot be read, with a warning that names them.
     show_progress
         False for no bar.
-    team
+    communicator
         The processes that share the work; each calls this function, with the same scan. The
         first one writes, so the others may leave out the sink.
 
@@ -126,29 +126,31 @@ def clean(
         binning=scan.binning,
     )
     require_rocking(scan)
-    keep = team.agree(sink is not None and sink.needs_unmasked)
+    keep = communicator.agree(sink is not None and sink.needs_unmasked)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
-    show = show_progress and team.rank == 0
+    show = show_progress and communicator.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
     said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
 
     def written() -> Path:
         with _writer(scan, out, said) as store:
-            _write_all(store, work, team, sink)
+            _write_all(store, work, communicator, sink)
         return Path(out)
 
-    if team.rank > 0:
-        for _ in work.shared(team):
+    if communicator.rank > 0:
+        for _ in work.shared(communicator):
             pass
     # Members wait here for the first one: the file has its name then.
-    return open_store(from_first(team, written))
+    return open_store(from_first(communicator, written))
 
 
-def _write_all(store: StoreWriter, work: Work, team: Team, sink: Sink | None) -> None:
+def _write_all(
+    store: StoreWriter, work: Work, communicator: Communicator, sink: Sink | None
+) -> None:
     """Write every projection as it is done, and tell what is to be told of the scan."""
     scan, without_dark, left = work.scan, list[int](), 0.0
     damaged: list[Damage] = []
-    for one in work.shared(team):
+    for one in work.shared(communicator):
         damaged += _forget(store, one)
         done = one.done
         store.write(one.k, done.frames)

@@ -93,18 +93,18 @@ def signal_of(images: ProjectionImages) -> Image:
     smooth -= np.float32(np.median(smooth))
     noise = 1.4826 * float(np.median(np.abs(smooth)))
     top = float(np.percentile(smooth, 99.5))
-    lit = smooth > max(_SIGMAS * noise, _DIM_SHARE * top, 1e-6)
-    return np.where(_without_specks(lit), smooth, np.float32(0))
+    illuminated = smooth > max(_SIGMAS * noise, _DIM_SHARE * top, 1e-6)
+    return np.where(_without_specks(illuminated), smooth, np.float32(0))
 
 
-def _without_specks(lit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _without_specks(illuminated: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Leave regions out that are far smaller than the largest, such as hot pixels."""
-    labels, count = ndimage.label(lit, np.ones((3, 3)))
+    labels, count = ndimage.label(illuminated, np.ones((3, 3)))
     if not count:
-        return lit
+        return illuminated
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return (sizes >= max(_LEAST_SHARE * sizes.max(), 5))[labels] & lit
+    return (sizes >= max(_LEAST_SHARE * sizes.max(), 5))[labels] & illuminated
 
 
 def share_outside(signals: Sequence[Image], roi: Roi) -> list[float]:
@@ -141,12 +141,12 @@ def suggest_region(signals: Sequence[Image], margin_pix: int) -> Roi:
     roi
         The whole frame where nothing is lit.
     """
-    lit = np.any([signal > 0 for signal in signals], axis=0)
-    if not lit.any():
-        return Roi.whole((lit.shape[0], lit.shape[1]))
+    illuminated = np.any([signal > 0 for signal in signals], axis=0)
+    if not illuminated.any():
+        return Roi.whole((illuminated.shape[0], illuminated.shape[1]))
     bounds = []
-    for axis, length in ((1, lit.shape[0]), (0, lit.shape[1])):
-        first, last = np.flatnonzero(lit.any(axis=axis))[[0, -1]]
+    for axis, length in ((1, illuminated.shape[0]), (0, illuminated.shape[1])):
+        first, last = np.flatnonzero(illuminated.any(axis=axis))[[0, -1]]
         bounds.append((max(int(first) - margin_pix, 0), min(int(last) + margin_pix + 1, length)))
     (top, bottom), (left, right) = bounds
     return Roi(top, left, bottom - top, right - left)
@@ -164,8 +164,8 @@ def suggest_framebg(signals: Sequence[Image], roi: Roi, most: int = 20) -> int:
     most
         Widest cornice.
     """
-    lit = np.any([signal > 0 for signal in signals], axis=0)
-    inner = lit[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols]
+    illuminated = np.any([signal > 0 for signal in signals], axis=0)
+    inner = illuminated[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols]
     if not inner.any():
         return 0
     free = []

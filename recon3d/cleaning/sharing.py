@@ -15,7 +15,7 @@ from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.counts import CountTally, CountWatch, mended
 from recon3d.cleaning.frames_of_projection import CleanedProjection, work_on_projection
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.communicator import Team
+from recon3d.communicator import Communicator
 from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError
 from recon3d.progress import track
@@ -82,34 +82,38 @@ class Work:
     watch: CountWatch = field(default_factory=CountWatch)
     sent: bool = field(default=False, init=False)
 
-    def shared(self, team: Team) -> Iterator[Worked]:
+    def shared(self, communicator: Communicator) -> Iterator[Worked]:
         """Go through the projections with others; the first member gets all, in their order.
 
         Until a projection has set the scale of all others the first member works alone.
         """
-        first, self.sent = 0, team.size > 1
+        first, self.sent = 0, communicator.size > 1
         if self.sent:
-            for worked, notes in self._each(range(self.scan.shape[0]) if team.rank == 0 else ()):
+            for worked, notes in self._each(
+                range(self.scan.shape[0]) if communicator.rank == 0 else ()
+            ):
                 self._learn(worked.k, notes)
                 yield worked
                 first = worked.k + 1
                 if self.normalizer.scaled:
                     break
-        first, current, total = team.agree(
+        first, current, total = communicator.agree(
             (first, self.normalizer.reference_current_ma, self.normalizer.reference_total)
         )
         self.normalizer.reference_current_ma, self.normalizer.reference_total = current, total
         numbers = range(first, self.scan.shape[0])
         # Members with nothing left to do still take part in the last round.
-        rounds = -(-len(numbers) // team.size)
-        own = self._each(team.share(numbers))
+        rounds = -(-len(numbers) // communicator.size)
+        own = self._each(communicator.share(numbers))
         for number in range(rounds):
-            if number % STOP_ROUNDS == 0 and team.stopping():
+            if number % STOP_ROUNDS == 0 and communicator.stopping():
                 raise KeyboardInterrupt
             found = next(own, None)
-            packed = found if found is None or team.rank == 0 else (_packed(found[0]), found[1])
+            packed = (
+                found if found is None or communicator.rank == 0 else (_packed(found[0]), found[1])
+            )
             del found
-            for one in team.gathered(packed):
+            for one in communicator.gathered(packed):
                 if one is not None:
                     self._learn(one[0].k, one[1])
                     yield _unpacked(one[0], self.scan.shape[1])

@@ -263,7 +263,7 @@ def signal_mask(
     """
     image = as_frame(frame)
     mask = np.zeros(image.shape, bool)
-    top, bottom, left, right = mask_kernels.lit_box(image, float(binth))
+    top, bottom, left, right = mask_kernels.illuminated_box(image, float(binth))
     if bottom:
         box = image[top:bottom, left:right]
         mask[top:bottom, left:right] = mask_kernels.box_mask(

@@ -83,7 +83,7 @@ def getdata(arguments: argparse.Namespace) -> None:
 
     texts = _getdata_texts(arguments)
     plan, show = GetData.from_texts(texts), not arguments.quiet
-    getdata(plan, record=texts, show_progress=show, team=arguments.team)
+    getdata(plan, record=texts, show_progress=show, communicator=arguments.communicator)
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:
@@ -122,9 +122,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
         memory_gib=memory_gib,
         show_progress=not arguments.quiet,
         checkpoints=checkpoints,
-        team=arguments.team,
+        communicator=arguments.communicator,
     )
-    if arguments.team.rank > 0:
+    if arguments.communicator.rank > 0:
         return
     grain = with_counts(grain, store)
     logger.info("%r", grain)

@@ -14,7 +14,7 @@ from recon3d.cleaning.pipeline import clean
 from recon3d.config.experiment import Cleaning, Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.slices import slices_figure
 from recon3d.plot.parts import new_figure
 from recon3d.plot.scan.projections import draw_comparison, mosaicity_map_figure
@@ -205,7 +205,7 @@ def draw_figures(
     draw_comparison(left, right, measured[brightest], modelled[brightest], extent)
     figures = {
         "slices": slices_figure(grain),
-        "trust": trust_figure(grain),
+        "trust": quality_figure(grain),
         "mosaicity": mosaicity,
         "measured_and_reprojected": comparison,
     }

@@ -14,7 +14,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.distributions import histograms_figure, orientation_density_figure
 from recon3d.plot.grain.film import surface_figure, write_film
-from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.reprojection import reprojection_figure
 from recon3d.plot.grain.slices import slices_figure
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -69,7 +69,7 @@ def write_figures(
     if grain.strain is not None:
         draw["slices_strain"] = lambda: slices_figure(grain, "strain")
     if "residual" in grain.projections:
-        draw["trust"] = lambda: trust_figure(grain)
+        draw["trust"] = lambda: quality_figure(grain)
     try:
         model = find_model(grain, grain_path, scan, ini)
         draw["reprojections"] = lambda: _reprojections(grain, model)

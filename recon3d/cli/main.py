@@ -17,7 +17,7 @@ from recon3d.cli.show import Subparsers, add_export, add_figures, add_notebooks,
 from recon3d.config.getdata_keys import POSITIONAL
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.errors import Recon3DWarning
-from recon3d.parallel.mpiexec import end_all, launched_rank, run_as_team
+from recon3d.parallel.mpiexec import end_all, launched_rank, run_shared
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = show_warning
         shared = arguments.run in (commands.getdata, commands.reconstruct)
         status = run_command(
-            arguments.command, lambda: run_as_team(arguments.run, arguments, shared=shared)
+            arguments.command, lambda: run_shared(arguments.run, arguments, shared=shared)
         )
         end_all(status, alike=getattr(arguments, "alike", False))
         return status

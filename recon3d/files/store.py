@@ -132,7 +132,7 @@ class CleanedScan:
             There is no such projection.
         """
         frames = np.zeros(self.shape[1:], np.float32)
-        self._read_lit(k, frames, packed=False)
+        self._read_illuminated(k, frames, packed=False)
         return frames
 
     def _compare(self, k: int, run: slice, frames: Frames) -> None:
@@ -145,7 +145,7 @@ class CleanedScan:
                 "were written: the file is damaged; clean the scan again"
             )
 
-    def read_lit(self, k: int) -> tuple[NDArray[np.int64], Frames]:
+    def read_illuminated(self, k: int) -> tuple[NDArray[np.int64], Frames]:
         """Read the frames of projection `k` that are not dark all over.
 
         Returns
@@ -164,15 +164,15 @@ class CleanedScan:
         """
         numbers = np.flatnonzero(self.integrated[k] > 0)
         frames = np.empty((numbers.size, *self.shape[2:]), np.float32)
-        self._read_lit(k, frames, packed=True)
+        self._read_illuminated(k, frames, packed=True)
         return numbers, frames
 
-    def _read_lit(self, k: int, frames: Frames, *, packed: bool) -> None:
+    def _read_illuminated(self, k: int, frames: Frames, *, packed: bool) -> None:
         """Read the lit frames of projection `k` into their places, or one after the other."""
-        done, lit = 0, self.integrated[k] > 0
+        done, illuminated = 0, self.integrated[k] > 0
         with self._opened() as file:
             stored = file["entry/data/frames"]
-            for run in layout.runs(lit):
+            for run in layout.runs(illuminated):
                 count = run.stop - run.start
                 place = slice(done, done + count) if packed else run
                 stored.read_direct(frames, np.s_[k % self.shape[0], run], place)

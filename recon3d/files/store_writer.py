@@ -154,12 +154,14 @@ class StoreWriter:
             self._file.settle()
         self._written.add(k)
 
-    def _chunk_runs(self, lit: NDArray[np.bool_]) -> Iterator[slice]:
+    def _chunk_runs(self, illuminated: NDArray[np.bool_]) -> Iterator[slice]:
         """Stretches of frames, in whole chunks, that hold all lit ones."""
         size = layout.chunk_shape(self.shape)[1]
-        starts = range(0, lit.size, size)
-        for run in layout.runs(np.array([lit[start : start + size].any() for start in starts])):
-            yield slice(run.start * size, min(run.stop * size, lit.size))
+        starts = range(0, illuminated.size, size)
+        for run in layout.runs(
+            np.array([illuminated[start : start + size].any() for start in starts])
+        ):
+            yield slice(run.start * size, min(run.stop * size, illuminated.size))
 
     def _lay_out(self) -> None:
         """Write all that is known before the first frame."""

@@ -15,7 +15,7 @@ from recon3d.config.experiment import Cleaning, Experiment
 from recon3d.scan.scan import Scan
 
 if TYPE_CHECKING:
-    from recon3d.parallel.mpi import MpiTeam
+    from recon3d.parallel.mpi import MpiCommunicator
     from recon3d.parallel.work import Publisher
 
 
@@ -49,7 +49,9 @@ class Reconstruction:
     preview: Path | None
 
 
-def reconstruct_together(job: Reconstruction, team: MpiTeam, publisher: Publisher) -> None:
+def reconstruct_together(
+    job: Reconstruction, communicator: MpiCommunicator, publisher: Publisher
+) -> None:
     """Reconstruct a grain; the first engine writes it."""
     from recon3d.files.store import open_store
     from recon3d.reconstruction.fit.checkpoint import Checkpoints
@@ -71,9 +73,9 @@ def reconstruct_together(job: Reconstruction, team: MpiTeam, publisher: Publishe
         memory_gib=job.memory_gib,
         report=report,
         checkpoints=Checkpoints(job.checkpoint, job.seconds, job.resume),
-        team=team,
+        communicator=communicator,
     )
-    if team.rank == 0:
+    if communicator.rank == 0:
         grain.save(job.grain)
 
 
@@ -109,10 +111,10 @@ class CleaningJob:
     options: Mapping[str, Any]
 
 
-def clean_together(job: CleaningJob, team: MpiTeam, publisher: Publisher) -> None:  # noqa: ARG001
+def clean_together(job: CleaningJob, communicator: MpiCommunicator, publisher: Publisher) -> None:  # noqa: ARG001
     """Clean a scan; the first engine writes it."""
     from recon3d.cleaning.pipeline import clean
 
     # Where names are absolute the folder of the driver need not be there.
     with chdir(job.folder) if job.folder.is_dir() else nullcontext():
-        clean(job.scan, job.cleaning, job.out, team=team, **job.options)
+        clean(job.scan, job.cleaning, job.out, communicator=communicator, **job.options)

@@ -1,4 +1,4 @@
-"""A team of MPI processes."""
+"""A communicator of MPI processes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PIECE_ELEMENTS = 1 << 19
 """How much of an array is summed at a time, so that it stays in the processor's cache."""
 
 
-class MpiTeam:
-    """The processes of an MPI communicator, as a `recon3d.communicator.Team`.
+class MpiCommunicator:
+    """The processes of an MPI communicator, as a `recon3d.communicator.Communicator`.
 
     Every element of a sum is made by one member and sent to the others, so that all have the
     same bits, whatever way the MPI library would take.
@@ -132,14 +132,14 @@ class Copied:
 
     Parameters
     ----------
-    team
+    communicator
         Its members.
     shape
         Shape of the array.
     """
 
-    def __init__(self, team: MpiTeam, shape: tuple[int, int]) -> None:
-        self._team = team
+    def __init__(self, communicator: MpiCommunicator, shape: tuple[int, int]) -> None:
+        self._communicator = communicator
         self.whole = np.zeros(shape, np.float32)
         self.parts = np.zeros(shape, np.float32)
 
@@ -149,46 +149,51 @@ class Copied:
 
     def update(self, change: Change) -> None:
         """Sum and change a piece after the other, so that it stays in the processor's cache."""
-        team, whole, parts = self._team, self.whole, self.parts
+        communicator, whole, parts = self._communicator, self.whole, self.parts
         began = time.perf_counter()
-        worked, rows = 0.0, len(whole) - len(whole) % team.size
-        step = max(PIECE_ELEMENTS // max(whole[0].size * team.size, 1), 1) * team.size
+        worked, rows = 0.0, len(whole) - len(whole) % communicator.size
+        step = (
+            max(PIECE_ELEMENTS // max(whole[0].size * communicator.size, 1), 1) * communicator.size
+        )
         for start in range(0, rows, step):
             piece = slice(start, min(start + step, rows))
-            share = (piece.stop - start) // team.size
+            share = (piece.stop - start) // communicator.size
             block = np.empty((share, *parts.shape[1:]), parts.dtype)
-            team.comm.Reduce_scatter_block(parts[piece], block)
+            communicator.comm.Reduce_scatter_block(parts[piece], block)
             changing = time.perf_counter()
-            first = start + team.rank * share
+            first = start + communicator.rank * share
             change(whole[first : first + share], block)
             parts[piece] = 0
             worked += time.perf_counter() - changing
-            team.comm.Allgather(MPI.IN_PLACE, whole[piece])
-            team.sent_bytes += 2 * (team.size - 1) * block.nbytes
+            communicator.comm.Allgather(MPI.IN_PLACE, whole[piece])
+            communicator.sent_bytes += 2 * (communicator.size - 1) * block.nbytes
         if rows < len(whole):
-            team.sum(parts[rows:])
+            communicator.sum(parts[rows:])
             change(whole[rows:], parts[rows:])
             parts[rows:] = 0
-        team.waited_s += time.perf_counter() - began - worked
+        communicator.waited_s += time.perf_counter() - began - worked
 
 
 class Shared:
-    """An array that the members of a team hold together, in memory that all of them see.
+    """An array that the members of a communicator hold together, in memory that all of them see.
 
     Parameters
     ----------
-    team
+    communicator
         Its members.
     memory, shape (members + 1, ...)
         The array, and what each member has to add to it.
     """
 
-    def __init__(self, team: MpiTeam, memory: NDArray[np.float32]) -> None:
-        self._team = team
+    def __init__(self, communicator: MpiCommunicator, memory: NDArray[np.float32]) -> None:
+        self._communicator = communicator
         self.whole, self._all_parts = memory[0], memory[1:]
-        self.parts = self._all_parts[team.rank]
+        self.parts = self._all_parts[communicator.rank]
         rows = len(self.whole)
-        self._rows = slice(team.rank * rows // team.size, (team.rank + 1) * rows // team.size)
+        self._rows = slice(
+            communicator.rank * rows // communicator.size,
+            (communicator.rank + 1) * rows // communicator.size,
+        )
 
     def each_row(self, work: Callable[[slice], None]) -> None:
         """Work on this member's rows."""
@@ -198,17 +203,17 @@ class Shared:
 
     def update(self, change: Change) -> None:
         """Sum and change this member's rows, a piece that stays in the cache after the other."""
-        team = self._team
+        communicator = self._communicator
         self._meet()
         step = max(PIECE_ELEMENTS // max(self.whole[0].size, 1), 1)
         for start in range(self._rows.start, self._rows.stop, step):
             piece = slice(start, min(start + step, self._rows.stop))
             total = self.parts[piece]
             for rank, parts in enumerate(self._all_parts):
-                if rank != team.rank:
+                if rank != communicator.rank:
                     total += parts[piece]
                     parts[piece] = 0
-                    team.sent_bytes += total.nbytes
+                    communicator.sent_bytes += total.nbytes
             change(self.whole[piece], total)
             total[...] = 0
         self._meet()
@@ -216,8 +221,8 @@ class Shared:
     def _meet(self) -> None:
         """Wait until all members are here."""
         began = time.perf_counter()
-        self._team.comm.Barrier()
-        self._team.waited_s += time.perf_counter() - began
+        self._communicator.comm.Barrier()
+        self._communicator.waited_s += time.perf_counter() - began
 
 
 def _end_if(stop: bool) -> None:

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 
-from recon3d.communicator import ALONE, Team
+from recon3d.communicator import ALONE, Communicator
 from recon3d.errors import ParameterError
 
 LAUNCHERS = {
@@ -36,8 +36,8 @@ def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
     return 1, ""
 
 
-def world() -> Team:
-    """The team of all processes that an MPI launcher started; `ALONE` without one.
+def world() -> Communicator:
+    """The communicator of all processes that an MPI launcher started; `ALONE` without one.
 
     Threads are shared out: processes on one machine take as many each as there are cores for,
     unless `NUMBA_NUM_THREADS` says how many.
@@ -53,7 +53,7 @@ def world() -> Team:
     try:
         from mpi4py import MPI
 
-        from recon3d.parallel.mpi import MpiTeam
+        from recon3d.parallel.mpi import MpiCommunicator
     except (ImportError, RuntimeError) as error:
         raise ParameterError(
             f"{launcher} started {count} processes, which need mpi4py and an MPI library to work "
@@ -65,23 +65,23 @@ def world() -> Team:
             f"{launcher} is of another MPI than mpi4py's ({MPI.Get_library_version().split()[0]}); "
             "use the mpiexec beside this Python, or srun --mpi=pmi2"
         )
-    team = MpiTeam(MPI.COMM_WORLD.Dup())
+    communicator = MpiCommunicator(MPI.COMM_WORLD.Dup())
     if "NUMBA_NUM_THREADS" not in os.environ and "numba" not in sys.modules:
-        os.environ["NUMBA_NUM_THREADS"] = str(threads_each(team))
-    return team
+        os.environ["NUMBA_NUM_THREADS"] = str(threads_each(communicator))
+    return communicator
 
 
-def threads_each(team: Team) -> int:
+def threads_each(communicator: Communicator) -> int:
     """Threads for each process, so that those on one machine have a core for each thread.
 
     Parameters
     ----------
-    team
+    communicator
         The processes. Cores that a launcher bound to one of them are its own.
     """
     places = [(os.uname().nodename, sorted(os.sched_getaffinity(0)))]
-    everyone = team.collect(places)
-    host, own = everyone[team.rank]
+    everyone = communicator.collect(places)
+    host, own = everyone[communicator.rank]
     here = [cores for name, cores in everyone if name == host]
     cores = {core for those in here for core in those}
     return max(min(len(own), len(cores) // len(here)), 1)
@@ -98,9 +98,9 @@ def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
     return next((int(environment[name]) for name in RANKS if name in environment), 0)
 
 
-def silence(team: Team) -> None:
+def silence(communicator: Communicator) -> None:
     """Leave reports and warnings to the first member."""
-    if team.rank > 0:
+    if communicator.rank > 0:
         logging.getLogger("recon3d").setLevel(logging.CRITICAL)
         warnings.simplefilter("ignore")
 
@@ -109,22 +109,22 @@ def all_failed() -> bool:
     """Wait a moment for all other processes to fail too, as they do on the same bad input."""
     from mpi4py import MPI
 
-    # Teams have communicators of their own: nothing else is sent in this one.
+    # Communicators have communicators of their own: nothing else is sent in this one.
     meeting, began = MPI.COMM_WORLD.Ibarrier(), time.monotonic()
     while not (met := meeting.Test()) and time.monotonic() - began < ALL_FAIL_S:
         time.sleep(0.01)
     return met
 
 
-def run_as_team(
+def run_shared(
     run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace, *, shared: bool
 ) -> None:
-    """Run a command as a member of the team of all processes that a launcher started.
+    """Run a command as a member of the communicator of all processes that a launcher started.
 
     Parameters
     ----------
     run
-        The command; it finds its team in `arguments.team`.
+        The command; it finds its communicator in `arguments.communicator`.
     arguments
         What it is given; `arguments.alike` tells afterwards whether all processes failed.
     shared
@@ -132,20 +132,20 @@ def run_as_team(
     """
     arguments.alike = True
     try:
-        team = arguments.team = world()
+        communicator = arguments.communicator = world()
     except ParameterError:
         if launched_rank() > 0:
             forget_output()
         raise
-    silence(team)
+    silence(communicator)
     arguments.alike = False
     try:
-        if team.rank == 0 or shared:
+        if communicator.rank == 0 or shared:
             run(arguments)
     except BaseException:
-        if team.size > 1:
+        if communicator.size > 1:
             arguments.alike = all_failed()
-            if arguments.alike and team.rank > 0:
+            if arguments.alike and communicator.rank > 0:
                 forget_output()
         raise
 

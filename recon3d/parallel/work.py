@@ -21,7 +21,7 @@ from recon3d.errors import DataError, Recon3DWarning
 from recon3d.progress import Stage, told_to
 
 if TYPE_CHECKING:
-    from recon3d.parallel.mpi import MpiTeam
+    from recon3d.parallel.mpi import MpiCommunicator
 
 PUBLISH_EVERY_S = 0.25
 
@@ -117,25 +117,25 @@ class Outcome:
     waited_s: float = 0.0
 
 
-def work_together(work: Callable[[Any, MpiTeam, Publisher], None], job: Any) -> Outcome:
+def work_together(work: Callable[[Any, MpiCommunicator, Publisher], None], job: Any) -> Outcome:
     """Do a job as a member of the MPI world of all engines.
 
     An interrupt is noted by every engine, and obeyed where all of them meet.
     """
     from mpi4py import MPI
 
-    from recon3d.parallel.mpi import MpiTeam
+    from recon3d.parallel.mpi import MpiCommunicator
 
     world = MPI.COMM_WORLD.Dup()
     with _noted_interrupts() as interrupts, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", Recon3DWarning)
-        team = MpiTeam(world, lambda: bool(interrupts))
-        publisher = Publisher(team)
+        communicator = MpiCommunicator(world, lambda: bool(interrupts))
+        publisher = Publisher(communicator)
         error: BaseException | None = None
         trace = ""
         try:
             with told_to(publisher):
-                work(team.agree(job), team, publisher)
+                work(communicator.agree(job), communicator, publisher)
             world.Free()
         except (Exception, KeyboardInterrupt) as caught:
             error, trace = caught, traceback.format_exc()
@@ -144,9 +144,9 @@ def work_together(work: Callable[[Any, MpiTeam, Publisher], None], job: Any) -> 
         _portable(error),
         fault_of(error),
         trace,
-        texts if team.rank == 0 else (),
-        team.sent_bytes,
-        team.waited_s,
+        texts if communicator.rank == 0 else (),
+        communicator.sent_bytes,
+        communicator.waited_s,
     )
 
 
@@ -178,11 +178,11 @@ class Publisher:
 
     Parameters
     ----------
-    team
+    communicator
         Counts the time spent waiting for others.
     """
 
-    team: MpiTeam
+    communicator: MpiCommunicator
     _since: float = field(default_factory=time.perf_counter)
     _waited: float = 0.0
 
@@ -191,14 +191,14 @@ class Publisher:
         now = time.perf_counter()
         if stage.done and now - self._since < PUBLISH_EVERY_S:
             return
-        elapsed, waited = now - self._since, self.team.waited_s - self._waited
+        elapsed, waited = now - self._since, self.communicator.waited_s - self._waited
         load = 1 - min(waited / elapsed, 1) if elapsed > 0 else 1.0
-        self._since, self._waited = now, self.team.waited_s
-        total = stage.total and stage.total * self.team.size
+        self._since, self._waited = now, self.communicator.waited_s
+        total = stage.total and stage.total * self.communicator.size
         self.publish(
-            stage=Stage(stage.description, stage.unit, stage.done * self.team.size, total),
+            stage=Stage(stage.description, stage.unit, stage.done * self.communicator.size, total),
             load=load,
-            rank=self.team.rank,
+            rank=self.communicator.rank,
             used_gib=used_gib(),
         )
 

@@ -11,7 +11,7 @@ from recon3d.plot.grain.distributions import (
     orientation_density_figure,
 )
 from recon3d.plot.grain.film import surface_figure, write_film
-from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.reprojection import reprojection_figure
 from recon3d.plot.grain.slices import draw_slice, slices_figure
 from recon3d.plot.parts import draw_scale_bar
@@ -30,9 +30,9 @@ __all__ = [
     "orientation_colors",
     "orientation_density_figure",
     "orientation_range",
+    "quality_figure",
     "reprojection_figure",
     "slices_figure",
     "surface_figure",
-    "trust_figure",
     "write_film",
 ]

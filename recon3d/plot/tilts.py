@@ -60,7 +60,7 @@ def mark_tilt(ax: Axes, tilt_deg: tuple[float, float]) -> None:
     ax.plot(*tilt_deg, "o", color=VERMILION, mfc="none", markersize=9, markeredgewidth=1.5)
 
 
-def draw_lit_frames(ax: Axes, counts: Image, title: str = "") -> None:
+def draw_illuminated_frames(ax: Axes, counts: Image, title: str = "") -> None:
     """Draw the counts of one pixel in all frames of a projection, and name the brightest.
 
     Parameters
@@ -74,10 +74,10 @@ def draw_lit_frames(ax: Axes, counts: Image, title: str = "") -> None:
     """
     numbers = np.arange(counts.size)
     ax.bar(numbers, counts, color="0.75", width=1.0)
-    lit = counts > 0.1 * max(float(np.nanmax(counts, initial=0)), 1e-9)
-    ax.bar(numbers[lit], counts[lit], color=BLUE, width=1.0)
+    illuminated = counts > 0.1 * max(float(np.nanmax(counts, initial=0)), 1e-9)
+    ax.bar(numbers[illuminated], counts[illuminated], color=BLUE, width=1.0)
     for frame in np.argsort(counts)[::-1][:3]:
-        if lit[frame]:
+        if illuminated[frame]:
             ax.annotate(
                 str(frame), (frame, counts[frame]), ha="center", va="bottom", fontsize=TEXT_SIZE
             )
@@ -86,7 +86,7 @@ def draw_lit_frames(ax: Axes, counts: Image, title: str = "") -> None:
     label(ax, "frame of the projection", "counts", title)
 
 
-def draw_lit_projections(ax: Axes, evidence: VoxelEvidence, title: str = "") -> AxesImage:
+def draw_illuminated_projections(ax: Axes, evidence: VoxelEvidence, title: str = "") -> AxesImage:
     """Draw which frame of which projection lit a voxel.
 
     Parameters
@@ -110,8 +110,10 @@ def draw_lit_projections(ax: Axes, evidence: VoxelEvidence, title: str = "") -> 
         extent=(omega[0] - step / 2, omega[-1] + step / 2, -0.5, frames - 0.5),
     )
     brightest = np.nan_to_num(evidence.counts)
-    lit = brightest.max(axis=1) > 0
-    ax.plot(omega[lit], brightest.argmax(axis=1)[lit], ".", color=ORANGE, markersize=3)
+    illuminated = brightest.max(axis=1) > 0
+    ax.plot(
+        omega[illuminated], brightest.argmax(axis=1)[illuminated], ".", color=ORANGE, markersize=3
+    )
     label(ax, "ω (°)", "frame of the projection", title)
     return image
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.kernels.cells import AT_A_TIME, backproject_cells, merge_pixels
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 
 __all__ = ["AT_A_TIME", "View", "add_views", "cell_affine", "cell_width", "merge_pixels"]
 
@@ -46,7 +46,7 @@ class View(NamedTuple):
     """
 
     affine: FloatArray
-    cells: LitPixels
+    cells: IlluminatedPixels
     frames: Frames
     weights: Frames
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.kernels.footprint import AnyFloats
-from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.projection.operator import IlluminatedPixels, Projector, spread
 
 FloatArray = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class FrameOperator:
 
     projector: Projector
     affine: FloatArray
-    pixels: LitPixels
+    pixels: IlluminatedPixels
     weights: AnyFloats
 
     def forward(self, volume: AnyFloats) -> AnyFloats:

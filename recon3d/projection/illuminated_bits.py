@@ -21,7 +21,7 @@ def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def count_lit(hits, seen, points, affine, bits, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
+def count_illuminated(hits, seen, points, affine, bits, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
     """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
 
     Parameters

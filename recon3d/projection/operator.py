@@ -29,7 +29,7 @@ ALL = slice(None)
 
 
 @dataclass(frozen=True)
-class LitPixels:
+class IlluminatedPixels:
     """The pixels of a projection that are worked on.
 
     Parameters
@@ -44,7 +44,7 @@ class LitPixels:
     count: int
 
     @classmethod
-    def from_mask(cls, mask: NDArray[np.bool_]) -> LitPixels:
+    def from_mask(cls, mask: NDArray[np.bool_]) -> IlluminatedPixels:
         """Number the pixels that are true in an image of shape (rows, cols)."""
         count = int(np.count_nonzero(mask))
         lookup = np.full((mask.shape[0] + 2, mask.shape[1] + 2), count, np.int32)
@@ -123,7 +123,7 @@ class Projector:
         self,
         volume: AnyFloats,
         affine: FloatArray,
-        pixels: LitPixels,
+        pixels: IlluminatedPixels,
         bins: slice = ALL,
         out: AnyFloats | None = None,
     ) -> AnyFloats:
@@ -189,7 +189,7 @@ class Projector:
         self,
         images: AnyFloats,
         affine: FloatArray,
-        pixels: LitPixels,
+        pixels: IlluminatedPixels,
         out: AnyFloats,
         bins: slice = ALL,
     ) -> None:
@@ -245,15 +245,15 @@ class Projector:
         )
         return row_taps, col_taps
 
-    def shadow(self, affine: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    def covered_pixels(self, affine: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Which pixels of an image (rows, cols) the voxels fall on at ω."""
         mask = np.zeros(shape, bool)
-        kernels.mark_shadow(mask, self.points_um, affine)
+        kernels.mark_covered(mask, self.points_um, affine)
         return mask
 
 
 def spread(
-    images: AnyFloats, pixels: LitPixels, row_taps: AnyFloats, col_taps: AnyFloats
+    images: AnyFloats, pixels: IlluminatedPixels, row_taps: AnyFloats, col_taps: AnyFloats
 ) -> AnyFloats:
     """Spread images over the footprint of a voxel, among the pixels that are worked on.
 

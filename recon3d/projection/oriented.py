@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.kernels.oriented import mark_reached, project_oriented, visible_share
-from recon3d.projection.operator import LitPixels, Projector, spread
+from recon3d.projection.operator import IlluminatedPixels, Projector, spread
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -38,7 +38,9 @@ class OrientedVoxels:
     orientations: OrientationList
     intensity: FloatArray
 
-    def frames(self, settings: ScaledSettings, affine: FloatArray, pixels: LitPixels) -> Frames:
+    def frames(
+        self, settings: ScaledSettings, affine: FloatArray, pixels: IlluminatedPixels
+    ) -> Frames:
         """Predict the frames of a projection: (pixels + 1, frames), the last row zero.
 
         Parameters

@@ -101,7 +101,7 @@ def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def lit_products(predicted, measured):  # type: ignore[no-untyped-def]
+def illuminated_products(predicted, measured):  # type: ignore[no-untyped-def]
     """Sums of predicted² and of predicted x measured, where measured frames are lit.
 
     Parameters

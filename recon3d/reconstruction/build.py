@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE, Team
+from recon3d.communicator import ALONE, Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.errors import warn
 from recon3d.files.store import CleanedScan
@@ -23,7 +23,7 @@ from recon3d.reconstruction.model.estimates import (
     effective_bins,
     fit_turning,
     mean_two_theta,
-    rotation_axis_from_mass,
+    rotation_axis_from_centre_of_mass,
 )
 from recon3d.reconstruction.model.orientation_bins import orientation_bins
 from recon3d.reconstruction.model.scan_model import (
@@ -80,7 +80,7 @@ def prepare(
     experiment: Experiment,
     *,
     show_progress: bool = True,
-    team: Team = ALONE,
+    communicator: Communicator = ALONE,
 ) -> Prepared:
     """Find the rotation axis, the turning centre and the handedness.
 
@@ -92,7 +92,7 @@ def prepare(
         What is known; whatever it leaves open is found from the data.
     show_progress
         False for a silent run.
-    team
+    communicator
         The processes that share the work.
 
     Raises
@@ -102,7 +102,7 @@ def prepare(
     """
     require_plausible(store, experiment)
     points = voxel_centres_um(experiment.volume)
-    first = build_model(store, experiment, experiment.settings.handedness or 1, team)
+    first = build_model(store, experiment, experiment.settings.handedness or 1, communicator)
     aligned = _align(first, experiment, points, show_progress)
     column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
@@ -147,12 +147,12 @@ def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) 
     """The model at one handedness, with the axis and the drift that were found before."""
     known = replace(experiment.detector, rotation_center_pix=aligned.rotation_center)
     known_at = replace(experiment, detector=known)
-    model = build_model(aligned.store, known_at, handedness, aligned.team)
+    model = build_model(aligned.store, known_at, handedness, aligned.communicator)
     return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
 
 
 def build_model(
-    store: CleanedScan, experiment: Experiment, handedness: int, team: Team = ALONE
+    store: CleanedScan, experiment: Experiment, handedness: int, communicator: Communicator = ALONE
 ) -> ScanModel:
     """The model of a scan at one handedness, with first estimates of axis and centre."""
     given = experiment.settings
@@ -164,7 +164,7 @@ def build_model(
     sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
     centre = given.turning_center_deg or _turning_centre(store, settings, used, handedness, sense)
     pixels = ImagePixels.of(store, experiment.detector)
-    axis = _axis_column(store, experiment, pixels, used, team)
+    axis = _axis_column(store, experiment, pixels, used, communicator)
     return ScanModel(
         store=store,
         detector=experiment.detector,
@@ -178,7 +178,7 @@ def build_model(
         ),
         projections=used,
         drift_pix=np.zeros((len(store.omega_deg), 2)),
-        team=team,
+        communicator=communicator,
     )
 
 
@@ -210,17 +210,17 @@ def _axis_column(
     experiment: Experiment,
     pixels: ImagePixels,
     used: NDArray[np.int64],
-    team: Team,
+    communicator: Communicator,
 ) -> float:
     """Column of the rotation axis in the images: given, or a first estimate from their masses."""
     detector = experiment.detector
     if detector.rotation_center_pix is not None:
         return pixels.col_of(detector.rotation_center_pix)
     # One projection at a time: the sums of a large scan need not fit into memory.
-    numbers = map(int, team.share(used))
+    numbers = map(int, communicator.share(used))
     own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
-    profiles = np.stack(team.collect(own))[:, None]
-    return rotation_axis_from_mass(profiles, store.omega_deg[used], detector.omega_sense)
+    profiles = np.stack(communicator.collect(own))[:, None]
+    return rotation_axis_from_centre_of_mass(profiles, store.omega_deg[used], detector.omega_sense)
 
 
 def _handedness(
@@ -261,11 +261,11 @@ def _find_handedness(
         sign: _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS)
         for sign in (1, -1)
     }
-    team = aligned.team
-    bins = [team.agree(orientation_bins(model, step_deg)) for model in models.values()]
+    communicator = aligned.communicator
+    bins = [communicator.agree(orientation_bins(model, step_deg)) for model in models.values()]
     both = list(models.values())
     volumes = backproject_at_once(both, bins, points_um, "handedness", show_progress=show_progress)
-    sharpness = team.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
+    sharpness = communicator.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(
         "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",

@@ -48,7 +48,7 @@ WIDTH_LOOKS = 13
 
 COST_OF_LOOK = 0.7
 COST_OF_SHIFT = 0.3
-"""What a look at a width, and a shift, cost at one projection, in steps of the polish."""
+"""What a look at a width, and a shift, cost at one projection, in steps of the refinement."""
 
 LATER_PASSES = 0.7
 """What a pass costs once the bins that no voxel fills are closed, in first passes."""
@@ -88,9 +88,9 @@ class Expected:
 
 
 class Pieces(NamedTuple):
-    """Seconds at one projection: of a pass of the fit, and of a step of the polish.
+    """Seconds at one projection: of a pass of the fit, and of a step of the refinement.
 
-    A pass is a backprojection, and there is no polish, where nothing is fitted.
+    A pass is a backprojection, and there is no refinement, where nothing is fitted.
     """
 
     pass_s: float
@@ -239,7 +239,7 @@ def _pieces(trial: Trial, points: FloatArray, voxels: int) -> Pieces:
 
 
 def _seconds(model: ScanModel, experiment: Experiment, pieces: Pieces) -> float:
-    """Add up passes, steps of the polish, and searches for widths and drift."""
+    """Add up passes, steps of the refinement, and searches for widths and drift."""
     settings, count = experiment.settings, len(model.projections)
     if settings.method != "iterative":
         return REST * count * pieces.pass_s

@@ -21,7 +21,7 @@ from recon3d.reconstruction.fit.backprojection import (
     find_peaks,
 )
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
-from recon3d.reconstruction.fit.completeness import LitBits, completeness
+from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
 from recon3d.reconstruction.fit.passes import Report, Task, run_fit
 from recon3d.reconstruction.fit.support import (
     SupportResult,
@@ -32,7 +32,7 @@ from recon3d.reconstruction.fit.support import (
     strain_of,
     support_voxels,
 )
-from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_trust
+from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
 
 logger = logging.getLogger(__name__)
 
@@ -76,20 +76,25 @@ def by_backprojection(
     support = support_voxels(prepared, 0.5, 0, options.show_progress)
     points, inside = support.points_um, support.inside
     bins, reach = choose_bins(prepared, experiment)
-    cell_pix, lit = cell_width(model.in_pixels(experiment.volume)), LitBits(model)
+    cell_pix, illuminated = cell_width(model.in_pixels(experiment.volume)), IlluminatedBits(model)
     peaks = _in_parts(
         points,
         bins.size,
         options.memory_gib,
         lambda part: find_peaks(
             backproject_sample(
-                model, bins, part, cell_pix=cell_pix, lit=lit, show_progress=options.show_progress
+                model,
+                bins,
+                part,
+                cell_pix=cell_pix,
+                illuminated=illuminated,
+                show_progress=options.show_progress,
             ),
             bins,
             reach,
         ),
     )
-    share = own_completeness(prepared, bins, points, peaks, options.show_progress, lit)
+    share = own_completeness(prepared, bins, points, peaks, options.show_progress, illuminated)
     result = cut_from_completeness(
         experiment, model, inside, peaks, share, parameters_of(prepared, bins.step_deg)
     )
@@ -106,20 +111,22 @@ def at_laboratory_angles(
     points, inside = support.points_um, support.inside
     axes = [axis.values_deg for axis in model.store.axes] + [np.zeros(1)] * 2
     bins = OrientationBins(*(axis - (axis.max() + axis.min()) / 2 for axis in axes[:3]))
-    lit = LitBits(model)
+    illuminated = IlluminatedBits(model)
     peaks = _in_parts(
         points,
         bins.size,
         options.memory_gib,
         lambda part: find_peaks(
-            backproject_laboratory(model, part, lit=lit, show_progress=options.show_progress),
+            backproject_laboratory(
+                model, part, illuminated=illuminated, show_progress=options.show_progress
+            ),
             bins,
             reach=0,
         ),
     )
     same = np.tile(np.arange(bins.size), (len(model.projections), 1))
     share = completeness(
-        model, points, same, peaks.bins, bits=lit, show_progress=options.show_progress
+        model, points, same, peaks.bins, bits=illuminated, show_progress=options.show_progress
     )
     return cut_from_completeness(experiment, model, inside, peaks, share, {})
 
@@ -140,13 +147,13 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
     )
     passes = experiment.settings.iterations
     fit = run_fit(prepared.model, task, "iteration", settle=True, passes=passes)
-    options.tell("polish")
-    polished = task.polished(fit, "polish")
-    prepared = replace(prepared, model=polished.model)
-    peaks = polished.peaks
+    options.tell("refinement")
+    refined = task.refined(fit, "refinement")
+    prepared = replace(prepared, model=refined.model)
+    peaks = refined.peaks
     occupancy, in_mask = task.occupancy(fit)
     result = SupportResult(
-        polished.model,
+        refined.model,
         support.inside,
         occupancy,
         in_mask,
@@ -156,12 +163,12 @@ def by_iteration(prepared: Prepared, experiment: Experiment, options: Options) -
         residual=np.array(fit.residuals),
         found=parameters_of(prepared, bins.step_deg) | {"iterations": len(fit.residuals)},
     )
-    result = with_agreement(result, fit, polished.voxels)
+    result = with_agreement(result, fit, refined.voxels)
     columns = fit.columns
     del fit
     if experiment.settings.split_half and len(prepared.model.projections) >= FEWEST_TO_HALVE:
         options.tell("half")
-        result = with_trust(result, task, columns)
+        result = with_halves(result, task, columns)
     return result
 
 

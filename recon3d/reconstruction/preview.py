@@ -20,7 +20,7 @@ CUTOFF = 0.9
 """Completeness from which a voxel is shown as grain."""
 
 
-def quick_grain(
+def preview_grain(
     scan: Scan,
     cleaning: Cleaning,
     experiment: Experiment,

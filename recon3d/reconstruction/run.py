@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE, Team
+from recon3d.communicator import ALONE, Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError, warn
 from recon3d.files.grain import Grain
@@ -28,7 +28,7 @@ def reconstruct(
     show_progress: bool = True,
     report: Report | None = None,
     checkpoints: Checkpoints | None = None,
-    team: Team = ALONE,
+    communicator: Communicator = ALONE,
 ) -> Grain:
     """Reconstruct the grain: its shape, and the orientation of every voxel.
 
@@ -49,7 +49,7 @@ def reconstruct(
         whole volume. What it raises ends the reconstruction.
     checkpoints
         Where the state of an iterative fit is kept while it runs, and whether to go on from it.
-    team
+    communicator
         The processes that share the work; each calls this function and gets the grain.
 
     Returns
@@ -71,13 +71,13 @@ def reconstruct(
             f"the method '{settings.method}' works in the sample frame only, not in "
             f"'{settings.frame}': use --method backprojection for comparison"
         )
-    show, first = show_progress and team.rank == 0, team.rank == 0
+    show, first = show_progress and communicator.rank == 0, communicator.rank == 0
     options = Options(memory_gib, show, report if first else None, checkpoints)
     if checkpoints is not None:
-        checkpoints.begin(clean, experiment, team)
+        checkpoints.begin(clean, experiment, communicator)
     options.tell("alignment")
     with clean.kept_open() as opened:
-        prepared = prepare(opened, experiment, show_progress=show, team=team)
+        prepared = prepare(opened, experiment, show_progress=show, communicator=communicator)
         result = method(prepared, experiment, options)
     model = result.model
     found = {"method": settings.method, "frame": settings.frame} | prepared.evidence

@@ -128,8 +128,8 @@ class SimulatedDetector:
         if not self.poisson:
             return self._read_out(light, static, rng)
         counts = np.zeros(light.shape, np.float32)
-        lit = light > 0
-        counts[lit] = rng.poisson(light[lit])
+        illuminated = light > 0
+        counts[illuminated] = rng.poisson(light[illuminated])
         return self._read_out(counts, static, rng)
 
     def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:

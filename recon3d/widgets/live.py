@@ -14,7 +14,7 @@ from recon3d.cleaning.overview import GrowingOverview, ProjectionGlance
 from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.slices import slices_figure
-from recon3d.reconstruction.preview import quick_grain
+from recon3d.reconstruction.preview import preview_grain
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.widgets.controls.background import Background
@@ -149,7 +149,7 @@ class Live(Panel):
         if scan is None:
             self._preview.post(self.tell, follower.reason)
             return
-        yield quick_grain(
+        yield preview_grain(
             region_of(scan, plan),
             plan.cleaning,
             self.settings.experiment(),

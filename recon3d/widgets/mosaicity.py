@@ -20,14 +20,19 @@ from recon3d.plot.grain.slices import draw_slice, slice_extent_um
 from recon3d.plot.parts import TEXT_SIZE
 from recon3d.plot.scan.detector_frames import setting_text
 from recon3d.plot.scan.projections import draw_mosaicity, image_extent
-from recon3d.plot.tilts import draw_lit_frames, draw_lit_projections, draw_tilt_map, mark_tilt
+from recon3d.plot.tilts import (
+    draw_illuminated_frames,
+    draw_illuminated_projections,
+    draw_tilt_map,
+    mark_tilt,
+)
 from recon3d.reconstruction.model.orientation_bins import orientation_bins
 from recon3d.reconstruction.model.scanned import setting_steps_deg
 from recon3d.reconstruction.quality.reprojection import model_of
 from recon3d.reconstruction.quality.voxel import VoxelEvidence, look_at_voxel
 from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, slider
 
-LIT_SHARE = 0.05
+ILLUMINATED_SHARE = 0.05
 
 
 class Mosaicity(Panel):
@@ -122,15 +127,19 @@ class Mosaicity(Panel):
         if total > 0:
             mu_known, gamma_known = np.nan_to_num(mu), np.nan_to_num(gamma)
             mean = (float(mu_known @ counts / total), float(gamma_known @ counts / total))
-        lit = np.flatnonzero(counts > 0)
-        self._picked = {"pixel": (row_pix, col_pix), "mean_deg": mean, "frames": lit.tolist()}
+        illuminated = np.flatnonzero(counts > 0)
+        self._picked = {
+            "pixel": (row_pix, col_pix),
+            "mean_deg": mean,
+            "frames": illuminated.tolist(),
+        }
         self._draw_pixel_map(counts, mean, f"pixel: row {row_pix}, column {col_pix}")
         self._frames.clear()
-        draw_lit_frames(self._frames, counts, f"{lit.size} frames lit it")
+        draw_illuminated_frames(self._frames, counts, f"{illuminated.size} frames lit it")
         self.canvas.draw_idle()
         self.tell(
             f"row {row_pix}, column {col_pix}: mean μ = {mean[0]:.4f}°, γ = {mean[1]:.4f}°; lit by "
-            f"frames {_listed(lit)}"
+            f"frames {_listed(illuminated)}"
         )
 
     def pick_voxel(self, voxel: tuple[int, int, int]) -> None:
@@ -167,7 +176,7 @@ class Mosaicity(Panel):
             self._tilts, evidence.tilts, ("a", bins.a_deg), ("b", bins.b_deg), "backprojected"
         )
         mark_tilt(self._tilts, mean)
-        draw_lit_projections(self._frames, evidence, "counts where the voxel falls")
+        draw_illuminated_projections(self._frames, evidence, "counts where the voxel falls")
         self.canvas.draw_idle()
 
     def _draw_projection(self) -> None:
@@ -175,11 +184,13 @@ class Mosaicity(Panel):
         frames = self._frames_of(k)
         mu, gamma = self._settings(k)
         total, mean_mu, mean_gamma = projection_moments(frames, mu, gamma)
-        lit = total > LIT_SHARE * float(np.percentile(total[total > 0], 99.8) if total.any() else 1)
-        range_deg, center = orientation_range(mean_mu[lit], mean_gamma[lit])
+        illuminated = total > ILLUMINATED_SHARE * float(
+            np.percentile(total[total > 0], 99.8) if total.any() else 1
+        )
+        range_deg, center = orientation_range(mean_mu[illuminated], mean_gamma[illuminated])
         _, wide, high, _ = image_extent(total.shape, self._pixel_um)
         extent = (0.0, wide, 0.0, high)
-        draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, lit, center)
+        draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, illuminated, center)
         self.ax.set_title(f"ω = {self.store.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, ("μ (°)", "γ (°)"), center)
 
@@ -212,7 +223,7 @@ class Mosaicity(Panel):
             if axes[0].name == "mu" and np.isfinite(mean).all():
                 mark_tilt(self._tilts, mean)
             return
-        draw_lit_frames(self._tilts, counts, title)
+        draw_illuminated_frames(self._tilts, counts, title)
         brightest = int(counts.argmax())
         mu, _ = self._settings(k)
         self._tilts.set_title(f"{title}; brightest at {setting_text('mu', float(mu[brightest]))}")

@@ -17,7 +17,7 @@ from recon3d.files.store import CleanedScan
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import bright_counts, draw_frame, update_frame
 from recon3d.plot.scan.film import draw_film, draw_scan_health, update_film
-from recon3d.reconstruction.model.estimates import MassFit, fit_mass
+from recon3d.reconstruction.model.estimates import CentreOfMassFit, fit_centre_of_mass
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
 from recon3d.widgets.controls.panel import Panel, button, new_canvas, row, slider
 
@@ -85,11 +85,11 @@ class Projections(Panel):
         return {"omega_exclude": self.value or None}
 
     @property
-    def fit(self) -> MassFit:
+    def fit(self) -> CentreOfMassFit:
         """The centres of mass against the fitted rotation, without what is left out."""
         omega = np.array([glance.omega_deg for glance in self.glances])
-        mass = np.array([glance.mass_pix for glance in self.glances])
-        return fit_mass(omega, mass)
+        mass = np.array([glance.centre_of_mass_pix for glance in self.glances])
+        return fit_centre_of_mass(omega, mass)
 
     def exclude_outliers(self) -> None:
         """Leave out, too, the projections whose centre of mass is off the rotation."""

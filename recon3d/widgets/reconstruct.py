@@ -29,7 +29,7 @@ STAGES = {
     "alignment": "finding the rotation axis, the drift, and the turning centre",
     "widths": "finding the widths of the instrument",
     "iteration": "fitting the grain",
-    "polish": "refining the orientation of every voxel",
+    "refinement": "refining the orientation of every voxel",
     "half": "fitting one half of the projections, to see how far the result can be trusted",
     "backprojection": "backprojecting",
 }

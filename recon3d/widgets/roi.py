@@ -53,7 +53,7 @@ class RegionOfInterest(Panel):
         self.scan = whole_frames(scan)
         self._images: dict[int, ProjectionImages] = {}
         self._signals: dict[int, NDArray[np.float32]] = {}
-        self._lit = np.zeros(self.scan.source.frame_shape, np.float32)
+        self._illuminated = np.zeros(self.scan.source.frame_shape, np.float32)
         self._roi = scan.roi
         self._moving = False
         self._make_controls()
@@ -120,7 +120,7 @@ class RegionOfInterest(Panel):
         if not np.array_equal(known, scan.omega_deg[: known.size]):
             self._images.clear()
             self._signals.clear()
-            self._lit[:] = 0
+            self._illuminated[:] = 0
         self.projection.max = self.scan.shape[0] - 1
         self.sample()
 
@@ -206,7 +206,7 @@ class RegionOfInterest(Panel):
 
     def _show_outside(self) -> None:
         signals = list(self._signals.values())
-        update_region(self._region, self._roi, self._lit)
+        update_region(self._region, self._roi, self._illuminated)
         self.canvas.draw_idle()
         columns = f"columns {self._roi.col} to {self._roi.col + self._roi.cols - 1}"
         rows = f"rows {self._roi.row} to {self._roi.row + self._roi.rows - 1}"
@@ -232,7 +232,7 @@ class RegionOfInterest(Panel):
             self._images.pop(next(iter(self._images)))
         self._images[images.projection] = images
         self._signals[images.projection] = signal_of(images)
-        np.maximum(self._lit, self._signals[images.projection], out=self._lit)
+        np.maximum(self._illuminated, self._signals[images.projection], out=self._illuminated)
         if images.projection == self.projection.value or SHOWN[self.shown.value] == "several":
             self._show(self._image(SHOWN[self.shown.value], self.projection.value))
         self._show_outside()

@@ -13,7 +13,7 @@ from recon3d.config.settings_file import SettingsFile, ini_beside
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
-from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.model.checks import check_before, check_centres, with_counts
 from recon3d.reconstruction.run import reconstruct
@@ -206,11 +206,11 @@ class Session:
         """
         return Live(self.settings, widgets)
 
-    def show_trust(self) -> None:
+    def show_quality(self) -> None:
         """Show how far the grain can be trusted."""
         grain = self.grain
         if grain.residual.size:
-            show(trust_figure(grain))
+            show(quality_figure(grain))
         else:
             print("a backprojection leaves no residuals: reconstruct iteratively to judge it")
 

@@ -19,7 +19,7 @@ from recon3d.analysis.moments import projection_moments
 from recon3d.cleaning.frames_of_projection import stand_ins, work_on_projection
 from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.fit.backprojection import backproject_laboratory, backproject_sample
-from recon3d.reconstruction.fit.completeness import LitBits, completeness
+from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
 
 Points = NDArray[np.float64]
 
@@ -73,25 +73,27 @@ def backprojection_rows(
 
 
 def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
-    lit = LitBits(scan)
-    volume = backproject_laboratory(scan, points, lit=lit, show_progress=False)
-    return _completeness(scan, points, volume, lit)
+    illuminated = IlluminatedBits(scan)
+    volume = backproject_laboratory(scan, points, illuminated=illuminated, show_progress=False)
+    return _completeness(scan, points, volume, illuminated)
 
 
 def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
-    bins, lit = bins_of(2 * scan.images.shape[1]), LitBits(scan)
+    bins, illuminated = bins_of(2 * scan.images.shape[1]), IlluminatedBits(scan)
     voxel_um = np.ptp(points[:, 0]) / (np.unique(points[:, 0]).size - 1)
     cell_pix = cell_width(voxel_um * scan.geometry.magnification_pix_per_um)
-    volume = backproject_sample(scan, bins, points, cell_pix=cell_pix, lit=lit, show_progress=False)
-    return _completeness(scan, points, volume[:, ::2], lit)
+    volume = backproject_sample(
+        scan, bins, points, cell_pix=cell_pix, illuminated=illuminated, show_progress=False
+    )
+    return _completeness(scan, points, volume[:, ::2], illuminated)
 
 
 def _completeness(
-    scan: MemoryScan, points: Points, volume: NDArray[np.float32], lit: LitBits
+    scan: MemoryScan, points: Points, volume: NDArray[np.float32], illuminated: IlluminatedBits
 ) -> Points:
     frames = np.tile(np.arange(scan.shape[1]), (scan.shape[0], 1))
     own = volume.argmax(axis=1)
-    return completeness(scan, points, frames, own, bits=lit, show_progress=False)
+    return completeness(scan, points, frames, own, bits=illuminated, show_progress=False)
 
 
 def moments_rows(steps: int, size: int) -> list[Row]:

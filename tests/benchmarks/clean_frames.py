@@ -40,10 +40,10 @@ def make_projection(frames: int, size: int) -> NDArray[np.uint16]:
     rng = np.random.default_rng(0)
     row, col = np.mgrid[:size, :size]
     raw = np.empty((frames, size, size), np.uint16)
-    lit = set(rng.permutation(frames)[: round(LIT * frames)].tolist())
+    illuminated = set(rng.permutation(frames)[: round(LIT * frames)].tolist())
     for number in range(frames):
         scene = rng.normal(100, 2.5, (size, size))
-        if number in lit:
+        if number in illuminated:
             centre, width = rng.uniform(0.4, 0.6, 2) * size, rng.uniform(0.08, 0.18) * size
             grain = np.exp(-((row - centre[0]) ** 2 + (col - centre[1]) ** 2) / 2 / width**2)
             speckle = ndimage.gaussian_filter(rng.exponential(1, (size, size)), 1.5)
@@ -189,8 +189,8 @@ def main() -> None:
     few = raw[:: max(1, len(raw) // 12)]
     plain = best_ms(lambda: [plain_projection(few)], len(few), repeats=2)
     difference = np.abs(compiled() - plain_projection(raw)).max()
-    lit = (compiled().reshape(len(raw), -1).max(axis=1) > 0).mean()
-    print(f"{len(raw)} frames of {options.size} x {options.size}, {lit:.0%} lit")
+    illuminated = (compiled().reshape(len(raw), -1).max(axis=1) > 0).mean()
+    print(f"{len(raw)} frames of {options.size} x {options.size}, {illuminated:.0%} lit")
     print(f"plain NumPy and SciPy: {plain:.2f} ms a frame; largest difference {difference:.2g}")
     for threads in sorted({1, numba.config.NUMBA_NUM_THREADS}):
         numba.set_num_threads(threads)

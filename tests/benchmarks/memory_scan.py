@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from recon3d.communicator import ALONE
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import Orientations
-from recon3d.projection.operator import LitPixels, Projector
-from recon3d.reconstruction.model.scan_model import LitFrames
+from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 
 FloatArray = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ class MemoryScan:
     geometry: ProjectionGeometry
     images: NDArray[np.float32]
 
-    team = ALONE
+    communicator = ALONE
 
     @property
     def store(self) -> MemoryScan:
@@ -56,15 +56,15 @@ class MemoryScan:
         """Map from sample to detector."""
         return self.geometry.affine(float(self.omega_deg[projection]))
 
-    def lit_frames(self, projection: int) -> LitFrames:
+    def illuminated_frames(self, projection: int) -> IlluminatedFrames:
         """Measured frames, those that are dark all over left out."""
-        numbers = np.flatnonzero(self.lit[projection])
+        numbers = np.flatnonzero(self.illuminated[projection])
         frames = self.images[projection]
         kept = frames if numbers.size == len(frames) else frames[numbers]
-        return LitFrames(numbers, kept, len(frames))
+        return IlluminatedFrames(numbers, kept, len(frames))
 
     @cached_property
-    def lit(self) -> NDArray[np.bool_]:
+    def illuminated(self) -> NDArray[np.bool_]:
         """Which frames are not dark all over, (projections, frames)."""
         return self.images.any(axis=(2, 3))
 
@@ -96,7 +96,10 @@ def ball_scan(
     middle = (size - 1) / 2
     geometry = ProjectionGeometry(10.0, magnification, middle, middle)
     omega_deg = 180 * np.arange(projections) / projections
-    projector, pixels = Projector(points_um), LitPixels.from_mask(np.ones((size, size), bool))
+    projector, pixels = (
+        Projector(points_um),
+        IlluminatedPixels.from_mask(np.ones((size, size), bool)),
+    )
     of_frame = np.clip((points_um[:, 0] / radius_um + 1) / 2 * frames, 0, frames - 1).astype(int)
     volume = np.zeros((len(points_um), frames), np.float32)
     volume[np.arange(len(points_um)), of_frame] = 100

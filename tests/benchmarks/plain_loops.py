@@ -86,8 +86,8 @@ def backproject_voxel(
             total += frames[k, :, row, col]
             places.append((k, row, col))
     best = int(np.argmax(total))
-    lit = 0
+    illuminated = 0
     for k, row, col in places:
         if frames[k, best, row, col] > 0:
-            lit += 1
-    return total, lit / max(len(places), 1)
+            illuminated += 1
+    return total, illuminated / max(len(places), 1)

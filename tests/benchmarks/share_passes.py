@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from measure import start_with_sleeping_threads
 
-from recon3d.communicator import Team
+from recon3d.communicator import Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.parallel.mpiexec import world
@@ -28,17 +28,17 @@ from recon3d.reconstruction.model.scanned import threshold_of
 
 def main(ini: str, passes: str = "4", step: str = "1") -> None:
     start_with_sleeping_threads()
-    team = world()
+    communicator = world()
     experiment = Experiment.from_ini(ini).with_settings(align="none")
     assert experiment.path is not None
     with open_store(experiment.path / "scan.h5").kept_open() as store:
-        _measure(store, experiment, team, int(passes), int(step))
+        _measure(store, experiment, communicator, int(passes), int(step))
 
 
 def _measure(
-    store: CleanedScan, experiment: Experiment, team: Team, passes: int, step: int
+    store: CleanedScan, experiment: Experiment, communicator: Communicator, passes: int, step: int
 ) -> None:
-    prepared = prepare(store, experiment, show_progress=False, team=team)
+    prepared = prepare(store, experiment, show_progress=False, communicator=communicator)
     model = replace(prepared.model, projections=prepared.model.projections[::step])
     support = support_voxels(prepared, 0.75, 2, False)
     bins, _ = choose_bins(prepared, experiment)
@@ -48,23 +48,31 @@ def _measure(
         support.points_um,
         experiment.volume.voxel_um,
         threshold=threshold_of(store),
-        team=team,
+        communicator=communicator,
     )
     found = []
     for _ in range(passes):
-        team.agree(0)
+        communicator.agree(0)
         busy = time.process_time()
-        sent, waited, began = counted(team, "sent_bytes"), counted(team, "waited_s"), time.time()
+        sent, waited, began = (
+            counted(communicator, "sent_bytes"),
+            counted(communicator, "waited_s"),
+            time.time(),
+        )
         fit.run_pass("pass", show_progress=False)
-        taken = max(team.collect([time.time() - began]))
-        busy = max(team.collect([time.process_time() - busy]))
-        sent, waited = counted(team, "sent_bytes") - sent, counted(team, "waited_s") - waited
+        taken = max(communicator.collect([time.time() - began]))
+        busy = max(communicator.collect([time.process_time() - busy]))
+        sent, waited = (
+            counted(communicator, "sent_bytes") - sent,
+            counted(communicator, "waited_s") - waited,
+        )
         found.append((taken, sent, waited, busy))
     taken, sent, waited, busy = min(found)
-    if team.rank == 0:
+    if communicator.rank == 0:
         voxels, count = fit.volume.shape
         print(
-            f"{team.size} processes, {len(model.projections)} projections in {len(fit.groups)} "
+            f"{communicator.size} processes, {len(model.projections)} projections in "
+            f"{len(fit.groups)} "
             f"subsets, {voxels} voxels x {count} bins: {taken:.3f} s a pass, "
             f"{sent / 1e6:.1f} MB sent by each, {waited / taken:.0%} waited, "
             f"{busy:.3f} s of processor time; "
@@ -72,8 +80,8 @@ def _measure(
         )
 
 
-def counted(team: object, name: str) -> float:
-    return getattr(team, name, 0)
+def counted(communicator: object, name: str) -> float:
+    return getattr(communicator, name, 0)
 
 
 if __name__ == "__main__":

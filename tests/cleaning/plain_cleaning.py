@@ -89,29 +89,31 @@ EDGES = [(-1, 0), (0, -1), (0, 1), (1, 0)]
 EDGES_AND_CORNERS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
 
 
-def _fill(lit, shape):
+def _fill(illuminated, shape):
     """Add the dark pieces that do not reach beyond the frame."""
     around = {(r, c) for r in range(-1, shape[0] + 1) for c in range(-1, shape[1] + 1)}
-    for piece in _pieces(around - lit, EDGES):
+    for piece in _pieces(around - illuminated, EDGES):
         if (-1, -1) not in piece:
-            lit = lit | piece
-    return lit
+            illuminated = illuminated | piece
+    return illuminated
 
 
 def plain_mask(frame, binth, min_region=100, radius=1, fill=True):
     shape = frame.shape
-    lit = {(r, c) for r, c in np.ndindex(shape) if frame[r, c] > binth}
+    illuminated = {(r, c) for r, c in np.ndindex(shape) if frame[r, c] > binth}
     if fill:
-        lit = _fill(lit, shape)
+        illuminated = _fill(illuminated, shape)
     if radius:
         reach = range(-radius, radius + 1)
         disk = [(r, c) for r in reach for c in reach if r * r + c * c <= radius * radius]
-        grown = {(r + dr, c + dc) for r, c in lit for dr, dc in disk}
-        lit = {(r, c) for r, c in grown if all((r + dr, c + dc) in grown for dr, dc in disk)}
+        grown = {(r + dr, c + dc) for r, c in illuminated for dr, dc in disk}
+        illuminated = {
+            (r, c) for r, c in grown if all((r + dr, c + dc) in grown for dr, dc in disk)
+        }
         if fill:
-            lit = _fill(lit, shape)
+            illuminated = _fill(illuminated, shape)
     mask = np.zeros(shape, bool)
-    for piece in _pieces(lit, EDGES_AND_CORNERS):
+    for piece in _pieces(illuminated, EDGES_AND_CORNERS):
         if len(piece) >= min_region:
             mask[tuple(np.transpose(sorted(piece)))] = True
     return mask

@@ -84,9 +84,11 @@ def test_what_was_binned_and_dropped_is_kept(scan, tmp_path):
 def test_signal_is_that_of_the_unbinned_scan(scan, tmp_path):
     plain = run(scan, tmp_path)
     binned = run(scan.binned(2), tmp_path, name="binned.h5")
-    lit = plain.integrated > 0
-    assert ((binned.integrated > 0) == lit).all()
-    np.testing.assert_allclose(binned.integrated[lit], plain.integrated[lit], rtol=0.05)
+    illuminated = plain.integrated > 0
+    assert ((binned.integrated > 0) == illuminated).all()
+    np.testing.assert_allclose(
+        binned.integrated[illuminated], plain.integrated[illuminated], rtol=0.05
+    )
 
 
 def with_frames(scan, frames):
@@ -212,8 +214,8 @@ def test_projections_at_a_glance_are_in_pixels_of_the_detector(scan, tmp_path):
     growing = list(GrowingOverview(CLEANING).extend(scan.binned(2)))
     assert binned[0].bin_pix == (2, 2)
     for one, other, grown in zip(plain, binned, growing, strict=True):
-        np.testing.assert_allclose(other.mass_pix, one.mass_pix, atol=0.15)
-        np.testing.assert_allclose(grown.mass_pix, other.mass_pix, atol=1e-6)
+        np.testing.assert_allclose(other.centre_of_mass_pix, one.centre_of_mass_pix, atol=0.15)
+        np.testing.assert_allclose(grown.centre_of_mass_pix, other.centre_of_mass_pix, atol=1e-6)
 
 
 def test_whole_frames_are_not_binned(scan):

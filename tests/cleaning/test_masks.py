@@ -33,13 +33,13 @@ def test_mask_is_that_of_plain_sets_of_pixels(frame, min_region, radius, fill):
 
 def _whole_frame_mask(frame, binth, min_region, radius):
     """The same by scipy on the whole frame in a wide dark rim."""
-    lit = ndimage.binary_fill_holes(np.pad(frame > binth, 2 * radius + 2))
-    lit = ndimage.binary_fill_holes(ndimage.binary_closing(lit, disk(radius)))
-    labels, _ = ndimage.label(lit, np.ones((3, 3)))
+    illuminated = ndimage.binary_fill_holes(np.pad(frame > binth, 2 * radius + 2))
+    illuminated = ndimage.binary_fill_holes(ndimage.binary_closing(illuminated, disk(radius)))
+    labels, _ = ndimage.label(illuminated, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     rim = 2 * radius + 2
-    return (sizes >= min_region)[labels][rim:-rim, rim:-rim] & lit[rim:-rim, rim:-rim]
+    return (sizes >= min_region)[labels][rim:-rim, rim:-rim] & illuminated[rim:-rim, rim:-rim]
 
 
 @pytest.mark.parametrize("density", [0.02, 0.2, 0.45, 0.6])
@@ -58,23 +58,30 @@ def test_work_in_the_lit_box_gives_the_whole_frame_s_mask(density, radius):
 @pytest.mark.parametrize("min_region", [2, 15, 60, 400, 10**9])
 def test_regions_of_any_winding_are_measured_whole(min_region):
     """Combs, rings and spirals, which a search from above meets in several pieces."""
-    lit = np.zeros((60, 60), bool)
-    lit[2:20:2, 3:30], lit[2:19, 29] = True, True  # a comb, joined at its right end
-    lit[25:40, 2:20:3], lit[39, 2:18] = True, True  # a comb that is joined at its feet
+    illuminated = np.zeros((60, 60), bool)
+    illuminated[2:20:2, 3:30], illuminated[2:19, 29] = True, True  # a comb, joined at its right end
+    illuminated[25:40, 2:20:3], illuminated[39, 2:18] = (
+        True,
+        True,
+    )  # a comb that is joined at its feet
     for step in range(0, 12, 3):
-        lit[25 + step, 25 + step : 55 - step] = lit[54 - step, 25 + step : 55 - step] = True
-        lit[25 + step : 55 - step, 25 + step] = lit[25 + step : 55 - step, 54 - step] = True
-    lit[44:58, 2:16] |= np.eye(14, dtype=bool) | np.eye(14, dtype=bool)[::-1]
-    labels, _ = ndimage.label(lit, np.ones((3, 3)))
+        illuminated[25 + step, 25 + step : 55 - step] = illuminated[
+            54 - step, 25 + step : 55 - step
+        ] = True
+        illuminated[25 + step : 55 - step, 25 + step] = illuminated[
+            25 + step : 55 - step, 54 - step
+        ] = True
+    illuminated[44:58, 2:16] |= np.eye(14, dtype=bool) | np.eye(14, dtype=bool)[::-1]
+    labels, _ = ndimage.label(illuminated, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    expected = (sizes >= min_region)[labels] & lit
-    mask = signal_mask(20.0 * lit, 12, min_region, 0, False)
+    expected = (sizes >= min_region)[labels] & illuminated
+    mask = signal_mask(20.0 * illuminated, 12, min_region, 0, False)
     np.testing.assert_array_equal(mask, expected)
-    filled = signal_mask(20.0 * lit, 12, 0, 0, True)
-    np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(lit))
-    maze = signal_mask(20.0 * ~lit[1:-1, 1:-1], 12, 0, 0, True)
-    np.testing.assert_array_equal(maze, ndimage.binary_fill_holes(~lit[1:-1, 1:-1]))
+    filled = signal_mask(20.0 * illuminated, 12, 0, 0, True)
+    np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(illuminated))
+    maze = signal_mask(20.0 * ~illuminated[1:-1, 1:-1], 12, 0, 0, True)
+    np.testing.assert_array_equal(maze, ndimage.binary_fill_holes(~illuminated[1:-1, 1:-1]))
 
 
 def test_mask_moves_with_the_signal():
@@ -135,4 +142,6 @@ def test_compiled_morphology_equals_its_python():
     mask_kernels.fill_holes.py_func(plain)
     mask_kernels.drop_small_regions.py_func(plain, 5)
     np.testing.assert_array_equal(compiled, plain[4:-4, 4:-4])
-    assert mask_kernels.lit_box.py_func(frame, 12.0) == mask_kernels.lit_box(frame, 12.0)
+    assert mask_kernels.illuminated_box.py_func(frame, 12.0) == mask_kernels.illuminated_box(
+        frame, 12.0
+    )

@@ -44,8 +44,8 @@ def test_the_store_holds_every_projection_as_it_is_cleaned_alone(scan, tmp_path)
 
 def test_frames_are_counts_of_the_first_projection_s_beam(scan, tmp_path):
     cleaned = run(scan, tmp_path)
-    lit = cleaned.integrated[:, [3, 4, 7]]
-    np.testing.assert_allclose(lit, lit[0].mean(), rtol=0.06)
+    illuminated = cleaned.integrated[:, [3, 4, 7]]
+    np.testing.assert_allclose(illuminated, illuminated[0].mean(), rtol=0.06)
     raw = run(scan, tmp_path, replace(CLEANING, normalize="none"))
     assert raw.integrated[3, 3] < 0.96 * raw.integrated[0, 3]
 
@@ -89,9 +89,9 @@ def test_each_raw_frame_is_read_once_also_for_the_arrays(scan, tmp_path):
         frames = final[:, :, k].reshape(9, 48, 50)
         np.testing.assert_array_equal(frames, cleaned.read_projection(k))
         np.testing.assert_array_equal(raw[:, :, k].reshape(9, 48, 50), scan.read_projection(k))
-    lit = final > 0
-    np.testing.assert_array_equal(unmasked[lit], final[lit])
-    assert (unmasked[~lit] > 0).any()
+    illuminated = final > 0
+    np.testing.assert_array_equal(unmasked[illuminated], final[illuminated])
+    assert (unmasked[~illuminated] > 0).any()
 
 
 def test_missing_frames_stay_dark_and_are_known(scan, tmp_path):

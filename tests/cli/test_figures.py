@@ -54,8 +54,8 @@ def test_a_rendered_box_has_its_planted_colours(halves):
     assert picture[50, 50, 3] == 1
     assert picture[2, 2, 3] == 0
     # No holes: what is lit in a row is one run.
-    lit = picture[50, :, 3] > 0
-    assert np.count_nonzero(np.diff(lit.astype(int))) == 2
+    illuminated = picture[50, :, 3] > 0
+    assert np.count_nonzero(np.diff(illuminated.astype(int))) == 2
     behind = render_surface(surface, colors, halves.volume, 180.0, pixels=100, shade=False)
     np.testing.assert_allclose(behind[50, 60, :3], orientation_colors(0.05, 0, 0.05), atol=0.01)
 

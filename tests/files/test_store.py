@@ -54,9 +54,9 @@ def test_lit_frames_are_read_alone(tmp_path):
     frames = make_frames()
     scan = write(tmp_path / "scan.h5", frames)
     for k in (0, 2, -1):
-        numbers, lit = scan.read_lit(k)
+        numbers, illuminated = scan.read_illuminated(k)
         np.testing.assert_array_equal(numbers, np.flatnonzero(frames[k].any(axis=(1, 2))))
-        np.testing.assert_array_equal(lit, frames[k][numbers])
+        np.testing.assert_array_equal(illuminated, frames[k][numbers])
 
 
 def test_a_scan_that_is_kept_open_reads_the_same_and_is_closed_at_the_end(tmp_path):
@@ -65,7 +65,7 @@ def test_a_scan_that_is_kept_open_reads_the_same_and_is_closed_at_the_end(tmp_pa
     with scan.kept_open() as kept:
         scan.path.rename(tmp_path / "moved.h5")
         np.testing.assert_array_equal(kept.read_projection(1), frames[1])
-        np.testing.assert_array_equal(kept.read_lit(2)[1], scan_lit(frames[2]))
+        np.testing.assert_array_equal(kept.read_illuminated(2)[1], scan_lit(frames[2]))
         np.testing.assert_allclose(kept.read_summed(0), frames[0].sum(axis=0), rtol=1e-5)
         with pytest.raises(ValueError, match="a mistake of ours"):
             raise_in_the_middle(scan, tmp_path)

@@ -7,19 +7,19 @@ import time
 from recon3d.errors import DataError
 
 
-def fails_on_all(_job, _team, _publisher):
+def fails_on_all(_job, _communicator, _publisher):
     raise DataError("the same everywhere")
 
 
-def fails_on_one(job, team, _publisher):
+def fails_on_one(job, communicator, _publisher):
     """Raise the job, if there is one, while others wait."""
-    if team.rank == 1 and job is not None:
+    if communicator.rank == 1 and job is not None:
         raise job
-    team.collect([1])
+    communicator.collect([1])
 
 
-def hangs(job, team, _publisher):
+def hangs(job, communicator, _publisher):
     """Sleep for a while, while others wait."""
-    if team.rank == 1:
+    if communicator.rank == 1:
         time.sleep(job)
-    team.collect([1])
+    communicator.collect([1])

@@ -10,22 +10,22 @@ import numpy as np
 from mpi4py import MPI
 
 from recon3d.parallel import mpi
-from recon3d.parallel.mpi import MpiTeam
+from recon3d.parallel.mpi import MpiCommunicator
 
 SHAPE = (11, 5)
 
 
 def main() -> None:
     mpi.PIECE_ELEMENTS = 10  # several pieces, and rows left over
-    team = MpiTeam(MPI.COMM_WORLD, share_memory=sys.argv[1] == "share")
-    kinds = team.collect([hold_and_change(team)])
+    communicator = MpiCommunicator(MPI.COMM_WORLD, share_memory=sys.argv[1] == "share")
+    kinds = communicator.collect([hold_and_change(communicator)])
     assert memory_descriptors() == 0, "memory is kept that nobody uses"
-    if team.rank == 0:
+    if communicator.rank == 0:
         print(*sorted(kinds))
 
 
-def hold_and_change(team: MpiTeam) -> str:
-    held = team.hold(SHAPE)
+def hold_and_change(communicator: MpiCommunicator) -> str:
+    held = communicator.hold(SHAPE)
     assert not held.whole.any()
     assert not held.parts.any()
     start = np.arange(55, dtype=np.float32).reshape(SHAPE)
@@ -38,15 +38,15 @@ def hold_and_change(team: MpiTeam) -> str:
 
     held.each_row(fill)
     for round_ in range(3):
-        held.parts[...] = (team.rank + 1) * 10.0**round_ * (1 + start)
+        held.parts[...] = (communicator.rank + 1) * 10.0**round_ * (1 + start)
         held.update(add)
         assert not held.parts.any()
-    expected = start + 111 * sum(range(1, team.size + 1)) * (1 + start)
+    expected = start + 111 * sum(range(1, communicator.size + 1)) * (1 + start)
     assert np.allclose(held.whole, expected), held.whole - expected
     # What one has done the others see, and nobody else: a second array is another one.
-    second = team.hold(SHAPE)
+    second = communicator.hold(SHAPE)
     assert not second.whole.any()
-    assert (team.sent_bytes > 0) == (team.size > 1)
+    assert (communicator.sent_bytes > 0) == (communicator.size > 1)
     kind = type(held).__name__
     assert (memory_descriptors() > 0) == (kind == "Shared")
     return kind

@@ -30,7 +30,7 @@ import numpy as np
 
 import recon3d as r3
 
-MOMENTS = ("any", "any", "alignment", "iteration", "polish", "half", "state", "grain")
+MOMENTS = ("any", "any", "alignment", "iteration", "refinement", "half", "state", "grain")
 LONGEST_S = 300
 MPIEXEC = Path(sys.executable).parent / "mpiexec"
 

@@ -15,7 +15,7 @@ from recon3d.config.experiment import Cleaning, Experiment
 from recon3d.files.store import open_store
 from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import open_scan
@@ -27,7 +27,7 @@ from recon3d.simulate.writers.edf_scan import simulate_scan
 ANGLES = st.floats(-180, 180)
 SIGNS = st.sampled_from([1, -1])
 SHAPE = (41, 43)
-PIXELS = LitPixels.from_mask(np.ones(SHAPE, bool))
+PIXELS = IlluminatedPixels.from_mask(np.ones(SHAPE, bool))
 STEPS = np.arange(-3, 4) * 0.03
 FRAMES = FrameSettings(
     *(grid.reshape(1, -1) for grid in np.meshgrid(STEPS, STEPS)), np.zeros((1, 49))

@@ -11,7 +11,7 @@ from recon3d.projection.cells import (
     cell_width,
     merge_pixels,
 )
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 
 STRAIGHT = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
 
@@ -19,7 +19,7 @@ STRAIGHT = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
 def view(rng, frames=3, bins=5, shape=(9, 10)):
     mask = rng.random(shape) > 0.3
     images = (rng.random((frames, *shape)) * mask).astype(np.float32)
-    cells = LitPixels.from_mask(mask)
+    cells = IlluminatedPixels.from_mask(mask)
     weights = rng.random((frames, bins)).astype(np.float32)
     affine = STRAIGHT + 0.1 * rng.normal(size=(2, 4))
     return images, View(affine, cells, cells.gather(images), weights)

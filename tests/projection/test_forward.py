@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 
 POINTS = np.stack(np.meshgrid(*[np.arange(-1.0, 1.5)] * 3, indexing="ij"), -1).reshape(-1, 3)
 
@@ -15,7 +15,7 @@ POINTS = np.stack(np.meshgrid(*[np.arange(-1.0, 1.5)] * 3, indexing="ij"), -1).r
 def operator(seed, voxel_um, dtype=np.float64):
     rng = np.random.default_rng(seed)
     geometry = ProjectionGeometry(10.4, 1.3, 4.2, 5.1)
-    pixels = LitPixels.from_mask(rng.random((9, 11)) > 0.2)
+    pixels = IlluminatedPixels.from_mask(rng.random((9, 11)) > 0.2)
     weights = rng.random((4, 5)).astype(dtype)
     affine = geometry.affine(rng.uniform(-180, 180))
     return FrameOperator(Projector(POINTS, (voxel_um,) * 3), affine, pixels, weights), rng

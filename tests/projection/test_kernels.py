@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 
 ROWS, COLS, FRAMES, BINS = 20, 24, 9, 37
 POINTS = np.random.default_rng(3).uniform(-7, 7, (400, 3))
@@ -20,9 +20,9 @@ def random_frames(rng):
     """Frames of which some are dark all over, and the pixels that any of them lights."""
     frames = np.zeros((FRAMES, ROWS, COLS), np.float32)
     numbers = np.sort(rng.permutation(FRAMES)[:7])
-    lit = rng.uniform(size=(len(numbers), ROWS, COLS)) > 0.7
-    frames[numbers] = rng.uniform(1, 9, lit.shape) * lit
-    return frames, numbers, LitPixels.from_mask((frames > 0).any(axis=0))
+    illuminated = rng.uniform(size=(len(numbers), ROWS, COLS)) > 0.7
+    frames[numbers] = rng.uniform(1, 9, illuminated.shape) * illuminated
+    return frames, numbers, IlluminatedPixels.from_mask((frames > 0).any(axis=0))
 
 
 def plain_adjoint(frames, weights, affine):

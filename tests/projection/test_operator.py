@@ -9,7 +9,7 @@ from scipy import ndimage
 from recon3d.config.experiment import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.operator import (
-    LitPixels,
+    IlluminatedPixels,
     Projector,
     box_taps,
     spread,
@@ -40,7 +40,7 @@ def explicit_matrix(points_um, omega_deg, shape):
 def test_forward_is_the_explicit_matrix(bins):
     points = voxel_centres_um(VOLUME)
     values = np.random.default_rng(0).random((len(points), bins))
-    pixels = LitPixels.from_mask(np.ones(SHAPE, bool))
+    pixels = IlluminatedPixels.from_mask(np.ones(SHAPE, bool))
     images = Projector(points).forward(values, GEOMETRY.affine(33.0), pixels)
     assert np.allclose(images[:-1], explicit_matrix(points, 33.0, SHAPE) @ values)
     assert not images[-1].any()
@@ -50,7 +50,9 @@ def test_only_the_chosen_pixels_are_filled():
     points = voxel_centres_um(VOLUME)
     values = np.random.default_rng(1).random((len(points), 2))
     mask = np.random.default_rng(2).random(SHAPE) > 0.5
-    images = Projector(points).forward(values, GEOMETRY.affine(-70.0), LitPixels.from_mask(mask))
+    images = Projector(points).forward(
+        values, GEOMETRY.affine(-70.0), IlluminatedPixels.from_mask(mask)
+    )
     expected = explicit_matrix(points, -70.0, SHAPE)[mask.ravel()] @ values
     assert np.allclose(images[:-1], expected)
 
@@ -65,7 +67,7 @@ def test_adjoint_is_exact(omega_deg, bins, dtype, seed):
     rng = np.random.default_rng(seed)
     points = voxel_centres_um(VOLUME)
     # A detector smaller than the projection, with dark pixels: borders and holes count too.
-    pixels = LitPixels.from_mask(rng.random((12, 13)) > 0.3)
+    pixels = IlluminatedPixels.from_mask(rng.random((12, 13)) > 0.3)
     projector = Projector(points)
     affine = GEOMETRY.affine(omega_deg)
     volume = rng.random((len(points), bins)).astype(dtype)
@@ -82,7 +84,7 @@ def test_gather_takes_lit_pixels_in_order():
     frames = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
     mask = np.zeros((3, 4), bool)
     mask[1, 2] = mask[2, 0] = True
-    pixels = LitPixels.from_mask(mask)
+    pixels = IlluminatedPixels.from_mask(mask)
     assert pixels.gather(frames).tolist() == [[6, 18], [8, 20], [0, 0]]
     assert np.array_equal(pixels.mask, mask)
 
@@ -100,8 +102,10 @@ def test_shadow_is_where_the_projection_is_not_zero():
     projector = Projector(points)
     affine = GEOMETRY.affine(21.0)
     ones = np.ones((len(points), 1))
-    images = projector.forward(ones, affine, LitPixels.from_mask(np.ones((14, 15), bool)))
-    assert np.array_equal(projector.shadow(affine, (14, 15)), images[:-1].reshape(14, 15) > 0)
+    images = projector.forward(ones, affine, IlluminatedPixels.from_mask(np.ones((14, 15), bool)))
+    assert np.array_equal(
+        projector.covered_pixels(affine, (14, 15)), images[:-1].reshape(14, 15) > 0
+    )
 
 
 @pytest.mark.parametrize("width", [0.3, 1.0, 1.7, 2.0, 3.0, 3.4])
@@ -119,7 +123,7 @@ def test_box_taps_keep_the_total_and_the_variance(width):
 @pytest.mark.parametrize("frames", [1, 4, 6])
 def test_spread_is_its_own_adjoint_on_any_set_of_pixels(frames):
     rng = np.random.default_rng(5)
-    pixels = LitPixels.from_mask(rng.random((9, 10)) > 0.4)
+    pixels = IlluminatedPixels.from_mask(rng.random((9, 10)) > 0.4)
     taps = box_taps(2.6), box_taps(1.5)
     first, second = (rng.random((pixels.count + 1, frames)) for _ in range(2))
     first[-1] = second[-1] = 0
@@ -133,7 +137,7 @@ def test_spread_is_a_convolution_among_the_pixels_that_are_worked_on(frames, sha
     rng = np.random.default_rng(6)
     mask = rng.random((9, 10)) <= share
     images = rng.random((frames, 9, 10)) * mask
-    pixels = LitPixels.from_mask(mask)
+    pixels = IlluminatedPixels.from_mask(mask)
     taps = np.outer(box_taps(2.6), box_taps(1.5))
     out = spread(pixels.gather(images), pixels, box_taps(2.6), box_taps(1.5))
     assert not out[-1].any()
@@ -146,7 +150,7 @@ def test_a_full_volume_casts_an_even_shadow_where_voxels_exceed_pixels():
     geometry = ProjectionGeometry(10.4, 1.7, 14.5, 14.5)
     volume = Volume((0, 0, 0), (12.0, 12.0, 12.0), (12, 12, 12))
     projector = Projector(voxel_centres_um(volume), volume.voxel_um)
-    pixels = LitPixels.from_mask(np.ones((30, 30), bool))
+    pixels = IlluminatedPixels.from_mask(np.ones((30, 30), bool))
     images = projector.forward(np.ones((12**3, 1)), geometry.affine(0.0), pixels)
     smooth = spread(images, pixels, *projector.footprint(geometry.affine(0.0)))
     ripple, smoothed = (x[:-1, 0].reshape(30, 30)[13:17, 8:22].std() for x in (images, smooth))

@@ -7,7 +7,7 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.kernels.oriented import gather_slopes
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import (
     Acceptance,
@@ -19,7 +19,7 @@ from recon3d.projection.weights import (
 
 POINTS = np.stack(np.meshgrid(*[np.arange(-2.0, 2.5)] * 3, indexing="ij"), -1).reshape(-1, 3)
 AFFINE = ProjectionGeometry(10.4, 1.6, 7.2, 8.1).affine(34.0)
-PIXELS = LitPixels.from_mask(np.ones((15, 17), bool))
+PIXELS = IlluminatedPixels.from_mask(np.ones((15, 17), bool))
 OMEGA = 34.0
 TURNING = Turning(-1, 0.01, -0.02)
 ACCEPTANCE = Acceptance(0.016, 0.03)

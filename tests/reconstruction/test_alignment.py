@@ -13,7 +13,7 @@ from recon3d.projection.weights import FrameSettings
 from recon3d.reconstruction.model.estimates import (
     effective_bins,
     fit_turning,
-    rotation_axis_from_mass,
+    rotation_axis_from_centre_of_mass,
 )
 
 REAL_VOXEL = Path(__file__).parents[2] / "../shared/data/al_2017_voxel.npy"
@@ -68,11 +68,11 @@ def test_axis_from_the_centre_of_mass_with_outliers(sense):
     centres = 36.3 + 6 * np.cos(angle) - 9 * np.sin(angle)
     centres[[4, 20]] += 12
     images = np.exp(-0.5 * ((cols - centres[:, None]) / 5) ** 2)[:, None, :].repeat(3, axis=1)
-    assert rotation_axis_from_mass(images, OMEGA, sense) == pytest.approx(36.3, abs=0.3)
+    assert rotation_axis_from_centre_of_mass(images, OMEGA, sense) == pytest.approx(36.3, abs=0.3)
 
 
 def test_axis_of_too_short_a_rotation_is_the_middle():
-    assert rotation_axis_from_mass(np.ones((3, 4, 11)), np.array([0.0, 20, 40])) == 5
+    assert rotation_axis_from_centre_of_mass(np.ones((3, 4, 11)), np.array([0.0, 20, 40])) == 5
 
 
 def test_effective_bins():

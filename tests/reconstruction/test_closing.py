@@ -8,18 +8,18 @@ import pytest
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.reconstruction.fit.backprojection import find_peaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.projection_cache import Shadows
-from recon3d.reconstruction.model.scan_model import LitFrames
+from recon3d.reconstruction.fit.projection_cache import ProjectionCache
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.reconstruction.model.streaming import take_pixels
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)
 BINS = OrientationBins(np.arange(-6, 7) * 0.01, np.array([0.0]), np.zeros(1))
 GRID = np.stack(np.meshgrid(*[np.arange(-2, 3.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-ALL = LitPixels.from_mask(np.ones((17, 17), bool))
+ALL = IlluminatedPixels.from_mask(np.ones((17, 17), bool))
 
 
 @dataclass
@@ -36,8 +36,8 @@ class WideScan:
         a_deg = bins.centres_deg()[0]
         return np.exp(-0.5 * ((BINS.a_deg[:, None] - a_deg) / 0.008) ** 2).astype(np.float32)
 
-    def lit_frames(self, projection):
-        return LitFrames.all_of(self.frames(projection))
+    def illuminated_frames(self, projection):
+        return IlluminatedFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
         weights = self.weights(projection, BINS)
@@ -92,13 +92,13 @@ def test_peaks_are_told_of_closed_bins(scan):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (0, False)])
 def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
     projector = Projector(GRID)
-    shadows = Shadows(scan, projector, BINS, len(OMEGA), most_bytes)
-    first, again = (shadows.pixels(3, (17, 17)) for _ in range(2))
+    cache = ProjectionCache(scan, projector, BINS, len(OMEGA), most_bytes)
+    first, again = (cache.pixels(3, (17, 17)) for _ in range(2))
     assert (first is again) == kept
-    np.testing.assert_array_equal(first.mask, projector.shadow(scan.affine(3), (17, 17)))
+    np.testing.assert_array_equal(first.mask, projector.covered_pixels(scan.affine(3), (17, 17)))
     operator = FrameOperator(projector, scan.affine(3), first, scan.weights(3, BINS))
-    lengths = shadows.lengths(operator, 3)
-    assert (shadows.lengths(operator, 3) is lengths) == kept
+    lengths = cache.lengths(operator, 3)
+    assert (cache.lengths(operator, 3) is lengths) == kept
     assert lengths.min() == pytest.approx(0.1 * lengths.max())
     seen = operator.lengths()
     above = seen > 0.1 * seen.max()
@@ -108,8 +108,8 @@ def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])
 def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, most_bytes, kept):
     monkeypatch.setattr("recon3d.reconstruction.fit.projection_cache.MOST_IMAGE_BYTES", most_bytes)
-    shadows = Shadows(scan, Projector(GRID), BINS, len(OMEGA))
-    first, again = shadows.read(3), shadows.read(3)
+    cache = ProjectionCache(scan, Projector(GRID), BINS, len(OMEGA))
+    first, again = cache.read(3), cache.read(3)
     assert (first is again) == kept
     assert again.projection == 3
     np.testing.assert_array_equal(again.images, again.pixels.gather(scan.frames(3)))
@@ -118,8 +118,8 @@ def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, m
 def test_frames_in_which_nothing_is_measured_or_predicted_are_left_out():
     frames = np.zeros((6, 17, 17), np.float32)
     frames[[1, 3]] = np.random.default_rng(4).random((2, 17, 17))
-    lit = LitFrames(np.array([1, 3]), frames[[1, 3]], 6)
-    images = take_pixels(7, lit, ALL, np.arange(6) == 2)
+    illuminated = IlluminatedFrames(np.array([1, 3]), frames[[1, 3]], 6)
+    images = take_pixels(7, illuminated, ALL, np.arange(6) == 2)
     assert images.projection == 7
     assert images.shown.tolist() == [False, True, True, True, False, False]
     assert np.array_equal(images.images, ALL.gather(frames[1:4]))

@@ -8,11 +8,11 @@ import pytest
 from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.ratios import compare
 from recon3d.reconstruction.fit.iterative import IterativeFit, deal
 from recon3d.reconstruction.fit.support import smoother_share
-from recon3d.reconstruction.model.scan_model import LitFrames
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)
@@ -35,11 +35,11 @@ class TinyScan:
         mixing = np.array([[1.0, 0.2], [0.1, 1.0]], np.float32)
         return mixing if projection % 2 else mixing[::-1].copy()
 
-    def lit_frames(self, projection):
-        return LitFrames.all_of(self.frames(projection))
+    def illuminated_frames(self, projection):
+        return IlluminatedFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
-        pixels = LitPixels.from_mask(np.ones((17, 17), bool))
+        pixels = IlluminatedPixels.from_mask(np.ones((17, 17), bool))
         projector = Projector(GRID)
         images = projector.forward(self.volume, self.affine(projection), pixels)
         images = images @ self.weights(projection, BINS).T
@@ -115,7 +115,7 @@ def test_a_projection_that_disagrees_has_the_largest_residual():
 
 def test_compare_against_numpy():
     rng = np.random.default_rng(0)
-    pixels = LitPixels.from_mask(np.ones((5, 6), bool))
+    pixels = IlluminatedPixels.from_mask(np.ones((5, 6), bool))
     measured = np.zeros((31, 4), np.float32)
     measured[:30] = np.where(rng.random((30, 4)) > 0.6, 50 * rng.random((30, 4)), 0)
     predicted = np.append(40 * rng.random((30, 4)), np.zeros((1, 4)), axis=0).astype(np.float32)

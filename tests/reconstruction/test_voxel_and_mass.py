@@ -10,9 +10,9 @@ from recon3d.config.experiment import Cleaning
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.cost import expected_cost
 from recon3d.reconstruction.fit.backprojection import backproject_sample
-from recon3d.reconstruction.model.estimates import fit_mass
+from recon3d.reconstruction.model.estimates import fit_centre_of_mass
 from recon3d.reconstruction.model.orientation_bins import orientation_bins
-from recon3d.reconstruction.preview import quick_grain
+from recon3d.reconstruction.preview import preview_grain
 from recon3d.reconstruction.quality.truth import dice
 from recon3d.reconstruction.quality.voxel import look_at_voxel
 from recon3d.reconstruction.run import reconstruct
@@ -52,14 +52,14 @@ def test_the_circle_is_found_in_spite_of_outliers():
     mass += np.random.default_rng(0).normal(0, 0.03, mass.shape)
     mass[[4, 20]] += (0, 9)
     mass[7] = np.nan
-    fit = fit_mass(omega, mass)
+    fit = fit_centre_of_mass(omega, mass)
     assert fit.axis_pix == pytest.approx(51.3, abs=0.05)
     assert np.flatnonzero(fit.outlier).tolist() == [4, 20]
 
 
 def test_too_short_a_turn_tells_nothing():
     omega = np.arange(0, 50, 5.0)
-    fit = fit_mass(omega, np.ones((10, 2)))
+    fit = fit_centre_of_mass(omega, np.ones((10, 2)))
     assert np.isnan(fit.axis_pix)
     assert not fit.outlier.any()
 
@@ -70,7 +70,7 @@ def test_glances_find_the_centre_of_mass(planted):
     image = store.read_summed(0).astype(float)
     rows, cols = np.indices(image.shape)
     expected = ((rows * image).sum() / image.sum(), (cols * image).sum() / image.sum())
-    np.testing.assert_allclose(glance.mass_pix, expected)
+    np.testing.assert_allclose(glance.centre_of_mass_pix, expected)
     assert glance.total == pytest.approx(image.sum(), rel=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_a_rough_grain_has_about_the_right_shape(planted):
     folder = scan.store.path.parent
     raw = open_scan(folder, "topotomo_", phi0_deg=-3.5, chi0_deg=1.2, show_progress=False)
     cleaning = Cleaning(framebg=6, binth=12, min_region_pix=40)
-    grain = quick_grain(raw, cleaning, scan.experiment, projections=9, voxels=20)
+    grain = preview_grain(raw, cleaning, scan.experiment, projections=9, voxels=20)
     assert grain.volume.shape == (20, 20, 20)
     truth = scan.truth.sample_on(grain.volume)
     assert dice(grain.mask, truth.inside) > 0.85

@@ -273,6 +273,6 @@ def test_the_demo_grain_fits_with_its_rim_free():
     for frames, _ in simulated_projections(make_phantom(size_um=12.2, seed=1), plan, CLEAN):
         rim = np.ones(frames.shape[1:], bool)
         rim[8:-8, 8:-8] = False
-        lit = frames.astype(float) - CLEAN.static(frames.shape[1:])
-        assert lit[:, rim].max() < 1
-        assert lit.max() > 300
+        illuminated = frames.astype(float) - CLEAN.static(frames.shape[1:])
+        assert illuminated[:, rim].max() < 1
+        assert illuminated.max() > 300

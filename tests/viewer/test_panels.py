@@ -187,8 +187,8 @@ def test_a_measured_frame_beside_that_of_the_grain(window, planted, inner, wait)
     assert "μ = " in panel.note.text()
     assert "γ = " in panel.note.text()
     row, col = np.unravel_index(shown.argmax(), shown.shape)
-    lit = on_canvas(panel.canvas, upper, (col + 0.5) / 4.0, (row + 0.5) / 4.0)
+    illuminated = on_canvas(panel.canvas, upper, (col + 0.5) / 4.0, (row + 0.5) / 4.0)
     # Viridis: dark violet where nothing is, ever greener where there is light.
     dark = on_canvas(panel.canvas, upper, 0.2, 0.2)
     np.testing.assert_allclose(dark, 255 * np.array(colormaps["viridis"](0.0)[:3]), atol=3)
-    assert lit[1] > dark[1] + 80
+    assert illuminated[1] > dark[1] + 80

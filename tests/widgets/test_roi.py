@@ -63,10 +63,10 @@ def test_the_suggested_box_holds_all_light_of_every_projection(roi, simulated):
     col, row = x - width // 2, y - height // 2
     for k in range(simulated.scan.shape[0]):
         *_, images = combine_frames(roi.scan, k)
-        lit = signal_of(images) > 0
-        assert lit.sum() > 100
-        lit[row : row + height, col : col + width] = False
-        assert not lit.any()
+        illuminated = signal_of(images) > 0
+        assert illuminated.sum() > 100
+        illuminated[row : row + height, col : col + width] = False
+        assert not illuminated.any()
     assert roi.outside == 0
 
 

@@ -22,15 +22,15 @@ RIM = 2
 
 
 @njit(cache=True)
-def lit_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
+def illuminated_box(frame: FloatFrame, binth: float) -> tuple[int, int, int, int]:
     """First row, last row + 1, first column, last column + 1 above `binth`; zeros if none."""
     rows, cols = frame.shape
     top, bottom, left, right = rows, 0, cols, 0
     for row in range(rows):
-        lit = 0
+        illuminated = 0
         for col in range(cols):  # many pixels at a time; most rows of most frames end here
-            lit += frame[row, col] > binth
-        if lit == 0:
+            illuminated += frame[row, col] > binth
+        if illuminated == 0:
             continue
         first = 0
         while first < cols and not frame[row, first] > binth:
@@ -199,7 +199,7 @@ def mask_frame(
     Return the sum of what is left, and how many pixels above `binth` were dropped: those of
     regions that are too small.
     """
-    top, bottom, left, right = lit_box(frame, binth)
+    top, bottom, left, right = illuminated_box(frame, binth)
     frame[:top], frame[bottom:] = 0, 0
     frame[:, :left], frame[:, right:] = 0, 0
     left_over, dropped = 0.0, 0

@@ -57,7 +57,7 @@ def draw_shell_correlation(ax: Axes, grain: Grain) -> None:
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
 
 
-def trust_figure(grain: Grain) -> Figure:
+def quality_figure(grain: Grain) -> Figure:
     """Residuals, drift and shell correlation of a grain, as far as it has them.
 
     Parameters

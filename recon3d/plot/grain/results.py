@@ -7,11 +7,11 @@ from pathlib import Path
 from recon3d.atomic import complete_or_absent
 from recon3d.files.grain import Grain
 from recon3d.files.paraview import write_xdmf
-from recon3d.plot.grain.quality import trust_figure
+from recon3d.plot.grain.quality import quality_figure
 
 
 def write_results(grain: Grain, folder: Path) -> list[Path]:
-    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, trust.png.
+    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, quality.png.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def write_results(grain: Grain, folder: Path) -> list[Path]:
     grain.save(path)
     paths = [path, write_xdmf(grain, path), grain.save_arrays(folder)]
     if grain.residual.size:
-        with complete_or_absent(folder / "trust.png") as temporary:
-            trust_figure(grain).savefig(temporary, dpi=120)
-        paths.append(folder / "trust.png")
+        with complete_or_absent(folder / "quality.png") as temporary:
+            quality_figure(grain).savefig(temporary, dpi=120)
+        paths.append(folder / "quality.png")
     return paths

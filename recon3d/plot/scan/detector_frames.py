@@ -50,8 +50,8 @@ def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
 
 def bright_counts(image: Image) -> float:
     """The counts that 99.8 % of the pixels above zero stay below; at least 1."""
-    lit = image[image > 0]
-    return max(float(np.percentile(lit, 99.8)), 1.0) if lit.size else 1.0
+    illuminated = image[image > 0]
+    return max(float(np.percentile(illuminated, 99.8)), 1.0) if illuminated.size else 1.0
 
 
 def draw_frame(

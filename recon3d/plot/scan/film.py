@@ -21,16 +21,16 @@ from recon3d.plot.scan.detector_frames import (
     update_frame,
 )
 from recon3d.plot.scan.overview import (
+    draw_centre_of_mass,
+    draw_centre_of_mass_residual,
     draw_intensity,
-    draw_mass,
-    draw_mass_residual,
     draw_missing,
     draw_rotation_steps,
     draw_setting_intensity,
     label,
     update_setting_intensity,
 )
-from recon3d.reconstruction.model.estimates import MassFit
+from recon3d.reconstruction.model.estimates import CentreOfMassFit
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ def update_film(film: Film, glance: ProjectionGlance, *, excluded: bool = False)
 def draw_scan_health(
     figure: Figure,
     glances: Sequence[ProjectionGlance],
-    fit: MassFit,
+    fit: CentreOfMassFit,
     excluded_deg: Sequence[float] = (),
 ) -> None:
     """Draw what tells whether a scan is sound: rotation, gaps, intensity, and centre of mass.
@@ -121,8 +121,8 @@ def draw_scan_health(
     figure.clear()
     boxes = [(0.055 + 0.325 * (i % 3), 0.58 - 0.49 * (i // 3), 0.24, 0.34) for i in range(5)]
     mass, residual, intensity, steps, missing = (figure.add_axes(box) for box in boxes)
-    draw_mass(mass, fit)
-    draw_mass_residual(residual, fit)
+    draw_centre_of_mass(mass, fit)
+    draw_centre_of_mass_residual(residual, fit)
     draw_intensity(intensity, glances)
     draw_rotation_steps(steps, glances)
     draw_missing(missing, glances)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recon3d.cleaning.overview import ProjectionGlance
 from recon3d.plot.parts import TEXT_SIZE
 from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION
-from recon3d.reconstruction.model.estimates import MassFit
+from recon3d.reconstruction.model.estimates import CentreOfMassFit
 
 Glances = Sequence[ProjectionGlance]
 FloatArray = NDArray[np.float64]
@@ -91,7 +91,7 @@ def draw_intensity(ax: Axes, glances: Glances) -> Axes:
     return twin
 
 
-def draw_mass(ax: Axes, fit: MassFit) -> None:
+def draw_centre_of_mass(ax: Axes, fit: CentreOfMassFit) -> None:
     """Draw the centre of mass over ω against the fitted rotation."""
     for index, (name, color) in enumerate((("row", BLUE), ("column", ORANGE))):
         ax.plot(fit.omega_deg, fit.measured_pix[:, index], ".", color=color, label=name)
@@ -103,7 +103,7 @@ def draw_mass(ax: Axes, fit: MassFit) -> None:
     ax.legend(**_LEGEND)
 
 
-def draw_mass_residual(ax: Axes, fit: MassFit) -> None:
+def draw_centre_of_mass_residual(ax: Axes, fit: CentreOfMassFit) -> None:
     """Draw what the fitted rotation leaves: drift, and the projections that stand out."""
     residual = fit.measured_pix - fit.fitted_pix
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
@@ -115,7 +115,7 @@ def draw_mass_residual(ax: Axes, fit: MassFit) -> None:
     ax.legend(**_LEGEND)
 
 
-def _circle(ax: Axes, fit: MassFit, values: FloatArray) -> None:
+def _circle(ax: Axes, fit: CentreOfMassFit, values: FloatArray) -> None:
     for index in (0, 1):
         ax.plot(
             fit.omega_deg[fit.outlier], values[fit.outlier, index], "o", color=VERMILION, mfc="none"

@@ -103,7 +103,7 @@ def mosaicity_map_figure(
     gamma_deg: ArrayLike,
     pixel_um: float | tuple[float, float],
     *,
-    lit_share: float = 0.05,
+    illuminated_share: float = 0.05,
     title: str = "",
 ) -> Figure:
     """Show one projection: its summed intensity, and each pixel's mean (μ, γ) with the key.
@@ -116,15 +116,15 @@ def mosaicity_map_figure(
         Shape (frames,): the setting of each frame in degrees.
     pixel_um
         Edge of a pixel in the sample, 1 / M, or its height and width.
-    lit_share
+    illuminated_share
         Share of the brightest pixels' total from which a pixel is shown in colour.
     title
         What projection it is.
     """
     total, mu, gamma = projection_moments(frames, mu_deg, gamma_deg)
     bright = _bright(total)
-    lit = total > lit_share * bright
-    range_deg, center_deg = orientation_range(mu[lit], gamma[lit])
+    illuminated = total > illuminated_share * bright
+    range_deg, center_deg = orientation_range(mu[illuminated], gamma[illuminated])
     _, wide, high, _ = image_extent(total.shape, pixel_um)
     extent, up = (0.0, wide, 0.0, high), 2.6 * high / wide
     figure = new_figure(8.7, up + 0.9)
@@ -133,7 +133,7 @@ def mosaicity_map_figure(
     bar = place_axes(figure, (2.93, 0.5, 0.1, up))
     draw_color_bar(image, bar, "sum over the frames (counts)")
     right = place_axes(figure, (3.95, 0.5, 2.6, up))
-    draw_mosaicity(right, mu, gamma, extent, range_deg, lit, center_deg)
+    draw_mosaicity(right, mu, gamma, extent, range_deg, illuminated, center_deg)
     key = place_axes(figure, (7.35, 0.5 + up / 2 - 0.55, 1.1, 1.1))
     draw_color_key(key, range_deg, ("μ (°)", "γ (°)"), center_deg)
     figure.suptitle(title, fontsize=TEXT_SIZE + 1)
@@ -176,5 +176,5 @@ def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> Axe
 
 def _bright(image: Image) -> float:
     """The counts that 99.8 % of the lit pixels stay below, so that no spike sets the scale."""
-    lit = image[image > 0]
-    return float(np.percentile(lit, 99.8)) if lit.size else 1.0
+    illuminated = image[image > 0]
+    return float(np.percentile(illuminated, 99.8)) if illuminated.size else 1.0

@@ -160,7 +160,7 @@ def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # t
 
 
 @njit(cache=True, nogil=True)
-def mark_shadow(mask, points, affine):  # type: ignore[no-untyped-def]
+def mark_covered(mask, points, affine):  # type: ignore[no-untyped-def]
     """Mark the four pixels around each point; serial, so that it can run beside the others.
 
     Parameters

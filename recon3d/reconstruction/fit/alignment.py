@@ -17,7 +17,7 @@ from recon3d.projection.kernels.images import shift_equations
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.residuals import relative
-from recon3d.reconstruction.model.scan_model import LitFrames, ScanModel
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 
 FloatArray = NDArray[np.float64]
 AnyFloats = NDArray[np.floating[Any]]
@@ -149,7 +149,12 @@ def _shape_fit(
     model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
 ) -> IterativeFit:
     return IterativeFit(
-        SummedScan(model), ONE_BIN, points_um, voxel_um, threshold=threshold, team=model.team
+        SummedScan(model),
+        ONE_BIN,
+        points_um,
+        voxel_um,
+        threshold=threshold,
+        communicator=model.communicator,
     )
 
 
@@ -242,7 +247,7 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
         best_shift(predict_sum(model, voxels, number), model.summed(number))
         for number in map(int, model.own)
     ]
-    return shift_model(model, np.array(model.team.collect(shifts)), allowed)
+    return shift_model(model, np.array(model.communicator.collect(shifts)), allowed)
 
 
 def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
@@ -265,7 +270,7 @@ def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
         _misfit(predict_sum(model, voxels, number), model.summed(number))
         for number in map(int, model.own)
     ]
-    return np.array(model.team.collect(residuals))
+    return np.array(model.communicator.collect(residuals))
 
 
 def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> AnyFloats:
@@ -287,7 +292,7 @@ def _moved(model: ScanModel, fit: IterativeFit, allowed: Alignment) -> tuple[Sca
     moved = shift_model(model, _shifts(model, fit), allowed)
     change = np.abs(moved.drift_pix - model.drift_pix).max()
     change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
-    return moved, float(model.team.agree(change))
+    return moved, float(model.communicator.agree(change))
 
 
 def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
@@ -296,7 +301,7 @@ def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
     for number in map(int, model.own):
         predicted = fit.projector.image(fit.volume[:, 0], model.affine(number), model.image_shape)
         shifts.append(best_shift(predicted, model.summed(number)))
-    return np.array(model.team.collect(shifts))
+    return np.array(model.communicator.collect(shifts))
 
 
 @dataclass(frozen=True)
@@ -320,9 +325,9 @@ class SummedScan:
         """Map from sample to detector of a projection, (2, 4)."""
         return self.model.affine(projection)
 
-    def lit_frames(self, projection: int) -> LitFrames:
+    def illuminated_frames(self, projection: int) -> IlluminatedFrames:
         """Summed frame of a projection, the only one."""
-        return LitFrames.all_of(self.model.summed(projection)[None])
+        return IlluminatedFrames.all_of(self.model.summed(projection)[None])
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
         """Ones, (1, bins)."""

@@ -15,7 +15,11 @@ from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import Projector
 from recon3d.projection.peaks import local_peaks
-from recon3d.reconstruction.fit.completeness import LitBits, LitCells, read_lit
+from recon3d.reconstruction.fit.completeness import (
+    IlluminatedBits,
+    IlluminatedCells,
+    read_illuminated,
+)
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.streaming import Frames, read_ahead
 
@@ -56,7 +60,7 @@ def backproject_sample(
     points_um: FloatArray,
     *,
     cell_pix: int | None = None,
-    lit: LitBits | None = None,
+    illuminated: IlluminatedBits | None = None,
     show_progress: bool = True,
 ) -> FloatVolume:
     r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
@@ -74,7 +78,7 @@ def backproject_sample(
     cell_pix
         Edge of the cells of pixels of which a voxel takes the one that its centre falls on; None
         for the four pixels around its centre.
-    lit
+    illuminated
         Where to keep which pixels are lit.
     show_progress
         False for a silent run.
@@ -83,7 +87,7 @@ def backproject_sample(
     -------
     volume, shape (voxels, bins)
     """
-    images = _images(model, cell_pix, lit, "backprojection", show_progress)
+    images = _images(model, cell_pix, illuminated, "backprojection", show_progress)
     return _in_the_sample([model], [bins], points_um, images, cell_pix)[0]
 
 
@@ -121,7 +125,7 @@ def backproject_laboratory(
     model: ScanModel,
     points_um: FloatArray,
     *,
-    lit: LitBits | None = None,
+    illuminated: IlluminatedBits | None = None,
     show_progress: bool = True,
 ) -> FloatVolume:
     """Sum the nearest pixels over ω at fixed laboratory settings, as if tilts did not turn.
@@ -135,7 +139,7 @@ def backproject_laboratory(
         The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels.
-    lit
+    illuminated
         Where to keep which pixels are lit.
     show_progress
         False for a silent run.
@@ -147,21 +151,21 @@ def backproject_laboratory(
     frames = model.store.shape[1]
     volume = np.zeros((len(points_um), frames), np.float32)
     each_its_own = np.eye(frames, dtype=np.float32)
-    images = _images(model, 1, lit, "backprojection", show_progress)
+    images = _images(model, 1, illuminated, "backprojection", show_progress)
     _add_projections(model, points_um, [(lambda _: each_its_own, volume)], images, 1)
-    model.team.sum(volume)
+    model.communicator.sum(volume)
     return volume
 
 
 def _images(
     model: ScanModel,
     cell_pix: int | None,
-    lit: LitBits | None,
+    illuminated: IlluminatedBits | None,
     description: str,
     show_progress: bool,
-) -> Iterator[LitCells]:
+) -> Iterator[IlluminatedCells]:
     """Read this process's projections, as many ahead as are worked on at a time."""
-    read = partial(read_lit, model, cell_pix=cell_pix or 1, bits=lit)
+    read = partial(read_illuminated, model, cell_pix=cell_pix or 1, bits=illuminated)
     ahead = _together(cell_pix)
     return read_ahead(read, model.own, description, ahead=ahead, show_progress=show_progress)
 
@@ -174,11 +178,11 @@ def _in_the_sample(
     models: Sequence[ScanModel],
     bins: Sequence[OrientationBins],
     points_um: FloatArray,
-    images: Iterator[LitCells],
+    images: Iterator[IlluminatedCells],
     cell_pix: int | None,
 ) -> list[FloatVolume]:
     """Backproject images by the turning law of each model, and divide bins by their coverage."""
-    team = models[0].team
+    communicator = models[0].communicator
     laws = [partial(model.weights, bins=kind) for model, kind in zip(models, bins, strict=True)]
     volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
     sums = list(zip(laws, volumes, strict=True))
@@ -187,8 +191,8 @@ def _in_the_sample(
         coverage = np.zeros(volume.shape[1])
         for number in map(int, models[0].own):
             coverage += law(number).sum(axis=0)
-        team.sum(coverage)
-        team.sum(volume)
+        communicator.sum(coverage)
+        communicator.sum(volume)
         # A bin that hardly any frame covered is not blown up by more than a factor of two.
         least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
         volume /= np.maximum(coverage, least).astype(np.float32)
@@ -199,7 +203,7 @@ def _add_projections(
     model: ScanModel,
     points_um: FloatArray,
     sums: Sequence[tuple[Law, FloatVolume]],
-    images: Iterator[LitCells],
+    images: Iterator[IlluminatedCells],
     cell_pix: int | None,
 ) -> None:
     """Add images to volumes, each by the weights of its own law."""

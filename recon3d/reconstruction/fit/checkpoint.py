@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.atomic import remove_leftovers
-from recon3d.communicator import ALONE, Team, from_first
+from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.experiment import Experiment
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, warn
 from recon3d.files.attributes import read_attributes, write_attributes
@@ -46,7 +46,7 @@ FloatArray = NDArray[np.float64]
 class Checkpoints:
     """Saves the state of a run's fits now and then, and goes on from it.
 
-    The first member of a team reads and writes; the others follow.
+    The first member of a communicator reads and writes; the others follow.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class Checkpoints:
     path: Path
     seconds: float = 60.0
     go_on: bool = False
-    _team: Team = field(default=ALONE, init=False)
+    _communicator: Communicator = field(default=ALONE, init=False)
     _known: Known = field(default_factory=dict, init=False)
     _saved: float = field(default=0.0, init=False)
     _stale: bool = field(default=False, init=False)
     _warned: bool = field(default=False, init=False)
 
-    def begin(self, store: CleanedScan, experiment: Experiment, team: Team) -> None:
+    def begin(self, store: CleanedScan, experiment: Experiment, communicator: Communicator) -> None:
         """Say what is reconstructed, and by whom, before the first fit.
 
         Raises
@@ -78,29 +78,33 @@ class Checkpoints:
         DataError
             It cannot be read.
         """
-        self._team, self._saved, self._stale = team, time.monotonic(), not self.go_on
+        self._communicator, self._saved, self._stale = (
+            communicator,
+            time.monotonic(),
+            not self.go_on,
+        )
         self._known = known_of(store, experiment)
         if self.go_on:
-            refusal = from_first(team, self._refusal)
+            refusal = from_first(communicator, self._refusal)
             if refusal is not None:
                 raise refusal
-        elif team.rank == 0 and self.path.exists():
+        elif communicator.rank == 0 and self.path.exists():
             logger.info("%s of an unfinished run is not used: --resume goes on from it", self.path)
 
     def resume(self, stage: str, fit: IterativeFit, model: ScanModel) -> ScanModel:
         """Bring a fit to where it stood; return the model that it had then."""
         if not self.go_on:
             return model
-        path, team = self.file(stage), self._team
-        state = from_first(team, lambda: _read_small(path) if path.exists() else None)
+        path, communicator = self.file(stage), self._communicator
+        state = from_first(communicator, lambda: _read_small(path) if path.exists() else None)
         if state is None:
             return model
         if state.volume_shape[0] != len(fit.volume) or state.fit.columns.max() >= fit.bins.size:
             logger.info("%s has other voxels or bins: this fit starts over", path)
             return model
         volume = np.zeros(state.volume_shape, np.float32)
-        from_first(team, lambda: _read_volume(path, volume))
-        team.sum(volume)
+        from_first(communicator, lambda: _read_volume(path, volume))
+        communicator.sum(volume)
         if state.model["drift_pix"].shape != model.drift_pix.shape:
             raise DataError(f"{path}: is not of this scan (start anew without --resume)")
         model = _with_found(model, state.model)
@@ -117,9 +121,9 @@ class Checkpoints:
         """
 
         def before_subset(fit: IterativeFit) -> None:
-            stopping = self._team.stopping()
+            stopping = self._communicator.stopping()
             due = self.seconds > 0 and time.monotonic() - self._saved >= self.seconds
-            if stopping or self._team.agree(due):
+            if stopping or self._communicator.agree(due):
                 self.save(stage, fit)
             if stopping:
                 raise KeyboardInterrupt
@@ -129,7 +133,7 @@ class Checkpoints:
     def save(self, stage: str, fit: IterativeFit) -> None:
         """Write where a fit stands."""
         state = fit.state()
-        if self._team.rank == 0:
+        if self._communicator.rank == 0:
             self._write(stage, state, cast(ScanModel, fit.model))
         self._saved = time.monotonic()
 

@@ -10,8 +10,8 @@ from scipy import ndimage as morphology
 
 from recon3d.progress import track
 from recon3d.projection.cells import merge_pixels
-from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_lit, pack
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_illuminated, pack
+from recon3d.projection.operator import IlluminatedPixels
 from recon3d.reconstruction.model.scan_model import ScanModel, orient
 from recon3d.reconstruction.model.streaming import Frames, read_ahead
 
@@ -51,10 +51,12 @@ def find_support(
     cols = model.image_shape[1]
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
     for number in track(model.own, "support", unit="projection", show=show_progress):
-        lit = orient(model.store.read_summed(number), model.detector) > 0
-        bits = pack(morphology.binary_dilation(lit, disk) if margin_pix else lit)
-        count_lit(hits, seen, points_um, model.affine(number), bits[None], cols, the_sum, alike)
-    model.team.sum(hits)
+        illuminated = orient(model.store.read_summed(number), model.detector) > 0
+        bits = pack(morphology.binary_dilation(illuminated, disk) if margin_pix else illuminated)
+        count_illuminated(
+            hits, seen, points_um, model.affine(number), bits[None], cols, the_sum, alike
+        )
+    model.communicator.sum(hits)
     return hits >= share * len(model.projections)
 
 
@@ -64,7 +66,7 @@ def completeness(
     frame_of_bin: NDArray[np.int64],
     peak_bins: NDArray[np.int64],
     *,
-    bits: LitBits | None = None,
+    bits: IlluminatedBits | None = None,
     show_progress: bool = True,
 ) -> NDArray[np.float32]:
     """Share of the projections in which each voxel's own (μ, γ) frame is lit.
@@ -89,18 +91,22 @@ def completeness(
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
-    lit_of = read_ahead(
-        (bits or LitBits(model)).of, model.own, "completeness", show_progress=show_progress
+    illuminated_of = read_ahead(
+        (bits or IlluminatedBits(model)).of, model.own, "completeness", show_progress=show_progress
     )
     shape = model.image_shape
-    own_frames: list[NDArray[np.int64]] = model.team.share(frame_of_bin)
-    for number, frame_of, (numbers, packed) in zip(model.own, own_frames, lit_of, strict=True):
+    own_frames: list[NDArray[np.int64]] = model.communicator.share(frame_of_bin)
+    for number, frame_of, (numbers, packed) in zip(
+        model.own, own_frames, illuminated_of, strict=True
+    ):
         place = np.full(model.store.shape[1] + 1, DARK)
         place[numbers], place[-1] = np.arange(numbers.size), UNMEASURED
         affine = model.affine(int(number))
-        count_lit(hits, seen, points_um, affine, packed, shape[1], place[frame_of], peak_bins)
-    model.team.sum(hits)
-    model.team.sum(seen)
+        count_illuminated(
+            hits, seen, points_um, affine, packed, shape[1], place[frame_of], peak_bins
+        )
+    model.communicator.sum(hits)
+    model.communicator.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
 
 
@@ -108,7 +114,7 @@ MOST_BYTES = 1 << 28
 """Memory that the lit pixels of projections may take; those of the others are read again."""
 
 
-class LitBits:
+class IlluminatedBits:
     """The lit pixels of a scan's frames, kept for as many projections as there is room for.
 
     Parameters
@@ -140,12 +146,12 @@ class LitBits:
         """
         if projection in self._kept:
             return self._kept[projection]
-        lit = self._model.lit_frames(projection)
-        return lit.numbers, pack(lit.frames)
+        illuminated = self._model.illuminated_frames(projection)
+        return illuminated.numbers, pack(illuminated.frames)
 
 
 @dataclass(frozen=True)
-class LitCells:
+class IlluminatedCells:
     """The frames of one projection that are not dark all over, in cells of pixels.
 
     Parameters
@@ -162,11 +168,13 @@ class LitCells:
 
     projection: int
     numbers: NDArray[np.int64]
-    cells: LitPixels
+    cells: IlluminatedPixels
     images: Frames
 
 
-def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None) -> LitCells:
+def read_illuminated(
+    model: ScanModel, number: int, cell_pix: int, bits: IlluminatedBits | None
+) -> IlluminatedCells:
     """Read the lit frames of a projection where they are lit, for a backprojection.
 
     Parameters
@@ -180,10 +188,10 @@ def read_lit(model: ScanModel, number: int, cell_pix: int, bits: LitBits | None)
     bits
         Where to keep which pixels are lit.
     """
-    numbers, frames, _ = model.lit_frames(number)
+    numbers, frames, _ = model.illuminated_frames(number)
     if bits is not None:
         bits.keep(number, numbers, frames)
     if cell_pix > 1:
         frames = merge_pixels(frames, cell_pix)
-    cells = LitPixels.from_mask(np.any(frames > 0, axis=0))
-    return LitCells(number, numbers, cells, cells.gather(frames))
+    cells = IlluminatedPixels.from_mask(np.any(frames > 0, axis=0))
+    return IlluminatedCells(number, numbers, cells, cells.gather(frames))

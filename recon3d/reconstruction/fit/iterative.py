@@ -25,13 +25,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE, Team
+from recon3d.communicator import ALONE, Communicator
 from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import Projector
 from recon3d.projection.ratios import add, compare, multiply
-from recon3d.reconstruction.fit.projection_cache import Shadows
-from recon3d.reconstruction.fit.residuals import Squares, relative
+from recon3d.reconstruction.fit.projection_cache import ProjectionCache
+from recon3d.reconstruction.fit.residuals import Residuals, relative
 from recon3d.reconstruction.model.scan_model import Predictable
 from recon3d.reconstruction.model.streaming import Frames, ProjectionImages, read_ahead
 
@@ -75,7 +75,7 @@ class IterativeFit:
         Projections between two updates; `usual_subset` where None.
     rule
         "mlem" or "sirt".
-    team
+    communicator
         The processes that share every subset, and hold the volume together.
 
     Attributes
@@ -105,9 +105,9 @@ class IterativeFit:
         threshold: float,
         subset_size: int | None = None,
         rule: str = "mlem",
-        team: Team = ALONE,
+        communicator: Communicator = ALONE,
     ) -> None:
-        self.rule, self.team = rule, team
+        self.rule, self.communicator = rule, communicator
         self.bins = bins
         self._name(np.arange(bins.size))
         self.projector = Projector(points_um, voxel_um)
@@ -122,7 +122,7 @@ class IterativeFit:
         self.projection_residuals = np.full(len(model.projections), np.nan)
         self.pixel_sums = np.zeros((0, 0, 2))
         self.position = 0
-        self._squares = Squares(model.projections)
+        self._residuals = Residuals(model.projections)
         # Denormal numbers would make a pass ten times slower.
         self._lowest = np.float32(level * 1e-6)
 
@@ -156,23 +156,23 @@ class IterativeFit:
         return volume
 
     def _take(self, volume: Frames) -> None:
-        """Hold distributions, the same from every member of the team."""
+        """Hold distributions, the same from every member of the communicator."""
 
         def copy(rows: slice) -> None:
             self.volume[rows] = volume[rows]
 
-        self._held = self.team.hold(volume.shape)
+        self._held = self.communicator.hold(volume.shape)
         self._held.each_row(copy)
 
     def see_through(self, model: Predictable) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
-        count = len(self.team.share(model.projections))
-        self._shadows = Shadows(model, self.projector, self._shown, count)
+        count = len(self.communicator.share(model.projections))
+        self._cache = ProjectionCache(model, self.projector, self._shown, count)
         self._coverage = np.zeros(self.columns.size)
-        for number in map(int, self.team.share(model.projections)):
+        for number in map(int, self.communicator.share(model.projections)):
             self._coverage += model.weights(number, self._shown).sum(axis=0)
-        self.team.sum(self._coverage)
+        self.communicator.sum(self._coverage)
         # Bins at the corners of the scan, which few frames see, would gather whatever misfits.
         self._open = self._coverage >= LEAST_COVERAGE * self._coverage.max()
 
@@ -184,7 +184,7 @@ class IterativeFit:
         """
         totals = self.volume.sum(axis=1, dtype=np.float64)
         typical = (totals**2).sum() / totals.sum()
-        filled = self.team.agree(self.volume.max(axis=0) > LEAST_SHARE * typical)
+        filled = self.communicator.agree(self.volume.max(axis=0) > LEAST_SHARE * typical)
         if filled.mean() < WORTH_CLOSING:
             logger.info("%d of %d orientation bins are filled", int(filled.sum()), filled.size)
             self.keep_bins(self.columns[filled])
@@ -220,10 +220,12 @@ class IterativeFit:
             Called with the fit before each subset, when its state can be saved.
         """
         if self.position == 0:
-            self._squares = Squares(self.model.projections)
-        shares = [np.array(self.team.share(group)) for group in self.groups[self.position :]]
+            self._residuals = Residuals(self.model.projections)
+        shares = [
+            np.array(self.communicator.share(group)) for group in self.groups[self.position :]
+        ]
         numbers = np.concatenate(shares).astype(np.int64)
-        images = read_ahead(self._shadows.read, numbers, description, show_progress=show_progress)
+        images = read_ahead(self._cache.read, numbers, description, show_progress=show_progress)
         for share in shares:
             if before_subset is not None:
                 before_subset(self)
@@ -232,7 +234,7 @@ class IterativeFit:
         # Asking once more lets the stream end, and its progress bar reach the last projection.
         next(images, None)
         self.position = 0
-        sums, self.pixel_sums = self._squares.of_all(self.team)
+        sums, self.pixel_sums = self._residuals.of_all(self.communicator)
         self.projection_residuals = relative(sums[:, 0], sums[:, 1])
         self.residuals.append(float(relative(*sums.sum(axis=0))))
         return self.residuals[-1]
@@ -242,9 +244,9 @@ class IterativeFit:
         sensitivity = np.zeros(self.columns.size, np.float32)
         for measured in islice(images, count):
             weights = self.model.weights(measured.projection, self._shown)[measured.shown]
-            self._squares.note(measured.projection, self._accumulate(measured, weights))
+            self._residuals.note(measured.projection, self._accumulate(measured, weights))
             sensitivity += weights.sum(axis=0)
-        self.team.sum(sensitivity)
+        self.communicator.sum(sensitivity)
         update = multiply if self.rule == "mlem" else add
         sensitivity[~self._open] = 0
 
@@ -254,8 +256,8 @@ class IterativeFit:
         self._held.update(change)
 
     def state(self) -> FitState:
-        """Where the fit stands; every process of the team asks, and gets the same."""
-        sums = self._squares.of_all(self.team)
+        """Where the fit stands; every process of the communicator asks, and gets the same."""
+        sums = self._residuals.of_all(self.communicator)
         residuals = np.array(self.residuals)
         return FitState(self.position, self.columns, self.volume, residuals, *sums)
 
@@ -264,10 +266,10 @@ class IterativeFit:
         self.position, self.residuals = state.position, state.residuals.tolist()
         self._take(state.volume)
         self._name(state.columns)
-        self._squares = Squares(self.model.projections)
-        if self.team.rank == 0:
-            self._squares.of_projections = state.sums.copy()
-            self._squares.of_pixels = state.pixel_sums.copy()
+        self._residuals = Residuals(self.model.projections)
+        if self.communicator.rank == 0:
+            self._residuals.of_projections = state.sums.copy()
+            self._residuals.of_pixels = state.pixel_sums.copy()
         self.pixel_sums = state.pixel_sums
         self.projection_residuals = relative(state.sums[:, 0], state.sums[:, 1])
 
@@ -278,10 +280,10 @@ class IterativeFit:
         misfit = operator.forward(self.volume)
         floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
         where = (pixels.lookup, pixels.places)
-        of_pixels = self._squares.pixels(pixels.mask.shape)
+        of_pixels = self._residuals.pixels(pixels.mask.shape)
         sums = compare(misfit, images, *where, self.threshold, floor, of_pixels)
         if self.rule == "sirt":
-            misfit /= self._shadows.lengths(operator, number)
+            misfit /= self._cache.lengths(operator, number)
             misfit /= np.maximum(weights.sum(axis=1), 1e-6)
         operator.adjoint(misfit, self._held.parts)
         return np.array(sums)
@@ -319,7 +321,7 @@ def usual_subset(projections: int) -> int:
     """How many projections make a subset, whatever the number of processes that share it.
 
     About ten updates a pass converge as quickly as many more do, and leave every process of
-    a team something to do in each: an even number of projections, so that two share it equally.
+    a communicator something to do in each: an even number of projections, for two to share equally.
     """
     return 2 * max(projections // 18, 1)
 

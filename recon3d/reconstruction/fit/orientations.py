@@ -47,7 +47,7 @@ FARTHEST_STEP = 0.5
 
 @dataclass(frozen=True)
 class Unknowns:
-    """What a polish may change.
+    """What a refinement may change.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ class Place:
     shape: tuple[int, int, int]
 
 
-def polish(
+def refine_orientations(
     model: ScanModel,
     voxels: OrientedVoxels,
     unknowns: Unknowns,
     place: Place,
     *,
-    description: str = "polish",
+    description: str = "refinement",
     show_progress: bool = True,
 ) -> tuple[ScanModel, OrientedVoxels]:
     """Fit one orientation a voxel, and the turning centre, to the frames.
@@ -168,7 +168,7 @@ def gather(
     Parameters
     ----------
     model, voxels, unknowns
-        As in `polish`.
+        As in `refine_orientations`.
     stage, show_progress
         For the progress bar.
     """
@@ -189,7 +189,7 @@ def gather(
         where = (points, model.affine(number), pixels.lookup)
         gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
     for array in (matrix, right, strengths, total):
-        model.team.sum(array)
+        model.communicator.sum(array)
     return Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
 
 

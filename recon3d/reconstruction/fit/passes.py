@@ -18,7 +18,7 @@ from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.orientations import Place, Unknowns, polish
+from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
 from recon3d.reconstruction.fit.support import Support, cut_occupancy, smoother_share
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -39,7 +39,7 @@ PASSES_TO_FILL = 2
 """After how many passes it shows which bins the grain fills."""
 
 HALF_PASSES = 3
-"""Passes of the fit of one half of the data: the polish after it does the rest."""
+"""Passes of the fit of one half of the data: the refinement after it does the rest."""
 
 FEWEST_TO_POLISH = 6
 """Projections below which a tilt and a turning centre cannot be told apart."""
@@ -96,22 +96,22 @@ class Task:
         peaks = self.peaks(fit)
         _, chosen = self.occupancy(fit)
         # Sums over this choice have one row a voxel: it must be the same everywhere.
-        chosen = fit.team.agree(chosen & (peaks.bins >= 0))
+        chosen = fit.communicator.agree(chosen & (peaks.bins >= 0))
         columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
         orientations = OrientationList(*(column[chosen].astype(float) for column in columns))
         projector = Projector(self.support.points_um[chosen], fit.projector.voxel_um)
         intensity = fit.volume.sum(axis=1, dtype=np.float64)[chosen]
         return OrientedVoxels(projector, orientations, intensity), chosen
 
-    def polished(self, fit: IterativeFit, description: str) -> Polished:
+    def refined(self, fit: IterativeFit, description: str) -> Refined:
         """Fit the orientations of the grain's voxels to the frames, from where a fit ended."""
         model = cast(ScanModel, fit.model)
         peaks = self.peaks(fit)
         voxels, chosen = self.oriented(fit)
         if len(model.projections) < FEWEST_TO_POLISH or not chosen.any():
-            return Polished(model, voxels, peaks)
+            return Refined(model, voxels, peaks)
         place = Place(self.support.inside[chosen], self.experiment.volume.shape)
-        model, voxels = polish(
+        model, voxels = refine_orientations(
             model,
             voxels,
             unknowns_of(model, self.experiment),
@@ -124,12 +124,12 @@ class Task:
         for name, values in zip(names, voxels.orientations.centres_deg(), strict=True):
             columns[name] = getattr(peaks, name).copy()
             columns[name][chosen] = values
-        return Polished(model, voxels, replace(peaks, **columns))
+        return Refined(model, voxels, replace(peaks, **columns))
 
 
 @dataclass(frozen=True)
-class Polished:
-    """What a polish left.
+class Refined:
+    """What a refinement left.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Polished:
 
 
 def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
-    """What a polish may change: what the scan tells, and the settings leave open."""
+    """What a refinement may change: what the scan tells, and the settings leave open."""
     open_centre = experiment.settings.turning_center_deg is None
     gamma_seen = bool(np.isfinite(model.acceptance.rolling_width_deg))
     scanned = strain_axis(model.store) is not None
@@ -202,7 +202,7 @@ def run_fit(
         task.experiment.volume.voxel_um,
         threshold=threshold_of(model.store),
         rule=settings.algorithm,
-        team=model.team,
+        communicator=model.communicator,
     )
     if columns is not None:
         fit.keep_bins(columns)

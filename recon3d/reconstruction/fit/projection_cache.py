@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from recon3d.projection.bins import Orientations
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import LitPixels, Projector
+from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.reconstruction.model.scan_model import Predictable
 from recon3d.reconstruction.model.streaming import ProjectionImages, take_pixels
 
@@ -24,7 +24,7 @@ LEAST_LENGTH = 0.1
 any voxel reaches, must not be blown up."""
 
 
-class Shadows:
+class ProjectionCache:
     """The pixels on which the voxels of a support fall, and how much of it each of them sees.
 
     Parameters
@@ -52,28 +52,28 @@ class Shadows:
         self._model, self._projector, self._bins = model, projector, bins
         self._projections, self._room = projections, most_bytes
         self._images: dict[int, ProjectionImages] = {}
-        self._pixels: dict[int, LitPixels] = {}
+        self._pixels: dict[int, IlluminatedPixels] = {}
         self._lengths: dict[int, Frames] = {}
 
     def read(self, projection: int) -> ProjectionImages:
         """The frames of a projection where any voxel falls; no parallel kernel."""
         if projection in self._images:
             return self._images[projection]
-        lit = self._model.lit_frames(projection)
-        pixels = self.pixels(projection, lit.frames.shape[1:])
+        illuminated = self._model.illuminated_frames(projection)
+        pixels = self.pixels(projection, illuminated.frames.shape[1:])
         reached = np.any(self._model.weights(projection, self._bins), axis=1)
-        found = take_pixels(projection, lit, pixels, reached)
+        found = take_pixels(projection, illuminated, pixels, reached)
         # A pass asks for all of them in turn: to keep a few of many would gain little.
         if found.images.nbytes * self._projections <= MOST_IMAGE_BYTES:
             self._images[projection] = found
         return found
 
-    def pixels(self, projection: int, shape: tuple[int, ...]) -> LitPixels:
+    def pixels(self, projection: int, shape: tuple[int, ...]) -> IlluminatedPixels:
         """Choose the pixels of a projection on which any voxel falls; no parallel kernel."""
         if projection in self._pixels:
             return self._pixels[projection]
         affine = self._model.affine(projection)
-        found = LitPixels.from_mask(self._projector.shadow(affine, shape))
+        found = IlluminatedPixels.from_mask(self._projector.covered_pixels(affine, shape))
         # Its image, and about as much again for the places of the pixels and their lengths.
         if self._take(found.lookup.nbytes + 32 * found.count):
             self._pixels[projection] = found

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.communicator import Team
+from recon3d.communicator import Communicator
 
 FloatArray = NDArray[np.float64]
 
 
-class Squares:
+class Residuals:
     """Squared differences and squared intensities of a pass, as one process has found them.
 
     Parameters
@@ -41,15 +41,15 @@ class Squares:
             self.of_pixels = np.zeros((*shape, 2))
         return self.of_pixels
 
-    def of_all(self, team: Team) -> tuple[FloatArray, FloatArray]:
-        """The sums that all members of a team have found; each of them asks."""
+    def of_all(self, communicator: Communicator) -> tuple[FloatArray, FloatArray]:
+        """The sums that all members of a communicator have found; each of them asks."""
         of_projections = self.of_projections.copy()
-        team.sum(of_projections)
+        communicator.sum(of_projections)
         # A process without a projection so far does not know how large the images are.
-        of_pixels = np.zeros(max(team.collect([self.of_pixels.shape])))
+        of_pixels = np.zeros(max(communicator.collect([self.of_pixels.shape])))
         if self.of_pixels.size:
             of_pixels += self.of_pixels
-        team.sum(of_pixels)
+        communicator.sum(of_pixels)
         return of_projections, of_pixels
 
 

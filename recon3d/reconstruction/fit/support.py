@@ -15,7 +15,7 @@ from recon3d.errors import DataError
 from recon3d.projection.bins import OrientationBins
 from recon3d.reconstruction.build import Prepared
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
-from recon3d.reconstruction.fit.completeness import LitBits, completeness, find_support
+from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness, find_support
 from recon3d.reconstruction.model.orientation_bins import frames_of_bins, orientation_bins
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import strain_axis, tells_shift
@@ -140,7 +140,7 @@ def support_voxels(
 def choose_bins(prepared: Prepared, experiment: Experiment) -> tuple[OrientationBins, int]:
     """Orientation bins, and the reach of one step of the scan among them."""
     step = experiment.settings.bin_deg or prepared.step_deg / 2
-    bins = prepared.model.team.agree(orientation_bins(prepared.model, step))
+    bins = prepared.model.communicator.agree(orientation_bins(prepared.model, step))
     return bins, max(round(prepared.step_deg / step), 1)
 
 
@@ -150,12 +150,14 @@ def own_completeness(
     points_um: NDArray[np.float64],
     peaks: VoxelPeaks,
     show_progress: bool,
-    lit: LitBits | None = None,
+    illuminated: IlluminatedBits | None = None,
 ) -> NDArray[np.float32]:
     """Completeness of each voxel at its own orientation, its strongest bin."""
     model = prepared.model
     frames = frames_of_bins(model, bins)
-    return completeness(model, points_um, frames, peaks.bins, bits=lit, show_progress=show_progress)
+    return completeness(
+        model, points_um, frames, peaks.bins, bits=illuminated, show_progress=show_progress
+    )
 
 
 def cut_from_completeness(

@@ -10,9 +10,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.operator import LitPixels
+from recon3d.projection.operator import IlluminatedPixels
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
-from recon3d.projection.ratios import NO_PIXELS, compare, lit_products
+from recon3d.projection.ratios import NO_PIXELS, compare, illuminated_products
 from recon3d.projection.weights import Acceptance
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
@@ -78,7 +78,7 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
         predicted *= best_scale(predicted, measured)
         where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
         total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
-    model.team.sum(total)
+    model.communicator.sum(total)
     return float(total[0] / total[1])
 
 
@@ -89,17 +89,17 @@ def frames_reached(
 
     Frames in which nothing was measured, and that no voxel may light, are left out of both.
     """
-    lit = model.lit_frames(number)
-    mask = voxels.projector.shadow(model.affine(number), lit.frames.shape[1:])
+    illuminated = model.illuminated_frames(number)
+    mask = voxels.projector.covered_pixels(model.affine(number), illuminated.frames.shape[1:])
     of_frames, of_voxels = model.scaled_settings(number, voxels.orientations)
     reached = voxels.reached((of_frames, of_voxels))
-    images = take_pixels(number, lit, LitPixels.from_mask(mask), reached)
+    images = take_pixels(number, illuminated, IlluminatedPixels.from_mask(mask), reached)
     return images, (of_frames[images.shown], of_voxels)
 
 
 def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> np.float32:
     """The factor that brings predicted frames closest to the lit pixels of measured ones."""
-    square, cross = lit_products(predicted, measured)
+    square, cross = illuminated_products(predicted, measured)
     return np.float32(cross / square) if square > 0 else np.float32(0)
 
 

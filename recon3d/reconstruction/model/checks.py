@@ -80,11 +80,11 @@ def require_projections(store: CleanedScan) -> None:
     DataError
         Fewer than `FEWEST_PROJECTIONS` projections have any signal.
     """
-    lit = int((store.integrated > 0).any(axis=1).sum())
-    if lit < FEWEST_PROJECTIONS:
+    illuminated = int((store.integrated > 0).any(axis=1).sum())
+    if illuminated < FEWEST_PROJECTIONS:
         raise DataError(
-            f"{store.path}: {lit} of {store.shape[0]} projections have signal, and a grain cannot "
-            f"be reconstructed from fewer than {FEWEST_PROJECTIONS}: is the scan complete?"
+            f"{store.path}: {illuminated} of {store.shape[0]} projections have signal, and a grain "
+            f"cannot be reconstructed from fewer than {FEWEST_PROJECTIONS}: is the scan complete?"
         )
 
 

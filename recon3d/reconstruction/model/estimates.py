@@ -40,7 +40,7 @@ class TurningFit:
     residual_deg: float
 
 
-def rotation_axis_from_mass(
+def rotation_axis_from_centre_of_mass(
     summed: NDArray[np.float32], omega_deg: FloatArray, omega_sense: int = 1
 ) -> float:
     r"""Column of the rotation axis, from how the centre of mass of the images turns.
@@ -65,11 +65,11 @@ def rotation_axis_from_mass(
     cols = np.arange(summed.shape[2])
     profile = summed.sum(axis=1, dtype=np.float64)
     mass = profile.sum(axis=1)
-    lit = mass > 0
-    if np.count_nonzero(lit) < 3 or np.ptp(omega_deg[lit]) < 60:
+    illuminated = mass > 0
+    if np.count_nonzero(illuminated) < 3 or np.ptp(omega_deg[illuminated]) < 60:
         return (summed.shape[2] - 1) / 2
-    mean_col = profile[lit] @ cols / mass[lit]
-    omega = omega_sense * np.radians(omega_deg[lit])
+    mean_col = profile[illuminated] @ cols / mass[illuminated]
+    omega = omega_sense * np.radians(omega_deg[illuminated])
     design = np.stack([np.ones_like(omega), np.cos(omega), np.sin(omega)], axis=1)
     return float(_robust_fit(design, mean_col, scale=1.0)[0])
 
@@ -107,13 +107,13 @@ def fit_turning(
     DataError
         There is no intensity.
     """
-    lit = integrated.sum(axis=1) > 0
-    if not lit.any():
+    illuminated = integrated.sum(axis=1) > 0
+    if not illuminated.any():
         raise DataError("the scan has no signal: no frame of it has any intensity")
-    weights = integrated[lit] / integrated[lit].sum(axis=1, keepdims=True)
-    mu = (np.nan_to_num(settings.mu_deg[lit]) * weights).sum(axis=1)
-    gamma = (np.nan_to_num(settings.gamma_deg[lit]) * weights).sum(axis=1)
-    omega = handedness * np.radians(omega_deg[lit])
+    weights = integrated[illuminated] / integrated[illuminated].sum(axis=1, keepdims=True)
+    mu = (np.nan_to_num(settings.mu_deg[illuminated]) * weights).sum(axis=1)
+    gamma = (np.nan_to_num(settings.gamma_deg[illuminated]) * weights).sum(axis=1)
+    omega = handedness * np.radians(omega_deg[illuminated])
     one, zero, cosine, sine = (
         np.ones_like(omega),
         np.zeros_like(omega),
@@ -176,8 +176,12 @@ def effective_bins(volume: NDArray[np.float32]) -> float:
     """
     total = volume.sum(axis=1, dtype=np.float64)
     squares = (volume.astype(np.float64) ** 2).sum(axis=1)
-    lit = squares > 0
-    return float(np.mean(total[lit] ** 2 / squares[lit])) if lit.any() else float("inf")
+    illuminated = squares > 0
+    return (
+        float(np.mean(total[illuminated] ** 2 / squares[illuminated]))
+        if illuminated.any()
+        else float("inf")
+    )
 
 
 def _robust_fit(design: FloatArray, values: FloatArray, scale: float) -> FloatArray:
@@ -196,7 +200,7 @@ _ROUNDS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class MassFit:
+class CentreOfMassFit:
     """The centre of mass over ω, and the circle that it should follow.
 
     Parameters
@@ -218,7 +222,9 @@ class MassFit:
     outlier: NDArray[np.bool_]
 
 
-def fit_mass(omega_deg: FloatArray, mass_pix: FloatArray, omega_sense: int = 1) -> MassFit:
+def fit_centre_of_mass(
+    omega_deg: FloatArray, centre_of_mass_pix: FloatArray, omega_sense: int = 1
+) -> CentreOfMassFit:
     r"""Fit the law of a rotating point to the centres of mass.
 
     .. math:: \bar{c}(ω) = c_0 + p \cos ω + q \sin ω
@@ -229,7 +235,7 @@ def fit_mass(omega_deg: FloatArray, mass_pix: FloatArray, omega_sense: int = 1) 
     ----------
     omega_deg, shape (projections,)
         Rotation angles.
-    mass_pix, shape (projections, 2)
+    centre_of_mass_pix, shape (projections, 2)
         (row, column) of the centre of mass; NaN where a projection is dark.
     omega_sense
         Sense of ω.
@@ -240,10 +246,10 @@ def fit_mass(omega_deg: FloatArray, mass_pix: FloatArray, omega_sense: int = 1) 
         With fewer than five lit projections or less than 60° of rotation nothing is fitted,
         and all of it is NaN.
     """
-    omega_deg, mass = np.asarray(omega_deg, float), np.asarray(mass_pix, float)
+    omega_deg, mass = np.asarray(omega_deg, float), np.asarray(centre_of_mass_pix, float)
     known = np.isfinite(mass).all(axis=1)
     fitted = np.full_like(mass, np.nan)
-    nothing = MassFit(omega_deg, mass, fitted, np.nan, np.zeros(len(mass), bool))
+    nothing = CentreOfMassFit(omega_deg, mass, fitted, np.nan, np.zeros(len(mass), bool))
     if known.sum() < 5 or np.ptp(omega_deg[known]) < 60:
         return nothing
     omega = omega_sense * np.radians(omega_deg)
@@ -252,7 +258,7 @@ def fit_mass(omega_deg: FloatArray, mass_pix: FloatArray, omega_sense: int = 1) 
     fitted = design @ solutions
     off = np.linalg.norm(mass - fitted, axis=1)
     limit = max(OUTLIER_WIDTHS * 1.4826 * float(np.median(off[known])), LEAST_OUTLIER_PIX)
-    return MassFit(omega_deg, mass, fitted, float(solutions[0, 1]), known & (off > limit))
+    return CentreOfMassFit(omega_deg, mass, fitted, float(solutions[0, 1]), known & (off > limit))
 
 
 def _robust(design: FloatArray, values: FloatArray) -> FloatArray:

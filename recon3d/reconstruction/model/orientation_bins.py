@@ -12,7 +12,7 @@ from recon3d.reconstruction.model.scanned import setting_steps_deg, strain_axis,
 
 FloatArray = NDArray[np.float64]
 
-LIT_SHARE = 0.8
+ILLUMINATED_SHARE = 0.8
 DIM = 0.01
 """A bin is kept if, in this share of the projections, its frame holds more than this share of
 the counts of the brightest one."""
@@ -32,11 +32,11 @@ def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:
         Distance of the bins.
     """
     bins = _all_bins(model, step_deg)
-    lit = _lit_share(model, bins) >= LIT_SHARE
-    if not lit.any():
+    illuminated = _illuminated_share(model, bins) >= ILLUMINATED_SHARE
+    if not illuminated.any():
         return bins
     a, b, shift = (
-        _cut(axis, lit.any(axis=others))
+        _cut(axis, illuminated.any(axis=others))
         for axis, others in (
             (bins.a_deg, (1, 2)),
             (bins.b_deg, (0, 2)),
@@ -80,14 +80,14 @@ def _all_bins(model: ScanModel, step_deg: float) -> OrientationBins:
     return OrientationBins(axis, axis, shift)
 
 
-def _lit_share(model: ScanModel, bins: OrientationBins) -> FloatArray:
+def _illuminated_share(model: ScanModel, bins: OrientationBins) -> FloatArray:
     """Share of the projections that measured a bin in which its frame is lit."""
     frames = frames_of_bins(model, bins)
     counts = model.store.integrated[model.projections]
     bright = counts > DIM * counts.max(axis=1, keepdims=True)
-    lit = np.take_along_axis(bright, frames, axis=1)
+    illuminated = np.take_along_axis(bright, frames, axis=1)
     measured = frames >= 0
-    share = (lit & measured).sum(axis=0) / np.maximum(measured.sum(axis=0), 1)
+    share = (illuminated & measured).sum(axis=0) / np.maximum(measured.sum(axis=0), 1)
     # A bin that hardly any projection measured cannot be ruled out, nor be found.
     share[measured.mean(axis=0) < 0.2] = 0
     return share.reshape(bins.shape)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.communicator import ALONE, Team
+from recon3d.communicator import ALONE, Communicator
 from recon3d.config.experiment import Detector, Experiment
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
@@ -26,7 +26,7 @@ from recon3d.projection.weights import (
 FloatArray = NDArray[np.float64]
 
 
-class LitFrames(NamedTuple):
+class IlluminatedFrames(NamedTuple):
     """The frames of one projection that are not dark all over.
 
     Parameters
@@ -44,7 +44,7 @@ class LitFrames(NamedTuple):
     total: int
 
     @classmethod
-    def all_of(cls, frames: NDArray[np.float32]) -> LitFrames:
+    def all_of(cls, frames: NDArray[np.float32]) -> IlluminatedFrames:
         """All frames of a projection, (frames, rows, cols), none left out."""
         return cls(np.arange(len(frames)), frames, len(frames))
 
@@ -61,7 +61,7 @@ class Predictable(Protocol):
         """Map from sample to detector of a projection, (2, 4)."""
         ...
 
-    def lit_frames(self, projection: int) -> LitFrames:
+    def illuminated_frames(self, projection: int) -> IlluminatedFrames:
         """Measured frames of a projection."""
         ...
 
@@ -94,7 +94,7 @@ class ScanModel:
         Numbers of the projections that are used.
     drift_pix, shape (all projections, 2)
         (row, column) by which the sample has drifted at each projection, likewise.
-    team
+    communicator
         The processes that share the work, projection by projection.
     """
 
@@ -106,12 +106,12 @@ class ScanModel:
     acceptance: Acceptance
     projections: NDArray[np.int64]
     drift_pix: FloatArray
-    team: Team = ALONE
+    communicator: Communicator = ALONE
 
     @property
     def own(self) -> NDArray[np.int64]:
         """Numbers of the projections that are this process's share of those that are used."""
-        return np.array(self.team.share(self.projections), np.int64)
+        return np.array(self.communicator.share(self.projections), np.int64)
 
     def omega_deg(self, projection: int) -> float:
         """Rotation angle of a projection."""
@@ -133,10 +133,10 @@ class ScanModel:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""
         return orient(self.store.read_projection(projection), self.detector)
 
-    def lit_frames(self, projection: int) -> LitFrames:
+    def illuminated_frames(self, projection: int) -> IlluminatedFrames:
         """Cleaned frames of a projection that are not dark all over, oriented likewise."""
-        numbers, frames = self.store.read_lit(projection)
-        return LitFrames(numbers, orient(frames, self.detector), self.store.shape[1])
+        numbers, frames = self.store.read_illuminated(projection)
+        return IlluminatedFrames(numbers, orient(frames, self.detector), self.store.shape[1])
 
     @property
     def pixels(self) -> ImagePixels:
@@ -232,11 +232,12 @@ def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -
                 f"omega_exclude {angle:g}: no projection was taken there; the nearest one is at "
                 f"{nearest:g}°"
             )
-    lit = (store.integrated > 0).any(axis=1)
-    accepted = np.flatnonzero(lit & ~np.any(excluded, axis=0) if excluded else lit)
+    illuminated = (store.integrated > 0).any(axis=1)
+    accepted = np.flatnonzero(illuminated & ~np.any(excluded, axis=0) if excluded else illuminated)
     if accepted.size == 0:
         raise DataError(
-            f"{store.path}: no projection is left: of {omega.size}, {int(lit.sum())} have signal "
+            f"{store.path}: no projection is left: of {omega.size}, {int(illuminated.sum())} have "
+            "signal "
             f"and {len(omega_exclude)} were excluded"
         )
     return accepted

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.progress import track
-from recon3d.projection.operator import LitPixels
-from recon3d.reconstruction.model.scan_model import LitFrames
+from recon3d.projection.operator import IlluminatedPixels
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 
 T = TypeVar("T")
 Frames = NDArray[np.float32]
@@ -35,13 +35,16 @@ class ProjectionImages(NamedTuple):
     """
 
     projection: int
-    pixels: LitPixels
+    pixels: IlluminatedPixels
     images: Frames
     shown: NDArray[np.bool_]
 
 
 def take_pixels(
-    projection: int, lit: LitFrames, pixels: LitPixels, reached: NDArray[np.bool_]
+    projection: int,
+    illuminated: IlluminatedFrames,
+    pixels: IlluminatedPixels,
+    reached: NDArray[np.bool_],
 ) -> ProjectionImages:
     """Take what is worked on out of the frames of a projection; no parallel kernel.
 
@@ -49,7 +52,7 @@ def take_pixels(
     ----------
     projection
         Its number.
-    lit
+    illuminated
         Its frames.
     pixels
         Which pixels to keep.
@@ -57,9 +60,9 @@ def take_pixels(
         Frames in which something can be predicted.
     """
     shown = reached.copy()
-    shown[lit.numbers] = True
+    shown[illuminated.numbers] = True
     places = np.cumsum(shown) - 1
-    images = pixels.gather(lit.frames, places[lit.numbers], int(shown.sum()))
+    images = pixels.gather(illuminated.frames, places[illuminated.numbers], int(shown.sum()))
     return ProjectionImages(projection, pixels, images, shown)
 
 

@@ -14,7 +14,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.operator import LitPixels, Projector, spread, voxel_centres_um
+from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.model.scan_model import ScanModel
 
@@ -65,7 +65,7 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     strength = np.ravel(grain.occupancy)[inside, None]
     weights = model.weights(projection, OrientationList(a, b, np.zeros_like(a)))
     measured = model.frames(projection)
-    pixels = LitPixels.from_mask(np.ones(measured.shape[1:], bool))
+    pixels = IlluminatedPixels.from_mask(np.ones(measured.shape[1:], bool))
     volume = np.ascontiguousarray(weights.T * strength, np.float32)
     affine = model.affine(projection)
     projector = Projector(points, grain.volume.voxel_um)

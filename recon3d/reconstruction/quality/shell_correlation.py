@@ -55,7 +55,7 @@ def with_agreement(
     )
 
 
-def with_trust(
+def with_halves(
     result: SupportResult, task: Task, columns: NDArray[np.int64] | None = None
 ) -> SupportResult:
     """Add what two halves of the data, and the summed frames alone, say of the result.
@@ -76,7 +76,7 @@ def with_trust(
         odd = int(model.projections[0] != result.model.projections[0])
         stage = f"half-{odd + 1}"
         fit = run_fit(model, task, "half", passes=passes, stage=stage, columns=columns)
-        return fit.volume.sum(axis=1), task.polished(fit, "half polish").peaks
+        return fit.volume.sum(axis=1), task.refined(fit, "half refinement").peaks
 
     model, volume = result.model, task.experiment.volume
     halves = compare_halves(model, fit_one, result.inside, result.in_mask, volume)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recon3d.errors import ParameterError
-from recon3d.plot import trust_figure
+from recon3d.plot import quality_figure
 
 OMEGA = np.arange(0, 180, 30.0)
 
@@ -34,7 +34,7 @@ def lines(ax):
 
 def test_every_panel_shows_its_numbers(grain_factory):
     grain = trusted(grain_factory)
-    figure = trust_figure(grain)
+    figure = quality_figure(grain)
     passes, projections, drift, shells = figure.axes
     assert passes.get_lines()[0].get_ydata() == pytest.approx(grain.residual)
     assert lines(projections)["suspect"].get_xdata() == pytest.approx([60])
@@ -48,10 +48,10 @@ def test_every_panel_shows_its_numbers(grain_factory):
 
 
 def test_without_halves_there_is_no_shell_correlation(grain_factory):
-    assert len(trust_figure(trusted(grain_factory, curves={})).axes) == 3
+    assert len(quality_figure(trusted(grain_factory, curves={})).axes) == 3
 
 
 def test_a_backprojection_has_nothing_to_show(grain_factory):
     grain = trusted(grain_factory, residual=np.zeros(0), provenance={"method": "backprojection"})
     with pytest.raises(ParameterError, match="backprojection has no residuals"):
-        trust_figure(grain)
+        quality_figure(grain)

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recon3d.communicator import ALONE, Team
+from recon3d.communicator import ALONE, Communicator
 from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.operator import LitPixels, Projector, voxel_centres_um
+from recon3d.projection.operator import IlluminatedPixels, Projector, voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
 from recon3d.readers.pixel_binning import Binning
-from recon3d.reconstruction.fit.orientations import Place, Unknowns, polish
-from recon3d.reconstruction.model.scan_model import LitFrames
+from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 
 VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
 GEOMETRY = ProjectionGeometry(10.4, 1.0, 8.0, 8.0)
@@ -28,7 +28,7 @@ WIDTHS = Acceptance(0.016, 0.03)
 
 @dataclass(frozen=True)
 class TinyModel:
-    """As much of a scan's model as a polish asks for; its frames are predicted exactly."""
+    """As much of a scan's model as a refinement asks for; its frames are predicted exactly."""
 
     truth: OrientedVoxels
     true_turning: Turning
@@ -41,7 +41,7 @@ class TinyModel:
             provenance={"cleaning": {"binth": 0}}, binning=Binning()
         )
     )
-    team: Team = ALONE
+    communicator: Communicator = ALONE
 
     @property
     def own(self):
@@ -60,11 +60,11 @@ class TinyModel:
             self.settings, projection, omega, orientations, turning, self.acceptance
         )
 
-    def lit_frames(self, projection):
-        return LitFrames.all_of(self.frames(projection))
+    def illuminated_frames(self, projection):
+        return IlluminatedFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
-        pixels = LitPixels.from_mask(np.ones((17, 17), bool))
+        pixels = IlluminatedPixels.from_mask(np.ones((17, 17), bool))
         known = self.scaled_settings(projection, self.truth.orientations, self.true_turning)
         images = self.truth.frames(known, self.affine(projection), pixels)
         return np.ascontiguousarray(images[:-1].T.reshape(-1, 17, 17))
@@ -104,7 +104,7 @@ def test_orientations_and_turning_centre_of_a_mosaicity_scan():
     model = TinyModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True)
     start = grain(off_a, off_b, none)
-    found_model, found = polish(model, start, unknowns, PLACE, show_progress=False)
+    found_model, found = refine_orientations(model, start, unknowns, PLACE, show_progress=False)
     assert found_model.turning.centre_mu_deg == pytest.approx(0.004, abs=2e-4)
     assert found_model.turning.centre_gamma_deg == pytest.approx(-0.003, abs=2e-4)
     assert median_mdeg(found.orientations.a_deg, a) < 0.25 * median_mdeg(off_a, a)
@@ -118,7 +118,7 @@ def test_shifts_of_a_rocking_scan_come_from_what_does_not_turn():
     model = TinyModel(grain(a, b, shift), Turning(1, 0.002), Turning(1), rocking, wide)
     unknowns = Unknowns(shift=True, centre_mu=True, centre_gamma=False, smoothing=1.0)
     start = grain(a, b, np.zeros_like(a))
-    found_model, found = polish(model, start, unknowns, PLACE, show_progress=False)
+    found_model, found = refine_orientations(model, start, unknowns, PLACE, show_progress=False)
     assert np.corrcoef(found.orientations.dtheta_deg, shift)[0, 1] > 0.95
     assert median_mdeg(found.orientations.dtheta_deg, shift) < 0.3 * median_mdeg(0, shift)
     assert found_model.turning.centre_mu_deg == pytest.approx(0.002, abs=5e-4)
@@ -129,6 +129,6 @@ def test_the_truth_stays_where_it_is():
     truth = grain(a, b, none)
     model = TinyModel(truth, Turning(1), Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=False, centre_gamma=False)
-    found_model, found = polish(model, truth, unknowns, PLACE, show_progress=False)
+    found_model, found = refine_orientations(model, truth, unknowns, PLACE, show_progress=False)
     assert found_model.turning == model.turning
     assert found.orientations.a_deg == pytest.approx(a, abs=1e-4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_lit, pack
+from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_illuminated, pack
 
 
 @pytest.mark.parametrize("cols", [7, 8, 21])
@@ -16,7 +16,7 @@ def test_voxels_count_where_their_own_frame_is_lit(cols):
     frame_of = np.array([2, 0, DARK, 3, UNMEASURED, 1])
     kinds = rng.integers(-1, 6, 300)
     hits, seen = np.zeros((2, 300), np.int32)
-    count_lit(hits, seen, points, affine, pack(frames), cols, frame_of, kinds)
+    count_illuminated(hits, seen, points, affine, pack(frames), cols, frame_of, kinds)
     expected = np.zeros((2, 300), int)
     for voxel, (point, kind) in enumerate(zip(points, kinds, strict=True)):
         row, col = np.floor(affine @ [*point, 1] + 0.5).astype(int)
