@@ -10,8 +10,8 @@ from pathlib import Path
 from recon3d.atomic import complete_or_absent, make_folder
 from recon3d.errors import DataError, ParameterError
 
-_PACKAGED = Path(__file__).parent / "_notebooks"
-_BESIDE = Path(__file__).parents[1] / "notebooks"
+_PACKAGED = Path(__file__).parents[1] / "_notebooks"
+_BESIDE = Path(__file__).parents[2] / "notebooks"
 LOOPBACK = "127.0.0.1"
 FIRST = "/doc/tree/01_choose_roi.ipynb"
 """What JupyterLab shows first: one notebook, and no side bar that takes the figures' place."""
