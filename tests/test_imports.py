@@ -21,6 +21,7 @@ ROOMS = (
     "atomic",
     "communicator",
     "geometry",
+    "colors",
     "config",
     "readers",
     "scan",

@@ -13,6 +13,8 @@ import numpy as np
 from recon3d.errors import ParameterError
 
 _NESTED = "_nested"
+_NEXUS = ("NX_class", "default")
+"""Attributes that are the file format's own."""
 
 
 def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
@@ -39,16 +41,27 @@ def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name.startswith("_"):
             raise ParameterError(f"the attribute '{name}' begins with an underscore")
-        plain = _plain(value)
-        if isinstance(plain, (str, bool, int, float)) or _is_numbers(plain):
-            target.attrs[name] = plain
-            continue
-        try:
-            target.attrs[name] = json.dumps(plain, default=_plain)
-        except (TypeError, ValueError) as error:
-            raise ParameterError(f"the attribute '{name}' cannot be kept ({error})") from error
-        nested.append(name)
+        target.attrs[name], is_nested = storable(name, value)
+        if is_nested:
+            nested.append(name)
     target.attrs[_NESTED] = json.dumps(nested)
+
+
+def storable(name: str, value: Any) -> tuple[Any, bool]:
+    """A value as HDF5 keeps it, and whether it had to become JSON text for that.
+
+    Raises
+    ------
+    ParameterError
+        The value is nothing that JSON can hold.
+    """
+    plain = _plain(value)
+    if isinstance(plain, (str, bool, int, float)) or _is_numbers(plain):
+        return plain, False
+    try:
+        return json.dumps(plain, default=_plain), True
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"the attribute '{name}' cannot be kept ({error})") from error
 
 
 def read_attributes(target: h5py.Group) -> dict[str, Any]:
@@ -60,7 +73,11 @@ def read_attributes(target: h5py.Group) -> dict[str, Any]:
         The group (or file) with the attributes.
     """
     nested = json.loads(target.attrs.get(_NESTED, "[]"))
-    values = {name: _plain(value) for name, value in target.attrs.items() if name[0] != "_"}
+    values = {
+        name: _plain(value)
+        for name, value in target.attrs.items()
+        if name[0] != "_" and name not in _NEXUS
+    }
     return {name: json.loads(v) if name in nested else v for name, v in values.items()}
 
 

@@ -18,6 +18,7 @@ from recon3d.config.experiment import Volume
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.attributes import read_attributes, write_attributes
 from recon3d.files.hdf5 import create_own, open_own
+from recon3d.files.nexus import show_grain
 
 FORMAT = "recon3d-grain"
 FORMAT_VERSION = 1
@@ -110,7 +111,7 @@ class Grain:
         path
             The file, usually grain.h5. It appears when it is complete.
         """
-        room_bytes = sum(array.nbytes for array in self.arrays().values())
+        room_bytes = sum(array.nbytes for array in self.arrays().values()) + 4 * self.mask.size
         with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT
@@ -125,6 +126,7 @@ class Grain:
             for room in ("projections", "curves", "images"):
                 for name, column in getattr(self, room).items():
                     file[f"{room}/{name}"] = np.asarray(column, np.float64)
+            show_grain(file, self.provenance)
 
     @classmethod
     def load(cls, path: str | Path, *, read: Callable[[h5py.Dataset], Any] | None = None) -> Grain:

@@ -20,6 +20,7 @@ from recon3d.errors import DataError, ParameterError
 from recon3d.files import store_format as layout
 from recon3d.files.attributes import write_attributes
 from recon3d.files.hdf5 import create_own, require_room
+from recon3d.files.nexus import new_group, show_scan
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.pixel_binning import NO_BINNING, Binning
@@ -168,18 +169,16 @@ class StoreWriter:
         file = self._file
         file.attrs["_format"], file.attrs["_format_version"] = layout.FORMAT, layout.FORMAT_VERSION
         file.attrs["_written_by"] = f"recon3d {__version__}"
-        file.attrs["NX_class"], file.attrs["default"] = "NXroot", "entry"
-        entry = _group(file, "entry", "NXentry")
-        entry.attrs["default"], entry.attrs["kind"] = "data", self._kind
-        self._lay_out_data(_group(entry, "data", "NXdata"))
-        self._lay_out_motors(_group(entry, "motors", "NXcollection"))
-        axes = _group(entry, "axes", "NXcollection")
+        entry = new_group(file, "entry", "NXentry", kind=self._kind)
+        self._lay_out_data(new_group(entry, "data", "NXdata"))
+        self._lay_out_motors(new_group(entry, "motors", "NXcollection"))
+        axes = new_group(entry, "axes", "NXcollection")
         axes.attrs["order"] = " ".join(axis.name for axis in self._axes)
         for axis in self._axes:
             _column(axes, axis.name, axis.values_deg)
         for name, values in (("origin", self._origin), ("roi", self._roi)):
-            write_attributes(entry.create_group(name), asdict(values))
-        write_attributes(entry.create_group("binning"), self._binning._asdict())
+            write_attributes(new_group(entry, name, "NXcollection"), asdict(values))
+        write_attributes(new_group(entry, "binning", "NXcollection"), self._binning._asdict())
 
     def _lay_out_data(self, data: h5py.Group) -> None:
         projections, frames, rows, cols = self.shape
@@ -226,18 +225,15 @@ class StoreWriter:
         missing = self.shape[0] - len(self._written)
         if missing:
             raise DataError(f"{self.path}: {missing} of {self.shape[0]} projections are missing")
-        write_attributes(self._file["entry"].create_group("provenance"), self._provenance)
+        entry = self._file["entry"]
+        write_attributes(new_group(entry, "provenance", "NXcollection"), self._provenance)
         lines = [line.encode("utf-8", "backslashreplace") for line in self._left_out]
-        self._file["entry"].create_dataset(
+        entry.create_dataset(
             "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)
         )
+        axes = [(axis.name, axis.values_deg) for axis in self._axes]
+        show_scan(self._file, self._provenance, axes)
         self._file.attrs["_complete"] = True
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = nx_class
-    return group
 
 
 def _column(group: h5py.Group, name: str, values: ArrayLike) -> None:

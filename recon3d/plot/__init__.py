@@ -3,7 +3,8 @@
 Nothing here touches pyplot or its state, so scripts run without a display.
 """
 
-from recon3d.plot.colors import draw_color_key, orientation_colors, orientation_range
+from recon3d.colors import orientation_colors, orientation_range
+from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.distributions import (
     draw_histogram,
     draw_orientation_density,

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from recon3d.analysis.coarse import coarsened, step_for
 from recon3d.analysis.misorientation import kernel_average_misorientation
 from recon3d.analysis.surface import Surface
+from recon3d.colors import Center, orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import Center, orientation_colors
 from recon3d.plot.grain.quantities import (
     QUANTITIES,
     scalar_colors,

@@ -20,9 +20,9 @@ from recon3d.analysis.surface import (
     shape_at,
     surface_of,
 )
+from recon3d.colors import Center, orientation_range
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import Center, orientation_range
 from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of
 from recon3d.viewer import layers as make
 from recon3d.viewer.lazy import open_grain

@@ -10,12 +10,13 @@ from matplotlib.backend_bases import MouseEvent
 from numpy.typing import NDArray
 
 from recon3d.analysis.moments import projection_moments
+from recon3d.colors import orientation_range
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import frame_settings
-from recon3d.plot.colors import draw_color_key, orientation_range
+from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.slices import draw_slice, slice_extent_um
 from recon3d.plot.parts import TEXT_SIZE
 from recon3d.plot.scan.detector_frames import setting_text

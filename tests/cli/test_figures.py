@@ -7,6 +7,7 @@ from scipy.ndimage import uniform_filter
 
 from recon3d.analysis.surface import surface_of
 from recon3d.cli import main
+from recon3d.colors import orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.plot import (
@@ -17,7 +18,6 @@ from recon3d.plot import (
     surface_figure,
     write_film,
 )
-from recon3d.plot.colors import orientation_colors
 from recon3d.plot.grain.film import find_ffmpeg
 from recon3d.plot.grain.quantities import limits_of, quantities_of, scalar_colors, values_of
 from recon3d.plot.grain.render import render_surface

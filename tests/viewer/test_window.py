@@ -5,8 +5,8 @@ import colorsys
 import numpy as np
 import pytest
 
+from recon3d.colors import orientation_colors
 from recon3d.errors import ParameterError
-from recon3d.plot.colors import orientation_colors
 from recon3d.viewer.scene import GrainScene
 
 

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
+from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import draw_color_key, orientation_range
+from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.quantities import QUANTITIES, quantities_of, values_of
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
 

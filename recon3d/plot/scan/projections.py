@@ -11,8 +11,9 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.analysis.moments import projection_moments
+from recon3d.colors import Center, orientation_range, orientation_rgba
 from recon3d.errors import ParameterError
-from recon3d.plot.colors import Center, draw_color_key, orientation_range, orientation_rgba
+from recon3d.plot.colors import draw_color_key
 from recon3d.plot.parts import (
     TEXT_SIZE,
     Extent,
