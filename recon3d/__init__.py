@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recon3d.parallel.clean import clean
     from recon3d.parallel.cluster import Cluster
     from recon3d.parallel.reconstruct import reconstruct
-    from recon3d.scan.scan import open_scan
+    from recon3d.scan.scan import Scan, open_scan
     from recon3d.viewer.launch import view
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __all__ = [
     "ParameterError",
     "Recon3DError",
     "Recon3DWarning",
+    "Scan",
     "__version__",
     "clean",
     "open_scan",
@@ -57,6 +58,7 @@ _HOMES = {
     "ParameterError": "recon3d.errors",
     "Recon3DError": "recon3d.errors",
     "Recon3DWarning": "recon3d.errors",
+    "Scan": "recon3d.scan.scan",
     "clean": "recon3d.parallel.clean",
     "open_scan": "recon3d.scan.scan",
     "open_store": "recon3d.files.store",

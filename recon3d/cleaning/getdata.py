@@ -21,8 +21,9 @@ from recon3d.files.store import CleanedScan
 from recon3d.readers.edf.folder import read_image
 from recon3d.readers.open import look_at_frame_shape, mean_background
 from recon3d.readers.pixel_binning import Binning
+from recon3d.readers.source import Roi
 from recon3d.scan.checks import compare_steps, require_rocking
-from recon3d.scan.scan import Roi, Scan, open_scan
+from recon3d.scan.scan import Scan, open_scan
 
 logger = logging.getLogger(__name__)
 

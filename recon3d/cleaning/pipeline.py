@@ -233,20 +233,7 @@ def _binning(scan: Scan, own: Cleaning) -> dict[str, Any]:
 
 def _writer(scan: Scan, out: str | Path, provenance: dict[str, Any]) -> StoreWriter:
     names = [[scan.source.name(i) if i >= 0 else "" for i in row] for row in scan.slots.tolist()]
-    return StoreWriter(
-        out,
-        scan.shape,
-        motors=scan.motors,
-        valid=scan.valid,
-        axes=scan.axes,
-        kind=scan.kind,
-        omega_deg=scan.omega_deg,
-        origin=scan.origin,
-        roi=scan.roi,
-        provenance=provenance,
-        source_files=names,
-        binning=scan.binning,
-    )
+    return StoreWriter(out, scan, provenance=provenance, source_files=names)
 
 
 def _require_signal(left: float, scan: Scan, cleaning: Cleaning) -> None:

@@ -13,7 +13,8 @@ from scipy import ndimage
 
 from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.config.experiment import Cleaning
-from recon3d.scan.scan import Roi, Scan
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan
 
 Image = NDArray[np.float32]
 

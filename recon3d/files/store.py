@@ -19,8 +19,8 @@ from recon3d.files.store_format import check_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
-from recon3d.readers.pixel_binning import NO_BINNING, Binning
-from recon3d.scan.scan import Roi, SettingAxis
+from recon3d.readers.source import Roi
+from recon3d.scan.table import ScanTable, SettingAxis
 
 __all__ = ["CleanedScan", "StoreWriter", "open_store"]
 
@@ -28,53 +28,30 @@ FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class CleanedScan:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CleanedScan(ScanTable):
     """A cleaned scan on disk: what is known of its frames, and the frames when asked for.
 
     It holds no open file, so that it can be sent to other processes; `kept_open` does.
+    ``len(store)`` is the number of projections; ``store[k]`` reads one, as a
+    `recon3d.scan.table.Projection`.
 
     Parameters
     ----------
     path
         The file.
-    shape
-        (projections, frames, rows, cols).
-    omega_deg
-        Shape (projections,).
-    motors
-        Motors of every frame, (projections, frames); NaN where a frame is missing.
-    valid
-        Shape (projections, frames): which frames were recorded.
-    axes
-        The grid of settings of a projection, in C order.
-    kind
-        What was scanned: "mosaicity", "rocking", "tilts" or "skew".
-    origin
-        The motor readings from which tilts are counted.
-    roi
-        Where the frames lie on the detector, in its own pixels.
     integrated
         Shape (projections, frames): the sum of each frame's counts.
     provenance
         How the file was made.
-    binning
-        How many pixels of the detector make one pixel of the frames.
+    kind, axes, origin, omega_deg, slots, motors, roi, binning
+        As in `recon3d.scan.table.ScanTable`; the file is the source that slots count in.
     """
 
     path: Path
-    shape: tuple[int, int, int, int]
-    omega_deg: FloatArray
-    motors: MotorTable
-    valid: NDArray[np.bool_]
-    axes: tuple[SettingAxis, ...]
-    kind: str
-    origin: TiltOrigin
-    roi: Roi
     integrated: FloatArray
     provenance: dict[str, Any] = field(default_factory=dict)
-    binning: Binning = NO_BINNING
-    _file: h5py.File | None = field(default=None, repr=False)
+    _file: h5py.File | None = None
 
     @contextmanager
     def kept_open(self) -> Iterator[CleanedScan]:
@@ -198,17 +175,17 @@ def open_store(path: str | Path) -> CleanedScan:
     with layout.opened(path) as file:
         check_store(file)
         data, motors, axes = (file[f"entry/{name}"] for name in ("data", "motors", "axes"))
+        valid = data["valid"][()].astype(bool)
         return CleanedScan(
             path=path,
-            shape=data["frames"].shape,
-            omega_deg=data["omega"][()],
-            motors=MotorTable(**{column: motors[n][()] for n, column in layout.MOTORS.items()}),
-            valid=data["valid"][()],
-            axes=tuple(SettingAxis(n, axes[n][()]) for n in axes.attrs["order"].split()),
             kind=file["entry"].attrs["kind"],
+            axes=tuple(SettingAxis(n, axes[n][()]) for n in axes.attrs["order"].split()),
             origin=TiltOrigin(**read_attributes(file["entry/origin"])),
+            omega_deg=data["omega"][()],
+            slots=np.where(valid, np.arange(valid.size).reshape(valid.shape), -1),
+            motors=MotorTable(**{column: motors[n][()] for n, column in layout.MOTORS.items()}),
             roi=Roi(**read_attributes(file["entry/roi"])),
+            binning=layout.binning_of(file),
             integrated=data["integrated"][()],
             provenance=read_attributes(file["entry/provenance"]),
-            binning=layout.binning_of(file),
         )

@@ -26,6 +26,7 @@ from recon3d.errors import DataError, ParameterError
 from recon3d.files.attributes import read_attributes
 from recon3d.files.hdf5 import named_errors, open_own
 from recon3d.readers.pixel_binning import NO_BINNING, Binning
+from recon3d.scan.grid import KINDS
 
 FORMAT = "recon3d-scan"
 FORMAT_VERSION = 1
@@ -101,9 +102,6 @@ def naming_errors(path: Path) -> AbstractContextManager[None]:
     return named_errors(path, KIND)
 
 
-KINDS = ("rocking", "mosaicity", "tilts", "skew")
-
-
 def check_store(file: h5py.File) -> None:
     """Check the kind of the scan, the shapes of its parts, and that its numbers are numbers.
 
@@ -122,8 +120,9 @@ def check_store(file: h5py.File) -> None:
     if len(shape) != 4 or data["frames"].dtype.kind != "f":
         raise ParameterError(f"its frames have the shape {shape}, where four axes are expected")
     kind = file["entry"].attrs["kind"]
-    if kind not in KINDS:
-        raise ParameterError(f"its kind of scan is '{kind}': expected {', '.join(KINDS)}")
+    known = sorted({each.name for each in KINDS})
+    if kind not in known:
+        raise ParameterError(f"its kind of scan is '{kind}': expected {', '.join(known)}")
     expected: dict[str, tuple[int, ...]] = {
         "omega": shape[:1],
         "valid": shape[:2],

@@ -21,10 +21,7 @@ from recon3d.files import store_format as layout
 from recon3d.files.attributes import write_attributes
 from recon3d.files.hdf5 import create_own, require_room
 from recon3d.files.nexus import new_group, show_scan
-from recon3d.geometry import TiltOrigin, frame_settings
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.pixel_binning import NO_BINNING, Binning
-from recon3d.scan.scan import Roi, SettingAxis
+from recon3d.scan.table import ScanTable
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -40,45 +37,23 @@ class StoreWriter:
     ----------
     path
         The file, usually scan.h5.
-    scan_shape
-        (projections, frames, rows, cols).
-    motors, valid, axes, kind, omega_deg, origin, roi
-        As in `recon3d.files.store.CleanedScan`.
+    table
+        The layout of the scan, such as the raw scan itself.
     provenance
         How the file is made, by name; nested values are allowed.
     source_files
         Shape (projections, frames): names of the raw frames; None where there are none.
-    binning
-        How many pixels of the region make one pixel of the frames.
-
-    Raises
-    ------
-    ParameterError
-        The motors, the axes or the region do not have the shape of the scan.
     """
 
     def __init__(
         self,
         path: str | Path,
-        scan_shape: tuple[int, int, int, int],
+        table: ScanTable,
         *,
-        motors: MotorTable,
-        valid: NDArray[np.bool_],
-        axes: Sequence[SettingAxis],
-        kind: str,
-        omega_deg: FloatArray,
-        origin: TiltOrigin,
-        roi: Roi,
         provenance: dict[str, Any],
         source_files: ArrayLike | None = None,
-        binning: Binning = NO_BINNING,
     ) -> None:
-        self.path, self.shape = Path(path), scan_shape
-        region = binning.shape_of((roi.rows, roi.cols))
-        _check_shapes(scan_shape, motors, valid, axes, omega_deg, region)
-        self._binning = binning
-        self._motors, self._valid, self._axes, self._origin = motors, valid, axes, origin
-        self._kind, self._omega_deg, self._roi = kind, omega_deg, roi
+        self.path, self.table, self.shape = Path(path), table, table.shape
         self._provenance, self._source_files = dict(provenance), source_files
         self._written: set[int] = set()
         self._left_out: list[str] = []
@@ -169,16 +144,16 @@ class StoreWriter:
         file = self._file
         file.attrs["_format"], file.attrs["_format_version"] = layout.FORMAT, layout.FORMAT_VERSION
         file.attrs["_written_by"] = f"recon3d {__version__}"
-        entry = new_group(file, "entry", "NXentry", kind=self._kind)
+        entry = new_group(file, "entry", "NXentry", kind=self.table.kind)
         self._lay_out_data(new_group(entry, "data", "NXdata"))
         self._lay_out_motors(new_group(entry, "motors", "NXcollection"))
         axes = new_group(entry, "axes", "NXcollection")
-        axes.attrs["order"] = " ".join(axis.name for axis in self._axes)
-        for axis in self._axes:
+        axes.attrs["order"] = " ".join(axis.name for axis in self.table.axes)
+        for axis in self.table.axes:
             _column(axes, axis.name, axis.values_deg)
-        for name, values in (("origin", self._origin), ("roi", self._roi)):
+        for name, values in (("origin", self.table.origin), ("roi", self.table.roi)):
             write_attributes(new_group(entry, name, "NXcollection"), asdict(values))
-        write_attributes(new_group(entry, "binning", "NXcollection"), self._binning._asdict())
+        write_attributes(new_group(entry, "binning", "NXcollection"), self.table.binning._asdict())
 
     def _lay_out_data(self, data: h5py.Group) -> None:
         projections, frames, rows, cols = self.shape
@@ -191,8 +166,8 @@ class StoreWriter:
             "summed", (projections, rows, cols), chunks=(1, rows, cols), **packed
         ).attrs["units"] = "counts"
         data["integrated"] = np.zeros((projections, frames))
-        data["valid"] = np.asarray(self._valid, bool)
-        _column(data, "omega", self._omega_deg)
+        data["valid"] = self.table.valid
+        _column(data, "omega", self.table.omega_deg)
         if self._source_files is not None:
             # Names that are no UTF-8 on the disk are written with escapes.
             names = np.char.encode(
@@ -204,14 +179,10 @@ class StoreWriter:
             )
 
     def _lay_out_motors(self, group: h5py.Group) -> None:
-        table, origin = self._motors, self._origin
         for name, column in layout.MOTORS.items():
-            _column(group, name, getattr(table, column))
-        mu, gamma = frame_settings(
-            table.omega_deg, table.base_tilt_deg, table.chi_deg, table.phi_deg, origin, +1
-        )
-        _column(group, "mu", mu)
-        _column(group, "gamma", gamma)
+            _column(group, name, getattr(self.table.motors, column))
+        for name, values in zip(("mu", "gamma"), self.table.settings(slice(None)), strict=True):
+            _column(group, name, values)
 
     def _finish(
         self,
@@ -231,7 +202,7 @@ class StoreWriter:
         entry.create_dataset(
             "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)
         )
-        axes = [(axis.name, axis.values_deg) for axis in self._axes]
+        axes = [(axis.name, axis.values_deg) for axis in self.table.axes]
         show_scan(self._file, self._provenance, axes)
         self._file.attrs["_complete"] = True
 
@@ -239,24 +210,3 @@ class StoreWriter:
 def _column(group: h5py.Group, name: str, values: ArrayLike) -> None:
     group[name] = np.asarray(values, np.float64)
     group[name].attrs["units"] = layout.UNITS.get(name, "degree")
-
-
-def _check_shapes(
-    shape: tuple[int, int, int, int],
-    motors: MotorTable,
-    valid: NDArray[np.bool_],
-    axes: Sequence[SettingAxis],
-    omega_deg: FloatArray,
-    region: tuple[int, int],
-) -> None:
-    settings = math.prod(axis.values_deg.size for axis in axes)
-    found = {
-        "the motors": (motors.shape, shape[:2]),
-        "valid": (valid.shape, shape[:2]),
-        "omega": (omega_deg.shape, shape[:1]),
-        "the region": (region, shape[2:]),
-        "the grid of settings": ((settings,), shape[1:2]),
-    }
-    for what, (has, expected) in found.items():
-        if tuple(has) != tuple(expected):
-            raise ParameterError(f"{what} has the shape {has}, the scan asks for {expected}")

@@ -59,3 +59,7 @@ class MotorTable:
     def __getitem__(self, index: Any) -> MotorTable:
         """The rows that `index` picks, as NumPy would from one column."""
         return self.map(lambda column: column[index])
+
+    def at(self, slots: NDArray[np.int64]) -> MotorTable:
+        """The readings of the rows that `slots` names, NaN where it is negative."""
+        return self.map(lambda column: np.where(slots >= 0, column[slots], np.nan))

@@ -65,7 +65,7 @@ def preview_grain(
         omega_exclude=(),
     )
     some = spread_projections(scan, projections)
-    part = replace(scan, omega_deg=scan.omega_deg[some], slots=scan.slots[some])
+    part = scan.of_projections(some)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # What is rough about it is known.
         warnings.simplefilter("ignore", Recon3DWarning)

@@ -15,7 +15,7 @@ from recon3d.geometry import TiltOrigin
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 from recon3d.scan.explain import MOST_DOUBLED, doubled_frames, explain_misfit, refuse_flat
-from recon3d.scan.grid import Coordinates, SettingAxis, best_grid, doubled_grid
+from recon3d.scan.grid import Candidate, Coordinates, best_grid, doubled_grid
 
 FloatArray = NDArray[np.float64]
 
@@ -65,7 +65,12 @@ class Choices:
         return (self.step_deg, self.step_deg)
 
     def coordinates(self, motors: MotorTable) -> Coordinates:
-        """The coordinates of frames, counted from the origin that was chosen."""
+        """The coordinates of frames at the middle of their exposures, from the chosen origin."""
+        if self.recorded_at == "start":
+            motors = centre_exposures(self._counted(motors))
+        return self._counted(motors)
+
+    def _counted(self, motors: MotorTable) -> Coordinates:
         chi0 = _middle(motors.chi_deg) if self.chi0_deg is None else self.chi0_deg
         phi0 = _middle(motors.phi_deg) if self.phi0_deg is None else self.phi0_deg
         origin = TiltOrigin(chi_deg=chi0, phi_deg=phi0, azimuth_deg=self.tilt_azimuth_deg)
@@ -73,26 +78,43 @@ class Choices:
 
 
 @dataclass(frozen=True, eq=False)
-class Arrangement:
-    """Frames sorted into projections and settings; the fields are those of `Scan`."""
+class Placement:
+    """The grid that the frames of a scan fill.
 
-    origin: TiltOrigin
-    kind: str
-    axes: tuple[SettingAxis, ...]
-    omega_deg: FloatArray
-    slots: NDArray[np.int64]
-    readings: MotorTable
+    Parameters
+    ----------
+    grid
+        The grid, and the place of every kept frame in it.
+    coordinates
+        Of the kept frames.
+    kept
+        Which frames of the source they are.
+    left_out
+        The names of the others, each with the reason.
+    """
+
+    grid: Candidate
+    coordinates: Coordinates
+    kept: NDArray[np.int64]
     left_out: tuple[Damage, ...] = ()
 
+    @property
+    def origin(self) -> TiltOrigin:
+        """The origin of the tilts, with the middle of the base tilt's positions."""
+        base = self.coordinates.likeliest("base").centres
+        if "base" in self.grid.axis_coordinates:
+            base = self.grid.groups[self.grid.axis_coordinates.index("base")].centres
+        return replace(self.coordinates.origin, base_tilt_deg=_middle(base))
 
-def arrange(
+
+def place_frames(
     motors: MotorTable,
     goniometer: Goniometer,
     choices: Choices,
     name: Callable[[int], str],
     *,
     skip_doubled: bool = False,
-) -> Arrangement:
+) -> Placement:
     """Find the grid of settings and the place of every frame in it.
 
     Parameters
@@ -118,28 +140,18 @@ def arrange(
     """
     filled = _fill_absent(motors, choices)
     _require_readings(filled, name)
+    kept = np.arange(motors.shape[0])
     coordinates = choices.coordinates(filled)
-    if choices.recorded_at == "start":
-        coordinates = choices.coordinates(centre_exposures(coordinates))
-    grid = best_grid(coordinates)
+    grid, doubled = best_grid(coordinates), list[tuple[int, Damage]]()
     if grid is None and skip_doubled:
         doubled = _doubled(coordinates, name)
-        if doubled:
-            return _without(doubled, motors, goniometer, choices, name)
+        kept = np.setdiff1d(kept, [index for index, _ in doubled])
+        coordinates = choices.coordinates(filled[kept])
+        grid = best_grid(coordinates)
     if grid is None:
-        raise explain_misfit(coordinates, goniometer, name)
+        raise explain_misfit(coordinates, goniometer, lambda index: name(int(kept[index])))
     refuse_flat(coordinates, grid, goniometer)
-    base = coordinates.likeliest("base").centres
-    if "base" in grid.axis_coordinates:
-        base = grid.groups[grid.axis_coordinates.index("base")].centres
-    return Arrangement(
-        origin=replace(coordinates.origin, base_tilt_deg=_middle(base)),
-        kind=grid.kind.name,
-        axes=grid.axes,
-        omega_deg=grid.omega.centres,
-        slots=grid.slots(),
-        readings=coordinates.motors,
-    )
+    return Placement(grid, coordinates, kept, tuple(damage for _, damage in doubled))
 
 
 def _doubled(coordinates: Coordinates, name: Callable[[int], str]) -> list[tuple[int, Damage]]:
@@ -149,27 +161,6 @@ def _doubled(coordinates: Coordinates, name: Callable[[int], str]) -> list[tuple
         return []
     found = doubled_frames(grid, name)
     return found if len(found) <= MOST_DOUBLED * coordinates.motors.shape[0] else []
-
-
-def _without(
-    doubled: list[tuple[int, Damage]],
-    motors: MotorTable,
-    goniometer: Goniometer,
-    choices: Choices,
-    name: Callable[[int], str],
-) -> Arrangement:
-    """Arrange the frames without those that double others."""
-    keep = np.setdiff1d(np.arange(motors.shape[0]), [index for index, _ in doubled])
-    found = arrange(motors[keep], goniometer, choices, lambda index: name(int(keep[index])))
-    readings = {column: values.copy() for column, values in motors.items()}
-    for column, values in found.readings.items():
-        readings[column][keep] = values
-    return replace(
-        found,
-        slots=np.where(found.slots >= 0, keep[found.slots], -1),
-        readings=MotorTable(**readings),
-        left_out=tuple(damage for _, damage in doubled),
-    )
 
 
 def _fill_absent(motors: MotorTable, choices: Choices) -> MotorTable:

@@ -16,11 +16,11 @@ from recon3d.readers.damage import Damage, list_names
 from recon3d.scan.grid import (
     Candidate,
     Coordinates,
-    SettingAxis,
     best_grid,
     doubled_grid,
     flat_projections,
 )
+from recon3d.scan.table import SettingAxis, short
 
 _NAMED = 3
 
@@ -169,11 +169,6 @@ def refuse_narrow_rotation(
         f"{beamline},omega={goniometer.base_tilt},base_tilt={goniometer.omega} --tilt-azimuth 90; "
         f"if it does turn the sample, --motors {beamline} takes it as it is"
     )
-
-
-def short(value_deg: float) -> str:
-    """A number for messages, to a tenth of a millidegree."""
-    return f"{round(value_deg, 4) + 0.0:.7g}"
 
 
 def _other_azimuth(coordinates: Coordinates) -> str:

@@ -253,4 +253,4 @@ def complete_part(scan: Scan) -> Scan | None:
     newest = int(np.argmax(scan.slots.max(axis=1)))
     keep = np.ones(scan.shape[0], bool)
     keep[newest] = bool(scan.valid[newest].all())
-    return replace(scan, omega_deg=scan.omega_deg[keep], slots=scan.slots[keep])
+    return scan.of_projections(keep)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from recon3d.geometry import TiltOrigin, frame_settings, sample_tilts
 from recon3d.readers.motors import MotorTable
 from recon3d.scan.grouping import Grouping, groupings
+from recon3d.scan.table import SettingAxis
 
 FloatArray = NDArray[np.float64]
 
@@ -26,22 +27,6 @@ MIN_FILL = 0.5
 
 _CANDIDATES = 4
 _LARGEST_JITTER_DEG = 0.05
-
-
-@dataclass(frozen=True)
-class SettingAxis:
-    """One axis of the grid of settings.
-
-    Parameters
-    ----------
-    name
-        "mu", "gamma", "chi", "phi", "two_theta" or "energy".
-    values_deg
-        Positions along it, increasing, in degrees (in keV for "energy").
-    """
-
-    name: str
-    values_deg: FloatArray
 
 
 @dataclass(frozen=True)

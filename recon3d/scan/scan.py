@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,91 +12,50 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError, warn
-from recon3d.geometry import TiltOrigin
 from recon3d.readers.damage import Damage, list_names
-from recon3d.readers.motors import MotorTable
 from recon3d.readers.open import explaining_misfits, open_source
-from recon3d.readers.pixel_binning import NO_BINNING, Binning
+from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
-from recon3d.scan.arrange import Choices, arrange
-from recon3d.scan.explain import refuse_narrow_rotation, short
-from recon3d.scan.grid import SettingAxis
+from recon3d.scan.arrange import Choices, place_frames
+from recon3d.scan.explain import refuse_narrow_rotation
+from recon3d.scan.table import ScanTable, short
 
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Scan:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Scan(ScanTable):
     """Frames sorted into projections (one ω each) and settings, still on disk.
+
+    ``len(scan)`` is the number of projections; ``scan[k]`` reads one, as a
+    `recon3d.scan.table.Projection`.
 
     Parameters
     ----------
     source
         Where the frames are.
-    roi
-        The part of every frame that is read.
-    origin
-        The readings from which tilts are counted.
-    kind
-        "mosaicity" (mu x gamma, fixed in the laboratory), "rocking" (mu alone), "tilts"
-        (chi x phi above the rotation), or "skew" (mu with one of these two).
-    axes
-        The grid of settings; C order of it is the order of frames in a projection. "mu"
-        holds readings of the base tilt, and "gamma" γ relative to (phi0, chi0). Where a
-        mosaicity scan left the base tilt alone and rocked with the tilts above the rotation,
-        "mu" holds χ cos ω - φ sin ω: the true μ if the handedness is +1, which the motors do
-        not tell. "chi" and "phi" hold χ and φ relative to (chi0, phi0). A scan of strain adds
-        "two_theta" or "energy" (in keV).
-    omega_deg
-        Rotation of each projection, increasing, shape (projections,).
-    slots
-        Index into the source of each frame, -1 where it is missing, shape
-        (projections, frames).
-    readings
-        The motors of the source's frames where they differ from what it recorded: absent
-        tilts, or readings moved to the middle of the exposures.
     left_out
         Names of frames that are damaged or doubled and were left out, each with the reason.
-    binning
-        How many pixels are summed to one as frames are read.
+    kind, axes, origin, omega_deg, slots, motors, roi, binning
+        As in `recon3d.scan.table.ScanTable`.
     """
 
     source: FrameSource
-    roi: Roi
-    origin: TiltOrigin
-    kind: str
-    axes: tuple[SettingAxis, ...]
-    omega_deg: FloatArray
-    slots: NDArray[np.int64]
-    readings: MotorTable | None = None
     left_out: tuple[Damage, ...] = ()
-    binning: Binning = NO_BINNING
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Projections, frames in each, rows and columns of the ROI, or of the bins in it."""
-        return (*self.slots.shape, *self.binning.shape_of((self.roi.rows, self.roi.cols)))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels, or of the sums over bins."""
         return self.binning.dtype_of(self.source.dtype)
 
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """Where there is a frame, shape (projections, frames)."""
-        return self.slots >= 0
-
-    @property
-    def missing(self) -> list[tuple[int, int]]:
-        """(projection, frame) of every frame that is missing."""
-        return [(int(k), int(frame)) for k, frame in np.argwhere(self.slots < 0)]
-
-    @property
-    def motors(self) -> MotorTable:
-        """Motor readings, shape (projections, frames), NaN where a frame is missing."""
-        readings = self.readings or self.source.motors
-        return readings[self.slots].map(lambda column: np.where(self.valid, column, np.nan))
+    def of_projections(self, chosen: Sequence[int] | NDArray[Any]) -> Scan:
+        """The same scan with some of its projections: their numbers, or flags."""
+        return replace(
+            self,
+            omega_deg=self.omega_deg[chosen],
+            slots=self.slots[chosen],
+            motors=self.motors[chosen],
+        )
 
     def crop(self, center: tuple[int, int], size: tuple[int, int]) -> Scan:
         """The same scan with a smaller ROI; nothing is read.
@@ -211,23 +171,6 @@ class Scan:
             self.binning.sum_into(recorded, frame)
         return pixels
 
-    def __repr__(self) -> str:
-        omega = short(self.omega_deg[0])
-        if self.omega_deg.size > 1:
-            omega += f" to {short(self.omega_deg[-1])}"
-        grid = " x ".join(f"{axis.values_deg.size} {axis.name}" for axis in self.axes)
-        gaps = int(np.count_nonzero(self.slots < 0))
-        rows, cols = self.binning
-        bins = f" in bins of {rows} x {cols} (rows x columns)" if rows * cols > 1 else ""
-        return (
-            f"Scan({self.kind}: {len(self.slots)} omega ({omega} degrees) x {grid}, "
-            f"{self.roi.cols} x {self.roi.rows} pixels{bins} from column {self.roi.col}, row "
-            f"{self.roi.row}, {self.dtype}, {f'{gaps} frames missing' if gaps else 'complete'})"
-        )
-
-
-__all__ = ["Choices", "FrameSource", "Roi", "Scan", "SettingAxis", "arrange_scan", "open_scan"]
-
 
 def open_scan(
     path: str | Path,
@@ -335,17 +278,20 @@ def arrange_scan(
     Recon3DWarning
         Frames are missing.
     """
-    found = arrange(source.motors, goniometer, choices, source.name, skip_doubled=skip_doubled)
+    placed = place_frames(
+        source.motors, goniometer, choices, source.name, skip_doubled=skip_doubled
+    )
+    slots = placed.grid.slots()
     scan = Scan(
         source=source,
+        kind=placed.grid.kind.name,
+        axes=placed.grid.axes,
+        origin=placed.origin,
+        omega_deg=placed.grid.omega.centres,
+        slots=np.where(slots >= 0, placed.kept[slots], -1),
+        motors=placed.coordinates.motors.at(slots),
         roi=Roi.whole(source.frame_shape),
-        origin=found.origin,
-        kind=found.kind,
-        axes=found.axes,
-        omega_deg=found.omega_deg,
-        slots=found.slots,
-        readings=found.readings,
-        left_out=found.left_out,
+        left_out=placed.left_out,
     )
     if scan.left_out:
         named = list_names([name for name, _ in scan.left_out])

@@ -24,7 +24,8 @@ from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import draw_frame, raw_limits, update_frame
 from recon3d.plot.scan.region import draw_region, update_region
-from recon3d.scan.scan import Roi, Scan
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan
 from recon3d.widgets.controls.panel import Panel, button, check, choice, new_canvas, row, slider
 
 SAMPLED = 9

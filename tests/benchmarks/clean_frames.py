@@ -29,7 +29,8 @@ from recon3d.files.store import open_store
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
-from recon3d.scan.scan import Scan, SettingAxis
+from recon3d.scan.scan import Scan
+from recon3d.scan.table import SettingAxis
 
 CLEANING = Cleaning(framebg=20, binth=12)
 LIT = 0.25
@@ -89,6 +90,7 @@ def make_scan(raw: NDArray[np.uint16], projections: int) -> Scan:
         axes=(SettingAxis("mu", np.arange(frames) * 0.01),),
         omega_deg=np.arange(projections) * 0.8,
         slots=np.arange(count).reshape(projections, frames),
+        motors=motors.map(lambda column: column.reshape(projections, frames)),
     )
 
 

@@ -20,7 +20,9 @@ from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.getdata_keys import GetData
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.readers.motors import MotorTable
-from recon3d.scan.scan import Choices, Roi, Scan, arrange_scan
+from recon3d.readers.source import Roi
+from recon3d.scan.arrange import Choices
+from recon3d.scan.scan import Scan, arrange_scan
 from recon3d.widgets import Projections, RegionOfInterest, Threshold
 
 LIMITS_MS = {512: 150.0, 2048: 400.0}

@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
-from recon3d.scan.scan import Scan, SettingAxis
+from recon3d.scan.scan import Scan
+from recon3d.scan.table import SettingAxis
 
 FRAME_SHAPE = (60, 70)
 PROJECTIONS, MU, GAMMA = 4, 3, 3
@@ -75,6 +76,7 @@ def mosaicity_frames() -> np.ndarray:
 @pytest.fixture
 def scan() -> Scan:
     source = MemorySource(mosaicity_frames(), mosaicity_motors())
+    slots = np.arange(PROJECTIONS * MU * GAMMA).reshape(PROJECTIONS, -1)
     return Scan(
         source=source,
         roi=Roi(row=6, col=10, rows=48, cols=50),
@@ -85,5 +87,6 @@ def scan() -> Scan:
             SettingAxis("gamma", 0.04 * (np.arange(GAMMA) - 1)),
         ),
         omega_deg=np.arange(PROJECTIONS) * 2.0,
-        slots=np.arange(PROJECTIONS * MU * GAMMA).reshape(PROJECTIONS, -1),
+        slots=slots,
+        motors=source.motors.at(slots),
     )

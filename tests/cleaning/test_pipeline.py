@@ -68,7 +68,7 @@ def test_what_was_done_is_kept(scan, tmp_path):
 
 def test_without_currents_projections_go_to_one_total(scan, tmp_path):
     motors = replace(scan.source.motors, ring_current_ma=np.full(36, np.nan))
-    scan = replace(scan, source=replace(scan.source, motors=motors))
+    scan = replace(scan, source=replace(scan.source, motors=motors), motors=motors.at(scan.slots))
     cleaned = run(scan, tmp_path)
     assert cleaned.provenance["normalized_by"] == "total"
     totals = cleaned.integrated.sum(axis=1)
@@ -97,7 +97,8 @@ def test_each_raw_frame_is_read_once_also_for_the_arrays(scan, tmp_path):
 def test_missing_frames_stay_dark_and_are_known(scan, tmp_path):
     slots = scan.slots.copy()
     slots[1, 3] = slots[2, 0] = -1
-    cleaned = run(replace(scan, slots=slots), tmp_path)
+    part = replace(scan, slots=slots, motors=scan.source.motors.at(slots))
+    cleaned = run(part, tmp_path)
     assert not cleaned.valid[1, 3]
     assert cleaned.integrated[1, 3] == 0
     assert np.isnan(cleaned.motors.base_tilt_deg[1, 3])
@@ -144,7 +145,10 @@ def test_memory_does_not_grow_with_the_number_of_projections(scan, tmp_path):
         tracemalloc.stop()
         return peak
 
-    many = replace(scan, slots=np.tile(scan.slots, (8, 1)), omega_deg=np.arange(32.0))
+    slots = np.tile(scan.slots, (8, 1))
+    many = replace(
+        scan, slots=slots, motors=scan.source.motors.at(slots), omega_deg=np.arange(32.0)
+    )
     run(scan, tmp_path)
     projection = 4 * int(np.prod(scan.shape[1:]))
     assert peak(many) - peak(scan) < 2 * projection

@@ -10,7 +10,9 @@ from recon3d.files.numpy_arrays import ArrayWriter, SparseArrayFile, is_grid, wr
 from recon3d.files.store import StoreWriter, open_store
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
-from recon3d.scan.scan import Roi, Scan, SettingAxis
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan
+from recon3d.scan.table import SettingAxis
 
 MU, GAMMA = 10 + 0.1 * np.arange(3), np.array([-0.2, 0.2])
 SHAPE = (4, 6, 50, 60)
@@ -55,24 +57,14 @@ def make_scan(kind="mosaicity", axes=GRID):
         axes=axes,
         omega_deg=motors.omega_deg[:, 0],
         slots=np.arange(24).reshape(SHAPE[:2]),
+        motors=motors,
     )
 
 
 def make_store(path, scan):
     frames = np.random.default_rng(0).uniform(0, 9, SHAPE).astype(np.float32)
     frames[:, ::2] = 0
-    with StoreWriter(
-        path,
-        scan.shape,
-        motors=scan.motors,
-        valid=scan.valid,
-        axes=scan.axes,
-        kind=scan.kind,
-        omega_deg=scan.omega_deg,
-        origin=scan.origin,
-        roi=scan.roi,
-        provenance={},
-    ) as store:
+    with StoreWriter(path, scan, provenance={}) as store:
         for k in range(SHAPE[0]):
             store.write(k, frames[k])
     return open_store(path), frames

@@ -14,13 +14,14 @@ import pytest
 import store_files
 from hypothesis import given
 from hypothesis import strategies as st
-from store_files import SHAPE, arguments, make_frames, write
+from store_files import PROVENANCE, SHAPE, arguments, make_frames, write, writer
 
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.store import StoreWriter, open_store
+from recon3d.files.store import open_store
 from recon3d.files.store_format import CHUNK_BYTES, chunk_shape, runs
 from recon3d.geometry import frame_settings
-from recon3d.scan.scan import Roi, SettingAxis
+from recon3d.readers.source import Roi
+from recon3d.scan.table import SettingAxis
 
 
 def write_and_fail(store, frames):
@@ -39,14 +40,15 @@ def test_all_that_goes_in_comes_out(tmp_path):
     np.testing.assert_allclose(scan.integrated, frames.sum(axis=(2, 3), dtype=float))
     for name, column in given_in["motors"].items():
         np.testing.assert_array_equal(getattr(scan.motors, name), column)
-    np.testing.assert_array_equal(scan.valid, given_in["valid"])
+    np.testing.assert_array_equal(scan.valid, given_in["slots"] >= 0)
     np.testing.assert_array_equal(scan.source_files, names)
     for axis, original in zip(scan.axes, given_in["axes"], strict=True):
         assert axis.name == original.name
         np.testing.assert_array_equal(axis.values_deg, original.values_deg)
     np.testing.assert_array_equal(scan.omega_deg, given_in["omega_deg"])
-    for name in ("kind", "origin", "roi", "provenance"):
+    for name in ("kind", "origin", "roi"):
         assert getattr(scan, name) == given_in[name]
+    assert scan.provenance == PROVENANCE
     assert scan.shape == SHAPE
 
 
@@ -154,7 +156,7 @@ def test_an_error_in_the_middle_leaves_nothing_and_keeps_an_older_file(tmp_path)
     for older in (None, make_frames(seed=5)):
         if older is not None:
             write(path, older)
-        with pytest.raises(ParameterError), StoreWriter(path, **arguments()) as store:
+        with pytest.raises(ParameterError), writer(path) as store:
             write_and_fail(store, frames[0])
         assert [file.name for file in tmp_path.iterdir()] == ([] if older is None else ["scan.h5"])
     np.testing.assert_array_equal(open_store(path).read_projection(0), older[0])
@@ -164,7 +166,7 @@ def test_a_killed_run_leaves_no_file_under_the_final_name(tmp_path):
     script = (
         f"import sys; sys.path.insert(0, {str(store_files.__file__).rsplit('/', 1)[0]!r})\n"
         "import os, store_files as t\n"
-        f"store = t.StoreWriter({str(tmp_path / 'scan.h5')!r}, **t.arguments()).__enter__()\n"
+        f"store = t.writer({str(tmp_path / 'scan.h5')!r}).__enter__()\n"
         "store.write(0, t.make_frames()[0]); os._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
@@ -180,7 +182,7 @@ def test_missing_and_doubled_projections_are_refused(tmp_path):
         write(path, frames, order=(0, 0))
     with (
         pytest.raises(ParameterError, match=r"\(4, 20, 30\)"),
-        StoreWriter(path, **arguments()) as store,
+        writer(path) as store,
     ):
         store.write(0, frames[0, :4])
 
@@ -197,8 +199,8 @@ def test_counts_that_cannot_be_are_refused(tmp_path, wrong):
     ("changes", "named"),
     [
         ({"omega_deg": np.arange(4.0)}, "omega"),
-        ({"roi": Roi(0, 0, 30, 20)}, "region"),
-        ({"valid": np.ones((3, 7), bool)}, "valid"),
+        ({"roi": Roi(0, 0, 30, 20)}, r"expected \(8, 30, 20\)"),
+        ({"slots": np.ones((3, 7), int)}, "motors"),
         ({"axes": (SettingAxis("mu", np.arange(3.0)),)}, "grid"),
     ],
 )

@@ -5,7 +5,8 @@ import numpy as np
 from recon3d.files.store import StoreWriter, open_store
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
-from recon3d.scan.scan import Roi, SettingAxis
+from recon3d.readers.source import Roi
+from recon3d.scan.table import ScanTable, SettingAxis
 
 SHAPE = (3, 8, 20, 30)
 
@@ -24,20 +25,28 @@ def arguments(shape=SHAPE):
     motors = MotorTable(*rng.uniform(-1, 1, (7, *shape[:2])))
     motors.base_tilt_deg[0, 1] = np.nan
     return {
-        "scan_shape": shape,
         "motors": motors,
-        "valid": ~np.isnan(motors.base_tilt_deg),
+        "slots": np.where(
+            np.isnan(motors.base_tilt_deg), -1, np.arange(motors.omega_deg.size).reshape(shape[:2])
+        ),
         "axes": (SettingAxis("mu", np.arange(4) * 0.1), SettingAxis("gamma", np.array([0.1, 0.2]))),
         "kind": "mosaicity",
         "omega_deg": np.arange(shape[0]) * 0.8,
         "origin": TiltOrigin(0.1, 0.2, 0.3, 90.0),
         "roi": Roi(5, 6, *shape[2:]),
-        "provenance": {"text": "[1]", "number": 3, "share": 0.5, "nested": {"a": [1, None]}},
     }
 
 
+PROVENANCE = {"text": "[1]", "number": 3, "share": 0.5, "nested": {"a": [1, None]}}
+
+
+def writer(path, shape=SHAPE, source_files=None, provenance=PROVENANCE, **changes):
+    table = ScanTable(**(arguments(shape) | changes))
+    return StoreWriter(path, table, provenance=provenance, source_files=source_files)
+
+
 def write(path, frames, order=None, **changes):
-    with StoreWriter(path, **(arguments(frames.shape) | changes)) as store:
+    with writer(path, frames.shape, **changes) as store:
         for k in range(len(frames)) if order is None else order:
             store.write(k, frames[k])
     return open_store(path)

@@ -20,7 +20,7 @@ from recon3d.plot.scan.detector_frames import (
     update_histogram,
 )
 from recon3d.plot.scan.region import draw_region
-from recon3d.scan.scan import Roi
+from recon3d.readers.source import Roi
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from id06_folders import frame, grid, jittered, mosaicity, write_edf
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError, ParameterError, Recon3DWarning
-from recon3d.scan.scan import Choices, Scan, arrange_scan, open_scan
+from recon3d.scan.arrange import Choices
+from recon3d.scan.scan import Scan, arrange_scan, open_scan
 
 OMEGA = np.arange(0, 180, 30.0)
 MU = np.array([-0.064, -0.032, 0, 0.032, 0.064])
@@ -439,7 +440,7 @@ def test_repr_tells_what_there_is(mosaicity_scan):
     text = repr(mosaicity_scan.crop((3, 2), (4, 2)))
     assert text == (
         "Scan(mosaicity: 6 omega (0 to 150 degrees) x 5 mu x 4 gamma, 4 x 2 pixels from "
-        "column 1, row 1, uint16, complete)"
+        "column 1, row 1, complete)"
     )
 
 

@@ -86,7 +86,7 @@ def test_new_projections_appear(finished, simulated):
     plan = finished.plan
     scan = region_of(simulated.scan, plan)
     overview = GrowingOverview(plan.cleaning)
-    part = replace(scan, omega_deg=scan.omega_deg[:5], slots=scan.slots[:5])
+    part = scan.of_projections(range(5))
     widget = Projections(overview.extend(part))
     widget.projection.value = 4
     assert len(widget.glances) == 5

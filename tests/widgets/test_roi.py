@@ -1,7 +1,5 @@
 """The region of interest, chosen by mouse, by numbers, and by the data."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from matplotlib.backend_bases import MouseEvent
@@ -107,7 +105,7 @@ def test_the_choice_is_saved_and_opened_again(simulated, tmp_path):
 
 def test_a_scan_that_has_grown_is_shown(simulated):
     scan = simulated.scan
-    part = replace(scan, omega_deg=scan.omega_deg[:4], slots=scan.slots[:4])
+    part = scan.of_projections(range(4))
     widget = RegionOfInterest(part)
     widget.background.wait()
     assert widget.projection.max == 3

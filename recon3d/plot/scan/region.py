@@ -12,7 +12,7 @@ from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
 from recon3d.plot.scan.detector_frames import thinned
-from recon3d.scan.scan import Roi
+from recon3d.readers.source import Roi
 
 _LOST = np.array([0.835, 0.369, 0.0, 0.85])
 """Vermilion, for lit pixels that are left out."""
