@@ -34,6 +34,7 @@ def demo(arguments: argparse.Namespace) -> None:
 def simulate(arguments: argparse.Namespace) -> None:
     """Simulate a scan of a planted grain."""
     from recon3d.simulate.detector import SimulatedDetector
+    from recon3d.simulate.faults import Fault
     from recon3d.simulate.phantom import make_phantom
     from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS, grain_size_um
     from recon3d.simulate.writers.bliss_scan import simulate_bliss
@@ -53,6 +54,7 @@ def simulate(arguments: argparse.Namespace) -> None:
         "voxels": arguments.voxels,
         "dark_frames": arguments.dark_frames,
         "overwrite": arguments.overwrite,
+        "faults": [Fault.parse(text) for text in arguments.fault],
         "show_progress": not arguments.quiet,
     }
     detector = SimulatedDetector(seed=arguments.seed)

@@ -126,6 +126,16 @@ def _add_simulate(subparsers: Subparsers) -> Parser:
         "--spread", type=within(0, 90), default=0.06, metavar="DEG", help="largest tilt (0.06)"
     )
     parser.add_argument("--handedness", type=int, choices=[1, -1], default=1, help="h (+1)")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[:STRENGTH]",
+        help="something to be wrong with the scan, once for each: bent, bent_across, "
+        "two_orientations, mu_drift, acceptance, quarter, weak, zingers, dead_columns, edge, "
+        "second_grain, extinction (a wrong name lists them; docs/reconstruction.md, "
+        "recon3d.simulate.faults)",
+    )
     whole = within(0, 2**63, int)
     parser.add_argument("--seed", type=whole, default=0, help="of shape, tilts and noise (0)")
     parser.add_argument(

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
-_HOT, _FRAME, _DARK = 2, 3, 4
+_HOT, _FRAME, _DARK, _DEAD = 2, 3, 4, 5
 """First numbers of the seeds, after the user's, so that no two draws share one."""
 
 
@@ -34,8 +34,10 @@ class SimulatedDetector:
         Standard deviation of the point spread.
     hot_pixels, hot_counts
         Number of pixels that are always too bright, and by how much at most.
-    zingers, zinger_counts
-        Mean number of pixels struck in each frame, and by how much at most.
+    zingers, zinger_counts, zinger_pix
+        Mean number of spots struck in each frame, by how much at most, and their width.
+    dead_columns
+        Number of columns that read nothing.
     beam_decay
         Share of the ring current that is lost between first and last frame.
     ring_current_ma
@@ -64,6 +66,8 @@ class SimulatedDetector:
     hot_counts: float = 4000.0
     zingers: float = 0.5
     zinger_counts: float = 8000.0
+    zinger_pix: int = 1
+    dead_columns: int = 0
     beam_decay: float = 0.1
     ring_current_ma: float = 190.0
     record_current: bool = True
@@ -132,6 +136,11 @@ class SimulatedDetector:
         counts[illuminated] = rng.poisson(light[illuminated])
         return self._read_out(counts, static, rng)
 
+    def _dead(self, cols: int) -> NDArray[np.int64]:
+        """Columns that read nothing, in the middle half of the image."""
+        rng = np.random.default_rng([self.seed, _DEAD])
+        return rng.integers(cols // 4, cols - cols // 4, self.dead_columns)
+
     def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:
         """Record one frame with the beam off."""
         rng = np.random.default_rng([self.seed, _DARK, frame])
@@ -145,6 +154,10 @@ class SimulatedDetector:
         counts = counts + static
         counts += noise
         struck = rng.integers(0, counts.size, rng.poisson(self.zingers))
-        counts.flat[struck] += self.zinger_counts * rng.uniform(0.1, 1.0, struck.size)
+        height = self.zinger_counts * rng.uniform(0.1, 1.0, struck.size)
+        for down in range(self.zinger_pix):
+            for right in range(self.zinger_pix):
+                counts.flat[(struck + down * counts.shape[1] + right) % counts.size] += height
+        counts[:, self._dead(counts.shape[1])] = 0
         np.clip(counts, 0, self.saturation_counts, out=counts)
         return np.rint(counts, out=counts).astype(np.uint16)

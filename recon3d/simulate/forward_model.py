@@ -21,7 +21,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
-from recon3d.simulate.motion import bragg_shift_deg, frame_points, voxel_map
+from recon3d.simulate.motion import bragg_shift_deg, field_map, frame_points, voxel_map
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
 
@@ -89,6 +89,11 @@ def point_cloud(phantom: Phantom, plan: ScanPlan, spacing_um: float | None = Non
             f"no point of a lattice of {spacing_um:g} µm falls into the grain of radius "
             f"{phantom.radius_um:g} µm: make the spacing smaller"
         )
+    share, *apart = phantom.second
+    if share > 0:
+        position = np.concatenate([position, position])
+        tilt = np.concatenate([tilt, tilt + np.array([*apart, 0.0])])
+        density = np.concatenate([(1 - share) * density, share * density])
     return PointCloud(position, tilt, density, spacing_um)
 
 
@@ -142,12 +147,14 @@ def ideal_frames(cloud: PointCloud, plan: ScanPlan, projection: int) -> NDArray[
     geometry = plan.geometry(projection)
     scale = np.array([geometry.stretch_rows, geometry.stretch_cols])
     images = np.zeros((_BLOCKS, plan.rows, plan.cols, plan.frames), np.float32)
+    ones = np.ones((len(cloud.density), 1))
+    settings = np.hstack((cloud.tilt_deg, ones)) @ voxel_map(plan, projection).T
+    settings += np.hstack((cloud.position_um, ones)) @ field_map(plan, projection).T
     _spread(
         cloud.position_um,
-        cloud.tilt_deg,
+        settings.astype(np.float32),
         cloud.density * cloud.spacing_um**3,
         geometry.affine(plan.omega_deg[projection]),
-        voxel_map(plan, projection).astype(np.float32),
         frame_points(plan, projection).T.astype(np.float32),
         scale * cloud.spacing_um * plan.magnification_pix_per_um / 2,
         _gaussian_table(),
@@ -165,7 +172,7 @@ def _gaussian_table() -> NDArray[np.float32]:
 
 
 @njit(cache=True, parallel=True)
-def _spread(position, tilt, density, land, meet, settings, half_pix, table, images):  # type: ignore[no-untyped-def]
+def _spread(position, meet, density, land, settings, half_pix, table, images):  # type: ignore[no-untyped-def]
     """Add points to images, shape (blocks, rows, cols, frames), each block by one thread."""
     blocks, rows, cols, frames = images.shape
     count = density.shape[0]
@@ -179,7 +186,7 @@ def _spread(position, tilt, density, land, meet, settings, half_pix, table, imag
                 col += land[1, axis] * position[point, axis]
             if not (row > -rows and row < 2 * rows and col > -cols and col < 2 * cols):
                 continue
-            _weigh(tilt[point], meet, settings, density[point], table, weights)
+            _weigh(meet[point], settings, density[point], table, weights)
             row_end, col_end = row + 2 * half_pix[0], col + 2 * half_pix[1]
             for i in range(max(math.floor(row), 0), min(math.ceil(row_end), rows)):
                 height = min(row_end, i + 1.0) - max(row, float(i))
@@ -192,20 +199,15 @@ def _spread(position, tilt, density, land, meet, settings, half_pix, table, imag
 
 
 @njit(cache=True)
-def _weigh(tilt, meet, settings, density, table, weights):  # type: ignore[no-untyped-def]
+def _weigh(meet, settings, density, table, weights):  # type: ignore[no-untyped-def]
     """Weights of one point in all frames, by linear interpolation in the table."""
     steps = np.float32(_TABLE_STEPS_PER_UNIT)
     farthest = np.float32(_FARTHEST)
-    mu = np.float32(meet[0, 0] * tilt[0] + meet[0, 1] * tilt[1] + meet[0, 2] * tilt[2] + meet[0, 3])
-    gamma = np.float32(
-        meet[1, 0] * tilt[0] + meet[1, 1] * tilt[1] + meet[1, 2] * tilt[2] + meet[1, 3]
-    )
-    two_theta = np.float32(meet[2, 2] * tilt[2] + meet[2, 3])
     amount = np.float32(density)
     for frame in range(weights.shape[0]):
-        from_mu = settings[0, frame] - mu
-        from_gamma = settings[1, frame] - gamma
-        from_two_theta = settings[2, frame] - two_theta
+        from_mu = settings[0, frame] - meet[0]
+        from_gamma = settings[1, frame] - meet[1]
+        from_two_theta = settings[2, frame] - meet[2]
         u = from_mu * from_mu + from_gamma * from_gamma + from_two_theta * from_two_theta
         u = min(u, farthest) * steps
         k = int(u)

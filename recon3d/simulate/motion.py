@@ -123,6 +123,25 @@ def voxel_map(plan: ScanPlan, projection: int) -> FloatArray:
     matrix[:2, 1] = turn_to_laboratory(0.0, 1.0, omega, plan.handedness)
     matrix[:, 2] = plan.base_tilt_sense, 0.0, 2.0
     matrix[:2, 3] = plan.turning_center_deg
+    if plan.centre_drift_deg:
+        matrix[:2, 3] += plan.centre_drift_deg[projection]
+    return matrix / _widths(plan)[:, None]
+
+
+def field_map(plan: ScanPlan, projection: int) -> FloatArray:
+    """By how much a frame's acceptance is shifted where a voxel falls on the detector.
+
+    Returns
+    -------
+    matrix, shape (3, 4)
+        ``matrix @ (x, y, z, 1)``, to be added to the setting of the voxel at that place, in
+        units of the acceptance's widths.
+    """
+    geometry = plan.geometry(projection)
+    from_origin = geometry.affine(plan.omega_deg[projection])
+    from_origin[:, 3] -= geometry.centre_row_pix, geometry.centre_col_pix
+    matrix = np.zeros((3, 4))
+    matrix[1] = -np.array(plan.gamma_slope_deg_per_pix) @ from_origin
     return matrix / _widths(plan)[:, None]
 
 

@@ -53,6 +53,9 @@ class Phantom:
         Scattering power inside the shape, as a field about the grain's centre.
     position_um
         Where the grain's centre sits, in sample axes.
+    second
+        Where every point scatters at two orientations: the share of the second one, and its
+        (a, b) from the first, in degrees.
     """
 
     shape: Polyhedron
@@ -61,6 +64,7 @@ class Phantom:
     strain: Field = _NONE
     density: Field = _WHOLE
     position_um: Vector = (0.0, 0.0, 0.0)
+    second: Vector = (0.0, 0.0, 0.0)
 
     @property
     def radius_um(self) -> float:
@@ -68,7 +72,7 @@ class Phantom:
         return self.shape.radius_um
 
     def sample(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> PhantomSample:
-        """Tell what the grain is at points.
+        """Tell what the grain is at points; of two orientations, their mean.
 
         Parameters
         ----------
@@ -80,10 +84,11 @@ class Phantom:
             for coordinate, centre in zip((x_um, y_um, z_um), self.position_um, strict=True)
         )
         inside = self.shape.holds(x, y, z)
+        share, a_off, b_off = self.second
         return PhantomSample(
             density=np.where(inside, self.density.at(x, y, z), 0.0),
-            a_deg=self.a_deg.at(x, y, z),
-            b_deg=self.b_deg.at(x, y, z),
+            a_deg=self.a_deg.at(x, y, z) + share * a_off,
+            b_deg=self.b_deg.at(x, y, z) + share * b_off,
             strain=self.strain.at(x, y, z),
         )
 

@@ -97,6 +97,11 @@ class ScanPlan:
         Added to `centre_col_pix`: how far the rotation axis is off.
     drift_pix
         (row, column) by which the sample has drifted at each projection; () for no drift.
+    centre_drift_deg
+        (μ, γ) by which the turning centre has drifted at each projection; () for no drift.
+    gamma_slope_deg_per_pix
+        By how much the acceptance in γ moves with the row and with the column, from where the
+        sample's origin falls.
     roi
         Row, column, rows and columns of the recorded image that hold the grain, for the
         .ini file; None for the whole image.
@@ -139,6 +144,8 @@ class ScanPlan:
     centre_col_pix: float | None = None
     axis_offset_pix: float = 0.0
     drift_pix: tuple[tuple[float, float], ...] = ()
+    centre_drift_deg: tuple[tuple[float, float], ...] = ()
+    gamma_slope_deg_per_pix: tuple[float, float] = (0.0, 0.0)
     roi: tuple[int, int, int, int] | None = None
     zigzag: bool = False
     jitter_deg: float = 0.0005
@@ -157,11 +164,13 @@ class ScanPlan:
                 f"widths {list(widths)} and jitter {self.jitter_deg:g}: expected angles above 0° "
                 "(infinity for wide open), and a jitter of 0° or more"
             )
-        if self.drift_pix and len(self.drift_pix) != len(self.omega_deg):
-            raise ParameterError(
-                f"drift_pix has {len(self.drift_pix)} entries for {len(self.omega_deg)} "
-                "projections: expected one (row, column) for each"
-            )
+        for name in ("drift_pix", "centre_drift_deg"):
+            drift = getattr(self, name)
+            if drift and len(drift) != len(self.omega_deg):
+                raise ParameterError(
+                    f"{name} has {len(drift)} entries for {len(self.omega_deg)} projections: "
+                    "expected a pair for each"
+                )
         self._check_roi()
 
     def _check_kind(self) -> None:

@@ -58,11 +58,14 @@ class Truth:
         The scan; it knows the handedness, the turning centre and the rotation axis.
     detector
         The detector and the beam.
+    faults
+        What else is wrong, as `recon3d.simulate.faults` names it.
     """
 
     phantom: Phantom
     plan: ScanPlan
     detector: SimulatedDetector
+    faults: tuple[str, ...] = ()
 
     @property
     def handedness(self) -> int:
@@ -147,11 +150,13 @@ class Truth:
             with h5py.File(path, "r") as file:
                 values = read_attributes(file)
             parts = [from_plain(values[name]) for name in ("phantom", "plan", "detector")]
+            faults = tuple(values.get("faults", ()))
         except (OSError, KeyError, json.JSONDecodeError) as error:
             raise DataError(
                 f"{path}: cannot be read as the truth of a simulated scan ({error})"
             ) from error
-        return cls(*parts)
+        phantom, plan, detector = parts
+        return cls(phantom, plan, detector, faults)
 
     def _attributes(self) -> dict[str, object]:
         return {
@@ -159,6 +164,7 @@ class Truth:
             "phantom": to_plain(self.phantom),
             "plan": to_plain(self.plan),
             "detector": to_plain(self.detector),
+            "faults": list(self.faults),
             "handedness": self.handedness,
             "turning_center_deg": list(self.turning_center_deg),
             "rotation_center_pix": self.rotation_center_pix,

@@ -166,7 +166,8 @@ def test_recorded_images_are_turned_as_the_keys_undo():
 def test_the_brightest_pixel_has_about_the_peak_counts(small_plan, small_phantom):
     detector = replace(CLEAN, peak_counts=850.0, offset_counts=0.0)
     brightest = max(
-        frames.max() for frames, _ in simulated_projections(small_phantom, small_plan, detector)
+        frames.max()
+        for frames, _ in simulated_projections(Truth(small_phantom, small_plan, detector))
     )
     assert brightest == pytest.approx(850, abs=1)
 
@@ -176,7 +177,7 @@ def test_the_beam_s_decay_dims_the_frames(small_plan, small_phantom):
     detector = replace(CLEAN, beam_decay=0.3, peak_counts=20_000.0, offset_counts=0.0)
     first, second = (
         (frames.sum(axis=(1, 2)), motors.ring_current_ma)
-        for frames, motors in simulated_projections(small_phantom, plan, detector)
+        for frames, motors in simulated_projections(Truth(small_phantom, plan, detector))
     )
     np.testing.assert_allclose(second[0] / first[0], second[1] / first[1], rtol=0.005)
 
@@ -270,7 +271,7 @@ def test_images_of_another_shape_are_refused(tmp_path):
 
 def test_the_demo_grain_fits_with_its_rim_free():
     plan = replace(demo_plan(), omega_deg=(0.0, 25.0, 90.0, 160.0))
-    for frames, _ in simulated_projections(make_phantom(size_um=12.2, seed=1), plan, CLEAN):
+    for frames, _ in simulated_projections(Truth(make_phantom(size_um=12.2, seed=1), plan, CLEAN)):
         rim = np.ones(frames.shape[1:], bool)
         rim[8:-8, 8:-8] = False
         illuminated = frames.astype(float) - CLEAN.static(frames.shape[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.hdf5 import create_own
 from recon3d.progress import track
 from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.faults import Fault, with_faults
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
@@ -43,6 +45,7 @@ def simulate_bliss(
     compression: str = "bitshuffle",
     external: bool = False,
     overwrite: bool = False,
+    faults: Sequence[Fault] = (),
     show_progress: bool = True,
 ) -> Path:
     """Simulate a scan and write it as a BLISS file with the motor names of ID03.
@@ -75,6 +78,8 @@ def simulate_bliss(
         rocking series, to which the file points.
     overwrite
         True to replace a file of that name.
+    faults
+        What is wrong with the scan.
     show_progress
         False for no progress bar.
 
@@ -88,13 +93,15 @@ def simulate_bliss(
     ParameterError
         There is such a file already, or the grain lights no pixel.
     """
-    out, detector = Path(out), detector or SimulatedDetector()
+    out = Path(out)
     path = _prepare(out, name, compression, overwrite=overwrite)
-    Truth(phantom, plan, detector).save(out / "truth.h5")
+    truth = with_faults(Truth(phantom, plan, detector or SimulatedDetector()), faults)
+    truth.save(out / "truth.h5")
+    phantom, plan, detector = truth.phantom, truth.plan, truth.detector
     write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
     if dark_frames:
         _write_darks(out / "background.h5", plan, detector, dark_frames, compression)
-    projections = simulated_projections(phantom, plan, detector)
+    projections = simulated_projections(truth)
     with create_own(path) as file:
         file.attrs.update({"NX_class": "NXroot", "creator": "recon3d", "file_name": str(path)})
         shown = track(

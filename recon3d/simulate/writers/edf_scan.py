@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import repeat
@@ -16,6 +16,7 @@ from recon3d.errors import ParameterError
 from recon3d.progress import track
 from recon3d.readers.motors import MotorTable
 from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.faults import Fault, spoil, with_faults
 from recon3d.simulate.forward_model import PointCloud, ideal_frames, point_cloud
 from recon3d.simulate.image_axes import as_recorded
 from recon3d.simulate.motion import recorded_motors
@@ -40,6 +41,7 @@ def simulate_scan(
     voxels: int = 48,
     dark_frames: int = 0,
     overwrite: bool = False,
+    faults: Sequence[Fault] = (),
     show_progress: bool = True,
 ) -> Path:
     """Simulate a scan and write it as a folder of EDF frames.
@@ -67,6 +69,8 @@ def simulate_scan(
         Number of background frames, taken with the beam off.
     overwrite
         True to replace frames of that prefix that are in the folder already.
+    faults
+        What is wrong with the scan.
     show_progress
         False for no progress bar.
 
@@ -80,15 +84,17 @@ def simulate_scan(
     ParameterError
         There are such frames already, or the grain lights no pixel.
     """
-    out, detector = Path(out), detector or SimulatedDetector()
+    out = Path(out)
     prepare_folder(out, prefix, overwrite=overwrite)
-    Truth(phantom, plan, detector).save(out / "truth.h5")
+    truth = with_faults(Truth(phantom, plan, detector or SimulatedDetector()), faults)
+    truth.save(out / "truth.h5")
+    phantom, plan, detector = truth.phantom, truth.plan, truth.detector
     write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
     blank = FrameHeader(0, plan.recorded_shape, {}, None, scan_command(plan), prefix, out.name)
     if dark_frames:
         _write_darks(out / "background", detector, blank, dark_frames, overwrite)
     projections = track(
-        simulated_projections(phantom, plan, detector),
+        simulated_projections(truth),
         "simulate",
         unit="projection",
         total=plan.projections,
@@ -109,10 +115,8 @@ def simulate_scan(
     return out
 
 
-def simulated_projections(
-    phantom: Phantom, plan: ScanPlan, detector: SimulatedDetector
-) -> Iterator[tuple[NDArray[np.uint16], MotorTable]]:
-    """Simulate a scan, one projection at a time.
+def simulated_projections(truth: Truth) -> Iterator[tuple[NDArray[np.uint16], MotorTable]]:
+    """Simulate a scan with its faults, one projection at a time.
 
     Yields
     ------
@@ -121,8 +125,10 @@ def simulated_projections(
     motors, shape (frames,)
         Recorded readings, the ring current as it was.
     """
-    cloud = point_cloud(phantom, plan)
-    counts_per_unit = detector.peak_counts / _brightest(cloud, plan)
+    plan, detector = truth.plan, truth.detector
+    cloud = point_cloud(truth.phantom, plan)
+    brightest = _brightest(cloud, plan)
+    counts_per_unit = detector.peak_counts / brightest
     static = detector.static(plan.recorded_shape)
     total = plan.projections * plan.frames
 
@@ -132,7 +138,8 @@ def simulated_projections(
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for k in range(plan.projections):
-            light = as_recorded(ideal_frames(cloud, plan, k), plan.flip, plan.transpose)
+            upright = spoil(ideal_frames(cloud, plan, k), truth, k, brightest)
+            light = as_recorded(upright, plan.flip, plan.transpose)
             numbers = range(k * plan.frames, (k + 1) * plan.frames)
             frames = np.stack(list(threads.map(expose, light, numbers)))
             current = np.array([detector.current_ma(number, total) for number in numbers])

@@ -1,0 +1,257 @@
+"""What can be wrong with a scan, planted in a simulated one: grain, instrument, beam, detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.simulate.fields import Gradient
+from recon3d.simulate.truth import Truth
+
+Light = NDArray[np.float32]
+
+EDGE_AT = 0.3
+EDGE_SOFTNESS_PIX = 0.7
+"""Where the illumination ends, in radii of the grain from its middle, and how softly."""
+
+SLOPE_PIX = 20.0
+"""Distance over which the shift of the acceptance is counted."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, and how much.
+
+    Parameters
+    ----------
+    name
+        One of `FAULTS`.
+    strength
+        In the unit that `FAULTS` names.
+    """
+
+    name: str
+    strength: float
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """Read NAME or NAME:STRENGTH.
+
+        Raises
+        ------
+        ParameterError
+            No such fault, or a strength that is no number or out of bounds.
+        """
+        name, _, strength = text.partition(":")
+        if name not in FAULTS:
+            raise ParameterError(f"fault '{name}' is not known: expected one of {list(FAULTS)}")
+        kind = FAULTS[name]
+        try:
+            value = float(strength) if strength else kind.usual
+        except ValueError:
+            raise ParameterError(
+                f"fault '{text}': expected a number after the colon ({kind.unit})"
+            ) from None
+        low, high = kind.bounds
+        if not low <= value <= high:
+            raise ParameterError(
+                f"fault '{text}': expected {low:g} to {high:g} after the colon ({kind.unit})"
+            )
+        return cls(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.strength:g}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    Parameters
+    ----------
+    meaning
+        For the help.
+    unit
+        Of its strength.
+    usual
+        Strength where none is given.
+    bounds
+        Least and largest strength.
+    change
+        What becomes of the grain, the scan and the detector.
+    light
+        What becomes of the light of a projection, (frames, rows, cols): called with it, the
+        scan, the number of the projection, the light of the brightest pixel, and the strength.
+    """
+
+    meaning: str
+    unit: str
+    usual: float
+    bounds: tuple[float, float] = (0.0, np.inf)
+    change: Callable[[Truth, float], Truth] | None = None
+    light: Callable[[Light, Truth, int, float, float], Light] | None = None
+
+
+def with_faults(truth: Truth, faults: Sequence[Fault]) -> Truth:
+    """Plant the faults of grain, scan and detector, and name all of them in the truth."""
+    for fault in faults:
+        change = FAULTS[fault.name].change
+        if change is not None:
+            truth = change(truth, fault.strength)
+    return replace(truth, faults=truth.faults + tuple(map(str, faults)))
+
+
+def spoil(light: Light, truth: Truth, projection: int, brightest: float) -> Light:
+    """Do to the light of a projection what the faults of a truth do.
+
+    Parameters
+    ----------
+    light, shape (frames, rows, cols)
+        Upright images without noise.
+    truth
+        The scan and its faults.
+    projection
+        Number of the rotation angle.
+    brightest
+        Light of the brightest pixel of the scan.
+    """
+    for fault in map(Fault.parse, truth.faults):
+        change = FAULTS[fault.name].light
+        if change is not None:
+            light = change(light, truth, projection, brightest, fault.strength)
+    return light
+
+
+def _bent(truth: Truth, tilt_deg: float) -> Truth:
+    slope = tilt_deg / truth.phantom.radius_um
+    a, b = Gradient((slope, 0.0, 0.0)), Gradient((0.0, 0.0, -truth.handedness * slope))
+    return replace(truth, phantom=replace(truth.phantom, a_deg=a, b_deg=b))
+
+
+def _bent_across(truth: Truth, tilt_deg: float) -> Truth:
+    slope = tilt_deg / truth.phantom.radius_um
+    a, b = Gradient((0.0, 0.0, slope)), Gradient((0.0, slope, 0.0))
+    return replace(truth, phantom=replace(truth.phantom, a_deg=a, b_deg=b))
+
+
+def _two_orientations(truth: Truth, share: float) -> Truth:
+    return replace(truth, phantom=replace(truth.phantom, second=(share, 0.052, -0.042)))
+
+
+def _mu_drift(truth: Truth, steps: float) -> Truth:
+    plan = truth.plan
+    range_deg = steps * float(plan.mu.values_deg[1] - plan.mu.values_deg[0])
+    course = np.linspace(-0.5, 0.5, plan.projections) * range_deg
+    drift = tuple((float(value), 0.0) for value in course)
+    return replace(truth, plan=replace(plan, centre_drift_deg=drift))
+
+
+def _acceptance(truth: Truth, shift_deg: float) -> Truth:
+    slope = (0.0, shift_deg / SLOPE_PIX)
+    return replace(truth, plan=replace(truth.plan, gamma_slope_deg_per_pix=slope))
+
+
+def _quarter(truth: Truth, range_deg: float) -> Truth:
+    first, number = truth.plan.omega_deg[0], truth.plan.projections
+    omega = first + np.arange(number) * range_deg / number
+    return replace(truth, plan=replace(truth.plan, omega_deg=tuple(map(float, omega))))
+
+
+def _weak(truth: Truth, counts: float) -> Truth:
+    return replace(truth, detector=replace(truth.detector, peak_counts=counts))
+
+
+def _zingers(truth: Truth, number: float) -> Truth:
+    return replace(truth, detector=replace(truth.detector, zingers=number, zinger_pix=2))
+
+
+def _dead_columns(truth: Truth, number: float) -> Truth:
+    return replace(truth, detector=replace(truth.detector, dead_columns=round(number)))
+
+
+def _edge(light: Light, truth: Truth, projection: int, _: float, share: float) -> Light:
+    """Nothing is lit beyond an edge, for a share of the projections in the middle of the scan."""
+    plan = truth.plan
+    if abs(projection + 0.5 - plan.projections / 2) > share * plan.projections / 2:
+        return light
+    edge = plan.geometry(projection).centre_col_pix
+    edge += EDGE_AT * truth.phantom.radius_um * plan.magnification_pix_per_um
+    column = np.arange(light.shape[2])
+    lit = 1 / (1 + np.exp(np.clip((column - edge) / EDGE_SOFTNESS_PIX, -50, 50)))
+    return light * lit.astype(np.float32)
+
+
+def _second_grain(light: Light, _: Truth, projection: int, brightest: float, share: float) -> Light:
+    """Another grain passes: the image of this one, mirrored, elsewhere and in other frames."""
+    rng = np.random.default_rng([projection, 7])
+    if rng.uniform() >= share:
+        return light
+    down, right = rng.uniform(-0.3, 0.3, 2) * light.shape[1:]
+    other = np.roll(light[::-1, ::-1], (round(down), round(right)), axis=(1, 2))
+    strongest = max(float(other.max()), 1e-30)
+    return light + np.float32(rng.uniform(0.5, 1.5) * brightest / strongest) * other
+
+
+def _extinction(light: Light, _: Truth, __: int, brightest: float, share: float) -> Light:
+    return np.float32(share * brightest) * np.tanh(light / np.float32(share * brightest))
+
+
+_SHARE = (0.0, 1.0)
+FAULTS: dict[str, Kind] = {
+    "bent": Kind(
+        "the grain is bent along (a, b) = g (x, -h z), which a rocking-only scan hardly tells",
+        "degrees at its rim",
+        0.06,
+        change=_bent,
+    ),
+    "bent_across": Kind(
+        "the grain is bent along other directions", "degrees at its rim", 0.06, change=_bent_across
+    ),
+    "two_orientations": Kind(
+        "every voxel scatters at two orientations, 67 mdeg apart",
+        "share of the second",
+        0.35,
+        _SHARE,
+        change=_two_orientations,
+    ),
+    "mu_drift": Kind(
+        "μ_c drifts over the scan", "steps of μ", 1.0, (-np.inf, np.inf), change=_mu_drift
+    ),
+    "acceptance": Kind(
+        "the acceptance in γ moves across the columns",
+        "degrees in 20 pixels",
+        0.05,
+        (-np.inf, np.inf),
+        change=_acceptance,
+    ),
+    "quarter": Kind(
+        "ω covers a part of its range", "degrees of ω", 90.0, (1.0, 360.0), change=_quarter
+    ),
+    "weak": Kind("little light", "counts at the peak", 30.0, (1.0, 60000.0), change=_weak),
+    "zingers": Kind(
+        "spots of 2 x 2 pixels, struck at random", "spots a frame", 3.0, change=_zingers
+    ),
+    "dead_columns": Kind("columns that read nothing", "columns", 3.0, change=_dead_columns),
+    "edge": Kind(
+        "the illumination ends inside the grain",
+        "share of the projections",
+        0.33,
+        _SHARE,
+        light=_edge,
+    ),
+    "second_grain": Kind(
+        "another grain passes", "share of the projections", 0.2, _SHARE, light=_second_grain
+    ),
+    "extinction": Kind(
+        "light saturates as T tanh(light / T)",
+        "T as a share of the brightest pixel",
+        0.15,
+        (1e-3, 100.0),
+        light=_extinction,
+    ),
+}
+"""The kinds of faults by their names."""
