@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
+from recon3d.config.crystal import Crystal
 from recon3d.config.experiment import Volume
 from recon3d.errors import DataError
 from recon3d.files.attributes import read_attributes, write_attributes
 from recon3d.files.hdf5 import create_own
 from recon3d.simulate.detector import SimulatedDetector
+from recon3d.simulate.fields import Bend, Cells, Constant, Gradient, Inclusion, Sum
 from recon3d.simulate.phantom import Phantom, PhantomSample
-from recon3d.simulate.scan_plan import ScanPlan
-from recon3d.simulate.values import from_plain, to_plain
+from recon3d.simulate.scan_plan import ScanPlan, Steps
+from recon3d.simulate.shapes import Polyhedron
 
 FloatArray = NDArray[np.float64]
+
+
+_CLASSES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        *(Bend, Cells, Constant, Gradient, Inclusion, Sum),
+        *(Crystal, Phantom, Polyhedron, ScanPlan, SimulatedDetector, Steps),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -188,3 +200,38 @@ def _columns(sample: PhantomSample) -> dict[str, FloatArray]:
         "density": sample.density,
         **{name: np.where(outside, np.nan, values) for name, values in tilts.items()},
     }
+
+
+def to_plain(value: Any) -> Any:
+    """Turn dataclasses into dictionaries with a "type", and tuples into lists.
+
+    A field of a class of one's own can be simulated, but not kept in a file.
+    """
+    if is_dataclass(value):
+        named = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {"type": type(value).__name__, **named}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """Build again what `to_plain` took apart.
+
+    Raises
+    ------
+    DataError
+        A type is not known, or does not have these fields.
+    """
+    if isinstance(value, list):
+        return tuple(from_plain(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    named = {name: from_plain(item) for name, item in value.items() if name != "type"}
+    try:
+        return _CLASSES[value["type"]](**named)
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"'{value.get('type')}' is no part of a simulated scan ({error}): was the file "
+            "written by another version?"
+        ) from error

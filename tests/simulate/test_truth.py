@@ -12,8 +12,7 @@ from recon3d.simulate.fields import Cells, Constant, Gradient
 from recon3d.simulate.phantom import PHANTOMS, Phantom, make_phantom
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
 from recon3d.simulate.shapes import Polyhedron
-from recon3d.simulate.truth import Truth
-from recon3d.simulate.values import from_plain
+from recon3d.simulate.truth import Truth, from_plain
 
 BLOCK = Polyhedron(
     ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)),
