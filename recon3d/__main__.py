@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from recon3d.parallel.thread_policy import let_waiting_threads_sleep
+from recon3d.errors import ParameterError
+from recon3d.parallel.thread_policy import let_idle_threads_sleep, thread_count
 
 
 def main() -> int:
-    """Say how threads wait, before anything loads NumPy, and run the command line."""
-    let_waiting_threads_sleep()
+    """Settle the threads, before anything loads NumPy or numba, and run the command line."""
+    let_idle_threads_sleep()
+    try:
+        thread_count()
+    except ParameterError as error:
+        raise SystemExit(f"recon3d: error: {error}") from None
     from recon3d.cli import main as cli
 
     return cli.main()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.compiled import njit
 from recon3d.errors import ParameterError
 
 FloatImage = NDArray[np.float64]

@@ -87,12 +87,6 @@ def threads_each(communicator: Communicator) -> int:
     return max(min(len(own), len(cores) // len(here)), 1)
 
 
-def use_threads() -> int:
-    """How many threads numba takes in this process, or will take."""
-    given = os.environ.get("NUMBA_NUM_THREADS", "")
-    return int(given) if given.isdigit() else len(os.sched_getaffinity(0))
-
-
 def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
     """The number that a launcher gave this process, before MPI is asked; 0 without one."""
     return next((int(environment[name]) for name in RANKS if name in environment), 0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from recon3d import __version__
 from recon3d.errors import DataError, Recon3DWarning
+from recon3d.parallel.thread_policy import thread_count
 from recon3d.progress import Stage, told_to
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ class Sight:
 
 def look(paths: Sequence[str] = ()) -> Sight:
     """Tell the driver who this engine is, and which of some files it does not see."""
-    from recon3d.parallel.mpiexec import use_threads
-
     try:
         from mpi4py import MPI
 
@@ -68,7 +67,7 @@ def look(paths: Sequence[str] = ()) -> Sight:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     host = os.uname().nodename
     unseen = next((path for path in paths if not Path(path).exists()), "")
-    threads, used = use_threads(), used_gib()
+    threads, used = thread_count(), used_gib()
     return Sight(rank, size, host, os.getpid(), memory, threads, __version__, unseen, used)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from recon3d.compiled import njit
 from recon3d.projection.kernels.footprint import AnyFloats, corner
 
 DARK = -1

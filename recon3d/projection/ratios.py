@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from recon3d.compiled import njit
 
 NO_PIXELS = np.empty((0, 0, 2))
 """For `compare`, where the sums of each pixel are not asked for."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.compiled import njit
 from recon3d.errors import ParameterError
 
 FEWEST_BINS = 2

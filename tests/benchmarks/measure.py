@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numba
 
-from recon3d.parallel.thread_policy import WAITING, let_waiting_threads_sleep
+from recon3d.parallel.thread_policy import WAITING, let_idle_threads_sleep
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Row:
 def start_with_sleeping_threads() -> None:
     """Start this program anew, threads told how to wait as the commands do: before NumPy."""
     if not os.environ.keys() >= WAITING.keys():
-        let_waiting_threads_sleep()
+        let_idle_threads_sleep()
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from recon3d.compiled import njit
 
 FloatFrame = NDArray[np.float32]
 BoolFrame = NDArray[np.bool_]

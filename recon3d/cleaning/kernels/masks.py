@@ -9,10 +9,11 @@ ends, and the rim need only be as wide as each function says.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.cleaning.kernels.frames import total
+from recon3d.compiled import njit
 
 FloatFrame = NDArray[np.float32]
 Mask = NDArray[np.uint8]

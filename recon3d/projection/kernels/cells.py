@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from recon3d.compiled import njit
 
 AT_A_TIME = 4
 """Projections that are added to a voxel at a time: reading and writing it is what takes long."""

@@ -8,7 +8,9 @@ and the places of many voxels are worked out at a time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from recon3d.compiled import njit
 
 CHUNK_VOXELS = 256
 """Voxels whose places are worked out at a time: they ought to stay in the nearest cache."""

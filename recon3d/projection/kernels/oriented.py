@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from recon3d.compiled import njit
 from recon3d.projection.kernels.footprint import corner
 
 FARTHEST = 16.0
