@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
@@ -158,3 +159,21 @@ def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
     bar.set_label(label, fontsize=TEXT_SIZE)
     bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
     return bar
+
+
+def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: str) -> Colorbar:
+    """Draw the colour bar of values that are shown elsewhere, such as in 3D.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    colors
+        Name of the colour map.
+    limits
+        Values at the ends of the colours.
+    label
+        Name and unit of what is shown.
+    """
+    ax.set_box_aspect(8)
+    return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label)

@@ -15,7 +15,6 @@ from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.quantities import (
     QUANTITIES,
-    scalar_colors,
     values_of,
 )
 
@@ -154,24 +153,6 @@ def surface_layer(
         "blending": "translucent",
     }
     return (surface.vertices, surface.faces), options, "surface"
-
-
-def surface_colors(
-    grain: Grain,
-    surface: Surface,
-    what: str,
-    range_deg: float,
-    center_deg: Center,
-    limits: tuple[float, float],
-) -> NDArray[np.float64]:
-    """Colours of a surface's corners by the voxels nearest to them, (vertices, 4)."""
-    place = tuple(surface.voxels.T)
-    if what == "orientation":
-        a, b = grain.orientation[place].T
-        rgb = orientation_colors(a, b, range_deg, center_deg)
-    else:
-        rgb = scalar_colors(what, values_of(grain, what)[place], limits)
-    return np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
 
 
 def describe_voxel(grain: Grain, voxel: tuple[int, int, int]) -> str:

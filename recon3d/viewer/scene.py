@@ -23,7 +23,7 @@ from recon3d.analysis.surface import (
 from recon3d.colors import Center, orientation_range
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
-from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of
+from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of, surface_colors
 from recon3d.viewer import layers as make
 from recon3d.viewer.lazy import open_grain
 
@@ -176,7 +176,7 @@ class GrainScene:
     def colors(self, what: str) -> NDArray[np.float64]:
         """Colours of the surface's corners."""
         limits = (0.0, 1.0) if what == "orientation" else self.limits(what)
-        return make.surface_colors(
+        return surface_colors(
             self.coarse, self.surface, what, self.range_deg, self.center_deg, limits
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recon3d.widgets.display import open_viewer, show
     from recon3d.widgets.engines import Engines
+    from recon3d.widgets.grain import GrainSlices, GrainSurface
     from recon3d.widgets.mosaicity import Mosaicity
     from recon3d.widgets.projections import Projections
     from recon3d.widgets.reconstruct import Reconstruct
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Engines",
+    "GrainSlices",
+    "GrainSurface",
     "Mosaicity",
     "Projections",
     "Reconstruct",
@@ -27,6 +30,8 @@ __all__ = [
 
 _HOMES = {
     "Engines": "engines",
+    "GrainSlices": "grain",
+    "GrainSurface": "grain",
     "Mosaicity": "mosaicity",
     "Projections": "projections",
     "Reconstruct": "reconstruct",

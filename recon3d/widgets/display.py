@@ -24,9 +24,14 @@ def show(figure: Figure, dpi: int = 110) -> None:
     """
     from IPython.display import Image, display
 
+    display(Image(data=png_of(figure, dpi), format="png"))
+
+
+def png_of(figure: Figure, dpi: int = 110) -> bytes:
+    """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
-    display(Image(data=buffer.getvalue(), format="png"))
+    return buffer.getvalue()
 
 
 def open_viewer(grain: Grain) -> bool:

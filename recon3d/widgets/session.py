@@ -23,6 +23,7 @@ from recon3d.simulate.lesson import simulate_lesson
 from recon3d.widgets.controls.panel import Panel
 from recon3d.widgets.display import show
 from recon3d.widgets.engines import Engines
+from recon3d.widgets.grain import GrainSlices, GrainSurface
 from recon3d.widgets.live import Live
 from recon3d.widgets.mosaicity import Mosaicity
 from recon3d.widgets.projections import Projections
@@ -195,6 +196,14 @@ class Session:
         if self._grain_is_of(store):
             return Mosaicity(store, self.grain, self.experiment)
         return Mosaicity(store, experiment=self.experiment if self._has_experiment else None)
+
+    def slices(self) -> GrainSlices:
+        """Slices through the grain, to be moved."""
+        return GrainSlices(self.grain)
+
+    def surface(self) -> GrainSurface:
+        """The grain in 3D, to be turned with the mouse."""
+        return GrainSurface(self.grain)
 
     def live(self, *widgets: Panel) -> Live:
         """Follow a scan that is still being written, and show what is new in open widgets.

@@ -194,7 +194,7 @@ class TestSlices:
             ("w", 0, "orientation", "expected x, y or z"),
             ("z", 3, "orientation", "slices 0 to 2"),
             ("z", -1, "orientation", "slices 0 to 2"),
-            ("z", 0, "colour", "expected orientation, occupancy"),
+            ("z", 0, "colour", "expected orientation, a, b"),
         ],
     )
     def test_what_is_not_there_is_refused(self, ax, grain, axis, index, what, message):

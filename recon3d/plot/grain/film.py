@@ -16,10 +16,11 @@ from PIL import Image
 from recon3d.analysis.coarse import coarsened, step_for
 from recon3d.analysis.surface import Surface, known_orientations, surface_of
 from recon3d.atomic import complete_or_absent
-from recon3d.colors import orientation_colors, orientation_range
+from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
+from recon3d.plot.grain.quantities import surface_colors
 from recon3d.plot.grain.render import radius_um, render_surface
 from recon3d.plot.parts import TEXT_SIZE, draw_scale_bar, new_figure, place_axes
 from recon3d.progress import track
@@ -94,9 +95,9 @@ class _Stage:
             raise ParameterError("the grain's mask is empty: there is no surface to draw")
         a, b = np.moveaxis(coarse.orientation, -1, 0)
         self.range_deg, self.center_deg = orientation_range(a[coarse.mask], b[coarse.mask])
-        corners = tuple(self.surface.voxels.T)
-        rgb = orientation_colors(a[corners], b[corners], self.range_deg, self.center_deg)
-        self.colors = np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
+        self.colors = surface_colors(
+            coarse, self.surface, "orientation", self.range_deg, self.center_deg, (0.0, 1.0)
+        )
 
     def at(self, angle_deg: float) -> Figure:
         """Draw the figure."""

@@ -9,6 +9,8 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from recon3d.analysis.misorientation import kernel_average_misorientation
+from recon3d.analysis.surface import Surface
+from recon3d.colors import Center, orientation_colors
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 
@@ -82,6 +84,24 @@ def scalar_colors(name: str, values: NDArray[Any], limits: tuple[float, float]) 
     low, high = limits
     rgb = colormaps[QUANTITIES[name].colors]((values - low) / (high - low))[..., :3]
     return np.where(np.isfinite(values)[..., None], rgb, 0.6)
+
+
+def surface_colors(
+    grain: Grain,
+    surface: Surface,
+    what: str,
+    range_deg: float,
+    center_deg: Center,
+    limits: tuple[float, float],
+) -> NDArray[np.float64]:
+    """Colours of a surface's corners by the voxels nearest to them, (vertices, 4)."""
+    place = tuple(surface.voxels.T)
+    if what == "orientation":
+        a, b = grain.orientation[place].T
+        rgb = orientation_colors(a, b, range_deg, center_deg)
+    else:
+        rgb = scalar_colors(what, values_of(grain, what)[place], limits)
+    return np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)
 
 
 def _neighbours(orientation: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ from recon3d.config.experiment import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
+from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of, values_of
 from recon3d.plot.parts import (
     TEXT_SIZE,
     Box,
@@ -28,30 +29,10 @@ from recon3d.plot.parts import (
 )
 
 Axis = Literal["x", "y", "z"]
-What = Literal["orientation", "occupancy", "completeness", "spread", "strain"]
 
 AXIS_LABELS = {"x": "x →", "y": "y ∥ G →", "z": "z →"}
 SHOWN_AXES = {"x": ("z", "y"), "y": ("x", "z"), "z": ("x", "y")}
 """The axes that a slice shows, horizontal and vertical, by the axis it is normal to."""
-
-
-class _Look(NamedTuple):
-    """How a quantity is drawn: its array, its colours, and its scale and name."""
-
-    array: str
-    colors: str
-    factor: float
-    label: str
-
-
-_LOOKS = {
-    "occupancy": _Look("occupancy", "viridis", 1, "occupancy"),
-    "completeness": _Look("completeness", "viridis", 1, "completeness"),
-    "spread": _Look("orientation_spread", "cividis", 1e3, "orientation spread (mdeg)"),
-    "strain": _Look("strain", "RdBu_r", 1e6, "strain along G (10⁻⁶)"),
-}
-_EVERYWHERE = ("occupancy", "completeness")
-"""What is shown outside the mask too."""
 
 
 def draw_slice(
@@ -59,15 +40,15 @@ def draw_slice(
     grain: Grain,
     axis: Axis,
     index: int,
-    what: What = "orientation",
+    what: str = "orientation",
     *,
     range_deg: float | None = None,
     center_deg: Center | None = None,
 ) -> AxesImage:
     """Draw one slice of a grain, with the outline of its mask and a scale bar.
 
-    The vertical axis is y, except in slices normal to y, where it is z. Orientation, spread
-    and strain are shown inside the mask, occupancy and completeness everywhere.
+    The vertical axis is y, except in slices normal to y, where it is z. Occupancy and
+    completeness are shown everywhere, all else inside the mask.
 
     Parameters
     ----------
@@ -80,7 +61,7 @@ def draw_slice(
     index
         Number of the slice along that axis.
     what
-        What to show.
+        "orientation", or one of `recon3d.plot.grain.quantities.QUANTITIES`.
     range_deg, center_deg
         Range and centre of the orientation's colours; what suits the whole grain where None.
 
@@ -109,14 +90,15 @@ def draw_slice(
         image = ax.imshow(rgba, origin="lower", extent=extent, interpolation="nearest")
     else:
         image = _draw_values(ax, grain, axis, index, what)
-    draw_outline(ax, mask, extent, "white" if what in _EVERYWHERE else "0.25")
+    everywhere = what != "orientation" and QUANTITIES[what].everywhere
+    draw_outline(ax, mask, extent, "white" if everywhere else "0.25")
     make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
     draw_scale_bar(ax)
     return image
 
 
 def slices_figure(
-    grain: Grain, what: What = "orientation", *, through: tuple[int, int, int] | None = None
+    grain: Grain, what: str = "orientation", *, through: tuple[int, int, int] | None = None
 ) -> Figure:
     """Three orthogonal slices of a grain at one scale, with the key of their colours.
 
@@ -125,7 +107,7 @@ def slices_figure(
     grain
         The grain.
     what
-        What to show.
+        What to show, as in `draw_slice`.
     through
         The voxel through which to cut; the one nearest to the mask's centre where None.
 
@@ -135,10 +117,21 @@ def slices_figure(
         The slice normal to z, that normal to x beside it (with y in common) and that normal
         to y below it (with x in common), and the key.
     """
-    voxel = _central_voxel(grain) if through is None else through
-    size, boxes = _layout(grain.volume)
-    figure = new_figure(*size)
-    cuts: list[tuple[Axis, int]] = [("z", voxel[2]), ("x", voxel[0]), ("y", voxel[1])]
+    figure = new_figure(*slices_layout(grain.volume)[0])
+    draw_slices(figure, grain, what, through=through or central_voxel(grain))
+    return figure
+
+
+def draw_slices(figure: Figure, grain: Grain, what: str, *, through: tuple[int, int, int]) -> None:
+    """Draw what `slices_figure` shows into an empty figure of the size that `slices_layout` says.
+
+    Parameters
+    ----------
+    figure, grain, what, through
+        As in `slices_figure`.
+    """
+    _, boxes = slices_layout(grain.volume)
+    cuts: list[tuple[Axis, int]] = [("z", through[2]), ("x", through[0]), ("y", through[1])]
     for axis, index in cuts:
         ax = place_axes(figure, boxes[axis])
         image = draw_slice(ax, grain, axis, index, what)
@@ -149,11 +142,10 @@ def slices_figure(
         draw_color_key(place_axes(figure, boxes["key"]), range_deg, center_deg=center_deg)
     else:
         left, bottom, _, up = boxes["key"]
-        draw_color_bar(image, place_axes(figure, (left, bottom, 0.12, up)), _LOOKS[what].label)
-    return figure
+        draw_color_bar(image, place_axes(figure, (left, bottom, 0.12, up)), QUANTITIES[what].label)
 
 
-def _layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
+def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
     """Size of the figure, and where the three slices and the key go, all in inches."""
     width, height, depth = volume.size_um
     scale = 4.4 / max(width + depth, height + depth)
@@ -191,14 +183,14 @@ def slice_extent_um(volume: Volume, axis: Axis) -> Extent:
     return left, right, bottom, top
 
 
-def _draw_values(ax: Axes, grain: Grain, axis: Axis, index: int, what: What) -> AxesImage:
-    look = _LOOKS[what]
-    volume = look.factor * np.asarray(getattr(grain, look.array), float)
-    if what not in _EVERYWHERE:
-        volume = np.where(grain.mask, volume, np.nan)
-    low, high = _limits(volume, what)
+def _draw_values(ax: Axes, grain: Grain, axis: Axis, index: int, what: str) -> AxesImage:
+    look, values = QUANTITIES[what], np.asarray(values_of(grain, what))
+    if not look.everywhere:
+        values = np.where(grain.mask, values, np.nan)
+    # The same scale for every slice of a grain.
+    low, high = limits_of(what, values)
     return ax.imshow(
-        cut(volume, axis, index),
+        cut(values, axis, index),
         origin="lower",
         extent=slice_extent_um(grain.volume, axis),
         interpolation="nearest",
@@ -206,15 +198,6 @@ def _draw_values(ax: Axes, grain: Grain, axis: Axis, index: int, what: What) -> 
         vmin=low,
         vmax=high,
     )
-
-
-def _limits(values: NDArray[np.float64], what: What) -> tuple[float, float]:
-    """Ends of the colour scale, the same for every slice of a grain."""
-    if what in _EVERYWHERE:
-        return 0.0, (1.25 if what == "occupancy" else 1.0)
-    known = values[np.isfinite(values)]
-    high = float(np.percentile(np.abs(known), 99)) if known.size else 1.0
-    return (-high if what == "strain" else 0.0), high
 
 
 def cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:
@@ -234,7 +217,8 @@ def cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:
     return plane if axis == "x" else plane.T
 
 
-def _central_voxel(grain: Grain) -> tuple[int, int, int]:
+def central_voxel(grain: Grain) -> tuple[int, int, int]:
+    """The voxel nearest to the centre of a grain's mask."""
     if not grain.mask.any():
         nx, ny, nz = grain.volume.shape
         return nx // 2, ny // 2, nz // 2
@@ -248,7 +232,7 @@ def _check(grain: Grain, axis: str, index: int, what: str) -> None:
     count = grain.volume.shape["xyz".index(axis)]
     if not 0 <= index < count:
         raise ParameterError(f"slice {index} along {axis}: the grain has slices 0 to {count - 1}")
-    if what != "orientation" and what not in _LOOKS:
-        raise ParameterError(f"'{what}': expected orientation, {', '.join(_LOOKS)}")
     if what == "strain" and grain.strain is None:
         raise ParameterError("the grain has no strain: neither 2θ nor the energy was scanned")
+    if what not in ("orientation", *quantities_of(grain)):
+        raise ParameterError(f"'{what}': expected orientation, {', '.join(quantities_of(grain))}")

@@ -1,0 +1,177 @@
+"""A grain in the notebook: slices through it, and its surface in 3D, turned with the mouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets as controls
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from recon3d.analysis.coarse import coarsened, step_for
+from recon3d.analysis.surface import known_orientations, surface_of
+from recon3d.colors import orientation_range
+from recon3d.files.grain import Grain
+from recon3d.plot.colors import draw_color_key
+from recon3d.plot.grain.quantities import (
+    QUANTITIES,
+    limits_of,
+    quantities_of,
+    surface_colors,
+    values_of,
+)
+from recon3d.plot.grain.slices import central_voxel, draw_slices, slices_layout
+from recon3d.plot.parts import draw_value_key
+from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, slider
+from recon3d.widgets.display import png_of
+
+LARGEST = 120**3
+"""Voxels up to which the surface shows every one."""
+SHADES = {"flat (true colours)": 0.0, "shaded": 1.5}
+UNCUT = "nothing"
+
+
+class GrainSlices(Panel):
+    """Three slices through a grain, in all three directions, each with a slider.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    """
+
+    def __init__(self, grain: Grain) -> None:
+        super().__init__()
+        self.grain = grain
+        self.what = choice("show", ["orientation", *quantities_of(grain)], "orientation")
+        shape, voxel = grain.volume.shape, central_voxel(grain)
+        self.through = [
+            slider(f"{name} (voxel)", voxel[i], 0, shape[i] - 1) for i, name in enumerate("xyz")
+        ]
+        width, height = slices_layout(grain.volume)[0]
+        self.canvas = new_canvas(height, width)
+        self.children = [self.what, row(*self.through), self.canvas, self.status]
+        for control in (self.what, *self.through):
+            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self.refresh()
+
+    @property
+    def value(self) -> tuple[int, int, int]:
+        """The voxel through which the slices go."""
+        x, y, z = (int(control.value) for control in self.through)
+        return x, y, z
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Nothing that a settings file keeps."""
+        return {}
+
+    def refresh(self) -> None:
+        """Draw the slices through the chosen voxel."""
+        self.canvas.figure.clear()
+        draw_slices(self.canvas.figure, self.grain, self.what.value, through=self.value)
+        self.canvas.draw_idle()
+
+
+class GrainSurface(Panel):
+    """The surface of a grain in 3D, coloured by any quantity and cut open by a plane.
+
+    It is drawn by the browser (WebGL, K3D-jupyter), so the server needs no display.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    """
+
+    def __init__(self, grain: Grain) -> None:
+        super().__init__()
+        import k3d
+
+        self.grain = coarsened(grain, step_for(grain.volume, LARGEST))
+        self._known = known_orientations(self.grain)
+        self._range = orientation_range(*np.moveaxis(self.grain.orientation[self._known], -1, 0))
+        self.what = choice("colour", ["orientation", *quantities_of(grain)], "orientation")
+        self.cut = choice("cut away", [UNCUT, *(f"{axis} above" for axis in "xyz")], UNCUT)
+        self.place = slider("cut at (%)", 50, 1, 99, tip="where the plane is, in % of the box")
+        self.shade = choice("light", list(SHADES), next(iter(SHADES)))
+        self.plot = k3d.plot(
+            height=520,
+            lighting=SHADES[self.shade.value],
+            axes=["x (µm)", "y, along G (µm)", "z (µm)"],
+            grid_color=0xDDDDDD,
+            label_color=0x444444,
+            menu_visibility=False,
+            colorbar_object_id=0,
+        )
+        self.key = controls.Image(format="png", layout=controls.Layout(width="190px"))
+        self._mesh: Any = None
+        self.children = [
+            row(self.what, self.cut, self.place, self.shade),
+            controls.HBox([controls.Box([self.plot], layout=controls.Layout(flex="1")), self.key]),
+            self.status,
+        ]
+        self.shade.observe(lambda _: self._light(), "value")
+        for control in (self.what, self.cut, self.place):
+            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self.refresh()
+
+    @property
+    def value(self) -> str:
+        """The quantity that colours the surface."""
+        return str(self.what.value)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Nothing that a settings file keeps."""
+        return {}
+
+    def shown(self) -> NDArray[np.bool_]:
+        """The voxels that are shown: the grain's, on one side of the plane that cuts it."""
+        mask = np.asarray(self.grain.mask)
+        if self.cut.value == UNCUT:
+            return mask
+        axis = "xyz".index(self.cut.value[0])
+        kept = np.arange(mask.shape[axis]) < self.place.value / 100 * mask.shape[axis]
+        return mask & kept.reshape([-1 if i == axis else 1 for i in range(3)])
+
+    def refresh(self) -> None:
+        """Put the surface, as it is chosen, in place of the one that is shown."""
+        import k3d
+
+        surface = surface_of(self.shown(), self._known)
+        what = self.value
+        limits = (0.0, 1.0)
+        if what != "orientation":
+            values = np.asarray(values_of(self.grain, what))
+            limits = limits_of(what, values[np.asarray(self.grain.mask)])
+        rgb = surface_colors(self.grain, surface, what, *self._range, limits)[:, :3]
+        packed = np.round(255 * rgb).astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+        mesh = k3d.mesh(
+            surface.vertices_um(self.grain.volume).astype(np.float32),
+            surface.faces.astype(np.uint32),
+            colors=packed.astype(np.uint32),
+            flat_shading=False,
+            side="double",
+        )
+        if self._mesh is not None:
+            self.plot -= self._mesh
+        self._mesh = mesh
+        self.plot += mesh
+        self.key.value = png_of(self._draw_key(what, limits))
+        empty = "nothing is left of the grain: move the plane" if not len(surface.faces) else ""
+        self.tell(empty, bad=True)
+
+    def _light(self) -> None:
+        self.plot.lighting = SHADES[self.shade.value]
+
+    def _draw_key(self, what: str, limits: tuple[float, float]) -> Figure:
+        figure = Figure(figsize=(1.9, 2.2), layout="constrained")
+        if what == "orientation":
+            range_deg, center_deg = self._range
+            draw_color_key(figure.subplots(), range_deg, center_deg=center_deg)
+        else:
+            look = QUANTITIES[what]
+            draw_value_key(figure.subplots(), look.colors, limits, look.label)
+        return figure

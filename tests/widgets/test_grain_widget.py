@@ -1,0 +1,104 @@
+"""Slices and the surface of a grain in the notebook, without a browser."""
+
+import numpy as np
+import pytest
+
+from recon3d.config.volume import Volume
+from recon3d.files.grain import Grain
+from recon3d.plot.colors import orientation_colors
+from recon3d.widgets import GrainSlices, GrainSurface
+
+
+@pytest.fixture
+def ball():
+    """A ball of 5 µm about (2, 0, 0) µm, whose tilt a grows along x."""
+    volume = Volume((2.0, 0.0, 0.0), (14.0, 14.0, 14.0), (28, 28, 28))
+    x, y, z = np.meshgrid(*(volume.axis_um(axis) for axis in range(3)), indexing="ij")
+    mask = (x - 2) ** 2 + y**2 + z**2 < 25
+    tilts = np.where(mask[..., None], np.stack([0.01 * x, 0 * x], axis=-1), np.nan)
+    shares = mask.astype(np.float32)
+    return Grain(
+        volume,
+        occupancy=shares,
+        mask=mask,
+        orientation=tilts.astype(np.float32),
+        orientation_spread=np.where(mask, 0.002, np.nan).astype(np.float32),
+        completeness=shares,
+        strain=None,
+        residual=np.zeros(0),
+        provenance={"method": "iterative"},
+    )
+
+
+def mesh_of(widget):
+    (mesh,) = widget.plot.objects
+    return np.array(mesh.vertices), np.array(mesh.colors)
+
+
+def rgb_of(packed):
+    return np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=-1) / 255
+
+
+def test_the_surface_lies_where_the_grain_does_in_its_colours(ball):
+    widget = GrainSurface(ball)
+    vertices, colors = mesh_of(widget)
+    distance = np.linalg.norm(vertices - (2, 0, 0), axis=1)
+    assert 4.4 < distance.min() < distance.max() < 5.5
+    range_deg, center_deg = widget._range
+    expected = orientation_colors(
+        0.01 * vertices[:, 0], np.zeros(len(vertices)), range_deg, center_deg
+    )
+    # A corner takes the colour of the voxel beside it, up to half a micrometre away.
+    assert np.abs(rgb_of(colors) - expected).max() < 0.12
+
+
+def test_a_plane_cuts_it_open_and_the_cut_shows_what_is_inside(ball):
+    widget = GrainSurface(ball)
+    widget.cut.value = "x above"
+    widget.place.value = 50
+    vertices, colors = mesh_of(widget)
+    # The plane lies in the middle of the box, at x = 2 µm.
+    assert vertices[:, 0].max() == pytest.approx(2, abs=0.3)
+    on_cut = vertices[:, 0] > 1.8
+    inner = on_cut & (np.hypot(*vertices[:, 1:].T) < 2)
+    assert np.count_nonzero(inner) > 20
+    assert np.ptp(rgb_of(colors)[inner], axis=0).max() < 0.05
+
+
+def test_nothing_left_is_said(ball):
+    widget = GrainSurface(ball)
+    widget.cut.value = "z above"
+    widget.place.value = 1
+    assert "nothing is left" in widget.status.value
+    widget.place.value = 60
+    assert "nothing" not in widget.status.value
+
+
+def test_another_quantity_changes_colours_and_key(ball):
+    widget = GrainSurface(ball)
+    _, before = mesh_of(widget)
+    key = widget.key.value
+    widget.what.value = "a"
+    _, after = mesh_of(widget)
+    assert not np.array_equal(before, after)
+    assert widget.key.value != key
+    assert bytes(widget.key.value).startswith(b"\x89PNG")
+
+
+def test_light_is_off_where_colours_must_be_true(ball):
+    widget = GrainSurface(ball)
+    assert widget.plot.lighting == 0
+    widget.shade.value = "shaded"
+    assert widget.plot.lighting > 0
+
+
+def test_sliders_move_the_slices(ball, drawn):
+    widget = GrainSlices(ball)
+    assert widget.value == (14, 14, 14) or widget.value == (13, 13, 13)
+    before = drawn(widget.canvas)
+    widget.through[0].value = 5
+    assert widget.value[0] == 5
+    after = drawn(widget.canvas)
+    assert not np.array_equal(before, after)
+    widget.what.value = "spread"
+    assert not np.array_equal(after, drawn(widget.canvas))
