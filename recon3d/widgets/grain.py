@@ -97,25 +97,29 @@ class GrainSurface(Panel):
         self.place = slider("cut at (%)", 50, 1, 99, tip="where the plane is, in % of the box")
         self.shade = choice("light", list(SHADES), next(iter(SHADES)))
         self.plot = k3d.plot(
-            height=520,
+            height=460,
             lighting=SHADES[self.shade.value],
-            axes=["x (µm)", "y, along G (µm)", "z (µm)"],
+            camera_auto_fit=False,
             grid_color=0xDDDDDD,
             label_color=0x444444,
             menu_visibility=False,
             colorbar_object_id=0,
         )
-        self.key = controls.Image(format="png", layout=controls.Layout(width="190px"))
+        self.key = controls.Image(
+            format="png", layout=controls.Layout(width="190px", height="220px")
+        )
         self._mesh: Any = None
         self.children = [
             row(self.what, self.cut, self.place, self.shade),
             controls.HBox([controls.Box([self.plot], layout=controls.Layout(flex="1")), self.key]),
+            controls.HTML("axes in µm, y along G; drag to turn, wheel to zoom"),
             self.status,
         ]
         self.shade.observe(lambda _: self._light(), "value")
         for control in (self.what, self.cut, self.place):
             control.observe(lambda _: self.attempt(self.refresh), "value")
         self.refresh()
+        self.plot.camera = self._first_view()
 
     @property
     def value(self) -> str:
@@ -153,6 +157,7 @@ class GrainSurface(Panel):
             surface.faces.astype(np.uint32),
             colors=packed.astype(np.uint32),
             flat_shading=False,
+            roughness=1.0,
             side="double",
         )
         if self._mesh is not None:
@@ -162,6 +167,15 @@ class GrainSurface(Panel):
         self.key.value = png_of(self._draw_key(what, limits))
         empty = "nothing is left of the grain: move the plane" if not len(surface.faces) else ""
         self.tell(empty, bad=True)
+
+    def _first_view(self) -> list[float]:
+        """The camera: where it stands, what it looks at, and what is up (y, along **G**)."""
+        bounds = self.plot.get_auto_grid().reshape(3, 2)
+        middle, size = bounds.mean(axis=1), np.linalg.norm(np.ptp(bounds, axis=1))
+        away = (
+            np.array([0.5, 0.4, 0.77]) * 0.44 * size / np.sin(np.radians(self.plot.camera_fov / 2))
+        )
+        return [*(middle + away), *middle, 0.0, 1.0, 0.0]
 
     def _light(self) -> None:
         self.plot.lighting = SHADES[self.shade.value]

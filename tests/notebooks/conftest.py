@@ -17,6 +17,9 @@ from playwright.sync_api import sync_playwright
 
 from recon3d.cli import main
 
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+"""Chromium as root, and WebGL drawn by the processor."""
+
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory) -> Path:
@@ -65,7 +68,7 @@ def serve():
 def page(require_or_skip):
     program = chromium(require_or_skip)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(60_000)
         yield page

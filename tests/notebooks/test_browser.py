@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from recon3d.widgets import Session
 
@@ -50,6 +53,18 @@ def screenshot(page, name):
     """Keep a picture for a person to look at, where asked to."""
     if folder := os.environ.get("RECON3D_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def colours(page, selector):
+    """The share of a drawing's pixels that have a colour, when there are any."""
+    drawing = page.locator(selector).first
+    for _ in range(60):
+        drawing.scroll_into_view_if_needed()
+        pixels = np.asarray(Image.open(io.BytesIO(drawing.screenshot())).convert("RGB"), float)
+        if (share := np.mean(np.ptp(pixels, axis=-1) > 20)) > 0:
+            return share
+        page.wait_for_timeout(500)
+    return 0.0
 
 
 def slide(page, description, key, times):
@@ -142,6 +157,7 @@ def test_the_reconstruction_and_the_grain_are_served_too(page, served):
     assert page.get_by_role("button", name="Start engines").is_enabled()
     screenshot(page, "04_reconstruct")
     page.goto(f"{served}/05_view_grain.ipynb")
+    assert colours(page, ".k3d-target canvas") > 0.01
     map_of_tilts = page.locator(CANVAS).last
     map_of_tilts.wait_for()
     before = settled(page)
