@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.files.store import open_store
 from recon3d.simulate import SimulatedDetector, Steps, demo_plan, make_phantom, simulate_scan
 from recon3d.simulate.writers.bliss_scan import simulate_bliss

@@ -6,7 +6,7 @@ from matplotlib.image import imread
 from scipy.ndimage import uniform_filter
 
 from recon3d.analysis.surface import surface_of
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.colors import orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fault_scans import getdata, set_ini, write_scans
 
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 
 

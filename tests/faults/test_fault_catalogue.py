@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fault_catalogue import load, with_table
 
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.files.store import open_store
 
 FAULTS = load()

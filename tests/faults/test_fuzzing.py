@@ -17,7 +17,7 @@ from fault_scans import frame, frames, getdata
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.config.experiment import Experiment
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.config.ini_keys import _CHECKED, _OPTIONAL, _REQUIRED

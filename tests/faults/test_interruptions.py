@@ -19,7 +19,7 @@ import pytest
 from fault_scans import getdata, set_ini
 
 from recon3d.atomic import complete_or_absent
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.errors import OutputError
 from recon3d.files import numpy_arrays as sparse_npy
 from recon3d.files.grain import Grain

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from recon3d.cli import main
 from recon3d.cli.demo import planted_grain
+from recon3d.cli.main import main
 from recon3d.cli.notebooks import jupyterlab_command, notebook_sources
 from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import SettingsFile

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.config.experiment import Experiment
 from recon3d.config.getdata_keys import as_text
 from recon3d.config.settings_file import SettingsFile

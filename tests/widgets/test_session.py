@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.cli import main
+from recon3d.cli.main import main
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
