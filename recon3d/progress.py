@@ -34,6 +34,17 @@ class Stage:
 Listener = Callable[[Stage], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_shown: ContextVar[bool] = ContextVar("shown", default=True)
+
+
+@contextmanager
+def bars_shown(show: bool) -> Iterator[None]:
+    """Draw the bars of the work in this context, or, where False, none of them."""
+    token = _shown.set(show and _shown.get())
+    try:
+        yield
+    finally:
+        _shown.reset(token)
 
 
 @contextmanager
@@ -78,7 +89,9 @@ def track(
     if listener is None:
         from tqdm.auto import tqdm
 
-        yield from tqdm(items, desc=description, unit=unit, total=total, disable=not show)
+        yield from tqdm(
+            items, desc=description, unit=unit, total=total, disable=not (show and _shown.get())
+        )
         return
     count = len(items) if total is None and isinstance(items, Sized) else total
     for done, item in enumerate(items):

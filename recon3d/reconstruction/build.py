@@ -25,7 +25,6 @@ from recon3d.reconstruction.model.estimates import (
     mean_two_theta,
     rotation_axis_from_centre_of_mass,
 )
-from recon3d.reconstruction.model.orientation_bins import orientation_bins
 from recon3d.reconstruction.model.scan_model import (
     ImagePixels,
     ScanModel,
@@ -34,6 +33,7 @@ from recon3d.reconstruction.model.scan_model import (
     projection_geometry,
 )
 from recon3d.reconstruction.model.scanned import (
+    orientation_bins,
     scan_origin,
     setting_steps_deg,
     settings_of_frames,

@@ -29,9 +29,8 @@ from recon3d.reconstruction.fit.passes import (
     unknowns_of,
 )
 from recon3d.reconstruction.fit.widths import TRIAL_PROJECTIONS
-from recon3d.reconstruction.model.orientation_bins import orientation_bins
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import setting_steps_deg, threshold_of
+from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg, threshold_of
 from recon3d.reconstruction.model.validate import require_plausible
 
 FloatArray = NDArray[np.float64]

@@ -27,8 +27,7 @@ from recon3d.plot.tilts import (
     draw_tilt_map,
     mark_tilt,
 )
-from recon3d.reconstruction.model.orientation_bins import orientation_bins
-from recon3d.reconstruction.model.scanned import setting_steps_deg
+from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
 from recon3d.reconstruction.quality.reprojection import model_of
 from recon3d.reconstruction.quality.voxel import VoxelEvidence, look_at_voxel
 from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, slider

@@ -11,9 +11,8 @@ from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.reconstruction.fit.backprojection import find_peaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.projection_cache import ProjectionCache
+from recon3d.reconstruction.fit.projection_cache import ProjectionCache, take_pixels
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
-from recon3d.reconstruction.model.streaming import take_pixels
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)

@@ -11,7 +11,7 @@ from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.cost import expected_cost
 from recon3d.reconstruction.fit.backprojection import backproject_sample
 from recon3d.reconstruction.model.estimates import fit_centre_of_mass
-from recon3d.reconstruction.model.orientation_bins import orientation_bins
+from recon3d.reconstruction.model.scanned import orientation_bins
 from recon3d.reconstruction.preview import preview_grain
 from recon3d.reconstruction.quality.truth import dice
 from recon3d.reconstruction.quality.voxel import look_at_voxel

@@ -15,8 +15,7 @@ from recon3d.progress import track
 from recon3d.projection.bins import OrientationBins, Orientations
 from recon3d.projection.kernels.images import shift_equations
 from recon3d.projection.oriented import OrientedVoxels
-from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.residuals import relative
+from recon3d.reconstruction.fit.iterative import IterativeFit, relative
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 
 FloatArray = NDArray[np.float64]

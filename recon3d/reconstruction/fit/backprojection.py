@@ -20,8 +20,8 @@ from recon3d.reconstruction.fit.completeness import (
     IlluminatedCells,
     read_illuminated,
 )
+from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.streaming import Frames, read_ahead
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]

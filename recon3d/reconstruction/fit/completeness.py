@@ -12,8 +12,8 @@ from recon3d.progress import track
 from recon3d.projection.cells import merge_pixels
 from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_illuminated, pack
 from recon3d.projection.operator import IlluminatedPixels
+from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel, orient
-from recon3d.reconstruction.model.streaming import Frames, read_ahead
 
 FloatArray = NDArray[np.float64]
 

@@ -28,10 +28,10 @@ from recon3d.projection.kernels.oriented import gather_slopes
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
 from recon3d.projection.ratios import NO_PIXELS, compare
+from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages, read_ahead
 from recon3d.reconstruction.fit.widths import best_scale, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
-from recon3d.reconstruction.model.streaming import Frames, ProjectionImages, read_ahead
 
 FloatArray = NDArray[np.float64]
 

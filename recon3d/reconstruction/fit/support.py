@@ -16,9 +16,13 @@ from recon3d.projection.bins import OrientationBins
 from recon3d.reconstruction.build import Prepared
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness, find_support
-from recon3d.reconstruction.model.orientation_bins import frames_of_bins, orientation_bins
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import strain_axis, tells_shift
+from recon3d.reconstruction.model.scanned import (
+    frames_of_bins,
+    orientation_bins,
+    strain_axis,
+    tells_shift,
+)
 
 SMOOTHING_VOXELS = 0.7
 """Standard deviation with which the occupancy is smoothed before it is cut at one half."""

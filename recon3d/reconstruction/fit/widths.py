@@ -14,9 +14,9 @@ from recon3d.projection.operator import IlluminatedPixels
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
 from recon3d.projection.ratios import NO_PIXELS, compare, illuminated_products
 from recon3d.projection.weights import Acceptance
+from recon3d.reconstruction.fit.projection_cache import ProjectionImages, take_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
-from recon3d.reconstruction.model.streaming import ProjectionImages, take_pixels
 
 logger = logging.getLogger(__name__)
 

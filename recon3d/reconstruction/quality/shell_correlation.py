@@ -15,9 +15,8 @@ from recon3d.errors import warn
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
-from recon3d.reconstruction.fit.iterative import IterativeFit
+from recon3d.reconstruction.fit.iterative import IterativeFit, relative
 from recon3d.reconstruction.fit.passes import HALF_PASSES, Task, run_fit
-from recon3d.reconstruction.fit.residuals import relative
 from recon3d.reconstruction.fit.support import SupportResult, cut_occupancy
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of

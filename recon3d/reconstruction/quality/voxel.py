@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from recon3d.errors import DataError
 from recon3d.files import store_format as layout
 from recon3d.projection.bins import OrientationBins
-from recon3d.reconstruction.model.orientation_bins import orientation_bins
 from recon3d.reconstruction.model.scan_model import ScanModel, orient
-from recon3d.reconstruction.model.scanned import setting_steps_deg
+from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
 
 FloatArray = NDArray[np.float64]
 
