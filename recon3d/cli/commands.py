@@ -176,7 +176,7 @@ def _export_sums(inifile: Path, out: Path) -> None:
     from recon3d.files.grain import Grain
     from recon3d.files.store import open_store
     from recon3d.reconstruction.build import build_model
-    from recon3d.reconstruction.model.validate import require_plausible
+    from recon3d.reconstruction.model.checks import require_plausible
     from recon3d.reconstruction.quality.astra import export_sums
     from recon3d.reconstruction.quality.reprojection import model_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from recon3d.projection.weights import Acceptance, FrameSettings, Turning
 from recon3d.reconstruction.fit.alignment import Alignment, align
 from recon3d.reconstruction.fit.backprojection import backproject_at_once
 from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.model.checks import require_plausible
 from recon3d.reconstruction.model.estimates import (
     base_tilt_sense,
     effective_bins,
@@ -40,48 +41,20 @@ from recon3d.reconstruction.model.scanned import (
     threshold_of,
     two_theta_step_deg,
 )
-from recon3d.reconstruction.model.validate import require_plausible
 
 logger = logging.getLogger(__name__)
-Supports = dict[tuple[float, int], NDArray[np.bool_]]
 
 TRIAL_VOXELS = 3000
 TRIAL_PROJECTIONS = 48
 """On how many voxels of the support and projections the two handednesses are tried."""
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """A model of the scan, the voxels of the volume, and how what was not given was found.
-
-    Parameters
-    ----------
-    model
-        The scan with its geometry and its turning law.
-    points_um, shape (voxels, 3)
-        Centres of all voxels of the volume.
-    step_deg
-        The smallest step of the scan's settings.
-    evidence
-        What was found from the data, and how well, for the record.
-    supports
-        Which voxels `find_support` has found already, by its share and margin.
-    """
-
-    model: ScanModel
-    points_um: NDArray[np.float64]
-    step_deg: float
-    evidence: dict[str, Any]
-    supports: Supports = field(default_factory=dict)
+Evidence = dict[str, Any]
+"""What was found from the data, and how well, for the record."""
 
 
 def prepare(
-    store: CleanedScan,
-    experiment: Experiment,
-    *,
-    show_progress: bool = True,
-    communicator: Communicator = ALONE,
-) -> Prepared:
+    store: CleanedScan, experiment: Experiment, communicator: Communicator = ALONE
+) -> tuple[ScanModel, Evidence]:
     """Find the rotation axis, the turning centre and the handedness.
 
     Parameters
@@ -90,10 +63,15 @@ def prepare(
         The cleaned scan.
     experiment
         What is known; whatever it leaves open is found from the data.
-    show_progress
-        False for a silent run.
     communicator
         The processes that share the work.
+
+    Returns
+    -------
+    model
+        The scan with its geometry and its turning law.
+    evidence
+        How what was not given was found.
 
     Raises
     ------
@@ -103,13 +81,10 @@ def prepare(
     require_plausible(store, experiment)
     points = voxel_centres_um(experiment.volume)
     first = build_model(store, experiment, experiment.settings.handedness or 1, communicator)
-    aligned = _align(first, experiment, points, show_progress)
+    aligned = _align(first, experiment, points)
     column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
-    step = min(setting_steps_deg(store))
-    supports: Supports = {}
-    handedness, found = _handedness(aligned, experiment, points, step, supports, show_progress)
-    evidence: dict[str, Any] = {"rotation_center": column} | found
+    handedness, evidence = _handedness(aligned, experiment, points)
     model = _at_handedness(aligned, experiment, handedness)
     if np.isinf(model.acceptance.rolling_width_deg):
         warn(
@@ -118,19 +93,16 @@ def prepare(
         )
     turning = model.turning
     centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
-    evidence |= {"handedness": handedness, "turning_center": list(centre)}
     logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
-    return Prepared(model, points, step, evidence, supports)
+    return model, evidence | {"handedness": handedness}
 
 
-def _align(
-    model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64], show_progress: bool
-) -> ScanModel:
+def _align(model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64]) -> ScanModel:
     """Refine axis and drift as far as the settings allow."""
     allowed = Alignment.of(experiment)
     if not allowed.any:
         return model
-    support = find_support(model, points_um, 0.75, 2, show_progress=show_progress)
+    support = find_support(model, points_um, 0.75, 2)
     if not support.any():
         return model
     return align(
@@ -139,7 +111,6 @@ def _align(
         experiment.volume,
         threshold_of(model.store),
         allowed,
-        show_progress=show_progress,
     )
 
 
@@ -224,48 +195,22 @@ def _axis_column(
 
 
 def _handedness(
-    aligned: ScanModel,
-    experiment: Experiment,
-    points_um: NDArray[np.float64],
-    step_deg: float,
-    supports: Supports,
-    show_progress: bool,
-) -> tuple[int, dict[str, Any]]:
-    """The handedness that is given, or found on some voxels, and what tells it."""
+    aligned: ScanModel, experiment: Experiment, points_um: NDArray[np.float64]
+) -> tuple[int, Evidence]:
+    """The handedness that is given, or the one that gives the sharper maps, and what tells it."""
     given = experiment.settings.handedness
     if given:
-        return given, {}
+        return given, {"handedness_from": "given"}
     if experiment.settings.frame == "lab":
         # Nothing is turned there.
         return 1, {"handedness_from": "assumed"}
-    supports[0.5, 0] = find_support(aligned, points_um, 0.5, show_progress=show_progress)
-    sample = _some(points_um[supports[0.5, 0]])
-    return _find_handedness(aligned, experiment, sample, step_deg, show_progress)
-
-
-def _find_handedness(
-    aligned: ScanModel,
-    experiment: Experiment,
-    points_um: NDArray[np.float64],
-    step_deg: float,
-    show_progress: bool,
-) -> tuple[int, dict[str, Any]]:
-    """Try both senses on some voxels and keep the one that gives the sharper maps."""
-    if not _tells_handedness(aligned.store):
+    if not tells_handedness(aligned.store):
         warn(
             f"this scan ({aligned.store.kind}) cannot tell the handedness from its mirror image: "
             "+1 is assumed; give 'handedness' in the .ini where it is known"
         )
         return 1, {"handedness_from": "assumed"}
-    models = {
-        sign: _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS)
-        for sign in (1, -1)
-    }
-    communicator = aligned.communicator
-    bins = [communicator.agree(orientation_bins(model, step_deg)) for model in models.values()]
-    both = list(models.values())
-    volumes = backproject_at_once(both, bins, points_um, "handedness", show_progress=show_progress)
-    sharpness = communicator.agree(dict(zip(models, map(effective_bins, volumes), strict=True)))
+    sharpness = _sharpness(aligned, experiment, points_um)
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(
         "handedness %+d: %.2f effective bins a voxel, %.2f at %+d",
@@ -281,7 +226,22 @@ def _find_handedness(
     }
 
 
-def _tells_handedness(store: CleanedScan) -> bool:
+def _sharpness(
+    aligned: ScanModel, experiment: Experiment, points_um: NDArray[np.float64]
+) -> dict[int, float]:
+    """How many bins a voxel fills at either handedness, backprojected on some voxels."""
+    points = _some(points_um[find_support(aligned, points_um, 0.5)])
+    step_deg = min(setting_steps_deg(aligned.store))
+    models = [
+        _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS) for sign in (1, -1)
+    ]
+    communicator = aligned.communicator
+    bins = [communicator.agree(orientation_bins(model, step_deg)) for model in models]
+    volumes = backproject_at_once(models, bins, points, "handedness")
+    return communicator.agree(dict(zip((1, -1), map(effective_bins, volumes), strict=True)))
+
+
+def tells_handedness(store: CleanedScan) -> bool:
     """Only base tilt and rolling scanned together, over a range of ω, tell the two apart."""
     sizes = {axis.name: axis.values_deg.size for axis in store.axes}
     both = sizes.get("mu", 1) > 1 and sizes.get("gamma", 1) > 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,30 @@ from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError, warn
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
+from recon3d.progress import bars_shown
+from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.build import prepare
+from recon3d.reconstruction.fit.backprojection import (
+    VoxelPeaks,
+    backproject_laboratory,
+    backproject_sample,
+    find_peaks,
+)
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
-from recon3d.reconstruction.fit.passes import Report
-from recon3d.reconstruction.fit.support import SupportResult
-from recon3d.reconstruction.methods import METHODS, Options
+from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
+from recon3d.reconstruction.fit.passes import occupancy_of, refined, run_fit
+from recon3d.reconstruction.fit.task import Found, Report, Task, task_of
+from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.scanned import frames_of_bins, strain_axis, tells_shift
+from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
+
+logger = logging.getLogger(__name__)
+
+FEWEST_TO_HALVE = 12
+"""Projections below which two halves say nothing."""
+
+POOR_FIT = 0.6
+"""Relative residual above which the model does not describe the scan."""
 
 
 def reconstruct(
@@ -64,6 +85,89 @@ def reconstruct(
     DataError
         No voxel of the volume is lit often enough, or no projection is left.
     """
+    method = _method_of(experiment)
+    first = communicator.rank == 0
+    if checkpoints is not None:
+        checkpoints.begin(clean, experiment, communicator)
+    outside = {
+        "memory_gib": memory_gib,
+        "report": report if first else None,
+        "checkpoints": checkpoints,
+    }
+    if first and report is not None:
+        report("alignment", 0, float("nan"), None)
+    with bars_shown(show_progress and first), clean.kept_open() as opened:
+        model, evidence = prepare(opened, experiment, communicator)
+        found = method(task_of(experiment, model, **outside))
+    grain = _grain(found, experiment.source | evidence)
+    _warn_of_doubts(grain)
+    return grain
+
+
+def by_backprojection(task: Task) -> Found:
+    """Backproject, in the sample frame or as the original did; cut the mask by completeness."""
+    task.tell("backprojection")
+    model, bins = task.model, task.bins
+    in_laboratory = task.experiment.settings.frame == "lab"
+    illuminated = IlluminatedBits(model)
+    cell_pix = cell_width(model.in_pixels(task.volume))
+
+    def peaks_of(points_um: NDArray[np.float64]) -> VoxelPeaks:
+        if in_laboratory:
+            volume = backproject_laboratory(model, points_um, illuminated=illuminated)
+        else:
+            volume = backproject_sample(
+                model, bins, points_um, cell_pix=cell_pix, illuminated=illuminated
+            )
+        return find_peaks(volume, bins, task.reach)
+
+    peaks = _in_parts(task, peaks_of)
+    share = _completeness(task, peaks, illuminated)
+    cutoff = task.experiment.settings.completeness_cutoff
+    in_mask = share >= cutoff
+    typical = np.median(peaks.intensity[in_mask]) if in_mask.any() else 1.0
+    occupancy = (peaks.intensity / typical).astype(np.float32)
+    return Found(task, occupancy, in_mask, peaks, share, record={"completeness_cutoff": cutoff})
+
+
+def by_iteration(task: Task) -> Found:
+    """Fit all orientation distributions to the frames; the mask is cut at half occupancy."""
+    _require_memory(task)
+    settings = task.experiment.settings
+    task.tell("iteration")
+    fit = run_fit(task, "iteration", settle=True, passes=settings.iterations)
+    task.tell("refinement")
+    refinement = refined(task, fit, "refinement")
+    task, peaks = refinement.task, refinement.peaks
+    occupancy, in_mask = occupancy_of(task, fit)
+    found = Found(
+        task,
+        occupancy,
+        in_mask,
+        peaks,
+        _completeness(task, peaks),
+        residual=np.array(fit.residuals),
+        record={"iterations": len(fit.residuals)},
+    )
+    found = with_agreement(found, fit, refinement.voxels)
+    columns = fit.columns
+    # The distributions of the halves take its place.
+    del fit
+    if settings.split_half and len(task.model.projections) >= FEWEST_TO_HALVE:
+        task.tell("half")
+        found = with_halves(found, columns)
+    return found
+
+
+METHODS: dict[tuple[str, str], Callable[[Task], Found]] = {
+    ("backprojection", "sample"): by_backprojection,
+    ("backprojection", "lab"): by_backprojection,
+    ("iterative", "sample"): by_iteration,
+}
+"""Each method by its name and frame."""
+
+
+def _method_of(experiment: Experiment) -> Callable[[Task], Found]:
     settings = experiment.settings
     method = METHODS.get((settings.method, settings.frame))
     if method is None:
@@ -71,36 +175,97 @@ def reconstruct(
             f"the method '{settings.method}' works in the sample frame only, not in "
             f"'{settings.frame}': use --method backprojection for comparison"
         )
-    show, first = show_progress and communicator.rank == 0, communicator.rank == 0
-    options = Options(memory_gib, show, report if first else None, checkpoints)
-    if checkpoints is not None:
-        checkpoints.begin(clean, experiment, communicator)
-    options.tell("alignment")
-    with clean.kept_open() as opened:
-        prepared = prepare(opened, experiment, show_progress=show, communicator=communicator)
-        result = method(prepared, experiment, options)
-    model = result.model
-    found = {"method": settings.method, "frame": settings.frame} | prepared.evidence
-    found |= {
-        "rotation_center": model.rotation_center,
-        "turning_center": [model.turning.centre_mu_deg, model.turning.centre_gamma_deg],
-    }
-    known = {
-        "omega": clean.omega_deg[model.projections],
-        "drift": model.pixels.detector_shifts(model.drift_pix[model.projections]),
-    }
-    grain = replace(
-        _grain(experiment, result, experiment.source | found | result.found),
-        projections=known | result.projections,
-        curves=result.curves,
-        images=result.images,
+    return method
+
+
+def _require_memory(task: Task) -> None:
+    voxels, bins = len(task.inside), task.bins.size
+    needed_gib = 8 * voxels * bins / 2**30
+    logger.info("%d voxels x %d bins: %.2f GiB", voxels, bins, needed_gib)
+    if needed_gib > task.memory_gib:
+        raise ParameterError(
+            f"the distributions of {voxels} voxels x {bins} bins need {needed_gib:.1f} GiB, more "
+            f"than the {task.memory_gib:g} GiB allowed: use fewer grain_steps, a larger bin_size, "
+            "or allow more memory"
+        )
+
+
+def _in_parts(task: Task, peaks_of: Callable[[NDArray[np.float64]], VoxelPeaks]) -> VoxelPeaks:
+    """Work on as many voxels at a time as their distributions fit into memory."""
+    at_a_time = max(int(task.memory_gib * 2**30 / (4 * task.bins.size)), 1)
+    starts = range(0, len(task.points_um), at_a_time)
+    parts = [peaks_of(task.points_um[start : start + at_a_time]) for start in starts]
+    columns = [[getattr(part, column.name) for part in parts] for column in fields(VoxelPeaks)]
+    return VoxelPeaks(*(np.concatenate(column) for column in columns))
+
+
+def _completeness(
+    task: Task, peaks: VoxelPeaks, illuminated: IlluminatedBits | None = None
+) -> NDArray[np.float32]:
+    """Completeness of each voxel at its own orientation, its strongest bin."""
+    model, bins = task.model, task.bins
+    if task.experiment.settings.frame == "lab":
+        frames = np.tile(np.arange(bins.size), (len(model.projections), 1))
+    else:
+        frames = frames_of_bins(model, bins)
+    return completeness(model, task.points_um, frames, peaks.bins, bits=illuminated)
+
+
+def _strain(task: Task, peaks: VoxelPeaks) -> NDArray[np.float64] | None:
+    """Strain along **G**, -cot θ Δθ; None where the scan does not tell it."""
+    settings, store = task.experiment.settings, task.model.store
+    fitted = settings.method == "iterative" and tells_shift(store)
+    if settings.frame == "lab" or (strain_axis(store) is None and not fitted):
+        return None
+    theta = np.radians(task.experiment.crystal.bragg_angle_deg)
+    return -np.radians(peaks.dtheta_deg) / np.tan(theta)
+
+
+def _grain(found: Found, provenance: dict[str, Any]) -> Grain:
+    """Spread the voxels of the support over the whole volume, with all that is known of them."""
+    task, peaks = found.task, found.peaks
+    model, strain = task.model, _strain(task, peaks)
+
+    def in_mask(values: NDArray[Any]) -> NDArray[np.float32]:
+        return task.fill(np.where(found.in_mask, values, np.nan), np.nan)
+
+    return Grain(
+        volume=task.volume,
+        occupancy=task.fill(found.occupancy),
+        mask=task.fill(found.in_mask) > 0,
+        orientation=np.stack([in_mask(peaks.a_deg), in_mask(peaks.b_deg)], axis=-1),
+        orientation_spread=in_mask(peaks.spread_deg),
+        completeness=task.fill(found.completeness),
+        strain=None if strain is None else in_mask(strain),
+        residual=found.residual,
+        projections={
+            "omega": model.store.omega_deg[model.projections],
+            "drift": model.pixels.detector_shifts(model.drift_pix[model.projections]),
+        }
+        | found.projections,
+        curves=found.curves,
+        images=found.images,
+        provenance=provenance | _parameters(task, model) | found.record,
     )
-    _warn_of_doubts(grain)
-    return grain
 
 
-POOR_FIT = 0.6
-"""Relative residual above which the model does not describe the scan."""
+def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
+    """What was used, given or found, for the record."""
+    settings, turning, acceptance = task.experiment.settings, model.turning, model.acceptance
+    used: dict[str, Any] = {
+        "method": settings.method,
+        "frame": settings.frame,
+        "rotation_center": model.rotation_center,
+        "turning_center": [turning.centre_mu_deg, turning.centre_gamma_deg],
+    }
+    if settings.frame == "lab":
+        return used
+    return used | {
+        "bin_size": task.bin_deg,
+        "rocking_width": acceptance.rocking_width_deg,
+        "rolling_width": acceptance.rolling_width_deg,
+        "two_theta_width": acceptance.two_theta_width_deg,
+    }
 
 
 def _warn_of_doubts(grain: Grain) -> None:
@@ -118,28 +283,3 @@ def _warn_of_doubts(grain: Grain) -> None:
             f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
             "enlarge grain_dim or move grain_pos"
         )
-
-
-def _grain(experiment: Experiment, result: SupportResult, provenance: dict[str, Any]) -> Grain:
-    """Spread the voxels of the support over the whole volume."""
-
-    def fill(values: NDArray[Any], empty: float) -> NDArray[np.float32]:
-        volume = np.full(experiment.volume.shape, empty, np.float32)
-        volume.reshape(-1)[result.inside] = values
-        return volume
-
-    def fill_mask(values: NDArray[Any]) -> NDArray[np.float32]:
-        return fill(np.where(result.in_mask, values, np.nan), np.nan)
-
-    peaks = result.peaks
-    return Grain(
-        volume=experiment.volume,
-        occupancy=fill(result.occupancy, 0),
-        mask=fill(result.in_mask, 0) > 0,
-        orientation=np.stack([fill_mask(peaks.a_deg), fill_mask(peaks.b_deg)], axis=-1),
-        orientation_spread=fill_mask(peaks.spread_deg),
-        completeness=fill(result.completeness, 0),
-        strain=None if result.strain is None else fill_mask(result.strain),
-        residual=result.residual,
-        provenance=provenance,
-    )

@@ -83,7 +83,7 @@ class Reconstruct(Parameters):
         self.engines, self._own_engines = engines or Engines(), engines is None
         self.folder = folder or experiment.path
         self.grain: Grain | None = None
-        self._stopping, self._began = False, 0.0
+        self._stopping, self._began, self._fit_began = False, 0.0, 0.0
         self._residuals: list[float] = []
         self._make_buttons()
         self.canvas = new_canvas(3.4)
@@ -91,11 +91,11 @@ class Reconstruct(Parameters):
         self.children = [
             *self.rows,
             self.engines,
-            row(self.start_button, self.stop_button, self.estimate_button, self.bar),
+            row(self.start_button, self.stop_button, self.bar),
             self.status,
             self.canvas,
         ]
-        self.tell("press start, or ask first what it will cost")
+        self.tell("press start: the first pass tells how long it will take")
 
     @property
     def running(self) -> bool:
@@ -120,11 +120,6 @@ class Reconstruct(Parameters):
         """Stop the engines in the background."""
         self.engines.stop()
 
-    def estimate(self) -> None:
-        """Tell, when it is measured, how much memory and time it will take."""
-        if not self.running:
-            super().estimate()
-
     def start(self) -> None:
         """Save the parameters, and reconstruct in the background."""
         if self.running:
@@ -134,7 +129,7 @@ class Reconstruct(Parameters):
         self._stopping, self._residuals, self.grain = False, [], None
         self._began = time.time()
         self._figure = draw_growing(self.canvas.figure, chosen.volume)
-        self.bar.max = 2 + chosen.settings.iterations + chosen.settings.split_half * HALVES
+        self.bar.max = 3 + chosen.settings.iterations + chosen.settings.split_half * HALVES
         self.bar.value = 0
         self.start_button.disabled, self.stop_button.disabled = True, False
         self.background.start(self._work(chosen), self._finished)
@@ -218,11 +213,22 @@ class Reconstruct(Parameters):
         if not (news.stage == "iteration" and news.iteration):
             self.tell(STAGES.get(news.stage, news.stage))
         self.bar.value += 1
+        if news.stage == "iteration" and not news.iteration:
+            self._fit_began = time.time()
         if news.stage == "iteration" and math.isfinite(news.residual):
             self._residuals.append(news.residual)
             update_growing(self._figure, self._residuals, news.occupancy)
             self.canvas.draw_idle()
-            self.tell(f"pass {news.iteration}: residual {news.residual:.3f}")
+            self.tell(
+                f"pass {news.iteration}: residual {news.residual:.3f}, "
+                f"{self._time_left(news.iteration)}"
+            )
+
+    def _time_left(self, passes: int) -> str:
+        """What is left, at most, if every step takes as long as a pass has taken so far."""
+        seconds = (time.time() - self._fit_began) / passes * (self.bar.max - self.bar.value)
+        left = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+        return f"about {left} left at most"
 
     def _finished(self, grain: Grain | str) -> None:
         self.start_button.disabled, self.stop_button.disabled = False, True

@@ -24,7 +24,7 @@ def fit_seconds(
     """Median time of one pass."""
     edge = (16.0 / round((len(points) * 6 / np.pi) ** (1 / 3)),) * 3
     fit = IterativeFit(scan, bins_of(bins), points, edge, threshold=threshold, rule=rule)
-    return median_seconds(lambda: fit.run_pass("pass", show_progress=False))
+    return median_seconds(lambda: fit.run_pass("pass"))
 
 
 def bin_rows(projections: int, size: int, across: int, counts: tuple[int, ...]) -> list[Row]:

@@ -74,7 +74,7 @@ def backprojection_rows(
 
 def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
     illuminated = IlluminatedBits(scan)
-    volume = backproject_laboratory(scan, points, illuminated=illuminated, show_progress=False)
+    volume = backproject_laboratory(scan, points, illuminated=illuminated)
     return _completeness(scan, points, volume, illuminated)
 
 
@@ -82,9 +82,7 @@ def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
     bins, illuminated = bins_of(2 * scan.images.shape[1]), IlluminatedBits(scan)
     voxel_um = np.ptp(points[:, 0]) / (np.unique(points[:, 0]).size - 1)
     cell_pix = cell_width(voxel_um * scan.geometry.magnification_pix_per_um)
-    volume = backproject_sample(
-        scan, bins, points, cell_pix=cell_pix, illuminated=illuminated, show_progress=False
-    )
+    volume = backproject_sample(scan, bins, points, cell_pix=cell_pix, illuminated=illuminated)
     return _completeness(scan, points, volume[:, ::2], illuminated)
 
 
@@ -93,7 +91,7 @@ def _completeness(
 ) -> Points:
     frames = np.tile(np.arange(scan.shape[1]), (scan.shape[0], 1))
     own = volume.argmax(axis=1)
-    return completeness(scan, points, frames, own, bits=illuminated, show_progress=False)
+    return completeness(scan, points, frames, own, bits=illuminated)
 
 
 def moments_rows(steps: int, size: int) -> list[Row]:

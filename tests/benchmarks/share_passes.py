@@ -22,7 +22,7 @@ from recon3d.files.store import CleanedScan, open_store
 from recon3d.parallel.mpiexec import world
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.support import choose_bins, support_voxels
+from recon3d.reconstruction.fit.task import task_of
 from recon3d.reconstruction.model.scanned import threshold_of
 
 
@@ -38,14 +38,13 @@ def main(ini: str, passes: str = "4", step: str = "1") -> None:
 def _measure(
     store: CleanedScan, experiment: Experiment, communicator: Communicator, passes: int, step: int
 ) -> None:
-    prepared = prepare(store, experiment, show_progress=False, communicator=communicator)
-    model = replace(prepared.model, projections=prepared.model.projections[::step])
-    support = support_voxels(prepared, 0.75, 2, False)
-    bins, _ = choose_bins(prepared, experiment)
+    model, _ = prepare(store, experiment, communicator)
+    task = task_of(experiment, model)
+    model = replace(model, projections=model.projections[::step])
     fit = IterativeFit(
         model,
-        bins,
-        support.points_um,
+        task.bins,
+        task.points_um,
         experiment.volume.voxel_um,
         threshold=threshold_of(store),
         communicator=communicator,
@@ -59,7 +58,7 @@ def _measure(
             counted(communicator, "waited_s"),
             time.time(),
         )
-        fit.run_pass("pass", show_progress=False)
+        fit.run_pass("pass")
         taken = max(communicator.collect([time.time() - began]))
         busy = max(communicator.collect([time.process_time() - busy]))
         sent, waited = (

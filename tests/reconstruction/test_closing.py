@@ -60,7 +60,7 @@ def scan():
 def fitted(scan, passes, *, close_after=None):
     fit = IterativeFit(scan, BINS, GRID, (0, 0, 0), threshold=0, subset_size=2)
     for number in range(1, passes + 1):
-        fit.run_pass("fit", show_progress=False)
+        fit.run_pass("fit")
         if number == close_after:
             fit.close_empty_bins()
     return fit

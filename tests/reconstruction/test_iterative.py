@@ -11,7 +11,7 @@ from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.ratios import compare
 from recon3d.reconstruction.fit.iterative import IterativeFit, deal
-from recon3d.reconstruction.fit.support import smoother_share
+from recon3d.reconstruction.fit.passes import smoother_share
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
@@ -61,7 +61,7 @@ def test_recovers_a_volume_from_its_own_frames():
     truth = planted_volume()
     fit = IterativeFit(TinyScan(truth), BINS, GRID, (0, 0, 0), threshold=0, subset_size=2)
     for _ in range(60):
-        fit.run_pass("fit", show_progress=False)
+        fit.run_pass("fit")
     assert fit.residuals[-1] < 0.02
     assert np.abs(fit.volume - truth).max() < 25
     assert np.corrcoef(fit.volume.ravel(), truth.ravel())[0, 1] > 0.99
@@ -73,7 +73,7 @@ def test_sirt_recovers_it_too():
         TinyScan(truth), BINS, GRID, (0, 0, 0), threshold=0, subset_size=2, rule="sirt"
     )
     for _ in range(60):
-        fit.run_pass("fit", show_progress=False)
+        fit.run_pass("fit")
     assert fit.residuals[-1] < 0.05
     assert np.corrcoef(fit.volume.ravel(), truth.ravel())[0, 1] > 0.98
 
@@ -92,8 +92,8 @@ def test_total_variation_smooths_noise_and_keeps_orientations():
 def test_the_total_is_kept_and_nothing_is_negative():
     truth = planted_volume()
     fit = IterativeFit(TinyScan(truth), BINS, GRID, (0, 0, 0), threshold=0)
-    fit.run_pass("fit", show_progress=False)
-    fit.run_pass("fit", show_progress=False)
+    fit.run_pass("fit")
+    fit.run_pass("fit")
     assert fit.volume.min() > 0
     assert fit.volume.sum() == pytest.approx(truth.sum(), rel=0.1)
     assert fit.residuals[1] < fit.residuals[0]
@@ -109,7 +109,7 @@ def test_a_projection_that_disagrees_has_the_largest_residual():
     scan = Disturbed(planted_volume())
     fit = IterativeFit(scan, BINS, GRID, (0, 0, 0), threshold=0)
     for _ in range(4):
-        fit.run_pass("fit", show_progress=False)
+        fit.run_pass("fit")
     assert np.argmax(fit.projection_residuals) == 5
 
 

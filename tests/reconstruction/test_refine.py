@@ -45,14 +45,13 @@ def test_align_finds_axis_and_drift(drifting):
     scan, drift = drifting
     model = build_model(scan.store, scan.experiment, -1)
     points = voxel_centres_um(scan.experiment.volume)
-    points = points[find_support(model, points, 0.75, 2, show_progress=False)]
+    points = points[find_support(model, points, 0.75, 2)]
     found = align(
         model,
         points,
         scan.experiment.volume,
         threshold_of(scan.store),
         Alignment(axis=True, drift=True),
-        show_progress=False,
     )
     assert found.geometry.centre_col_pix == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
     # What no displacement of the whole sample explains is found to a tenth of a pixel.

@@ -180,7 +180,8 @@ def test_a_report_follows_every_pass_of_the_fit(planted):
     grain = reconstruct(
         scan.store, experiment, show_progress=False, report=lambda *news: told.append(news)
     )
-    assert [stage for stage, number, *_ in told if number == 0] == ["alignment", "refinement"]
+    begun = [stage for stage, number, *_ in told if number == 0]
+    assert begun == ["alignment", "iteration", "refinement"]
     told = [news for news in told if news[1] > 0]
     assert [(stage, number) for stage, number, *_ in told] == [("iteration", 1), ("iteration", 2)]
     assert [residual for _, _, residual, _ in told] == pytest.approx(list(grain.residual))

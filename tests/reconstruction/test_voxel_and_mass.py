@@ -1,21 +1,17 @@
 """One voxel's evidence, the circle of the centre of mass, rough grains, and expected costs."""
 
-import time
-
 import numpy as np
 import pytest
 
 from recon3d.cleaning.overview import glances_of_store
 from recon3d.config.experiment import Cleaning
 from recon3d.reconstruction.build import build_model
-from recon3d.reconstruction.cost import expected_cost
 from recon3d.reconstruction.fit.backprojection import backproject_sample
 from recon3d.reconstruction.model.estimates import fit_centre_of_mass
 from recon3d.reconstruction.model.scanned import orientation_bins
 from recon3d.reconstruction.preview import preview_grain
 from recon3d.reconstruction.quality.truth import dice
 from recon3d.reconstruction.quality.voxel import look_at_voxel
-from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import open_scan
 
 
@@ -25,7 +21,7 @@ def test_a_voxel_sees_what_backprojection_puts_there(planted):
     bins = orientation_bins(model, 0.016)
     point = (0.7, -0.4, 0.9)
     *_, evidence = look_at_voxel(model, bins, point)
-    expected = backproject_sample(model, bins, np.array([point]), show_progress=False)
+    expected = backproject_sample(model, bins, np.array([point]))
     np.testing.assert_allclose(
         evidence.tilts, expected[0].reshape(bins.shape).sum(axis=2), rtol=1e-4, atol=1e-3
     )
@@ -83,27 +79,3 @@ def test_a_rough_grain_has_about_the_right_shape(planted):
     assert grain.volume.shape == (20, 20, 20)
     truth = scan.truth.sample_on(grain.volume)
     assert dice(grain.mask, truth.inside) > 0.85
-
-
-def test_what_it_will_cost_is_told(planted, monkeypatch):
-    """Measured in time of the processor, which other programs hardly change."""
-    monkeypatch.setattr(time, "perf_counter", time.process_time)
-    scan = planted("demo")
-    chosen = scan.experiment.with_settings(iterations=4, stop_change=0.0)
-    expected_cost(scan.store, chosen)
-    expected = expected_cost(scan.store, chosen)
-    assert 1000 < expected.voxels < 32**3
-    assert expected.distributions_gib == 8 * expected.voxels * expected.bins / 2**30
-    assert expected.distributions_gib < expected.memory_gib < 3 * expected.distributions_gib
-    reconstruct(scan.store, chosen.with_settings(iterations=1), show_progress=False)
-    begin = time.process_time()
-    reconstruct(scan.store, chosen, show_progress=False)
-    took = time.process_time() - begin
-    assert 0.4 < expected.seconds / took < 2.5
-
-
-def test_a_backprojection_costs_less(planted):
-    scan = planted("demo")
-    quick = scan.experiment.with_settings(method="backprojection")
-    both = [expected_cost(scan.store, how) for how in (quick, scan.experiment)]
-    assert 0 < both[0].seconds < both[1].seconds

@@ -1,5 +1,7 @@
 """A reconstruction that is started, watched and stopped."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,7 @@ def test_an_error_is_shown_in_words(widget):
     assert not widget.running
 
 
-def test_the_cost_is_told(widget):
-    widget.estimate()
-    widget.background.wait()
-    assert "GiB, about" in widget.status.value
+def test_the_time_left_is_told_from_the_passes_so_far(widget):
+    widget.bar.max, widget.bar.value = 14, 4
+    widget._fit_began = time.time() - 6
+    assert widget._time_left(2) == "about 30 s left at most"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
-from recon3d.progress import track
+from recon3d.progress import bars_shown, track
 from recon3d.projection.bins import OrientationBins, Orientations
 from recon3d.projection.kernels.images import shift_equations
 from recon3d.projection.oriented import OrientedVoxels
@@ -72,13 +72,7 @@ class Alignment:
 
 
 def align(
-    model: ScanModel,
-    points_um: FloatArray,
-    volume: Volume,
-    threshold: float,
-    allowed: Alignment,
-    *,
-    show_progress: bool = True,
+    model: ScanModel, points_um: FloatArray, volume: Volume, threshold: float, allowed: Alignment
 ) -> ScanModel:
     """Find the rotation axis and the drift that reproject the grain onto the summed frames.
 
@@ -98,8 +92,6 @@ def align(
         Counts up to which cleaning sets a pixel to zero.
     allowed
         What may be changed.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
@@ -111,10 +103,9 @@ def align(
     points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
     every, few = model.projections, model.thinned(MOST_PROJECTIONS)
     fit = _shape_fit(few, points_um, voxel_um, threshold)
-    for round_ in track(range(ROUNDS), "alignment", unit="round", show=show_progress):
+    for round_ in track(range(ROUNDS), "alignment", unit="round"):
         fit.adopt(SummedScan(few))
-        for _ in range(1 if round_ else PASSES):
-            fit.run_pass("shape", show_progress=False)
+        _fit_silently(fit, 1 if round_ else PASSES)
         few, change = _moved(few, fit, allowed)
         if change < SETTLED_PIX:
             break
@@ -139,9 +130,14 @@ def fit_shape(
     An independent check of the shape that the orientation distributions add up to.
     """
     fit = _shape_fit(model, points_um, voxel_um, threshold)
-    for _ in range(PASSES):
-        fit.run_pass("shape", show_progress=False)
+    _fit_silently(fit, PASSES)
     return fit.volume
+
+
+def _fit_silently(fit: IterativeFit, passes: int) -> None:
+    with bars_shown(False):
+        for _ in range(passes):
+            fit.run_pass("shape")
 
 
 def _shape_fit(

@@ -61,7 +61,6 @@ def backproject_sample(
     *,
     cell_pix: int | None = None,
     illuminated: IlluminatedBits | None = None,
-    show_progress: bool = True,
 ) -> FloatVolume:
     r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
 
@@ -80,14 +79,12 @@ def backproject_sample(
         for the four pixels around its centre.
     illuminated
         Where to keep which pixels are lit.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
     volume, shape (voxels, bins)
     """
-    images = _images(model, cell_pix, illuminated, "backprojection", show_progress)
+    images = _images(model, cell_pix, illuminated, "backprojection")
     return _in_the_sample([model], [bins], points_um, images, cell_pix)[0]
 
 
@@ -96,8 +93,6 @@ def backproject_at_once(
     bins: Sequence[OrientationBins],
     points_um: FloatArray,
     description: str,
-    *,
-    show_progress: bool = True,
 ) -> list[FloatVolume]:
     """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
 
@@ -109,7 +104,7 @@ def backproject_at_once(
         The orientation bins for each of them.
     points_um, shape (voxels, 3)
         Centres of the voxels.
-    description, show_progress
+    description
         For the progress bar.
 
     Returns
@@ -117,7 +112,7 @@ def backproject_at_once(
     volumes
         For each of the models, (voxels, bins).
     """
-    images = _images(models[0], None, None, description, show_progress)
+    images = _images(models[0], None, None, description)
     return _in_the_sample(models, bins, points_um, images, None)
 
 
@@ -126,7 +121,6 @@ def backproject_laboratory(
     points_um: FloatArray,
     *,
     illuminated: IlluminatedBits | None = None,
-    show_progress: bool = True,
 ) -> FloatVolume:
     """Sum the nearest pixels over ω at fixed laboratory settings, as if tilts did not turn.
 
@@ -141,8 +135,6 @@ def backproject_laboratory(
         Centres of the voxels.
     illuminated
         Where to keep which pixels are lit.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
@@ -151,7 +143,7 @@ def backproject_laboratory(
     frames = model.store.shape[1]
     volume = np.zeros((len(points_um), frames), np.float32)
     each_its_own = np.eye(frames, dtype=np.float32)
-    images = _images(model, 1, illuminated, "backprojection", show_progress)
+    images = _images(model, 1, illuminated, "backprojection")
     _add_projections(model, points_um, [(lambda _: each_its_own, volume)], images, 1)
     model.communicator.sum(volume)
     return volume
@@ -162,12 +154,11 @@ def _images(
     cell_pix: int | None,
     illuminated: IlluminatedBits | None,
     description: str,
-    show_progress: bool,
 ) -> Iterator[IlluminatedCells]:
     """Read this process's projections, as many ahead as are worked on at a time."""
     read = partial(read_illuminated, model, cell_pix=cell_pix or 1, bits=illuminated)
     ahead = _together(cell_pix)
-    return read_ahead(read, model.own, description, ahead=ahead, show_progress=show_progress)
+    return read_ahead(read, model.own, description, ahead=ahead)
 
 
 def _together(cell_pix: int | None) -> int:

@@ -19,12 +19,7 @@ FloatArray = NDArray[np.float64]
 
 
 def find_support(
-    model: ScanModel,
-    points_um: FloatArray,
-    share: float,
-    margin_pix: int = 0,
-    *,
-    show_progress: bool = True,
+    model: ScanModel, points_um: FloatArray, share: float, margin_pix: int = 0
 ) -> NDArray[np.bool_]:
     """Which points are lit, in any frame, in some share of the projections.
 
@@ -38,8 +33,6 @@ def find_support(
         Share of the projections, 0 to 1.
     margin_pix
         How far from a lit pixel still counts as lit.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
@@ -50,7 +43,7 @@ def find_support(
     the_sum, alike = np.zeros(1, np.int64), np.zeros(len(points_um), np.int64)
     cols = model.image_shape[1]
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
-    for number in track(model.own, "support", unit="projection", show=show_progress):
+    for number in track(model.own, "support", unit="projection"):
         illuminated = orient(model.store.read_summed(number), model.detector) > 0
         bits = pack(morphology.binary_dilation(illuminated, disk) if margin_pix else illuminated)
         count_illuminated(
@@ -67,7 +60,6 @@ def completeness(
     peak_bins: NDArray[np.int64],
     *,
     bits: IlluminatedBits | None = None,
-    show_progress: bool = True,
 ) -> NDArray[np.float32]:
     """Share of the projections in which each voxel's own (μ, γ) frame is lit.
 
@@ -86,14 +78,10 @@ def completeness(
         The bin of each voxel; -1 for none.
     bits
         What was kept of the frames when they were read before.
-    show_progress
-        False for a silent run.
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
-    illuminated_of = read_ahead(
-        (bits or IlluminatedBits(model)).of, model.own, "completeness", show_progress=show_progress
-    )
+    illuminated_of = read_ahead((bits or IlluminatedBits(model)).of, model.own, "completeness")
     shape = model.image_shape
     own_frames: list[NDArray[np.int64]] = model.communicator.share(frame_of_bin)
     for number, frame_of, (numbers, packed) in zip(

@@ -210,14 +210,13 @@ class IterativeFit:
         self,
         description: str,
         *,
-        show_progress: bool = True,
         before_subset: BeforeSubset | None = None,
     ) -> float:
         """Visit every projection once, and return the residual.
 
         Parameters
         ----------
-        description, show_progress
+        description
             For the progress bar.
         before_subset
             Called with the fit before each subset, when its state can be saved.
@@ -228,7 +227,7 @@ class IterativeFit:
             np.array(self.communicator.share(group)) for group in self.groups[self.position :]
         ]
         numbers = np.concatenate(shares).astype(np.int64)
-        images = read_ahead(self._cache.read, numbers, description, show_progress=show_progress)
+        images = read_ahead(self._cache.read, numbers, description)
         for share in shares:
             if before_subset is not None:
                 before_subset(self)

@@ -80,7 +80,6 @@ def refine_orientations(
     place: Place,
     *,
     description: str = "refinement",
-    show_progress: bool = True,
 ) -> tuple[ScanModel, OrientedVoxels]:
     """Fit one orientation a voxel, and the turning centre, to the frames.
 
@@ -94,7 +93,7 @@ def refine_orientations(
         What may be changed.
     place
         Where the voxels lie.
-    description, show_progress
+    description
         For the progress bar.
 
     Returns
@@ -106,7 +105,7 @@ def refine_orientations(
     """
     best, least = (model, voxels), np.inf
     for number in range(1, STEPS + 1):
-        normal, residual = gather(model, voxels, unknowns, f"{description} {number}", show_progress)
+        normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
         logger.info("%s %d: residual %.4f", description, number, residual)
         if not residual < least * (1 - SETTLED):
             break
@@ -161,7 +160,7 @@ class Normal:
 
 
 def gather(
-    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, stage: str, show_progress: bool
+    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, stage: str
 ) -> tuple[Normal, float]:
     """Sum the normal equations over the projections; the residual comes with them.
 
@@ -169,7 +168,7 @@ def gather(
     ----------
     model, voxels, unknowns
         As in `refine_orientations`.
-    stage, show_progress
+    stage
         For the progress bar.
     """
     points = voxels.projector.points_um
@@ -180,7 +179,7 @@ def gather(
     def read(number: int) -> tuple[ProjectionImages, ScaledSettings]:
         return frames_reached(model, voxels, number)
 
-    for measured, settings in read_ahead(read, model.own, stage, show_progress=show_progress):
+    for measured, settings in read_ahead(read, model.own, stage):
         number, pixels = measured.projection, measured.pixels
         rest, sums = _differences(model, voxels, settings, measured)
         total += sums

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -11,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
-from recon3d.projection.bins import OrientationBins, OrientationList
+from recon3d.config.volume import Volume
+from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
-from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
-from recon3d.reconstruction.fit.support import Support, cut_occupancy, smoother_share
+from recon3d.reconstruction.fit.task import Task, cut_occupancy
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
@@ -41,90 +40,116 @@ PASSES_TO_FILL = 2
 HALF_PASSES = 3
 """Passes of the fit of one half of the data: the refinement after it does the rest."""
 
-FEWEST_TO_POLISH = 6
+FEWEST_TO_REFINE = 6
 """Projections below which a tilt and a turning centre cannot be told apart."""
 
 SHIFT_SMOOTHING_VOXELS = 1.5
 """Over which distance shifts that are told from μ alone are made smooth: they are less precise."""
 
-Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
-"""Told after every pass: the stage, the pass, its residual, and the occupancy so far.
 
-When a stage begins the pass is 0, the residual NaN, and there is no occupancy.
-What it raises ends the work."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a fit works on, whichever projections it is given.
+def run_fit(
+    task: Task,
+    description: str,
+    *,
+    passes: int,
+    settle: bool = False,
+    stage: str = "",
+    columns: NDArray[np.int64] | None = None,
+) -> IterativeFit:
+    """Run the passes of a fit, until the residual hardly changes.
 
     Parameters
     ----------
-    experiment
-        Volume and settings.
-    bins, reach
-        The orientation bins, and how many of them are one step of the scan.
-    support
-        The voxels that may be grain.
-    show_progress
-        False for a silent run.
-    report
-        Told after every pass.
-    checkpoints
-        Where the state is kept while a fit runs.
+    task
+        What to fit.
+    description
+        The stage, for the progress bar.
+    passes
+        How many at most.
+    settle
+        Look for the widths, the axis and the drift again after the first passes.
+    stage
+        What its checkpoint is called; "" for the fit of all projections.
+    columns
+        Numbers of the bins that may be filled; all of them where None.
+
+    Returns
+    -------
+    fit
+        With the model that it ended with.
     """
+    settings, model = task.experiment.settings, task.model
+    fit = IterativeFit(
+        model,
+        task.bins,
+        task.points_um,
+        task.volume.voxel_um,
+        threshold=threshold_of(model.store),
+        rule=settings.algorithm,
+        communicator=model.communicator,
+    )
+    if columns is not None:
+        fit.keep_bins(columns)
+    watch, finished = None, 0
+    if task.checkpoints is not None:
+        model = task.checkpoints.resume(stage, fit, model)
+        watch, finished = task.checkpoints.watch(stage), len(fit.residuals)
+    for number in range(finished + 1, passes + 1):
+        before = fit.residuals[-1] if fit.residuals else np.inf
+        fit.run_pass(f"{description} {number}", before_subset=watch)
+        if settings.tv_weight:
+            fit.scale(smoother_share(fit.volume, task.inside, task.volume, settings.tv_weight))
+        residual = fit.residuals[-1]
+        logger.info("%s %d: residual %.4f", description, number, residual)
+        if task.report is not None:
+            occupancy, _ = occupancy_of(task, fit)
+            task.report(description, number, residual, task.fill(occupancy))
+        settling = settle and number <= min(SETTLING_PASSES, passes - 1)
+        if settling:
+            voxels, _ = oriented_voxels(task, fit)
+            model = settled(model, task.experiment, voxels, widths=number <= WIDTH_PASSES)
+            fit.adopt(model)
+        if not settling and abs(before - residual) < settings.stop_change * residual:
+            logger.info("%s: the residual has settled", description)
+            break
+        if PASSES_TO_FILL <= number < passes:
+            fit.close_empty_bins()
+    return fit
 
-    experiment: Experiment
-    bins: OrientationBins
-    reach: int
-    support: Support
-    show_progress: bool = True
-    report: Report | None = None
-    checkpoints: Checkpoints | None = None
 
-    def peaks(self, fit: IterativeFit) -> VoxelPeaks:
-        """Orientation of every voxel of the support, as the fit has it."""
-        return find_peaks(fit.volume, self.bins, self.reach, fit.columns)
+def settled(
+    model: ScanModel, experiment: Experiment, voxels: OrientedVoxels, *, widths: bool = True
+) -> ScanModel:
+    """Improve what was not given of axis, drift and widths, from the grain as it stands.
 
-    def occupancy(self, fit: IterativeFit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Occupancy of every voxel of the support, and which belong to the grain."""
-        shape = self.experiment.volume.shape
-        return cut_occupancy(fit.volume.sum(axis=1), self.support.inside, shape)
+    Parameters
+    ----------
+    model
+        The scan as it is known so far.
+    experiment
+        Says what was given.
+    voxels
+        The grain as it is known so far.
+    widths
+        False to leave the widths alone.
+    """
+    allowed = Alignment.of(experiment)
+    if allowed.any and len(model.projections) >= Alignment.FEWEST:
+        model = realign(model, voxels, allowed)
+    free = free_widths(model, experiment)
+    if widths and free:
+        model = replace(model, acceptance=estimate_widths(model, voxels, free))
+    return model
 
-    def oriented(self, fit: IterativeFit) -> tuple[OrientedVoxels, NDArray[np.bool_]]:
-        """The grain as voxels of one orientation each, and which of the support they are."""
-        peaks = self.peaks(fit)
-        _, chosen = self.occupancy(fit)
-        # Sums over this choice have one row a voxel: it must be the same everywhere.
-        chosen = fit.communicator.agree(chosen & (peaks.bins >= 0))
-        columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
-        orientations = OrientationList(*(column[chosen].astype(float) for column in columns))
-        projector = Projector(self.support.points_um[chosen], fit.projector.voxel_um)
-        intensity = fit.volume.sum(axis=1, dtype=np.float64)[chosen]
-        return OrientedVoxels(projector, orientations, intensity), chosen
 
-    def refined(self, fit: IterativeFit, description: str) -> Refined:
-        """Fit the orientations of the grain's voxels to the frames, from where a fit ended."""
-        model = cast(ScanModel, fit.model)
-        peaks = self.peaks(fit)
-        voxels, chosen = self.oriented(fit)
-        if len(model.projections) < FEWEST_TO_POLISH or not chosen.any():
-            return Refined(model, voxels, peaks)
-        place = Place(self.support.inside[chosen], self.experiment.volume.shape)
-        model, voxels = refine_orientations(
-            model,
-            voxels,
-            unknowns_of(model, self.experiment),
-            place,
-            description=description,
-            show_progress=self.show_progress,
-        )
-        columns = {}
-        names = ("a_deg", "b_deg", "dtheta_deg")
-        for name, values in zip(names, voxels.orientations.centres_deg(), strict=True):
-            columns[name] = getattr(peaks, name).copy()
-            columns[name][chosen] = values
-        return Refined(model, voxels, replace(peaks, **columns))
+def free_widths(model: ScanModel, experiment: Experiment) -> tuple[str, ...]:
+    """The widths that are neither given nor infinite."""
+    return tuple(
+        name
+        for name in ("rocking_width_deg", "rolling_width_deg", "two_theta_width_deg")
+        if getattr(experiment.settings, name) is None
+        and np.isfinite(getattr(model.acceptance, name))
+    )
 
 
 @dataclass(frozen=True)
@@ -133,17 +158,35 @@ class Refined:
 
     Parameters
     ----------
-    model
-        The scan, with the turning centre that was found.
+    task
+        With the model, turning centre included, that was found.
     voxels
         The grain's voxels.
     peaks
         Orientation of every voxel of the support.
     """
 
-    model: ScanModel
+    task: Task
     voxels: OrientedVoxels
     peaks: VoxelPeaks
+
+
+def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
+    """Fit the orientations of the grain's voxels to the frames, from where a fit ended."""
+    model = cast(ScanModel, fit.model)
+    peaks = peaks_of(task, fit)
+    voxels, chosen = oriented_voxels(task, fit)
+    if len(model.projections) < FEWEST_TO_REFINE or not chosen.any():
+        return Refined(replace(task, model=model), voxels, peaks)
+    place = Place(task.inside[chosen], task.volume.shape)
+    unknowns = unknowns_of(model, task.experiment)
+    model, voxels = refine_orientations(model, voxels, unknowns, place, description=description)
+    columns = {}
+    names = ("a_deg", "b_deg", "dtheta_deg")
+    for name, values in zip(names, voxels.orientations.centres_deg(), strict=True):
+        columns[name] = getattr(peaks, name).copy()
+        columns[name][chosen] = values
+    return Refined(replace(task, model=model), voxels, replace(peaks, **columns))
 
 
 def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
@@ -160,120 +203,62 @@ def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
     )
 
 
-def run_fit(
-    model: ScanModel,
-    task: Task,
-    description: str,
-    *,
-    passes: int,
-    settle: bool = False,
-    stage: str = "",
-    columns: NDArray[np.int64] | None = None,
-) -> IterativeFit:
-    """Run the passes of a fit, until the residual hardly changes.
+def peaks_of(task: Task, fit: IterativeFit) -> VoxelPeaks:
+    """Orientation of every voxel of the support, as the fit has it."""
+    return find_peaks(fit.volume, task.bins, task.reach, fit.columns)
+
+
+def occupancy_of(task: Task, fit: IterativeFit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Occupancy of every voxel of the support, and which belong to the grain."""
+    return cut_occupancy(task, fit.volume.sum(axis=1))
+
+
+def oriented_voxels(task: Task, fit: IterativeFit) -> tuple[OrientedVoxels, NDArray[np.bool_]]:
+    """The grain as voxels of one orientation each, and which of the support they are."""
+    peaks = peaks_of(task, fit)
+    _, chosen = occupancy_of(task, fit)
+    # Sums over this choice have one row a voxel: it must be the same everywhere.
+    chosen = fit.communicator.agree(chosen & (peaks.bins >= 0))
+    columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
+    orientations = OrientationList(*(column[chosen].astype(float) for column in columns))
+    projector = Projector(task.points_um[chosen], fit.projector.voxel_um)
+    intensity = fit.volume.sum(axis=1, dtype=np.float64)[chosen]
+    return OrientedVoxels(projector, orientations, intensity), chosen
+
+
+def smoother_share(
+    distributions: NDArray[np.float32],
+    inside: NDArray[np.int64],
+    volume: Volume,
+    weight: float,
+) -> NDArray[np.float32]:
+    """By how much to scale each distribution so that their sums have less total variation.
+
+    Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while
+    noise goes. What every voxel's distribution looks like is left alone.
 
     Parameters
     ----------
-    model
-        The scan.
-    task
-        What to fit.
-    description
-        The stage, for the progress bar.
-    settle
-        Look for the widths, the axis and the drift again after the first passes.
-    passes
-        How many at most.
-    stage
-        What its checkpoint is called; "" for the fit of all projections.
-    columns
-        Numbers of the bins that may be filled; all of them where None.
+    distributions, shape (voxels, bins)
+        Orientation distributions of the support's voxels.
+    inside, shape (voxels,)
+        Their numbers in the volume.
+    volume
+        The voxels.
+    weight
+        Strength, as a share of a typical voxel's occupancy.
 
     Returns
     -------
-    fit
-        With the model that it ended with.
+    share, shape (voxels,)
     """
-    settings = task.experiment.settings
-    fit = IterativeFit(
-        model,
-        task.bins,
-        task.support.points_um,
-        task.experiment.volume.voxel_um,
-        threshold=threshold_of(model.store),
-        rule=settings.algorithm,
-        communicator=model.communicator,
-    )
-    if columns is not None:
-        fit.keep_bins(columns)
-    watch, finished = None, 0
-    if task.checkpoints is not None:
-        model = task.checkpoints.resume(stage, fit, model)
-        watch, finished = task.checkpoints.watch(stage), len(fit.residuals)
-    for number in range(finished + 1, passes + 1):
-        before = fit.residuals[-1] if fit.residuals else np.inf
-        fit.run_pass(
-            f"{description} {number}", show_progress=task.show_progress, before_subset=watch
-        )
-        if settings.tv_weight:
-            _smooth(fit, task, settings.tv_weight)
-        residual = fit.residuals[-1]
-        logger.info("%s %d: residual %.4f", description, number, residual)
-        if task.report is not None:
-            task.report(description, number, residual, _full_occupancy(fit, task))
-        settling = settle and number <= min(SETTLING_PASSES, passes - 1)
-        if settling:
-            model = settled(model, task, task.oriented(fit)[0], widths=number <= WIDTH_PASSES)
-            fit.adopt(model)
-        if not settling and abs(before - residual) < settings.stop_change * residual:
-            logger.info("%s: the residual has settled", description)
-            break
-        if PASSES_TO_FILL <= number < passes:
-            fit.close_empty_bins()
-    return fit
+    # Slow to import, and seldom wanted.
+    from skimage.restoration import denoise_tv_chambolle
 
-
-def settled(
-    model: ScanModel, task: Task, voxels: OrientedVoxels, *, widths: bool = True
-) -> ScanModel:
-    """Improve what was not given of axis, drift and widths, from the grain as it stands.
-
-    Parameters
-    ----------
-    model
-        The scan as it is known so far.
-    task
-        Says what was given.
-    voxels
-        The grain as it is known so far.
-    widths
-        False to leave the widths alone.
-    """
-    allowed = Alignment.of(task.experiment)
-    if allowed.any and len(model.projections) >= Alignment.FEWEST:
-        model = realign(model, voxels, allowed)
-    free = free_widths(model, task.experiment)
-    if widths and free:
-        model = replace(model, acceptance=estimate_widths(model, voxels, free))
-    return model
-
-
-def free_widths(model: ScanModel, experiment: Experiment) -> tuple[str, ...]:
-    """The widths that are neither given nor infinite."""
-    return tuple(
-        name
-        for name in ("rocking_width_deg", "rolling_width_deg", "two_theta_width_deg")
-        if getattr(experiment.settings, name) is None
-        and np.isfinite(getattr(model.acceptance, name))
-    )
-
-
-def _smooth(fit: IterativeFit, task: Task, weight: float) -> None:
-    fit.scale(smoother_share(fit.volume, task.support.inside, task.experiment.volume, weight))
-
-
-def _full_occupancy(fit: IterativeFit, task: Task) -> NDArray[np.float32]:
-    """Occupancy of the whole volume, (nx, ny, nz)."""
-    volume = np.zeros(task.experiment.volume.shape, np.float32)
-    volume.reshape(-1)[task.support.inside], _ = task.occupancy(fit)
-    return volume
+    intensity = distributions.sum(axis=1)
+    typical = float(np.percentile(intensity, 90))
+    full = np.zeros(volume.shape)
+    full.reshape(-1)[inside] = intensity / typical
+    smooth = denoise_tv_chambolle(full, weight=weight).reshape(-1)[inside]
+    share = np.maximum(smooth, 1e-6) / np.maximum(intensity / typical, 1e-6)
+    return share.astype(np.float32)

@@ -84,7 +84,6 @@ def read_ahead(
     description: str,
     *,
     ahead: int = 1,
-    show_progress: bool = True,
 ) -> Generator[T]:
     """Go through what is read of some projections, reading each while its forerunners are used.
 
@@ -98,8 +97,6 @@ def read_ahead(
         The stage, for the progress bar.
     ahead
         How many may be read, and held, before they are asked for.
-    show_progress
-        False for a silent run.
     """
     numbers = [int(k) for k in projections]
     if not numbers:
@@ -107,7 +104,7 @@ def read_ahead(
     with ThreadPoolExecutor(max_workers=1) as reader:
         waiting = deque(reader.submit(read, number) for number in numbers[:ahead])
         following = chain(numbers[ahead:], repeat(None))
-        for _ in track(numbers, description, unit="projection", show=show_progress):
+        for _ in track(numbers, description, unit="projection"):
             found = waiting.popleft().result()
             after = next(following)
             if after is not None:

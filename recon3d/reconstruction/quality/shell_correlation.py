@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,87 +13,90 @@ from recon3d.config.volume import Volume
 from recon3d.errors import warn
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
-from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.iterative import IterativeFit, relative
-from recon3d.reconstruction.fit.passes import HALF_PASSES, Task, run_fit
-from recon3d.reconstruction.fit.support import SupportResult, cut_occupancy
+from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, refined, run_fit
+from recon3d.reconstruction.fit.task import Found, cut_occupancy
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
-from recon3d.reconstruction.quality.truth import dice
+
+logger = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
 
 
-def with_agreement(
-    result: SupportResult, fit: IterativeFit, voxels: OrientedVoxels
-) -> SupportResult:
+def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> Found:
     """Add how well each projection and each pixel is predicted, and which ones stand out.
 
     Parameters
     ----------
-    result
+    found
         What was found.
     fit
         The fit that it comes from.
     voxels
         The grain as voxels of one orientation each, whose summed frames are compared too.
     """
-    model = result.model
+    model = found.task.model
     of_sums = sum_residuals(model, voxels)
     strange = suspects(fit.projection_residuals)
     _warn_of_suspects(model, strange)
     return replace(
-        result,
-        projections=result.projections
+        found,
+        projections=found.projections
         | {
             "residual": fit.projection_residuals,
             "sum_residual": of_sums,
             "suspect": strange.astype(float),
         },
-        images=result.images | {"residual": relative(*np.moveaxis(fit.pixel_sums, -1, 0))},
-        found=result.found | {"sum_residual": float(np.median(of_sums))},
+        images=found.images | {"residual": relative(*np.moveaxis(fit.pixel_sums, -1, 0))},
+        record=found.record | {"sum_residual": float(np.median(of_sums))},
     )
 
 
-def with_halves(
-    result: SupportResult, task: Task, columns: NDArray[np.int64] | None = None
-) -> SupportResult:
-    """Add what two halves of the data, and the summed frames alone, say of the result.
+def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found:
+    """Reconstruct from every other projection, twice, and add what the two say of the result.
 
     Parameters
     ----------
-    result
+    found
         What was found from all the data.
-    task
-        How it was found.
     columns
         Numbers of the orientation bins that the whole fills, which is where its halves are
         looked for; all of them where None.
     """
+    task, model = found.task, found.task.model
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
-
-    def fit_one(model: ScanModel) -> tuple[NDArray[np.float32], VoxelPeaks]:
-        odd = int(model.projections[0] != result.model.projections[0])
-        stage = f"half-{odd + 1}"
-        fit = run_fit(model, task, "half", passes=passes, stage=stage, columns=columns)
-        return fit.volume.sum(axis=1), task.refined(fit, "half refinement").peaks
-
-    model, volume = result.model, task.experiment.volume
-    halves = compare_halves(model, fit_one, result.inside, result.in_mask, volume)
-    points, threshold = task.support.points_um, threshold_of(model.store)
-    shape = fit_shape(model, points, volume.voxel_um, threshold)[:, 0]
-    _, in_shape = cut_occupancy(shape, result.inside, volume.shape)
-    shells = halves.shells
+    occupancies, orientations = [], []
+    for start in (0, 1):
+        half = replace(task, model=replace(model, projections=model.projections[start::2]))
+        fit = run_fit(half, "half", passes=passes, stage=f"half-{start + 1}", columns=columns)
+        peaks = refined(half, fit, "half refinement").peaks
+        occupancy, _ = occupancy_of(half, fit)
+        occupancies.append(task.fill(occupancy).astype(float))
+        orientations.append(np.stack([peaks.a_deg, peaks.b_deg], axis=-1)[found.in_mask])
+    shells = fourier_shell_correlation(occupancies[0], occupancies[1], task.volume)
+    precision = orientation_precision_mdeg(orientations[0], orientations[1])
+    logger.info(
+        "two halves: resolution %.0f nm, orientations to %.2f mdeg",
+        shells.resolution_nm,
+        precision,
+    )
+    shape = fit_shape(model, task.points_um, task.volume.voxel_um, threshold_of(model.store))
+    _, in_shape = cut_occupancy(task, shape[:, 0])
+    both = int((in_shape & found.in_mask).sum())
+    dice = 2 * both / max(int(in_shape.sum()) + int(found.in_mask.sum()), 1)
     return replace(
-        result,
+        found,
         curves={
             "fsc_frequency": shells.frequency_per_um,
             "fsc": shells.correlation,
             "fsc_threshold": shells.threshold,
         },
-        found=result.found
+        record=found.record
         | {
             "resolution_nm": shells.resolution_nm,
-            "precision_mdeg": halves.precision_mdeg,
-            "shape_check_dice": dice(in_shape, result.in_mask),
+            "precision_mdeg": precision,
+            "shape_check_dice": dice,
         },
     )
 
@@ -107,8 +109,6 @@ def _warn_of_suspects(model: ScanModel, strange: NDArray[np.bool_]) -> None:
             "(another grain passing, or the beam lost?): omega_exclude leaves them out"
         )
 
-
-FloatArray = NDArray[np.float64]
 
 NEIGHBOURS = 15
 """Projections among which one has to stand out to be suspect."""
@@ -238,64 +238,3 @@ def _resolution_nm(frequency_per_um: FloatArray, margin: FloatArray) -> float:
     share = max(margin[i - 1], 0) / (max(margin[i - 1], 0) - margin[i])
     crossing = frequency_per_um[i - 1] + share * (frequency_per_um[i] - frequency_per_um[i - 1])
     return float(1e3 / crossing) if crossing > 0 else float("inf")
-
-
-logger = logging.getLogger(__name__)
-
-FitOne = Callable[[ScanModel], tuple[NDArray[np.float32], VoxelPeaks]]
-
-
-@dataclass(frozen=True)
-class HalvesResult:
-    """How well two halves of the data agree.
-
-    Parameters
-    ----------
-    shells
-        Fourier shell correlation of the two occupancies; it gives the spatial resolution.
-    precision_mdeg
-        Median distance of their orientations, the predicted error of the whole.
-    """
-
-    shells: ShellCorrelation
-    precision_mdeg: float
-
-
-def compare_halves(
-    model: ScanModel,
-    fit_one: FitOne,
-    inside: NDArray[np.int64],
-    in_mask: NDArray[np.bool_],
-    volume: Volume,
-) -> HalvesResult:
-    """Reconstruct from every other projection, twice, and compare.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    fit_one
-        Gives the intensities and the peaks of the support's voxels for one half.
-    inside, shape (voxels,)
-        Numbers of the support's voxels in the volume.
-    in_mask, shape (voxels,)
-        Which of them belong to the grain.
-    volume
-        The voxels.
-    """
-    occupancies, orientations = [], []
-    for start in (0, 1):
-        intensity, peaks = fit_one(replace(model, projections=model.projections[start::2]))
-        occupancy, _ = cut_occupancy(intensity, inside, volume.shape)
-        full = np.zeros(volume.shape)
-        full.reshape(-1)[inside] = occupancy
-        occupancies.append(full)
-        orientations.append(np.stack([peaks.a_deg, peaks.b_deg], axis=-1)[in_mask])
-    shells = fourier_shell_correlation(occupancies[0], occupancies[1], volume)
-    precision = orientation_precision_mdeg(orientations[0], orientations[1])
-    logger.info(
-        "two halves: resolution %.0f nm, orientations to %.2f mdeg",
-        shells.resolution_nm,
-        precision,
-    )
-    return HalvesResult(shells, precision)

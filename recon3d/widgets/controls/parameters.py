@@ -1,8 +1,7 @@
-"""The parameters of a reconstruction, what they mean, and what they will cost."""
+"""The parameters of a reconstruction, and what they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +12,7 @@ from recon3d.config.getdata_keys import as_text
 from recon3d.config.ini_keys import ALIGNMENTS, KNOWN_KEYS, METHODS
 from recon3d.config.settings_file import USUAL_MEMORY_GIB, SettingsFile
 from recon3d.files.store import CleanedScan
-from recon3d.reconstruction.cost import Expected, expected_cost
-from recon3d.widgets.controls.panel import Panel, button, check, choice, row, slider
+from recon3d.widgets.controls.panel import Panel, check, choice, row, slider
 
 
 class Parameters(Panel):
@@ -41,7 +39,7 @@ class Parameters(Panel):
             row(self.bin_size, self.align, self.tv_weight),
             row(self.split_half, self.cutoff, self.memory),
         ]
-        self.children = [*self.rows, row(self.estimate_button), self.status]
+        self.children = [*self.rows, self.status]
 
     @property
     def value(self) -> Experiment:
@@ -64,11 +62,6 @@ class Parameters(Panel):
             "completeness_cutoff": float(self.cutoff.value),
             "memory_gib": float(self.memory.value),
         }
-
-    def estimate(self) -> None:
-        """Tell, when it is measured, how much memory and time it will take."""
-        self.tell("trying a few projections ...")
-        self.background.start(self._estimate(), self._show_estimate)
 
     def _make_controls(self) -> None:
         given, volume = self.experiment.settings, self.experiment.volume
@@ -132,16 +125,3 @@ class Parameters(Panel):
         )
         allowed = USUAL_MEMORY_GIB if self.settings is None else self.settings.memory_gib()
         self.memory = slider("memory (GiB)", allowed, 0.5, 256.0, step=0.5, tip="for distributions")
-        self.estimate_button = button("What will it cost?", self.estimate, "memory and time")
-
-    def _estimate(self) -> Iterator[Expected]:
-        yield expected_cost(self.store, self.value)
-
-    def _show_estimate(self, expected: Expected) -> None:
-        minutes = expected.seconds / 60
-        spent = f"{expected.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
-        self.tell(
-            f"about {expected.voxels} voxels x {expected.bins} orientations: "
-            f"{expected.memory_gib:.2g} GiB, about {spent} for this process alone",
-            bad=expected.distributions_gib > self.memory.value,
-        )

@@ -1,0 +1,202 @@
+"""What a reconstruction works on, and what it finds: every step is a function of the one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from recon3d.config.experiment import Experiment
+from recon3d.config.volume import Volume
+from recon3d.errors import DataError
+from recon3d.projection.bins import OrientationBins
+from recon3d.projection.operator import voxel_centres_um
+from recon3d.reconstruction.fit.backprojection import VoxelPeaks
+from recon3d.reconstruction.fit.checkpoint import Checkpoints
+from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
+
+SMOOTHING_VOXELS = 0.7
+"""Standard deviation with which the occupancy is smoothed before it is cut at one half."""
+
+Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
+"""Told after every pass: the stage, the pass, its residual, and the occupancy so far.
+
+When a stage begins the pass is 0, the residual NaN, and there is no occupancy.
+What it raises ends the work."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a reconstruction works on, whichever projections it is given.
+
+    Parameters
+    ----------
+    experiment
+        Volume and settings.
+    model
+        The scan, as far as it is known; it holds the communicator.
+    inside, shape (voxels,)
+        Numbers of the voxels that may be grain, the support, in the volume.
+    points_um, shape (voxels, 3)
+        Their centres.
+    bins, reach
+        The orientation bins, and how many of them are one step of the scan.
+    memory_gib
+        What the orientation distributions may take.
+    report
+        Told of every stage and every pass.
+    checkpoints
+        Where the state of a fit is kept while it runs.
+    """
+
+    experiment: Experiment
+    model: ScanModel
+    inside: NDArray[np.int64]
+    points_um: NDArray[np.float64]
+    bins: OrientationBins
+    reach: int
+    memory_gib: float = 8.0
+    report: Report | None = None
+    checkpoints: Checkpoints | None = None
+
+    @property
+    def volume(self) -> Volume:
+        """The box of voxels."""
+        return self.experiment.volume
+
+    @property
+    def bin_deg(self) -> float:
+        """Distance of the orientation bins."""
+        return bin_deg(self.model, self.experiment)
+
+    def tell(self, stage: str) -> None:
+        """Say that a stage begins in which there is nothing to show yet."""
+        if self.report is not None:
+            self.report(stage, 0, float("nan"), None)
+
+    def fill(self, values: NDArray[Any], empty: float = 0.0) -> NDArray[np.float32]:
+        """Spread what is known of the voxels of the support over the whole volume."""
+        full = np.full((*self.volume.shape, *values.shape[1:]), empty, np.float32)
+        full.reshape(-1, *values.shape[1:])[self.inside] = values
+        return full
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method says of the voxels of the support.
+
+    Parameters
+    ----------
+    task
+        What was worked on, with the scan as it was modelled in the end.
+    occupancy, shape (voxels,)
+        How much of each voxel scatters, 1 for a typical inner voxel.
+    in_mask
+        Which of them belong to the grain.
+    peaks
+        Orientation, spread and strongest bin.
+    completeness
+        Share of the projections in which the voxel's own frame is lit.
+    residual, shape (passes,)
+        What is left unexplained; empty where nothing was fitted.
+    projections
+        What is known of each projection that was used, by its name.
+    curves
+        Curves that tell how far the result can be trusted, by their names.
+    images
+        What is known of each pixel of the (oriented) detector, by its name.
+    record
+        What else was used or found, for the record.
+    """
+
+    task: Task
+    occupancy: NDArray[np.float32]
+    in_mask: NDArray[np.bool_]
+    peaks: VoxelPeaks
+    completeness: NDArray[np.float32]
+    residual: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    images: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
+    """Choose the voxels and the orientation bins that a scan is worth working on.
+
+    Parameters
+    ----------
+    experiment, model
+        What is known.
+    outside
+        Limit of memory, report and checkpoints, as of a `Task`.
+
+    Raises
+    ------
+    DataError
+        No voxel is lit often enough.
+    """
+    # A fit may empty a voxel again, so it is given more of them.
+    fitted = experiment.settings.method == "iterative"
+    share, margin_pix = (0.75, 2) if fitted else (0.5, 0)
+    points = voxel_centres_um(experiment.volume)
+    inside = np.flatnonzero(find_support(model, points, share, margin_pix))
+    if inside.size == 0:
+        raise DataError(
+            f"{model.store.path}: no voxel of the volume is lit in {share:.0%} of the "
+            "projections: are grain_pos, grain_dim, M and rotation_center those of this scan?"
+        )
+    # Layer by layer along the rotation axis: at every ω the voxels of a layer fall on few rows
+    # of the detector, which then stay in the processor's cache.
+    inside = inside[np.argsort(points[inside, 1], kind="stable")]
+    bins, reach = _choose_bins(experiment, model)
+    return Task(experiment, model, inside, points[inside], bins, reach, **outside)
+
+
+def bin_deg(model: ScanModel, experiment: Experiment) -> float:
+    """Distance of the orientation bins: half a step of the scan, unless it is given."""
+    return experiment.settings.bin_deg or min(setting_steps_deg(model.store)) / 2
+
+
+def _choose_bins(experiment: Experiment, model: ScanModel) -> tuple[OrientationBins, int]:
+    """Orientation bins, and how many of them are one step of the scan."""
+    if experiment.settings.frame == "lab":
+        # There the settings of the frames are the bins.
+        axes = [axis.values_deg for axis in model.store.axes] + [np.zeros(1)] * 2
+        return OrientationBins(*(axis - (axis.max() + axis.min()) / 2 for axis in axes[:3])), 0
+    step = bin_deg(model, experiment)
+    bins = model.communicator.agree(orientation_bins(model, step))
+    return bins, max(round(min(setting_steps_deg(model.store)) / step), 1)
+
+
+def cut_occupancy(
+    task: Task, intensity: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Scale intensities so that a typical inner voxel is 1, and cut the smoothed ones at 0.5.
+
+    Parameters
+    ----------
+    task
+        The voxels.
+    intensity, shape (voxels,)
+        Total intensity of each of them.
+
+    Returns
+    -------
+    occupancy, shape (voxels,)
+        The scaled intensity, not smoothed.
+    in_mask, shape (voxels,)
+        Where the smoothed occupancy is 0.5 or more.
+    """
+    volume = np.zeros(task.volume.shape)
+    volume.reshape(-1)[task.inside] = intensity
+    smooth = gaussian_filter(volume, SMOOTHING_VOXELS, mode="constant").reshape(-1)[task.inside]
+    inner = smooth > 0.5 * np.percentile(smooth, 90)
+    typical = np.median(smooth[inner]) if inner.any() else 1.0
+    return (intensity / typical).astype(np.float32), smooth >= 0.5 * typical
