@@ -11,10 +11,10 @@ from numpy import float64
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError, ParameterError
+from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.beamline import edf_goniometer
-from recon3d.readers.bliss.entries import is_hdf5
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
+from recon3d.readers.bliss.locate import scan_file
 from recon3d.readers.edf.files import list_edf
 from recon3d.readers.edf.folder import EdfFolder, mean_frame
 from recon3d.readers.edf.header import HeadReader
@@ -55,8 +55,11 @@ def open_source(
     """
     names = _goniometer(goniometer)
     options = {"skip_damaged": skip_damaged, "show_progress": show_progress}
-    if is_hdf5(path):
-        bliss = BlissFile.open(path, prefix, names, entries=entries, **options)
+    file = scan_file(path, prefix)
+    if file is not None:
+        if file != Path(path):
+            warn(f"{path} holds no frames itself: the scan in {file} is read")
+        bliss = BlissFile.open(file, prefix, names, entries=entries, **options)
         return bliss, bliss.goniometer
     if entries is not None:
         raise ParameterError(f"entries is '{entries}', but {path} is no HDF5 file: it has none")
@@ -79,7 +82,7 @@ def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None
     DataError
         There are no such files.
     """
-    if is_hdf5(path):
+    if scan_file(path, prefix) is not None:
         return None
     names = list_edf(path, prefix)
     shapes = set()
@@ -129,8 +132,9 @@ def mean_background(
         There are no such frames, or some are damaged.
     """
     name = "" if name == "-" else name
-    if is_hdf5(path):
-        return mean_bliss_frame(path, name, show_progress=show_progress)
+    file = scan_file(path, name)
+    if file is not None:
+        return mean_bliss_frame(file, name, show_progress=show_progress)
     return mean_frame(path, name, show_progress=show_progress)
 
 

@@ -15,6 +15,7 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.readers.beamline import edf_goniometer
 from recon3d.readers.bliss.entries import is_hdf5
+from recon3d.readers.bliss.locate import scan_file
 from recon3d.readers.edf.files import EdfFiles, list_edf
 from recon3d.readers.edf.folder import EdfFolder, reading_of
 from recon3d.readers.edf.header import EdfHead, HeadReader
@@ -161,6 +162,8 @@ class Follower:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         path = Path(path)
+        if path.is_dir():
+            path = scan_file(path, prefix) or path
         if is_hdf5(path):
             self._growing: GrowingFile | GrowingFolder = GrowingFile(
                 path, prefix, goniometer, entries

@@ -11,8 +11,9 @@ import pytest
 from bliss_files import SHAPE, add_entry, external, mosaicity, stack, topotomo
 
 from recon3d.errors import DataError, Recon3DWarning
-from recon3d.readers.bliss import datasets as bliss_reader
-from recon3d.readers.bliss.datasets import FrameReader, presence
+from recon3d.readers.bliss import reader as bliss_reader
+from recon3d.readers.bliss.datasets import presence
+from recon3d.readers.bliss.reader import FrameReader
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import open_scan
 
@@ -216,10 +217,10 @@ class TestReader:
         scan = opened(path, tilt_azimuth_deg=90)
         assert scan.slots.tolist() == [[0, 3, 1, 4, 2, 5]]
         order = []
-        real = FrameReader.read_into
+        real = FrameReader.read
         monkeypatch.setattr(
             FrameReader,
-            "read_into",
+            "read",
             lambda self, *wanted: order.append(wanted[1]) or real(self, *wanted),
         )
         scan.read_projection(0)

@@ -3,47 +3,95 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.readers.bliss.entries import explained, item_at, open_unlocked
+from recon3d.readers.bliss.chunks import require_sound_chunks
+from recon3d.readers.bliss.entries import explained, item_at, link_target, open_unlocked
 from recon3d.readers.source import Roi
 
 _WITHOUT_LIMIT = 1 << 62
+_OFTEN_SINGLE = (1, 0, -1, -2)
+"""Where an axis of length 1 is looked for, in this order, in frames of more than three axes."""
+_NAMED = 3
 BoolArray = NDArray[np.bool_]
+
+
+def frame_axes(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Which axes of a dataset are (frame, row, column), if it can hold frames.
+
+    Parameters
+    ----------
+    shape
+        Of the dataset. Beyond three axes, those of length 1 do not count.
+    """
+    axes = list(range(len(shape)))
+    while len(axes) > 3:
+        single = next((i for i in _OFTEN_SINGLE if shape[axes[i]] == 1), None)
+        if single is None:
+            return None
+        del axes[single]
+    return (axes[0], axes[1], axes[2]) if len(axes) == 3 else None
+
+
+def shape_of(frames: h5py.Dataset) -> tuple[int, int, int]:
+    """Number of frames, rows and columns of a dataset of frames."""
+    first, rows, cols = _axes(frames)
+    return frames.shape[first], frames.shape[rows], frames.shape[cols]
+
+
+def _axes(frames: h5py.Dataset) -> tuple[int, int, int]:
+    axes = frame_axes(frames.shape)
+    if axes is None:
+        raise DataError(f"{frames.name} has the shape {frames.shape}: these are no frames")
+    return axes
 
 
 def frame_datasets(entry: h5py.Group) -> dict[str, str]:
     """Path in the entry of each detector's frames, by the detector's name.
 
-    Frames are known by their kind: three axes and numbers, as `image` or `data` of a group
-    in `instrument`, or in `measurement`.
+    Frames are known by their kind: three axes (beside axes of length 1) of numbers, as `image`
+    or `data` of a group in `instrument`, or in `measurement`.
     """
     found: dict[str, str] = {}
     for name, path in _places(entry):
-        if _holds_frames(entry, path):
+        if _holds_frames(entry.get(path)):
             found.setdefault(name, path)
     return found
 
 
 def lost_frames(entry: h5py.Group, detector: str) -> str:
-    """Where the frames of a detector would be, if a link did not lead nowhere; or nothing."""
+    """Why the frames of a detector cannot be opened where a link to them leads; or nothing."""
     for name, path in _places(entry):
         if name == detector:
             try:
                 item_at(entry, path)
             except (KeyError, OSError, RuntimeError) as error:
-                return f"{_target(entry, path)} cannot be opened ({error})"
+                target = link_target(entry, path)
+                place = f"the file {target}, to which {path} points," if target else path
+                return f"{place} cannot be opened ({error})"
     return ""
+
+
+def frames_elsewhere(entry: h5py.Group) -> str:
+    """What an entry holds that may be frames, but not where BLISS keeps them, in words."""
+    found: list[str] = []
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim > 1 and item.dtype.kind in "iuf":
+            found.append(f"{name} of shape {item.shape}")
+
+    entry.visititems(note)
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f"{', '.join(found[:_NAMED])}{more}"
 
 
 def _places(entry: h5py.Group) -> Iterator[tuple[str, str]]:
@@ -57,24 +105,15 @@ def _places(entry: h5py.Group) -> Iterator[tuple[str, str]]:
         yield name, f"measurement/{name}"
 
 
-def _holds_frames(entry: h5py.Group, path: str) -> bool:
-    item = entry.get(path)
-    return isinstance(item, h5py.Dataset) and item.ndim == 3 and item.dtype.kind in "iuf"
-
-
-def _target(entry: h5py.Group, path: str) -> str:
-    """What a link points to, as far as that is known."""
-    link = entry.get(path, getlink=True)
-    if isinstance(link, h5py.ExternalLink):
-        return f"the file {link.filename}, to which {path} points,"
-    return path
+def _holds_frames(item: Any) -> bool:
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
+        return False
+    return item.shape is not None and frame_axes(item.shape) is not None
 
 
 @dataclass(frozen=True, eq=False)
 class Presence:
-    """Which frames of a dataset are on the disk.
-
-    HDF5 gives zeros for those that are not, without a word.
+    """Which frames of a dataset are on the disk; HDF5 gives zeros for the others, without a word.
 
     Parameters
     ----------
@@ -94,15 +133,16 @@ def presence(frames: h5py.Dataset) -> Presence:
     Parameters
     ----------
     frames
-        Shape (frames, rows, cols).
+        A dataset of frames.
     """
+    count = shape_of(frames)[0]
     if frames.is_virtual:
         return _virtual_presence(frames)
     if frames.chunks is not None:
         return Presence(_frames_in_chunks(frames))
     if frames.external is not None:
         return _raw_presence(frames)
-    return Presence(np.full(len(frames), frames.id.get_storage_size() > 0))
+    return Presence(np.full(count, frames.id.get_storage_size() > 0))
 
 
 def _raw_presence(frames: h5py.Dataset) -> Presence:
@@ -114,70 +154,89 @@ def _raw_presence(frames: h5py.Dataset) -> Presence:
             missing.append(f"the file {name} is missing")
         elif size < _WITHOUT_LIMIT and path.stat().st_size < offset + size:
             missing.append(f"the file {name} is too short: {path.stat().st_size} bytes")
-    return Presence(np.full(len(frames), not missing), tuple(missing))
+    return Presence(np.full(shape_of(frames)[0], not missing), tuple(missing))
 
 
 def _frames_in_chunks(frames: h5py.Dataset) -> BoolArray:
     """Frames of which every chunk has been written."""
+    axis, count = _axes(frames)[0], shape_of(frames)[0]
     counts = [-(-size // chunk) for size, chunk in zip(frames.shape, frames.chunks, strict=True)]
     if frames.id.get_num_chunks() >= np.prod(counts):
-        return np.ones(len(frames), bool)
-    written = np.zeros(counts[0], int)
+        return np.ones(count, bool)
+    written = np.zeros(counts[axis], int)
 
-    def count(chunk: h5py.h5d.StoreInfo) -> None:
-        written[chunk.chunk_offset[0] // frames.chunks[0]] += 1
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        written[chunk.chunk_offset[axis] // frames.chunks[axis]] += 1
 
-    frames.id.chunk_iter(count)
-    return np.repeat(written == counts[1] * counts[2], frames.chunks[0])[: len(frames)]
+    frames.id.chunk_iter(note)
+    return np.repeat(written == np.prod(counts) // counts[axis], frames.chunks[axis])[:count]
 
 
 def _virtual_presence(frames: h5py.Dataset) -> Presence:
     """Frames that other files provide: the pixels that they really hold are counted."""
-    pixels = np.zeros(len(frames), np.int64)
+    axis, (length, rows, cols) = _axes(frames)[0], shape_of(frames)
+    pixels = np.zeros(length, np.int64)
     missing: list[str] = []
     for source in frames.virtual_sources():
         low, high = source.vspace.get_select_bounds()
-        places = slice(low[0], high[0] + 1)
+        places = slice(low[axis], high[axis] + 1)
         count = places.stop - places.start
         try:
-            with _opened_source(frames, source.file_name) as file:
-                there = _source_frames(file, source, count)
+            with _opened_source(frames, source) as held:
+                there = _source_frames(held, source, count)
         except DataError as error:
             missing.append(str(error))
             continue
         pixels[places] += np.where(there, source.vspace.get_select_npoints() // count, 0)
-    return Presence(pixels >= frames.shape[1] * frames.shape[2], tuple(dict.fromkeys(missing)))
+    return Presence(pixels >= rows * cols, tuple(dict.fromkeys(missing)))
 
 
-def _source_frames(file: h5py.File, source: h5py.VDSmap, count: int) -> BoolArray:
+def _source_frames(held: h5py.Dataset, source: h5py.VDSmap, count: int) -> BoolArray:
     """Which of the `count` frames that a source should give are in it."""
-    held = file.get(source.dset_name)
-    if not isinstance(held, h5py.Dataset):
-        raise DataError(f"{file.filename} has no dataset {source.dset_name}")
     found = presence(held)
     if found.missing:
         raise DataError("; ".join(found.missing))
-    first, wanted = 0, count
-    if source.src_space.get_select_type() != h5py.h5s.SEL_ALL:  # which knows no bounds
-        low, high = source.src_space.get_select_bounds()
-        first, wanted = low[0], high[0] + 1 - low[0]
+    first, wanted = _source_range(held, source, count)
     there = np.zeros(wanted, bool)
     own = found.whole[first : first + wanted]
     there[: own.size] = own
     return there if wanted == count else np.full(count, there.all())
 
 
+def _source_range(held: h5py.Dataset, source: h5py.VDSmap, count: int) -> tuple[int, int]:
+    """The first frame that a virtual dataset takes of a source, and how many."""
+    if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:  # which knows no bounds
+        return 0, count
+    low, high = source.src_space.get_select_bounds()
+    axis = _axes(held)[0]
+    return low[axis], high[axis] + 1 - low[axis]
+
+
 @contextmanager
-def _opened_source(frames: h5py.Dataset, name: str) -> Iterator[h5py.File]:
-    """Lend the file of a virtual source, found as HDF5 finds it."""
+def _opened_source(frames: h5py.Dataset, source: h5py.VDSmap) -> Iterator[h5py.Dataset]:
+    """Lend the dataset of a virtual source, found as HDF5 finds it.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it has no such frames.
+    """
+    name = source.file_name
     if name == ".":
-        yield frames.file
+        yield _dataset(frames.file, source.dset_name)
         return
     path = next((p for p in _source_paths(frames.file.filename, name) if p.is_file()), None)
     if path is None:
         raise DataError(f"the file {name} is missing")
     with explained(path), open_unlocked(path) as file:
-        yield file
+        yield _dataset(file, source.dset_name)
+
+
+def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    held = file.get(name)
+    if not isinstance(held, h5py.Dataset):
+        raise DataError(f"{file.filename} has no dataset {name}")
+    return held
 
 
 def _source_paths(master: str, name: str) -> Iterator[Path]:
@@ -192,98 +251,53 @@ def _source_paths(master: str, name: str) -> Iterator[Path]:
     yield Path(name)
 
 
-T = TypeVar("T")
-_BLOCK_BYTES = 1 << 28
-_LONGEST_RUN = 16
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Successive frames of a dataset inside a ROI, from `first` on."""
-
-    dataset: str
-    roi: Roi
-    first: int
-    pixels: NDArray[Any]
-
-    @property
-    def end(self) -> int:
-        return self.first + len(self.pixels)
-
-
-class FrameReader:
-    """Reads frames from the datasets of one file, which is open only while it is read.
-
-    A file that stays open would be in the way of anyone who opens it otherwise. As opening
-    takes as long as reading a small frame, frames that are wanted in their order are read
-    in runs, the longer the more of them. Where a chunk holds several frames, all of them are
-    read at once: they would be decompressed again for each.
+def read_frames(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
+    """Some frames inside a ROI, shape (frames, rows, cols), in native byte order.
 
     Parameters
     ----------
-    path
-        The file.
+    frames
+        The dataset.
+    places
+        Which frames, both ends given.
+    roi
+        The part that is read.
+
+    Raises
+    ------
+    OSError, DataError
+        They are damaged.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = Lock()
-        self._block: _Block | None = None
-
-    def __reduce__(self) -> tuple[type[FrameReader], tuple[Path]]:
-        return FrameReader, (self._path,)
-
-    def read(self, dataset: str, frame: int, roi: Roi) -> NDArray[Any]:
-        """Pixels of a frame inside `roi`, shape (rows, cols), in native byte order.
-
-        Parameters
-        ----------
-        dataset
-            Path of the frames in the file.
-        frame
-            Index of the frame in them.
-        roi
-            The part that is wanted; only it is read.
-        """
-        return self._read(dataset, frame, roi, np.copy)
-
-    def read_into(self, dataset: str, frame: int, roi: Roi, out: NDArray[Any]) -> None:
-        """Write the pixels of a frame into an array; parameters as in `read`."""
-        self._read(dataset, frame, roi, lambda pixels: np.copyto(out, pixels))
-
-    def _read(self, dataset: str, frame: int, roi: Roi, take: Callable[[NDArray[Any]], T]) -> T:
-        """Find a frame, and take its pixels before anyone else reads."""
-        with self._lock:
-            block = self._block
-            if block is None or (block.dataset, block.roi) != (dataset, roi):
-                block = None
-            if block is None or not block.first <= frame < block.end:
-                self._block = None
-                block = self._block = self._read_block(dataset, frame, roi, block)
-            return take(block.pixels[frame - block.first])
-
-    def _read_block(self, dataset: str, frame: int, roi: Roi, last: _Block | None) -> _Block:
-        follows = last is not None and frame == last.end
-        ahead = min(2 * len(last.pixels), _LONGEST_RUN) if last is not None and follows else 1
-        with open_unlocked(self._path) as file:
-            frames = file[dataset]
-            together = frames.chunks[0] if frames.chunks else 1
-            affordable = max(1, _BLOCK_BYTES // (roi.rows * roi.cols * frames.dtype.itemsize))
-            first = frame
-            if together > 1:
-                ahead = min(together, affordable)
-                first = frame - frame % ahead
-            places = slice(first, first + min(ahead, affordable))
-            try:
-                return _Block(dataset, roi, first, _pixels(frames, places, roi))
-            except (OSError, RuntimeError):
-                # One of the frames ahead may be the damaged one.
-                alone = slice(frame, frame + 1)
-                return _Block(dataset, roi, frame, _pixels(frames, alone, roi))
-
-
-def _pixels(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
     rows = slice(roi.row, roi.row + roi.rows)
     cols = slice(roi.col, roi.col + roi.cols)
-    pixels = frames[places, rows, cols]
-    return np.asarray(pixels, dtype=frames.dtype.newbyteorder("="))
+    places = slice(places.start, min(places.stop, shape_of(frames)[0]))
+    _require_sound(frames, places, rows, cols)
+    pixels = frames[_index(frames, places, rows, cols)]
+    shape = (places.stop - places.start, roi.rows, roi.cols)
+    return np.asarray(pixels, dtype=frames.dtype.newbyteorder("=")).reshape(shape)
+
+
+def _index(frames: h5py.Dataset, *parts: slice) -> tuple[slice, ...]:
+    """Where frames, rows and columns are in a dataset with other axes of length 1."""
+    given = dict(zip(_axes(frames), parts, strict=True))
+    return tuple(given.get(axis, slice(0, 1)) for axis in range(frames.ndim))
+
+
+def _require_sound(frames: h5py.Dataset, places: slice, rows: slice, cols: slice) -> None:
+    """Refuse to read damaged chunks, of this dataset or of those that it takes frames from."""
+    if not frames.is_virtual:
+        require_sound_chunks(frames, _index(frames, places, rows, cols))
+        return
+    axis = _axes(frames)[0]
+    for source in frames.virtual_sources():
+        low, high = source.vspace.get_select_bounds()
+        first, last = max(places.start, low[axis]), min(places.stop, high[axis] + 1)
+        if first >= last:
+            continue
+        with _opened_source(frames, source) as held:
+            start, count = _source_range(held, source, high[axis] + 1 - low[axis])
+            if count == high[axis] + 1 - low[axis]:
+                start, count = start + first - low[axis], last - first
+            length, height, width = shape_of(held)
+            wanted = slice(start, min(start + count, length))
+            _require_sound(held, wanted, slice(0, height), slice(0, width))

@@ -19,9 +19,8 @@ _MISMATCHES = (TypeError, AttributeError, IndexError)
 """What comes of a dataset where a group is expected, and the like."""
 
 
-def is_hdf5(path: str | Path) -> bool:
+def is_hdf5(path: Path) -> bool:
     """Whether a path names an HDF5 file, by its content, or its suffix if there is no file."""
-    path = Path(path)
     if path.is_file():
         return path.suffix.lower() in SUFFIXES or bool(h5py.is_hdf5(path))
     return path.suffix.lower() in SUFFIXES and not path.is_dir()
@@ -43,14 +42,16 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
 
 
 def is_being_written(path: str | Path) -> bool:
-    """Whether another program holds a file open for writing, as far as locks tell."""
+    """Whether a program on this computer holds a file locked for writing.
+
+    Linux lists all locks. To try for one, even for a moment, could stop the scan that writes.
+    """
+    inode = Path(path).stat().st_ino
     try:
-        with h5py.File(path, "r", locking=True):
-            return False
-    except BlockingIOError:
-        return True
+        lines = Path("/proc/locks").read_text("ascii").splitlines()
     except OSError:
-        return False  # what else is wrong with it is told where it is read
+        return False
+    return any(" WRITE " in line and f":{inode} " in line for line in lines)
 
 
 def open_unlocked(path: str | Path) -> h5py.File:
@@ -60,7 +61,7 @@ def open_unlocked(path: str | Path) -> h5py.File:
     except OSError as error:
         if "flag values don't match" not in str(error):
             raise
-    return h5py.File(path, "r")  # it is open elsewhere in this process, with a lock
+    return h5py.File(path, "r")  # this process has it open with a lock: no other is taken
 
 
 @contextmanager
@@ -90,8 +91,14 @@ _CAUSES = {
     "already open": "another program has it open for writing; wait until the scan is over",
     "lock": "another program has locked it; wait until the scan is over",
     "permission": "you may not read it",
+    "chunk": "its frames are damaged",
     "filter": "its frames are compressed by a filter that is not known here, or are damaged",
 }
+
+
+def numbers_in(file: h5py.File) -> list[int]:
+    """Numbers N of the entries `N.1` of a file, increasing."""
+    return sorted(int(name[:-2]) for name in file if re.fullmatch(r"\d{1,9}\.1", name))
 
 
 def entry_numbers(file: h5py.File, wanted: str | None = None) -> list[int]:
@@ -111,7 +118,7 @@ def entry_numbers(file: h5py.File, wanted: str | None = None) -> list[int]:
     ParameterError
         The list cannot be understood, or names an entry that is not in the file.
     """
-    numbers = sorted(int(name[:-2]) for name in file if re.fullmatch(r"\d{1,9}\.1", name))
+    numbers = numbers_in(file)
     if not numbers:
         raise DataError(
             f"{file.filename} has no entry 1.1, 2.1, ..., as BLISS writes them, but "
@@ -163,6 +170,12 @@ def item_at(group: h5py.Group, path: str) -> Any:
             return None
         here = here[name]
     return here
+
+
+def link_target(group: h5py.Group, path: str) -> str:
+    """The file to which an external link points; empty for anything else."""
+    link = group.get(path, getlink=True)
+    return link.filename if isinstance(link, h5py.ExternalLink) else ""
 
 
 def text_of(group: h5py.Group, path: str) -> str:

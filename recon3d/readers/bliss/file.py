@@ -13,7 +13,6 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.progress import track
 from recon3d.readers.beamline import choose_goniometer
-from recon3d.readers.bliss.datasets import FrameReader
 from recon3d.readers.bliss.entries import entry_numbers, explained, is_being_written, opened
 from recon3d.readers.bliss.motors import (
     absent_parts,
@@ -26,6 +25,7 @@ from recon3d.readers.bliss.records import (
     list_entries,
     read_records,
 )
+from recon3d.readers.bliss.reader import FrameReader
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
@@ -157,7 +157,7 @@ class BlissFile:
         roi.require_inside(self.frame_shape)
         record, frame = self.places[index]
         with explained(self.name(index)):
-            self.reader.read_into(self.records[record].dataset, int(frame), roi, out)
+            self.reader.read(self.records[record].dataset, int(frame), roi, out)
 
 
 def mean_bliss_frame(

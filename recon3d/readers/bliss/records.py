@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.progress import track
-from recon3d.readers.bliss.datasets import Presence, frame_datasets, lost_frames, presence
+from recon3d.readers.bliss.datasets import (
+    Presence,
+    frame_datasets,
+    frames_elsewhere,
+    lost_frames,
+    presence,
+    shape_of,
+)
 from recon3d.readers.bliss.entries import explained, text_of
 from recon3d.readers.bliss.motors import (
     EntryMotors,
@@ -180,7 +187,7 @@ def read_records(
                 damaged[f"entry {entry}"] = lost
             elif name not in found[entry]:
                 skipped[label] = f"no frames of {name}"
-            elif not len(file[entry][found[entry][name]]):
+            elif not shape_of(file[entry][found[entry][name]])[0]:
                 skipped[label] = "no frame yet"
             else:
                 records.append(_read_record(file, entry, found[entry][name], goniometers))
@@ -232,7 +239,7 @@ def _read_record(
 ) -> EntryRecord:
     group = file[entry]
     frames = group[path]
-    count = len(frames)
+    count = shape_of(frames)[0]
     names = dict.fromkeys(goniometer.ring_current for goniometer in goniometers)
     motors = EntryMotors.read(group, goniometers, count)
     return EntryRecord(
@@ -240,7 +247,7 @@ def _read_record(
         title=text_of(group, "title"),
         finished=text_of(group, "end_reason") == "SUCCESS",
         dataset=f"{entry}/{path}",
-        shape=frames.shape,
+        shape=shape_of(frames),
         dtype=frames.dtype.newbyteorder("="),
         present=presence(frames),
         motors=motors,
