@@ -19,7 +19,8 @@ from recon3d.cleaning.stages import FrameSteps, explain_frame
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError, warn
-from recon3d.files.store import CleanedScan, StoreWriter, open_store
+from recon3d.files.store import CleanedScan, open_store
+from recon3d.files.store_writer import StoreWriter
 from recon3d.readers.damage import Damage, damage_lines, list_damage
 from recon3d.scan.checks import require_rocking
 from recon3d.scan.scan import Scan

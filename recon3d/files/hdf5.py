@@ -128,7 +128,7 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
 
 
 @contextmanager
-def named_errors(path: Path, what: str) -> Iterator[None]:
+def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
     """Say of which file it is that something cannot be read from it.
 
     Parameters
@@ -137,6 +137,8 @@ def named_errors(path: Path, what: str) -> Iterator[None]:
         The file.
     what
         What such a file is called.
+    part
+        What is read of it; empty for all.
 
     Raises
     ------
@@ -151,7 +153,8 @@ def named_errors(path: Path, what: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read as HDF5 (damaged, or a copy cut short?): {error}"
+            f"{path}: {f'{part} ' if part else ''}cannot be read as HDF5 (damaged, or a copy cut "
+            f"short?): {error}"
         ) from error
     except KeyError as error:
         raise DataError(f"{path}: lacks a part of a {what}: {error}") from error

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from recon3d import __version__
 from recon3d.atomic import explaining_writes
 from recon3d.errors import DataError, ParameterError
-from recon3d.files import store_format as layout
 from recon3d.files.attributes import write_attributes
 from recon3d.files.hdf5 import create_own, require_room
 from recon3d.files.nexus import new_group, show_scan
+from recon3d.files.store import FORMAT, FORMAT_VERSION, MOTORS, PACKED, UNITS, chunk_shape, runs
 from recon3d.scan.table import ScanTable
 
 FloatArray = NDArray[np.float64]
@@ -132,17 +132,15 @@ class StoreWriter:
 
     def _chunk_runs(self, illuminated: NDArray[np.bool_]) -> Iterator[slice]:
         """Stretches of frames, in whole chunks, that hold all lit ones."""
-        size = layout.chunk_shape(self.shape)[1]
+        size = chunk_shape(self.shape)[1]
         starts = range(0, illuminated.size, size)
-        for run in layout.runs(
-            np.array([illuminated[start : start + size].any() for start in starts])
-        ):
+        for run in runs(np.array([illuminated[start : start + size].any() for start in starts])):
             yield slice(run.start * size, min(run.stop * size, illuminated.size))
 
     def _lay_out(self) -> None:
         """Write all that is known before the first frame."""
         file = self._file
-        file.attrs["_format"], file.attrs["_format_version"] = layout.FORMAT, layout.FORMAT_VERSION
+        file.attrs["_format"], file.attrs["_format_version"] = FORMAT, FORMAT_VERSION
         file.attrs["_written_by"] = f"recon3d {__version__}"
         entry = new_group(file, "entry", "NXentry", kind=self.table.kind)
         self._lay_out_data(new_group(entry, "data", "NXdata"))
@@ -158,13 +156,12 @@ class StoreWriter:
     def _lay_out_data(self, data: h5py.Group) -> None:
         projections, frames, rows, cols = self.shape
         data.attrs["signal"], data.attrs["axes"] = "frames", ["omega", ".", ".", "."]
-        packed = {"dtype": np.float32, "compression": layout.COMPRESSION}
-        data.create_dataset(
-            "frames", self.shape, chunks=layout.chunk_shape(self.shape), **packed
-        ).attrs["units"] = "counts"
-        data.create_dataset(
-            "summed", (projections, rows, cols), chunks=(1, rows, cols), **packed
-        ).attrs["units"] = "counts"
+        for name, shape, chunks in (
+            ("frames", self.shape, chunk_shape(self.shape)),
+            ("summed", (projections, rows, cols), (1, rows, cols)),
+        ):
+            stored = data.create_dataset(name, shape, np.float32, chunks=chunks, **PACKED)
+            stored.attrs["units"] = "counts"
         data["integrated"] = np.zeros((projections, frames))
         data["valid"] = self.table.valid
         _column(data, "omega", self.table.omega_deg)
@@ -174,12 +171,10 @@ class StoreWriter:
                 np.asarray(self._source_files, str), "utf-8", errors="backslashreplace"
             )
             text = h5py.string_dtype("utf-8", max(names.dtype.itemsize, 1))
-            data.create_dataset(
-                "source_files", data=names.astype(text), compression=layout.COMPRESSION
-            )
+            data.create_dataset("source_files", data=names.astype(text), **PACKED)
 
     def _lay_out_motors(self, group: h5py.Group) -> None:
-        for name, column in layout.MOTORS.items():
+        for name, column in MOTORS.items():
             _column(group, name, getattr(self.table.motors, column))
         for name, values in zip(("mu", "gamma"), self.table.settings(slice(None)), strict=True):
             _column(group, name, values)
@@ -209,4 +204,4 @@ class StoreWriter:
 
 def _column(group: h5py.Group, name: str, values: ArrayLike) -> None:
     group[name] = np.asarray(values, np.float64)
-    group[name].attrs["units"] = layout.UNITS.get(name, "degree")
+    group[name].attrs["units"] = UNITS.get(name, "degree")

@@ -7,7 +7,8 @@ import pytest
 
 from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.files.numpy_arrays import ArrayWriter, SparseArrayFile, is_grid, write_arrays
-from recon3d.files.store import StoreWriter, open_store
+from recon3d.files.store import open_store
+from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from store_files import PROVENANCE, SHAPE, arguments, make_frames, write, writer
 
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.store import open_store
-from recon3d.files.store_format import CHUNK_BYTES, chunk_shape, runs
+from recon3d.files.store import CHUNK_BYTES, chunk_shape, open_store, runs
 from recon3d.geometry import frame_settings
 from recon3d.readers.source import Roi
 from recon3d.scan.table import SettingAxis

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from recon3d.files.store import StoreWriter, open_store
+from recon3d.files.store import open_store
+from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import h5py
 
@@ -42,7 +43,8 @@ def require_sound_chunks(stored: h5py.Dataset, selection: tuple[slice, ...]) -> 
             continue  # never written: HDF5 gives the fill value
         unfiltered, content = stored.id.read_direct_chunk(corner)
         if not unfiltered >> place & 1:
-            _require_sound(content, chunk_bytes, stored.dtype.itemsize, corner)
+            name = f"the chunk at {corner} of {Path(stored.file.filename).name}"
+            _require_sound(content, chunk_bytes, stored.dtype.itemsize, name)
 
 
 def _bitshuffle_place(stored: h5py.Dataset) -> int | None:
@@ -58,13 +60,13 @@ def _bitshuffle_place(stored: h5py.Dataset) -> int | None:
     return None
 
 
-def _require_sound(content: bytes, chunk_bytes: int, itemsize: int, corner: object) -> None:
+def _require_sound(content: bytes, chunk_bytes: int, itemsize: int, name: str) -> None:
     """Follow the lengths of a chunk's blocks, as the filter will, to the end of the chunk.
 
     A chunk begins with its size and that of a block, unpacked, in bytes; before each block
     stands its packed length. What fills no block of eight values stands at the end as it is.
     """
-    damaged = OSError(f"a compressed chunk (at {corner}) is damaged: its block lengths are wrong")
+    damaged = OSError(f"{name} is damaged: the lengths of its blocks cannot be")
     if len(content) < 12:
         raise damaged
     size, block_bytes = struct.unpack_from(">QI", content)

@@ -182,7 +182,7 @@ def _virtual_presence(frames: h5py.Dataset) -> Presence:
         places = slice(low[axis], high[axis] + 1)
         count = places.stop - places.start
         try:
-            with _opened_source(frames, source) as held:
+            with _opened_source(frames, source) as held, explained(held.file.filename):
                 there = _source_frames(held, source, count)
         except DataError as error:
             missing.append(str(error))
@@ -228,7 +228,9 @@ def _opened_source(frames: h5py.Dataset, source: h5py.VDSmap) -> Iterator[h5py.D
     path = next((p for p in _source_paths(frames.file.filename, name) if p.is_file()), None)
     if path is None:
         raise DataError(f"the file {name} is missing")
-    with explained(path), open_unlocked(path) as file:
+    with explained(path):
+        file = open_unlocked(path)
+    with file:
         yield _dataset(file, source.dset_name)
 
 

@@ -86,12 +86,11 @@ def _cause(text: str) -> str:
 
 
 _CAUSES = {
+    "the chunk at": "its frames are damaged",
     "truncated": "it ends too early; was its copy or its writing broken off?",
     "signature not found": "it is no HDF5 file",
     "already open": "another program has it open for writing; wait until the scan is over",
-    "lock": "another program has locked it; wait until the scan is over",
     "permission": "you may not read it",
-    "chunk": "its frames are damaged",
     "filter": "its frames are compressed by a filter that is not known here, or are damaged",
 }
 

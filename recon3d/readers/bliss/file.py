@@ -18,6 +18,7 @@ from recon3d.readers.bliss.motors import (
     absent_parts,
     known_and_moving,
 )
+from recon3d.readers.bliss.reader import FrameReader
 from recon3d.readers.bliss.records import (
     EntryRecord,
     frame_table,
@@ -25,7 +26,6 @@ from recon3d.readers.bliss.records import (
     list_entries,
     read_records,
 )
-from recon3d.readers.bliss.reader import FrameReader
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi

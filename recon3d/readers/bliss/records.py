@@ -19,7 +19,6 @@ from recon3d.progress import track
 from recon3d.readers.bliss.datasets import (
     Presence,
     frame_datasets,
-    frames_elsewhere,
     lost_frames,
     presence,
     shape_of,

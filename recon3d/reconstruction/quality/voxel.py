@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.files import store_format as layout
 from recon3d.projection.bins import OrientationBins
 from recon3d.reconstruction.model.scan_model import ScanModel, orient
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
@@ -126,15 +125,12 @@ def pixel_counts(model: ScanModel, projection: int, place: tuple[float, float]) 
     if not (-1 < place[0] < numbers.shape[0] and -1 < place[1] < numbers.shape[1]):
         return np.full(store.shape[1], np.nan)
     counts = np.zeros(store.shape[1])
-    with layout.opened(store.path) as file:
-        frames = file["entry/data/frames"]
-        for step in product((0, 1), repeat=2):
-            row, col = corner + step
-            if not (0 <= row < numbers.shape[0] and 0 <= col < numbers.shape[1]):
-                continue
-            raw_row, raw_col = divmod(int(numbers[row, col]), cols)
-            share = np.prod(np.where(step, part, 1 - part))
-            counts += share * frames[projection, :, raw_row, raw_col]
+    for step in product((0, 1), repeat=2):
+        row, col = corner + step
+        if not (0 <= row < numbers.shape[0] and 0 <= col < numbers.shape[1]):
+            continue
+        share = np.prod(np.where(step, part, 1 - part))
+        counts += share * store.read_pixel(projection, *divmod(int(numbers[row, col]), cols))
     if not np.isfinite(counts).all():
         raise DataError(f"{store.path}: projection {projection} holds counts that are no numbers")
     return counts
