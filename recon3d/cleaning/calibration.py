@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.cleaning.silent_pixels import SilentPixels, find_silent_pixels
 from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame
+from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.errors import ParameterError
 from recon3d.readers.pixel_binning import NO_BINNING, Binning
 from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,52 @@ class Calibration:
         return Calibration(binning.sums(self.background), gain, bad)
 
 
+def calibrated(
+    scan: Scan,
+    background: ArrayLike | None = None,
+    flat_field: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
+    *,
+    communicator: Communicator = ALONE,
+) -> tuple[Scan, Calibration, SilentPixels]:
+    """Find out which pixels cannot be used, and cut the calibration frames to the region.
+
+    Parameters
+    ----------
+    scan
+        The raw scan.
+    background, flat_field, bad_pixels
+        As in `recon3d.clean`.
+    communicator
+        The processes that share the work; the first one looks at frames.
+
+    Returns
+    -------
+    scan
+        The scan with the bad and the silent pixels masked, so that they are read as 0.
+    calibration
+        For its frames.
+    silent
+        The pixels that were found and are not in `bad_pixels`.
+    """
+    whole, shape = scan.source.frame_shape, (scan.roi.rows, scan.roi.cols)
+    bad = np.zeros(shape, bool)
+    if bad_pixels is not None:
+        bad = _cut(bad_pixels, scan.roi, whole, "the bad-pixel mask") != 0
+    scan = scan.masking(bad)
+
+    def with_bad(bad: BoolFrame) -> Calibration:
+        return Calibration.for_roi(
+            scan.roi, whole, background, flat_field, bad, binning=scan.binning
+        )
+
+    calibration = with_bad(bad)  # what is wrong with it is told before frames are read
+    silent = from_first(communicator, lambda: find_silent_pixels(scan))
+    if silent.mask.any():
+        calibration = with_bad(bad | silent.mask)
+    return scan.masking(silent.mask), calibration, silent
+
+
 def flat_field_gain(flat_field: ArrayLike, bad: BoolFrame | None = None) -> FloatFrame:
     """The factor by which each pixel's counts are to be multiplied (step 0 of cleaning).
 
@@ -153,7 +202,7 @@ def _cut(values: ArrayLike, roi: Roi, frame_shape: tuple[int, int], what: str) -
     if frame.shape == (roi.rows, roi.cols):
         return frame
     if frame.shape == tuple(frame_shape):
-        return frame[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols]
+        return frame[roi.slices]
     raise ParameterError(
         f"{what} has the shape {frame.shape}: expected that of a whole frame, "
         f"{tuple(frame_shape)}, or of the region of interest, {(roi.rows, roi.cols)}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frames_of_projection import Subtracted, check_region, subtract_projection
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.normalize import Normalizer
@@ -70,15 +70,7 @@ class FramePreview:
         flat_field: ArrayLike | None = None,
         bad_pixels: ArrayLike | None = None,
     ) -> None:
-        self.scan = scan
-        self.calibration = Calibration.for_roi(
-            scan.roi,
-            scan.source.frame_shape,
-            background,
-            flat_field,
-            bad_pixels,
-            binning=scan.binning,
-        )
+        self.scan, self.calibration, _ = calibrated(scan, background, flat_field, bad_pixels)
         self._currents = scan.motors.ring_current_ma
         self._levels: OrderedDict[tuple[Any, ...], _Level] = OrderedDict()
         self._references: dict[tuple[Any, ...], Normalizer] = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.calibration import Calibration, calibrated
 from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.config.experiment import Cleaning
@@ -100,16 +101,17 @@ class GrowingOverview:
     ----------
     cleaning
         How frames are cleaned.
-    calibration
-        Background, flat field and bad pixels of the region; None for none.
+    images
+        `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`, where there are any.
     glances
         What is known so far, by rotation angle.
     """
 
     cleaning: Cleaning
-    calibration: Calibration | None = None
+    images: Mapping[str, Any] = field(default_factory=dict)
     glances: dict[float, ProjectionGlance] = field(default_factory=dict)
     normalizer: Normalizer = field(init=False)
+    _known: tuple[Calibration, NDArray[np.bool_] | None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.normalizer = Normalizer(self.cleaning.normalize)
@@ -122,7 +124,11 @@ class GrowingOverview:
         scan
             All that was taken so far; its first projection stays the first.
         """
-        calibration = self.calibration or Calibration.none(scan.shape[2:])
+        if self._known is None:
+            first, found, _ = calibrated(scan, **self.images)
+            self._known = found, first.masked
+        calibration, masked = self._known
+        scan = replace(scan, masked=masked)
         cleaning = self.cleaning.for_bins(*scan.binning)
         for k, omega in enumerate(scan.omega_deg):
             name = round(float(omega), 3)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.frames_of_projection import check_region, clean_projection
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
@@ -118,20 +118,18 @@ def clean(
     """
     own = cleaning.for_bins(*scan.binning)
     check_region(scan.shape[2:], own)
-    calibration = Calibration.for_roi(
-        scan.roi,
-        scan.source.frame_shape,
-        background,
-        flat_field,
-        bad_pixels,
-        binning=scan.binning,
-    )
     require_rocking(scan)
+    scan, calibration, silent = calibrated(
+        scan, background, flat_field, bad_pixels, communicator=communicator
+    )
     keep = communicator.agree(sink is not None and sink.needs_unmasked)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and communicator.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
     said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
+    said |= silent.counts()
+    if communicator.rank == 0:
+        silent.warn(scan)
 
     def written() -> Path:
         with _writer(scan, out, said) as store:

@@ -43,6 +43,11 @@ class Roi:
         start = (center[0] - size[0] // 2, center[1] - size[1] // 2)
         return cls(start[1], start[0], size[1], size[0])
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The rows and columns of the rectangle, to cut it out of a whole frame."""
+        return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
+
     def require_inside(self, frame_shape: tuple[int, int]) -> None:
         """Refuse a rectangle that is empty or leaves the frame.
 

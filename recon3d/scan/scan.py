@@ -36,12 +36,15 @@ class Scan(ScanTable):
         Where the frames are.
     left_out
         Names of frames that are damaged or doubled and were left out, each with the reason.
+    masked
+        Pixels that are read as 0, shape of a whole frame: those without a value; None for none.
     kind, axes, origin, omega_deg, slots, motors, roi, binning
         As in `recon3d.scan.table.ScanTable`.
     """
 
     source: FrameSource
     left_out: tuple[Damage, ...] = ()
+    masked: NDArray[np.bool_] | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -95,6 +98,21 @@ class Scan(ScanTable):
         binning = Binning.of(rows, cols)
         binning.require_room((self.roi.rows, self.roi.cols))
         return replace(self, binning=binning)
+
+    def masking(self, pixels: NDArray[np.bool_]) -> Scan:
+        """The same scan with more pixels of the ROI read as 0.
+
+        Parameters
+        ----------
+        pixels
+            Shape (rows, cols) of the ROI, true where a pixel cannot be used.
+        """
+        if not pixels.any():
+            return self
+        whole = np.zeros(self.source.frame_shape, bool) if self.masked is None else self.masked
+        masked = whole.copy()
+        masked[self.roi.slices] |= pixels
+        return replace(self, masked=masked)
 
     def read_projection(self, k: int) -> NDArray[Any]:
         """The frames of one projection, shape (frames, rows, cols), zeros where missing.
@@ -155,7 +173,8 @@ class Scan(ScanTable):
         Returns
         -------
         pixels
-            The pixels of the ROI as they were recorded, until the next frame is read.
+            The pixels of the ROI as they were recorded, masked ones 0, until the next frame is
+            read.
 
         Raises
         ------
@@ -167,6 +186,8 @@ class Scan(ScanTable):
             self.source.read_into(slot, self.roi, pixels)
         else:
             pixels[...] = self.source.read(slot, self.roi)
+        if self.masked is not None:
+            np.copyto(pixels, 0, where=self.masked[self.roi.slices])
         if recorded is not None:
             self.binning.sum_into(recorded, frame)
         return pixels

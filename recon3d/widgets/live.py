@@ -8,7 +8,6 @@ from typing import Any
 
 import ipywidgets as controls
 
-from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.getdata import calibration_images, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview, ProjectionGlance
 from recon3d.config.settings_file import SettingsFile
@@ -113,11 +112,7 @@ class Live(Panel):
         plan = self.settings.getdata()
         cropped = region_of(scan, plan)
         if self._overview is None or self._overview.cleaning != plan.cleaning:
-            images = calibration_images(plan)
-            known = Calibration.for_roi(
-                cropped.roi, scan.source.frame_shape, **images, binning=cropped.binning
-            )
-            self._overview = GrowingOverview(plan.cleaning, known)
+            self._overview = GrowingOverview(plan.cleaning, calibration_images(plan))
         for number, _ in enumerate(self._overview.extend(cropped)):
             yield f"cleaning new projections: {number + 1}"
         yield list(self._overview.glances.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recon3d.cleaning.getdata import getdata, open_data, opening, region_of
+from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.experiment import Experiment
 from recon3d.config.getdata_keys import GetData
@@ -172,7 +172,7 @@ class Session:
     def check_projections(self) -> Projections:
         """The widget of 03_check_projections; it compares with the grain where there is one."""
         if self.growing:
-            overview = GrowingOverview(self.plan.cleaning)
+            overview = GrowingOverview(self.plan.cleaning, calibration_images(self.plan))
             return Projections(overview.extend(region_of(self.scan, self.plan)), self.settings)
         store = self.store
         found: dict[str, Any] = {}
