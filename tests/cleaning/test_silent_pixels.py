@@ -41,8 +41,16 @@ def gap(value):
         (np.float32, -1),
     ],
 )
-def test_a_module_gap_is_masked_counted_and_said(scan, tmp_path, dtype, value):
-    given = with_frames(scan, gap(value), dtype)
+def test_a_module_gap_is_found(scan, dtype, value):
+    found = find_silent_pixels(with_frames(scan, gap(value), dtype))
+    expected = np.zeros((48, 50), bool)
+    expected[:, 30:33] = True
+    np.testing.assert_array_equal(found.without_value, expected)
+    assert not found.constant.any()
+
+
+def test_a_module_gap_is_masked_counted_and_said(scan, tmp_path):
+    given = with_frames(scan, gap(65535))
     with pytest.warns(Recon3DWarning, match=r"144 pixels without a value.*columns from 40 to 42"):
         store = clean(given, CLEANING, tmp_path / "gap.h5", show_progress=False)
     assert store.provenance["pixels_without_value"] == 3 * 48
@@ -76,7 +84,7 @@ def test_nan_in_one_frame_is_damage(scan, tmp_path):
         clean(given, CLEANING, tmp_path / "s.h5", show_progress=False)
 
 
-@pytest.mark.parametrize("value", [0, 97, 4095])
+@pytest.mark.parametrize("value", [0, 4095])
 def test_a_dead_column_is_masked(scan, tmp_path, value):
     def change(frames):
         frames[:, :, 35] = value

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from recon3d.colors import orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
-from recon3d.colors import orientation_colors
 from recon3d.widgets import GrainSlices, GrainSurface
 
 
