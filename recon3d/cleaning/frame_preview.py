@@ -14,12 +14,49 @@ from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frames_of_projection import Subtracted, check_region, subtract_projection
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.cleaning.stages import FrameSteps, steps_of
-from recon3d.cleaning.steps import FloatFrame, counting_variance, frame_background
+from recon3d.cleaning.steps import (
+    BoolFrame,
+    FloatFrame,
+    counting_variance,
+    frame_background,
+    signal_mask,
+    subtract_frame_background,
+)
 from recon3d.config.experiment import Cleaning
 from recon3d.scan.scan import Scan
 
 _REMEMBERED = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSteps:
+    """One frame on its way through cleaning; every image has the shape (rows, cols).
+
+    Parameters
+    ----------
+    before
+        The recorded counts.
+    pedestal
+        What steps 1 and 2 subtract: background and dark.
+    background
+        The frame's own background of step 5.
+    unmasked
+        The counts after step 5.
+    mask
+        Where the grain is.
+    after
+        The result: `unmasked` inside the mask.
+    factor
+        By how much step 4 multiplied.
+    """
+
+    before: FloatFrame
+    pedestal: FloatFrame
+    background: FloatFrame
+    unmasked: FloatFrame
+    mask: BoolFrame
+    after: FloatFrame
+    factor: float
 
 
 class Kept(NamedTuple):
@@ -228,6 +265,48 @@ class FramePreview:
             frames,
         )
         return frames[0]
+
+
+def steps_of(
+    raw: NDArray[Any],
+    subtracted: FloatFrame,
+    pedestal: FloatFrame,
+    factor: float,
+    cleaning: Cleaning,
+) -> FrameSteps:
+    """Do steps 4 to 6 on one frame, and keep the images on the way.
+
+    Parameters
+    ----------
+    raw
+        Shape (rows, cols): the recorded counts.
+    subtracted
+        Shape (rows, cols): the counts after step 3.
+    pedestal
+        Shape (rows, cols): what was subtracted.
+    factor
+        By what step 4 multiplies.
+    cleaning
+        The parameters of every step.
+    """
+    scaled = subtracted * np.float32(factor)
+    unmasked = subtract_frame_background(scaled, cleaning.framebg)
+    mask = signal_mask(
+        unmasked,
+        cleaning.binth,
+        cleaning.min_region_pix,
+        cleaning.close_radius_pix,
+        cleaning.fill_holes,
+    )
+    return FrameSteps(
+        before=raw.astype(np.float32),
+        pedestal=pedestal,
+        background=frame_background(scaled, cleaning.framebg),
+        unmasked=unmasked,
+        mask=mask,
+        after=np.where(mask, unmasked, np.float32(0)),
+        factor=factor,
+    )
 
 
 def _early(cleaning: Cleaning) -> tuple[Any, ...]:

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.counts import CountWatch
-from recon3d.cleaning.frames_of_projection import check_region, clean_projection
+from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
-from recon3d.cleaning.stages import FrameSteps, explain_frame
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError, warn
@@ -25,7 +24,7 @@ from recon3d.readers.damage import Damage, damage_lines, list_damage
 from recon3d.scan.checks import require_rocking
 from recon3d.scan.scan import Scan
 
-__all__ = ["FrameSteps", "Sink", "clean", "clean_projection", "explain_frame"]
+__all__ = ["Sink", "clean"]
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,14 @@ from plain_cleaning import plain_background, plain_clean
 from scipy.ndimage import gaussian_filter
 
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.frames_of_projection import clean_projection, work_on_projection
+from recon3d.cleaning.frame_preview import steps_of
+from recon3d.cleaning.frames_of_projection import (
+    clean_projection,
+    subtract_projection,
+    work_on_projection,
+)
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.cleaning.stages import explain_frame
 from recon3d.config.experiment import Cleaning
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.readers.source import Roi
@@ -159,7 +163,11 @@ def test_the_steps_of_a_frame_lead_to_the_cleaned_frame():
     rng = np.random.default_rng(6)
     raw, valid, currents = make_projection(rng), np.ones(9, bool), np.linspace(200, 180, 9)
     cleaning = Cleaning(framebg=7, binth=30)
-    steps = explain_frame(raw, valid, currents, cleaning, 6)
+    start = subtract_projection(
+        raw, valid, currents, cleaning, Calibration.none(SHAPE), Normalizer()
+    )
+    factor = float(start.factors[6])
+    steps = steps_of(raw[6], start.frames[6], start.pedestal, factor, cleaning)
     np.testing.assert_array_equal(steps.before, raw[6])
     np.testing.assert_allclose(steps.after, clean_projection(raw, valid, currents, cleaning)[6])
     np.testing.assert_array_equal(steps.after, np.where(steps.mask, steps.unmasked, 0))

@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from recon3d.cleaning.stages import FrameSteps
+from recon3d.cleaning.frame_preview import FrameSteps
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import (
     BLUE,
