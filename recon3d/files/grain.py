@@ -31,7 +31,11 @@ _ARRAYS = {
     "orientation_spread": ("degree", "root of the summed second moments in a and b"),
     "completeness": ("1", "share of the projections in which the voxel's own frame is lit"),
     "strain": ("1", "relative change of the lattice spacing along G"),
+    "orientation_error": ("degree", "standard error of a and b"),
+    "strain_error": ("1", "standard error of the strain"),
+    "quality": ("1", "share of a voxel's frames that were seen, and not suspected"),
 }
+_IN_EVERY_GRAIN = ("occupancy", "mask", "orientation", "orientation_spread", "completeness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,11 @@ class Grain:
         Shape (nx, ny, nz): share of the projections in which the voxel's frame is lit.
     strain
         Shape (nx, ny, nz), along **G**; None where it was not scanned.
+    orientation_error, strain_error
+        One standard deviation of a and b, (nx, ny, nz, 2), degrees, and of the strain; None
+        where they are not known.
+    quality
+        Shape (nx, ny, nz): share of a voxel's frames that were seen and not suspected; or None.
     residual
         Shape (iterations,): what the model left unexplained after each iteration.
     projections
@@ -65,6 +74,8 @@ class Grain:
         What is known of each pixel of the detector, by its name, each of shape (rows, cols).
     provenance
         Every parameter of the run by its name.
+    doubts
+        Sentences that say why the grain may be wrong; none where all is well.
 
     Raises
     ------
@@ -79,22 +90,26 @@ class Grain:
     orientation_spread: NDArray[np.float32]
     completeness: NDArray[np.float32]
     strain: NDArray[np.float32] | None = None
+    orientation_error: NDArray[np.float32] | None = None
+    strain_error: NDArray[np.float32] | None = None
+    quality: NDArray[np.float32] | None = None
     residual: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     images: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, array in self.arrays().items():
-            shape = self.volume.shape + (2,) * (name == "orientation")
+            shape = self.volume.shape + (2,) * (name in ("orientation", "orientation_error"))
             if array.shape != shape:
                 raise ParameterError(
                     f"the grain's {name} has shape {array.shape}, the volume asks for {shape}"
                 )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays over the volume by their names; `strain` only where it was scanned."""
+        """The arrays over the volume by their names, those that are known."""
         named = {name: getattr(self, name) for name in _ARRAYS}
         return {name: array for name, array in named.items() if array is not None}
 
@@ -117,6 +132,7 @@ class Grain:
             file.attrs["_format"] = FORMAT
             file.attrs["_format_version"] = FORMAT_VERSION
             file.attrs["_written_by"] = f"recon3d {__version__}"
+            file.attrs.create("doubts", list(self.doubts), (len(self.doubts),), h5py.string_dtype())
             group = file.create_group("grain")
             write_attributes(group, self.provenance)
             _write_volume(group, self.volume)
@@ -150,13 +166,16 @@ class Grain:
         with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:
             group = _part(file, "grain", path)
             arrays = {name: take(_part(group, name, path)) for name in _stored(group)}
+            parameters = read_attributes(file)
+            doubts = parameters.pop("doubts", ())
             return cls(
                 _read_volume(group),
                 **arrays,
                 projections=_columns(file, "projections"),
                 curves=_columns(file, "curves"),
                 images=_columns(file, "images"),
-                provenance=read_attributes(file),
+                provenance=parameters,
+                doubts=tuple(map(str, doubts)),
             )
 
     def save_arrays(self, folder: str | Path) -> Path:
@@ -200,7 +219,10 @@ class Grain:
             f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(text)}</td></tr>"
             for name, text in self.facts().items()
         )
-        return f"<table><caption>Grain</caption>{rows}</table>"
+        doubts = "".join(
+            f"<p style='color:#c00;margin:2px'>{html.escape(text)}</p>" for text in self.doubts
+        )
+        return f"<table><caption>Grain</caption>{rows}</table>{doubts}"
 
 
 def _write_volume(group: h5py.Group, volume: Volume) -> None:
@@ -235,8 +257,9 @@ def _columns(file: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
 
 
 def _stored(group: h5py.Group) -> list[str]:
-    """The arrays to read: all that a grain must have, and strain where it is there."""
-    return [name for name in (*_ARRAYS, "residual") if name != "strain" or name in group]
+    """The arrays to read: all that a grain must have, and the others where they are there."""
+    must = (*_IN_EVERY_GRAIN, "residual")
+    return [*must, *(name for name in _ARRAYS if name not in must and name in group)]
 
 
 def _read_volume(group: h5py.Group) -> Volume:

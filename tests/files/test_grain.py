@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -178,3 +179,27 @@ def test_it_shows_itself_in_short(grain, grain_factory):
     assert "0 voxels" in repr(empty)
     assert "&lt;b&gt;" in empty._repr_html_()
     json.dumps(grain.facts())
+
+
+def test_errors_quality_and_doubts_come_back(grain, tmp_path):
+    error = np.full((*grain.volume.shape, 2), 0.25, np.float32)
+    doubts = ("μ_c drifts by 12 mdeg: <align>", "less than 150° of ω")
+    known = replace(grain, orientation_error=error, quality=error[..., 0], doubts=doubts)
+    path = tmp_path / "grain.h5"
+    known.save(path)
+    back = Grain.load(path)
+    assert back.doubts == doubts
+    assert back.strain_error is None
+    np.testing.assert_array_equal(back.orientation_error, error)
+    np.testing.assert_array_equal(back.quality, error[..., 0])
+    with h5py.File(path) as file:
+        assert [str(text) for text in file.attrs["doubts"]] == list(doubts)
+    assert "&lt;align&gt;" in back._repr_html_()
+    assert "doubts" not in back.provenance
+
+
+def test_a_grain_without_doubts_says_so_by_an_empty_list(grain, tmp_path):
+    grain.save(tmp_path / "grain.h5")
+    with h5py.File(tmp_path / "grain.h5") as file:
+        assert file.attrs["doubts"].shape == (0,)
+    assert Grain.load(tmp_path / "grain.h5").doubts == ()
