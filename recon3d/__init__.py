@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recon3d.config.experiment import Cleaning, Experiment
+    from recon3d.config.cleaning import Cleaning
+    from recon3d.config.experiment import Experiment
     from recon3d.errors import (
         DataError,
         GridError,
@@ -49,7 +50,7 @@ __all__ = [
 
 _HOMES = {
     "CleanedScan": "recon3d.files.store",
-    "Cleaning": "recon3d.config.experiment",
+    "Cleaning": "recon3d.config.cleaning",
     "Cluster": "recon3d.parallel.cluster",
     "DataError": "recon3d.errors",
     "Experiment": "recon3d.config.experiment",

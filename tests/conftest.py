@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from id06_folders import frame, write_edf
 
-from recon3d.config.experiment import Volume
+from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 
 # Compiled kernels take their time at the first call only.

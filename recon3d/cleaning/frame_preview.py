@@ -22,7 +22,7 @@ from recon3d.cleaning.steps import (
     signal_mask,
     subtract_frame_background,
 )
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.scan.scan import Scan
 
 _REMEMBERED = 8

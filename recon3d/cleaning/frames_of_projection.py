@@ -19,7 +19,7 @@ from recon3d.cleaning.steps import (
     counting_variance,
     dark_frame,
 )
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError, warn
 
 FloatArray = NDArray[np.float64]

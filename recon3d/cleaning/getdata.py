@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from recon3d.atomic import make_folder, require_writable
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
 from recon3d.communicator import ALONE, Communicator, from_first
-from recon3d.config.getdata_keys import GetData
+from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import ParameterError
 from recon3d.files.numpy_arrays import ArrayWriter
@@ -84,7 +83,6 @@ def calibration_images(plan: GetData) -> dict[str, Any]:
 def getdata(
     plan: GetData,
     *,
-    record: Mapping[str, str] | None = None,
     show_progress: bool = True,
     communicator: Communicator = ALONE,
 ) -> CleanedScan:
@@ -94,8 +92,6 @@ def getdata(
     ----------
     plan
         What the command line, or a settings file, says.
-    record
-        How it was said, to be kept with the result; the plan where None.
     show_progress
         False for a silent run.
     communicator
@@ -119,15 +115,14 @@ def getdata(
     # The first member alone reads headers and looks: what it finds is sent to the others.
     images, scan = from_first(communicator, lambda: _looked_at(plan, show_progress))
     first = communicator.rank == 0
-    said = {key: str(value) for key, value in (record or dataclasses.asdict(plan)).items()}
     folder = Path(plan.outputpath) / plan.outputdirname
-    properties = {"framebg": plan.framebg, "binth": plan.binth}
+    properties = {"framebg": plan.cleaning.framebg, "binth": plan.cleaning.binth}
     with ArrayWriter(scan, folder, plan.arrays, properties) if first else nullcontext() as arrays:
         store = clean(
             scan,
             plan.cleaning,
             folder / "scan.h5",
-            provenance={"getdata": said},
+            provenance={"getdata": plan.texts()},
             sink=arrays,
             skip_damaged=plan.skip_damaged,
             show_progress=show_progress,

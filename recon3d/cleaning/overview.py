@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recon3d.cleaning.calibration import Calibration, calibrated
 from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.readers.motors import MotorTable

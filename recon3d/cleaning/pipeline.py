@@ -16,7 +16,7 @@ from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
 from recon3d.communicator import ALONE, Communicator, from_first
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.files.store_writer import StoreWriter

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from recon3d.cleaning.frame_preview import FramePreview
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
 

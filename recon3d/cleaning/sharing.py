@@ -16,7 +16,7 @@ from recon3d.cleaning.counts import CountTally, CountWatch, mended
 from recon3d.cleaning.frames_of_projection import CleanedProjection, work_on_projection
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.communicator import Communicator
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
 from recon3d.progress import track
 from recon3d.readers.damage import Damage, list_damage, trouble_in

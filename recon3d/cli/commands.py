@@ -6,11 +6,14 @@ import argparse
 import dataclasses
 import logging
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recon3d.config.declare import parse_texts, settings_of
 from recon3d.config.experiment import Experiment
-from recon3d.config.getdata_keys import GETDATA_KEYS, PATHS, POSITIONAL, GetData, as_text
+from recon3d.config.getdata import GETDATA_KEYS, PATHS, POSITIONAL, GetData
+from recon3d.config.reconstruction import Settings
 from recon3d.errors import ParameterError, warn
 
 if TYPE_CHECKING:
@@ -83,15 +86,14 @@ def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder."""
     from recon3d.cleaning.getdata import getdata
 
-    texts = _getdata_texts(arguments)
-    plan, show = GetData.from_texts(texts), not arguments.quiet
-    getdata(plan, record=texts, show_progress=show, communicator=arguments.communicator)
+    plan, show = GetData.from_texts(_getdata_texts(arguments)), not arguments.quiet
+    getdata(plan, show_progress=show, communicator=arguments.communicator)
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """Reconstruct the grain of an .ini file; leave grain.h5 and grain_ang.npy in its path."""
     from recon3d.atomic import require_writable
-    from recon3d.config.settings_file import USUAL_MEMORY_GIB
+    from recon3d.config.settings_file import USUAL_MEMORY_GIB, OfFile
     from recon3d.files.hdf5 import require_room
     from recon3d.files.store import open_store
     from recon3d.plot.grain.results import write_results
@@ -106,11 +108,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
         settings = _settings(arguments)
         experiment = settings.experiment(arguments.inifile)
         memory_gib = settings.memory_gib()
-    if arguments.memory is not None:
-        memory_gib = arguments.memory
-    names = ("method", "frame", "iterations", "checkpoint_seconds")
-    given = {name: getattr(arguments, name) for name in names}
-    experiment = experiment.with_settings(**{k: v for k, v in given.items() if v is not None})
+    given = _given(arguments, settings_of(Settings) | settings_of(OfFile))
+    memory_gib = parse_texts(OfFile, given).get("memory_gib", memory_gib)
+    experiment = experiment.with_settings(**parse_texts(Settings, given))
     folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
     check_before(store, experiment)
@@ -220,8 +220,7 @@ def notebooks(arguments: argparse.Namespace) -> None:
 
 def _getdata_texts(arguments: argparse.Namespace) -> dict[str, str]:
     """What is said to `getdata`: the command line wins over the settings file."""
-    said = {key: getattr(arguments, key) for key in GETDATA_KEYS}
-    given = {key: as_text(value) for key, value in said.items() if value is not None}
+    given = _given(arguments, GETDATA_KEYS)
     filed = {} if arguments.settings is None else _settings(arguments).getdata_texts()
     for key in sorted(set(filed) & set(given) & set(POSITIONAL)):
         if key not in PATHS and filed[key] != given[key]:
@@ -230,6 +229,12 @@ def _getdata_texts(arguments: argparse.Namespace) -> dict[str, str]:
                 "the command line is used"
             )
     return filed | given
+
+
+def _given(arguments: argparse.Namespace, keys: Iterable[str]) -> dict[str, str]:
+    """The texts that the command line gives, by their keys."""
+    said = {key: getattr(arguments, key, None) for key in keys}
+    return {key: text.strip() for key, text in said.items() if text is not None}
 
 
 def _settings(arguments: argparse.Namespace) -> SettingsFile:

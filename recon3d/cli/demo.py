@@ -11,7 +11,8 @@ import numpy as np
 
 from recon3d.atomic import make_folder
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.plot.grain.quality import quality_figure

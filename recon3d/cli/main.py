@@ -6,16 +6,20 @@ import argparse
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from recon3d import __version__
 from recon3d.cli import commands
 from recon3d.cli.exit_status import Parser, report_to, run_command, show_warning, within
 from recon3d.cli.show import Subparsers, add_export, add_figures, add_notebooks, add_view
-from recon3d.config.getdata_keys import POSITIONAL
-from recon3d.config.goniometer import GONIOMETERS
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.declare import Setting, as_text, settings_of
+from recon3d.config.getdata import POSITIONAL, GetData
+from recon3d.config.reconstruction import Settings
+from recon3d.config.settings_file import OfFile
 from recon3d.errors import Recon3DWarning
 from recon3d.parallel.mpiexec import end_all, launched_rank, run_shared
 
@@ -161,18 +165,39 @@ def _add_getdata(subparsers: Subparsers) -> Parser:
         description="Read the frames of a topo-tomography scan, clean them one projection at a "
         "time, and leave scan.h5 and the NumPy arrays in OUTPUTPATH/OUTPUTDIRNAME.",
     )
-    for name, about in POSITIONAL.items():
+    for name, declared in POSITIONAL.items():
+        about = f"{declared.help}, in {declared.unit}" if declared.unit else declared.help
         parser.add_argument(name, metavar=name.upper(), nargs="?", help=about)
     _add_settings(parser)
-    _add_scan_options(parser)
-    _add_cleaning_options(parser)
-    parser.add_argument(
-        "--arrays",
-        choices=["final", "all", "none"],
-        help="NumPy arrays of frames to write beside scan.h5 (default: final)",
-    )
+    for title, part in (("how the scan was taken", GetData), ("cleaning", Cleaning)):
+        add_options(parser.add_argument_group(title), settings_of(part).values())
     parser.set_defaults(run=commands.getdata)
     return parser
+
+
+def add_options(group: argparse._ActionsContainer, settings: Iterable[Setting]) -> None:
+    """Add the options that settings declare; each leaves its text under its key."""
+    for declared in settings:
+        if not declared.option:
+            continue
+        how: dict[str, Any] = {"metavar": declared.metavar or None}
+        if declared.single is bool:
+            how = {"action": "store_const", "const": as_text(not declared.default)}
+        elif declared.choices and not declared.metavar:
+            how["choices"] = declared.choices
+        group.add_argument(
+            declared.option, dest=declared.key, default=None, help=_about(declared), **how
+        )
+
+
+def _about(declared: Setting) -> str:
+    """What an option is, its unit and its default."""
+    if declared.single is bool:
+        return f"do not {declared.help}" if declared.default else declared.help
+    unit = f", in {declared.unit}" if declared.unit else ""
+    if declared.default in (None, ()):
+        return declared.help + unit
+    return f"{declared.help}{unit} (default: {declared.text(declared.default)})"
 
 
 def _add_settings(parser: Parser) -> None:
@@ -183,67 +208,6 @@ def _add_settings(parser: Parser) -> None:
         help="settings file of the notebooks (choices.ini); it says what is not given here, and "
         "wins over INIFILE",
     )
-
-
-def _add_scan_options(parser: Parser) -> None:
-    scan = parser.add_argument_group("how the scan was taken")
-    scan.add_argument(
-        "--motors",
-        metavar="NAMES",
-        help=f"motor names: {' or '.join(GONIOMETERS)}, with changes such as "
-        "id06,omega=diffry,base_tilt=diffrz (default: auto, the beamline whose motors the files "
-        "have)",
-    )
-    scan.add_argument(
-        "--entries", metavar="LIST", help="entries of an HDF5 file to use, such as 3.1,5-40"
-    )
-    scan.add_argument(
-        "--binning",
-        metavar="N",
-        help="sum N x N pixels, or ROWSxCOLUMNS such as 2x1, to one as frames are read; POI, "
-        "IMGSIZE, FRAMEBG, BINTH, --min-region, --hot-limit and the .ini file stay in pixels of "
-        "the detector and counts of one of them",
-    )
-    scan.add_argument("--tilt-azimuth", type=float, metavar="DEG", help="0 or 90: turns (chi, phi)")
-    scan.add_argument(
-        "--recorded-at",
-        choices=["start", "middle"],
-        help="when in the exposure motors were read; 'start' moves the fast motor of a "
-        "continuous scan by half a step (default: middle)",
-    )
-    scan.add_argument(
-        "--skip-damaged",
-        action="store_true",
-        default=None,
-        help="leave damaged frames out, list them, and go on (default: stop)",
-    )
-
-
-def _add_cleaning_options(parser: Parser) -> None:
-    cleaning = parser.add_argument_group("cleaning")
-    cleaning.add_argument("--min-region", type=int, metavar="PIX", help="smallest lit region (100)")
-    cleaning.add_argument(
-        "--normalize",
-        choices=["auto", "current", "total", "none"],
-        help="by ring current, or to equal totals (default: current where it is recorded)",
-    )
-    cleaning.add_argument(
-        "--no-dark", dest="dark", action="store_false", default=None, help="subtract no dark frame"
-    )
-    cleaning.add_argument("--hot-pixels", type=float, metavar="SIGMA", help="threshold; 0 for none")
-    cleaning.add_argument(
-        "--close-radius", type=int, metavar="PIX", help="of the disk that closes the mask (1)"
-    )
-    cleaning.add_argument(
-        "--keep-holes",
-        dest="fill_holes",
-        action="store_false",
-        default=None,
-        help="leave holes of the mask as they are (default: fill them)",
-    )
-    cleaning.add_argument("--hot-limit", type=float, metavar="COUNTS", help="hot above this")
-    cleaning.add_argument("--flat-field", type=Path, metavar="FILE", help="image to divide by")
-    cleaning.add_argument("--bad-pixels", type=Path, metavar="FILE", help="image, not 0 where bad")
 
 
 def _add_reconstruct(subparsers: Subparsers) -> Parser:
@@ -257,32 +221,11 @@ def _add_reconstruct(subparsers: Subparsers) -> Parser:
         "inifile", metavar="INIFILE", nargs="?", type=Path, help="file of `key value` lines"
     )
     _add_settings(parser)
-    parser.add_argument("--method", choices=["iterative", "backprojection"], help="how")
-    parser.add_argument(
-        "--frame",
-        choices=["sample", "lab"],
-        help="sample: tilts turn with omega (default); lab: sum at fixed angles, for comparison",
-    )
-    parser.add_argument(
-        "--iterations", type=int, metavar="N", help="passes of the iterative method"
-    )
-    parser.add_argument(
-        "--memory",
-        type=float,
-        metavar="GIB",
-        help="what the orientation distributions may take (8)",
-    )
+    add_options(parser, [*settings_of(Settings).values(), *settings_of(OfFile).values()])
     parser.add_argument(
         "--resume",
         action="store_true",
         help="go on from the checkpoint that an unfinished run of the same settings left",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        dest="checkpoint_seconds",
-        type=float,
-        metavar="SECONDS",
-        help="how often the state is saved (60); 0 for never",
     )
     parser.set_defaults(run=commands.reconstruct)
     return parser

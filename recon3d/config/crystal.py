@@ -1,48 +1,60 @@
-"""The unit cell, its lattice spacings, and the Bragg angle."""
+"""The unit cell, its lattice spacings, its orientation in the sample, and the Bragg angle."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from recon3d.config.declare import Declared, setting
 from recon3d.errors import ParameterError
 
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light, in keV Å (exact in the SI of 2019)."""
 
 _LENGTHS_ANGSTROM = (0.01, 1e6)
+_ROTATION_TOLERANCE = 1e-3
+
+Six = tuple[float, float, float, float, float, float]
+Nine = tuple[float, float, float, float, float, float, float, float, float]
 
 
-@dataclass(frozen=True)
-class Crystal:
+@dataclass(frozen=True, repr=False)
+class Crystal(Declared):
     """A crystal, the reflection that is imaged, and the wavelength that images it.
-
-    Parameters
-    ----------
-    unit_cell
-        a, b, c in Å and α, β, γ in degrees, of any crystal system.
-    hkl
-        Miller indices of the reflection.
-    wavelength_angstrom
-        X-ray wavelength in Å.
-    space_group
-        Number of the space group, 1 to 230, for the record.
 
     Raises
     ------
     ParameterError
-        The cell is impossible, hkl is 0 0 0, or the wavelength is longer than 2d.
+        The cell is impossible, hkl is 0 0 0, the wavelength is longer than 2d, or the matrix of
+        the orientation is no rotation.
     """
 
-    unit_cell: tuple[float, float, float, float, float, float]
-    hkl: tuple[int, int, int]
-    wavelength_angstrom: float
-    space_group: int = 1
+    unit_cell: Six = setting(help="a, b, c in Å and α, β, γ in degrees, of any crystal system")
+    hkl: tuple[int, int, int] = setting(help="Miller indices of the imaged reflection")
+    wavelength_angstrom: float = setting(
+        help="X-ray wavelength", key="wavelength", unit="Å", above=0
+    )
+    space_group: int = setting(
+        1, "number of the space group, for the symmetry of exports", key="sg_no", least=1, most=230
+    )
+    orientation_matrix: Nine | None = setting(
+        None,
+        "the rotation U from the crystal's Cartesian axes to the sample's, row by row: with it "
+        "exports give whole orientations",
+    )
+    euler_bunge_deg: tuple[float, float, float] | None = setting(
+        None,
+        "φ1, Φ, φ2 after Bunge, from the sample's axes to the crystal's: in place of U",
+        key="euler_bunge",
+        unit="degrees",
+        least=-360,
+        most=360,
+    )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.space_group <= 230:
-            raise ParameterError(f"sg_no is {self.space_group}: space groups run from 1 to 230")
+        super().__post_init__()
         least, most = _LENGTHS_ANGSTROM
         if not all(least <= length <= most for length in self.unit_cell[:3]):
             raise ParameterError(
@@ -55,16 +67,46 @@ class Crystal:
             )
         if not any(self.hkl):
             raise ParameterError("hkl is 0 0 0, which is no reflection: give the imaged one")
-        if not self.wavelength_angstrom > 0:
-            raise ParameterError(
-                f"wavelength is {self.wavelength_angstrom:g}: expected a positive length in Å"
-            )
         if self.wavelength_angstrom > 2 * self.d_spacing_angstrom:
             raise ParameterError(
                 f"wavelength {self.wavelength_angstrom:g} Å is longer than 2d = "
                 f"{2 * self.d_spacing_angstrom:.5g} Å of hkl {self.hkl}: no Bragg angle exists "
                 "(is the wavelength in Å, and the cell the right one?)"
             )
+        self._check_orientation()
+
+    def _check_orientation(self) -> None:
+        if self.orientation_matrix is None:
+            return
+        if self.euler_bunge_deg is not None:
+            raise ParameterError("orientation_matrix and euler_bunge say the same: give one")
+        u = np.array(self.orientation_matrix).reshape(3, 3)
+        off = float(np.abs(u @ u.T - np.eye(3)).max())
+        if off > _ROTATION_TOLERANCE or np.linalg.det(u) < 0:
+            raise ParameterError(
+                f"orientation_matrix {u.round(4).tolist()} is no rotation (U times its transpose "
+                f"is {off:.2g} off the unit matrix, its determinant {np.linalg.det(u):.3g}): "
+                "expected the nine numbers of U, without the lengths of the cell"
+            )
+
+    @property
+    def orientation(self) -> NDArray[np.float64] | None:
+        """U, shape (3, 3), from the crystal's axes to the sample's; None where it is not given.
+
+        The Bunge angles (φ1, Φ, φ2) make Z(φ2) X(Φ) Z(φ1), which takes the sample's axes to the
+        crystal's (Bunge 1982, Texture Analysis in Materials Science, section 2.1.2); U is its
+        transpose.
+        """
+        if self.orientation_matrix is not None:
+            return np.array(self.orientation_matrix).reshape(3, 3)
+        if self.euler_bunge_deg is None:
+            return None
+        (c1, c, c2), (s1, s, s2) = (
+            function(np.radians(self.euler_bunge_deg)) for function in (np.cos, np.sin)
+        )
+        first, second = _about_z(c1, s1), _about_z(c2, s2)
+        tilt = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
+        return (second @ tilt @ first).T
 
     @property
     def d_spacing_angstrom(self) -> float:
@@ -97,3 +139,7 @@ class Crystal:
     def energy_kev(self) -> float:
         """Photon energy in keV."""
         return HC_KEV_ANGSTROM / self.wavelength_angstrom
+
+
+def _about_z(c: float, s: float) -> NDArray[np.float64]:
+    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])

@@ -1,156 +1,53 @@
-"""What was measured and how it is to be worked on, in frozen dataclasses."""
+"""What was measured and how it is to be reconstructed."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from recon3d.config.crystal import Crystal
-from recon3d.config.goniometer import GONIOMETERS as GONIOMETERS
-from recon3d.config.goniometer import Goniometer as Goniometer
+from recon3d.config.declare import (
+    Declared,
+    Setting,
+    as_text,
+    missing_keys,
+    nearest,
+    parse_texts,
+    record_of,
+    setting,
+    settings_of,
+    validate,
+)
+from recon3d.config.detector import Detector
 from recon3d.config.ini import read_ini
-from recon3d.config.ini_keys import FLIPS, parse_keys
-from recon3d.config.reconstruction import Settings as Settings
-from recon3d.config.reconstruction import require_one_of, require_sign
-from recon3d.config.volume import Volume as Volume
-from recon3d.errors import ParameterError
+from recon3d.config.reconstruction import Settings
+from recon3d.config.volume import Volume
+from recon3d.errors import ParameterError, warn
 
-_LARGEST_COUNT = 2**31 - 1
-_LARGEST_RADIUS_PIX = 50
+Three = tuple[float, float, float]
+_NO_OFFSET = "0: such a displacement or rotation is not modelled"
 
 
-@dataclass(frozen=True)
-class Cleaning:
-    """How frames are cleaned; every step can be switched off.
+@dataclass(frozen=True, repr=False)
+class NotModelled(Declared):
+    """Keys of an .ini file that change nothing; what would need a model is refused."""
 
-    Counts and lengths are those of the detector's pixels, whether frames are binned or not.
-
-    Parameters
-    ----------
-    framebg
-        Width in pixels of the cornice, the rim of a frame that holds no signal; 0 for a
-        grain that fills the detector (no frame background is then subtracted).
-    binth
-        Counts above which a pixel is signal.
-    min_region_pix
-        Smallest lit region that is kept, in pixels.
-    dark
-        Subtract the mean of the two weakest frames of each projection.
-    hot_pixels
-        A pixel is hot where it exceeds its neighbours' median by this many standard
-        deviations of the counting noise, and stands alone; 0 for none.
-    hot_limit
-        Counts above the dark frame from which on a pixel is hot in any case; None for no
-        limit.
-    normalize
-        "current" divides by the ring current, "total" brings every projection to the same
-        total, "auto" takes the current where it is recorded, "none" leaves the counts.
-    close_radius_pix
-        Radius of the disk that closes the mask; 0 for none.
-    fill_holes
-        Fill the holes of the mask.
-    """
-
-    framebg: int = 20
-    binth: float = 12.0
-    min_region_pix: int = 100
-    dark: bool = True
-    hot_pixels: float = 8.0
-    hot_limit: float | None = None
-    normalize: str = "auto"
-    close_radius_pix: int = 1
-    fill_holes: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("framebg", "binth", "min_region_pix", "hot_pixels", "close_radius_pix"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ParameterError(f"{name} is {value}: expected a number of 0 or more")
-            if name not in ("binth", "hot_pixels") and value != int(value):
-                raise ParameterError(f"{name} is {value}: expected a whole number of pixels")
-            if name not in ("binth", "hot_pixels") and value > _LARGEST_COUNT:
-                raise ParameterError(f"{name} is {value}: no frame has as many pixels")
-        if self.close_radius_pix > _LARGEST_RADIUS_PIX:
-            raise ParameterError(
-                f"close_radius_pix is {self.close_radius_pix}: expected {_LARGEST_RADIUS_PIX} at "
-                "most, as it closes gaps between the pixels of one grain"
-            )
-        if self.hot_limit is not None and not self.hot_limit > 0:
-            raise ParameterError(f"hot_limit is {self.hot_limit}: expected counts above 0, or None")
-        if self.normalize not in ("auto", "current", "total", "none"):
-            raise ParameterError(
-                f"normalize is '{self.normalize}': expected auto, current, total or none"
-            )
-
-    def for_bins(self, rows: int, cols: int) -> Cleaning:
-        """The same cleaning of frames of which `rows` x `cols` pixels were summed to one.
-
-        Counts are multiplied by the pixels of a bin and areas divided by them, upwards to a
-        whole number; a length is divided by the longer edge of a bin. `framebg` is rounded
-        down, so that the rim holds no more than it did.
-        """
-        if rows * cols == 1:
-            return self
-        pixels, edge = rows * cols, max(rows, cols)
-        return replace(
-            self,
-            framebg=max(int(self.framebg) // edge, 1) if self.framebg else 0,
-            binth=self.binth * pixels,
-            min_region_pix=math.ceil(self.min_region_pix / pixels),
-            hot_limit=None if self.hot_limit is None else self.hot_limit * pixels,
-            close_radius_pix=math.ceil(self.close_radius_pix / edge),
-        )
-
-
-@dataclass(frozen=True)
-class Detector:
-    """The detector: its scale, its senses, and where the rotation axis falls on it.
-
-    Parameters
-    ----------
-    magnification_pix_per_um
-        Pixels for one µm in the sample.
-    omega_sense
-        +1 or -1: the sense of the ω motor in the map from sample to detector.
-    flip
-        "none", "rows", "columns" or "both": which axes of the image are reversed.
-    transpose
-        True where the rotation axis lies along the image's columns.
-    tilt_x_deg, tilt_z_deg
-        Deviations from perpendicular to the diffracted beam about the detector's
-        horizontal and vertical axis; they stretch the rows and the columns.
-    rotation_center_pix
-        Column of the ROI on which the rotation axis falls; None to find it from the data.
-    centre_row_pix
-        Row of the ROI on which the sample's origin falls; None for the middle.
-    """
-
-    magnification_pix_per_um: float
-    omega_sense: int = 1
-    flip: str = "none"
-    transpose: bool = False
-    tilt_x_deg: float = 0.0
-    tilt_z_deg: float = 0.0
-    rotation_center_pix: float | None = None
-    centre_row_pix: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.magnification_pix_per_um > 0:
-            raise ParameterError(
-                f"M is {self.magnification_pix_per_um:g}: expected the magnification as a "
-                "positive number of pixels per µm"
-            )
-        require_sign("omega_sense", self.omega_sense)
-        require_one_of("detector_flip", self.flip, FLIPS)
-        for name, tilt in (("t_x", self.tilt_x_deg), ("t_z", self.tilt_z_deg)):
-            if not abs(tilt) < 80:
-                raise ParameterError(
-                    f"{name} is {tilt:g}°: expected the deviation of the detector from "
-                    "perpendicular to the diffracted beam, below 80° (0 for none)"
-                )
+    mode: str = setting(
+        "horizontal", "the same map in both modes", choices=("horizontal", "vertical")
+    )
+    format: str = setting("edf", "format of the frames, for information")
+    detx_size: int | None = setting(None, "columns of the whole detector, for information")
+    detz_size: int | None = setting(None, "rows of the whole detector, for information")
+    t_y: float = setting(
+        0.0, "rotation of the detector about the beam", choices=(0,), expect=_NO_OFFSET
+    )
+    xyz_up: Three = setting((0, 0, 0), "displacement above ω", choices=(0,), expect=_NO_OFFSET)
+    xyz_lo: Three = setting((0, 0, 0), "displacement below ω", choices=(0,), expect=_NO_OFFSET)
+    xyz_th: Three = setting(
+        (0, 0, 0), "displacement below the base tilt", choices=(0,), expect=_NO_OFFSET
+    )
 
 
 @dataclass(frozen=True)
@@ -169,16 +66,23 @@ class Experiment:
         How to reconstruct them.
     path
         The folder with the cleaned scan; results go there too.
-    source
-        Every key of the .ini file with its text, for the record.
     """
 
     crystal: Crystal
     detector: Detector
     volume: Volume
     settings: Settings = field(default_factory=Settings)
-    path: Path | None = None
-    source: dict[str, str] = field(default_factory=dict)
+    path: Path | None = setting(
+        None, "the folder that getdata wrote; it counts from the folder of the file"
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        for name, kind in _PARTS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)!r}: expected a recon3d.{kind.__name__}"
+                )
 
     @classmethod
     def from_ini(cls, path: str | Path, changes: Mapping[str, str] | None = None) -> Experiment:
@@ -202,31 +106,72 @@ class Experiment:
             A key is not known; the nearest known one is named.
         """
         path = Path(path)
-        source = read_ini(path) | dict(changes or {})
+        texts = read_ini(path) | dict(changes or {})
+        for key in texts:
+            if key not in (*INI_KEYS, *WITHOUT_EFFECT):
+                warn(f"the key '{key}' is not known and is ignored{nearest(key, INI_KEYS)}")
         try:
-            return cls._of(parse_keys(source), source, path.parent)
+            return cls.from_texts(texts, path.parent)
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from error
 
     @classmethod
-    def from_source(cls, source: dict[str, str], parent: Path = Path()) -> Experiment:
-        """Make an experiment of the texts of its keys; a relative `path` counts from `parent`."""
-        return cls._of(parse_keys(source), source, parent)
+    def from_texts(cls, texts: Mapping[str, str], parent: Path = Path()) -> Experiment:
+        """Make an experiment of the texts of its keys; a relative `path` counts from `parent`.
+
+        Raises
+        ------
+        ParameterError
+            A key is missing, or its value is of the wrong type or impossible.
+        """
+        missing = [key for part in _PARTS.values() for key in missing_keys(part, texts)]
+        if missing:
+            keys = ", ".join(f"'{key}'" for key in missing)
+            what = f"the key {keys} is" if len(missing) == 1 else f"the keys {keys} are"
+            raise ParameterError(f"{what} missing")
+        parse_texts(NotModelled, texts)
+        parts = {name: part(**parse_texts(part, texts)) for name, part in _PARTS.items()}
+        folder = parse_texts(cls, texts).get("path")
+        return cls(**parts, path=None if folder is None else parent / folder)
 
     @classmethod
-    def _of(
-        cls, values: dict[str, dict[str, Any]], source: dict[str, str], parent: Path
-    ) -> Experiment:
-        folder = values["experiment"].get("path")
-        return cls(
-            crystal=Crystal(**values["crystal"]),
-            detector=Detector(**values["detector"]),
-            volume=Volume(**values["volume"]),
-            settings=Settings(**values["settings"]),
-            path=parent / folder if folder else None,
-            source=source,
-        )
+    def from_record(cls, record: Mapping[str, Any]) -> Experiment:
+        """Make an experiment of the record of a run; keys of others are passed over.
+
+        Parameters
+        ----------
+        record
+            Values by their keys, as `record` and `Grain.provenance` have them.
+
+        Raises
+        ------
+        ParameterError
+            A key is missing, or its value is impossible.
+        """
+        return cls.from_texts({key: as_text(record[key]) for key in INI_KEYS if key in record})
+
+    def record(self) -> dict[str, Any]:
+        """Every value that is not left to be found from the data, by its key in .ini files."""
+        parts = [self.crystal, self.detector, self.volume, self.settings, self]
+        return {key: value for part in parts for key, value in record_of(part).items()}
 
     def with_settings(self, **changes: Any) -> Experiment:
         """Return the experiment with some of its `Settings` changed."""
         return replace(self, settings=replace(self.settings, **changes))
+
+
+_PARTS: dict[str, Any] = {
+    "crystal": Crystal,
+    "detector": Detector,
+    "volume": Volume,
+    "settings": Settings,
+}
+INI_KEYS: dict[str, Setting] = {
+    key: declared
+    for part in (*_PARTS.values(), Experiment, NotModelled)
+    for key, declared in settings_of(part).items()
+}
+"""Every key of an .ini file that is looked at."""
+
+WITHOUT_EFFECT = ("ang_mean", "ang_width", "ang_steps", "ang_types", "ang_min", "ang_max", "stem")
+"""Keys of the original Recon3D that describe its own simulations."""

@@ -1,27 +1,24 @@
-"""Files of `key value` lines: read as literals, never evaluated."""
+"""Files of `key value` lines."""
 
 from __future__ import annotations
 
-import ast
-import math
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from recon3d.errors import ParameterError
 
-T = TypeVar("T")
-_LARGEST_INTEGER = 10**15
+_QUOTED = re.compile(r"""(["'])(.*?)\1\s*(?:#.*)?$""")
 _COMMENT = re.compile(r"(^|\s)#.*$")
-_SEPARATOR = re.compile(r"\s*[=:\s]\s*")
+_LINE = re.compile(r"([^\s=:]+)\s*[=:\s]\s*(.*)$")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def read_ini(path: str | Path) -> dict[str, str]:
     """Read a file of `key value` lines.
 
-    A `#` at the start of a line or after white space begins a comment; an `=` or `:`
-    between key and value is allowed; of repeated keys the last wins.
+    A `#` at the start of a line or after white space begins a comment, but not inside quotes,
+    which are taken off; an `=` or `:` between key and value is allowed; of repeated keys the
+    last wins. The text may be UTF-8, UTF-16 or Latin-1.
 
     Parameters
     ----------
@@ -31,7 +28,7 @@ def read_ini(path: str | Path) -> dict[str, str]:
     Returns
     -------
     values
-        The text of every value by its key.
+        The text of every value by its key, without quotes.
 
     Raises
     ------
@@ -40,100 +37,54 @@ def read_ini(path: str | Path) -> dict[str, str]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = _decode(path.read_bytes())
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ParameterError(f"{path}: is not a text file ({error.reason})") from error
     values = {}
-    for number, line in enumerate(lines, start=1):
-        content = _COMMENT.sub("", line).strip()
-        if not content:
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        if _UNPRINTABLE.search(line):
+            raise ParameterError(f"{path}, line {number}: is not text: {line[:40]!r}")
+        content = line.strip()
+        if not content or content.startswith("#"):
             continue
-        key, _, value = _SEPARATOR.sub(" ", content, count=1).partition(" ")
-        if not value:
+        found = _LINE.match(content)
+        key, value = found.groups() if found else (content, "")
+        quoted = _QUOTED.match(value)
+        values[key] = quoted[2] if quoted else _COMMENT.sub("", value).strip()
+        if not quoted and not values[key]:
             raise ParameterError(f"{path}, line {number}: the key '{key}' has no value")
-        values[key] = value
     return values
 
 
-def parse_literal(text: str) -> Any:
-    """Turn the text of a value into a number, a tuple, a truth value, None or a string.
+def quoted(text: str) -> str:
+    """The text of a value as a line of a file holds it: in quotes where it needs them.
 
-    Numbers separated by commas or white space make a tuple, with or without brackets.
-    What is no literal stays text.
+    Raises
+    ------
+    ParameterError
+        It holds a line end, or both kinds of quotes where it needs quotes.
     """
-    for candidate in (text, ",".join(text.strip("[]()").replace(",", " ").split())):
-        try:
-            value = ast.literal_eval(candidate)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-        return tuple(value) if isinstance(value, list) else value
-    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+    if "\n" in text or "\r" in text:
+        raise ParameterError(f"{text!r} cannot stand in a settings file: it has a line end")
+    plain = text and text == text.strip() and not _COMMENT.search(text) and text[0] not in "\"'=:"
+    if plain:
+        return text
+    for mark in "\"'":
+        if mark not in text:
+            return f"{mark}{text}{mark}"
+    raise ParameterError(f"{text!r} cannot stand in a settings file: it has both kinds of quotes")
 
 
-def number(text: str) -> float:
-    """Parse one number; `None` counts as 0."""
-    value = parse_literal(text)
-    if value is None:
-        return 0.0
-    if type(value) not in (int, float) or not abs(value) < math.inf:
-        raise ValueError("one finite number")
+def _decode(data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16")
+    if data[1::2].count(0) > len(data) / 4:
+        return data.decode("utf-16-le")
+    if data[::2].count(0) > len(data) / 4:
+        return data.decode("utf-16-be")
     try:
-        return float(value)
-    except OverflowError:
-        raise ValueError("one finite number, which this is too large for") from None
-
-
-def integer(text: str) -> int:
-    """Parse one whole number, also where it is written as 101.0 or +1."""
-    value = number(text)
-    if not value.is_integer():
-        raise ValueError("a whole number")
-    if abs(value) > _LARGEST_INTEGER:
-        raise ValueError(f"a whole number of at most {_LARGEST_INTEGER:g}")
-    return int(value)
-
-
-def word(text: str) -> str:
-    """Parse a string, with or without quotation marks."""
-    value = parse_literal(text)
-    return value if isinstance(value, str) else text
-
-
-def truth(text: str) -> bool:
-    """Parse true or false (also yes, no, 1, 0)."""
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in known:
-        raise ValueError("true or false")
-    return known[text.lower()]
-
-
-def several(parse: Callable[[str], T], count: int | None = None) -> Callable[[str], tuple[T, ...]]:
-    """Make a parser of `count` values (any number where None) out of a parser of one."""
-
-    def parse_all(text: str) -> tuple[T, ...]:
-        value = parse_literal(text)
-        items = value if isinstance(value, tuple) else _words(text)
-        if count is not None and len(items) != count:
-            raise ValueError(f"{count} values, not {len(items)}")
-        return tuple(parse(str(item)) for item in items)
-
-    return parse_all
-
-
-def _words(text: str) -> list[str]:
-    """The parts of a list in which something is no literal, or of a single value."""
-    return text.strip("[]() ").replace(",", " ").split() or [text]
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """Make a parser of one word out of a few."""
-
-    def parse(text: str) -> str:
-        value = word(text)
-        if value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return value
-
-    return parse
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")

@@ -1,127 +1,114 @@
-"""How a reconstruction is to be made: what the optional keys of an .ini say."""
+"""How a reconstruction is to be made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d.config.ini_keys import ALGORITHMS, ALIGNMENTS, FRAMES, METHODS
-from recon3d.errors import ParameterError
+from recon3d.config.declare import Declared, setting
+
+METHODS = ("iterative", "backprojection")
+FRAMES = ("sample", "lab")
+ALGORITHMS = ("mlem", "sirt")
+ALIGNMENTS = ("drift", "axis", "none")
 
 _SMALLEST_ANGLE_DEG = 1e-6
-_STRONGEST_TV = 100.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the grain is reconstructed; None stands for "find it from the data".
-
-    Parameters
-    ----------
-    method
-        "iterative" inverts the operator; "backprojection" sums, and is quick.
-    frame
-        "sample" turns the tilts with ω; "lab" sums at fixed (μ, γ), for comparison.
-    iterations
-        Passes of the iterative method, at most.
-    stop_change
-        Relative change of the residual from one pass to the next below which it stops.
-    algorithm
-        "mlem" (for counts) or "sirt" (least squares).
-    tv_weight
-        Weight of the total variation that smooths the occupancy after each pass, as a share
-        of a typical voxel's; 0 for none.
-    handedness
-        +1, -1, or 0 for automatic.
-    turning_center_deg
-        (μ_c, γ_c): the setting at which **G** lies exactly along the rotation axis.
-    rocking_width_deg, rolling_width_deg, two_theta_width_deg
-        Standard deviations of the instrument's acceptance.
-    tilt_azimuth_deg
-        0 or 90: turns (χ, φ), for scan macros that swap the two.
-    base_tilt_sense
-        +1 or -1: sense of the base tilt motor against θ.
-    completeness_cutoff
-        Completeness from which a voxel belongs to the grain (backprojection).
-    bin_deg
-        Distance of the orientation bins; None for half a step of the scan.
-    omega_exclude
-        Rotation angles, in degrees, of projections to leave out.
-    align
-        "drift" refines the rotation axis and finds how the sample drifted, by reprojection;
-        "axis" the axis alone; "none" takes both as they are.
-    split_half
-        Reconstruct from the odd and the even projections too, to say how far the result can
-        be trusted.
-    checkpoint_seconds
-        How often the state of the iterative method is saved, so that `--resume` can go on from
-        it; 0 for never.
-    """
-
-    method: str = "iterative"
-    frame: str = "sample"
-    iterations: int = 10
-    stop_change: float = 0.01
-    algorithm: str = "mlem"
-    tv_weight: float = 0.0
-    handedness: int = 0
-    turning_center_deg: tuple[float, float] | None = None
-    rocking_width_deg: float | None = None
-    rolling_width_deg: float | None = None
-    two_theta_width_deg: float | None = None
-    tilt_azimuth_deg: float | None = None
-    base_tilt_sense: int | None = None
-    completeness_cutoff: float = 0.5
-    bin_deg: float | None = None
-    omega_exclude: tuple[float, ...] = ()
-    align: str = "drift"
-    split_half: bool = True
-    checkpoint_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        require_one_of("method", self.method, METHODS)
-        require_one_of("frame", self.frame, FRAMES)
-        require_one_of("align", self.align, ALIGNMENTS)
-        require_one_of("algorithm", self.algorithm, ALGORITHMS)
-        for name in ("stop_change", "tv_weight", "checkpoint_seconds"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name} is {getattr(self, name):g}: expected 0 or more")
-        if self.tv_weight > _STRONGEST_TV:
-            raise ParameterError(
-                f"tv_weight is {self.tv_weight:g}: expected a share of a typical voxel's "
-                f"occupancy, {_STRONGEST_TV:g} at most"
-            )
-        require_one_of("tilt_azimuth", self.tilt_azimuth_deg, (None, 0, 90))
-        if self.handedness:
-            require_sign("handedness", self.handedness)
-        if self.base_tilt_sense is not None:
-            require_sign("base_tilt_sense", self.base_tilt_sense)
-        if self.iterations < 1:
-            raise ParameterError(f"iterations is {self.iterations}: expected 1 or more")
-        if not 0 <= self.completeness_cutoff <= 1:
-            raise ParameterError(
-                f"completeness_cutoff is {self.completeness_cutoff:g}: expected a share, 0 to 1"
-            )
-        for key, angle in (
-            ("rocking_width", self.rocking_width_deg),
-            ("rolling_width", self.rolling_width_deg),
-            ("two_theta_width", self.two_theta_width_deg),
-            ("bin_size", self.bin_deg),
-        ):
-            if angle is not None and not angle >= _SMALLEST_ANGLE_DEG:
-                raise ParameterError(
-                    f"{key} is {angle:g}: expected a positive angle in degrees, not below "
-                    f"{_SMALLEST_ANGLE_DEG:g}"
-                )
+def _angle(help: str, key: str) -> float | None:
+    """Declare a positive angle that is found from the data where it is not given."""
+    found: float | None = setting(None, help, key=key, unit="degrees", least=_SMALLEST_ANGLE_DEG)
+    return found
 
 
-def require_one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        known = ", ".join(str(choice) for choice in choices if choice is not None)
-        raise ParameterError(f"{name} is {value}: expected one of {known}")
+@dataclass(frozen=True, repr=False)
+class Settings(Declared):
+    """How the grain is reconstructed; None stands for "find it from the data"."""
 
-
-def require_sign(name: str, value: int) -> None:
-    """Refuse a sense that is neither +1 nor -1."""
-    if value not in (1, -1):
-        raise ParameterError(f"{name} is {value}: expected +1 or -1")
+    method: str = setting(
+        "iterative",
+        "iterative fits all frames; backprojection sums them, which is quicker and rougher",
+        choices=METHODS,
+        option="--method",
+    )
+    frame: str = setting(
+        "sample",
+        "sample: tilts turn with ω; lab: sum at fixed (μ, γ), for comparison",
+        choices=FRAMES,
+        option="--frame",
+    )
+    iterations: int = setting(
+        10, "passes of the iterative method, at most", least=1, option="--iterations", metavar="N"
+    )
+    stop_change: float = setting(
+        0.01,
+        "relative change of the residual from one pass to the next below which it stops",
+        least=0,
+    )
+    algorithm: str = setting(
+        "mlem", "mlem (for counts) or sirt (least squares)", choices=ALGORITHMS
+    )
+    tv_weight: float = setting(
+        0.0,
+        "weight of the total variation that smooths the occupancy after each pass, as a share of a "
+        "typical voxel's; 0 for none",
+        least=0,
+        most=100,
+    )
+    handedness: int = setting(
+        0, "relative sense of the tilt motors and ω", choices=(1, -1), words={"auto": 0}
+    )
+    turning_center_deg: tuple[float, float] | None = setting(
+        None,
+        "(μ_c, γ_c): the setting at which G lies exactly along the rotation axis",
+        key="turning_center",
+        unit="degrees",
+    )
+    rocking_width_deg: float | None = _angle(
+        "standard deviation of the instrument's acceptance in rocking (μ)", "rocking_width"
+    )
+    rolling_width_deg: float | None = _angle("the same in rolling (γ)", "rolling_width")
+    two_theta_width_deg: float | None = _angle("the same in 2θ", "two_theta_width")
+    tilt_azimuth_deg: float | None = setting(
+        None,
+        "turns (χ, φ), for scan macros that swap the two; as getdata was told where not given",
+        key="tilt_azimuth",
+        unit="degrees",
+        choices=(0, 90),
+    )
+    base_tilt_sense: int | None = setting(
+        None, "sense of the base tilt motor against θ", choices=(1, -1)
+    )
+    completeness_cutoff: float | None = setting(
+        0.5,
+        "completeness from which a voxel belongs to the grain (backprojection); auto for the cut "
+        "whose projections agree best with the lit pixels",
+        least=0,
+        most=1,
+        words={"auto": None},
+    )
+    bin_deg: float | None = _angle(
+        "distance of the orientation bins; half a step of the scan where not given", "bin_size"
+    )
+    omega_exclude: tuple[float, ...] = setting(
+        (), "rotation angles of projections to leave out", unit="degrees"
+    )
+    align: str = setting(
+        "drift",
+        "drift: find the rotation axis and how the sample drifted, by reprojection; axis: the axis "
+        "alone; none: as given",
+        choices=ALIGNMENTS,
+    )
+    split_half: bool = setting(
+        True,
+        "reconstruct from the odd and the even projections too, to say how far the result can be "
+        "trusted, at double the time",
+    )
+    checkpoint_seconds: float = setting(
+        60.0,
+        "how often the state of the iterative method is saved, so that --resume can go on from it; "
+        "0 for never",
+        unit="s",
+        least=0,
+        option="--checkpoint",
+        metavar="SECONDS",
+    )

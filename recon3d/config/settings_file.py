@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recon3d.atomic import complete_or_absent
-from recon3d.config.experiment import Experiment
-from recon3d.config.getdata_keys import GETDATA_KEYS, PATHS, GetData, as_text
-from recon3d.config.ini import number, read_ini
-from recon3d.config.ini_keys import KNOWN_KEYS
+from recon3d.config.declare import Setting, as_text, nearest, parse_texts, setting, settings_of
+from recon3d.config.experiment import INI_KEYS, Experiment
+from recon3d.config.getdata import GETDATA_KEYS, PATHS, GetData
+from recon3d.config.ini import quoted, read_ini
 from recon3d.errors import ParameterError, warn
 
-OWN_KEYS = ("experiment", "memory_gib")
-"""Keys of the settings file alone: the .ini file, and what distributions may take."""
 
-USUAL_MEMORY_GIB = 8.0
+@dataclass(frozen=True)
+class OfFile:
+    """Keys of a settings file alone."""
+
+    experiment: str | None = setting(
+        None, "the .ini file with the unit cell, hkl, the wavelength, M and the volume"
+    )
+    memory_gib: float = setting(
+        8.0,
+        "what the orientation distributions may take",
+        unit="GiB",
+        above=0,
+        option="--memory",
+        metavar="GIB",
+    )
+
+
+USUAL_MEMORY_GIB = OfFile.memory_gib
+
+KEYS: dict[str, Setting] = settings_of(OfFile) | GETDATA_KEYS | INI_KEYS
+"""Every key that a settings file may have, in the order in which it lists them."""
 
 _HEADING = "# Settings of one scan, for `recon3d getdata` and `recon3d reconstruct`."
 
@@ -56,11 +73,8 @@ class SettingsFile:
         if not self.path.exists():
             return {}
         texts = read_ini(self.path)
-        known = (*GETDATA_KEYS, *KNOWN_KEYS, *OWN_KEYS)
-        for key in [key for key in texts if key not in known]:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" (did you mean '{near[0]}'?)" if near else ""
-            warn(f"{self.path}: the key '{key}' is not known and is ignored{hint}")
+        for key in [key for key in texts if key not in KEYS]:
+            warn(f"{self.path}: the key '{key}' is not known and is ignored{nearest(key, KEYS)}")
             del texts[key]
         return texts
 
@@ -79,13 +93,12 @@ class SettingsFile:
         ParameterError
             A key is not known.
         """
-        unknown = set(values) - {*GETDATA_KEYS, *KNOWN_KEYS, *OWN_KEYS}
+        unknown = set(values) - set(KEYS)
         if unknown:
             raise ParameterError(f"{', '.join(sorted(unknown))}: no key of a settings file")
         known = {key: text for key, text in self.read().items() if key not in set(forget)}
         kept = known | {key: as_text(value) for key, value in values.items()}
-        order = [*OWN_KEYS, *GETDATA_KEYS, *KNOWN_KEYS]
-        lines = [f"{key} {kept[key]}" for key in sorted(kept, key=order.index)]
+        lines = [f"{key} {quoted(kept[key])}" for key in KEYS if key in kept]
         with complete_or_absent(self.path) as temporary:
             temporary.write_text("\n".join([_HEADING, *lines, ""]), encoding="utf-8")
 
@@ -113,7 +126,7 @@ class SettingsFile:
     def experiment_texts(self) -> dict[str, str]:
         """The keys that overrule those of an .ini file, `path` among them."""
         texts = self.read()
-        chosen = {key: text for key, text in texts.items() if key in KNOWN_KEYS}
+        chosen = {key: text for key, text in texts.items() if key in INI_KEYS}
         if "path" in chosen:
             chosen["path"] = str(self._from_here(chosen["path"]))
         elif "outputdirname" in texts:
@@ -151,13 +164,10 @@ class SettingsFile:
         ParameterError
             It is no positive number.
         """
-        text = self.read().get("memory_gib", str(USUAL_MEMORY_GIB))
         try:
-            return number(text)
-        except ValueError as error:
-            raise ParameterError(
-                f"{self.path}: memory_gib is '{text}': expected {error}"
-            ) from error
+            return OfFile(**parse_texts(OfFile, self.read())).memory_gib
+        except ParameterError as error:
+            raise ParameterError(f"{self.path}: {error}") from error
 
     def _from_here(self, path: str) -> Path:
         return (self.path.resolve().parent / Path(path).expanduser()).resolve()

@@ -8,40 +8,35 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.config.declare import Declared, setting
 from recon3d.errors import ParameterError
 
 MOST_VOXELS = 2**31
 """More are refused: voxels are counted in 32 bits."""
 
+Three = tuple[float, float, float]
 
-@dataclass(frozen=True)
-class Volume:
-    """The box of voxels that is reconstructed, in sample axes (x, y along **G**, z).
 
-    Parameters
-    ----------
-    position_um
-        Centre of the box.
-    size_um
-        Edges of the box.
-    shape
-        Number of voxels along each axis.
-    """
+@dataclass(frozen=True, repr=False)
+class Volume(Declared):
+    """The box of voxels that is reconstructed, in sample axes (x, y along **G**, z)."""
 
-    position_um: tuple[float, float, float]
-    size_um: tuple[float, float, float]
-    shape: tuple[int, int, int]
+    position_um: Three = setting(help="centre of the box", key="grain_pos", unit="µm")
+    size_um: Three = setting(help="edges of the box", key="grain_dim", unit="µm", above=0)
+    shape: tuple[int, int, int] = setting(
+        help="voxels along each axis; one number serves for all three",
+        key="grain_steps",
+        least=1,
+        one_for_all=True,
+    )
 
     def __post_init__(self) -> None:
-        if min(self.shape) < 1:
-            raise ParameterError(f"grain_steps {list(self.shape)}: expected whole numbers from 1")
+        super().__post_init__()
         if math.prod(self.shape) > MOST_VOXELS:
             raise ParameterError(
                 f"grain_steps {list(self.shape)}: {math.prod(self.shape):.3g} voxels are more than "
                 "any computer can hold"
             )
-        if not all(0 < size < math.inf for size in self.size_um):
-            raise ParameterError(f"grain_dim {list(self.size_um)}: expected positive lengths in µm")
 
     @property
     def voxel_um(self) -> tuple[float, ...]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.experiment import Experiment
 from recon3d.scan.scan import Scan
 
 if TYPE_CHECKING:

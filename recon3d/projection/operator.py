@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.experiment import Volume
+from recon3d.config.volume import Volume
 from recon3d.projection.kernels import footprint as kernels
 from recon3d.projection.kernels import images as image_kernels
 from recon3d.projection.kernels.footprint import AnyFloats

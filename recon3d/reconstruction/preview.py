@@ -10,7 +10,8 @@ from typing import Any
 
 from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.region import spread_projections
-from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.experiment import Experiment
 from recon3d.errors import Recon3DWarning
 from recon3d.files.grain import Grain
 from recon3d.reconstruction.run import reconstruct

@@ -99,7 +99,7 @@ def reconstruct(
     with bars_shown(show_progress and first), clean.kept_open() as opened:
         model, evidence = prepare(opened, experiment, communicator)
         found = method(task_of(experiment, model, **outside))
-    grain = _grain(found, experiment.source | evidence)
+    grain = _grain(found, experiment.record() | evidence)
     _warn_of_doubts(grain)
     return grain
 
@@ -124,6 +124,8 @@ def by_backprojection(task: Task) -> Found:
     peaks = _in_parts(task, peaks_of)
     share = _completeness(task, peaks, illuminated)
     cutoff = task.experiment.settings.completeness_cutoff
+    if cutoff is None:
+        raise ParameterError("completeness_cutoff is auto, which is not found yet: give a share")
     in_mask = share >= cutoff
     typical = np.median(peaks.intensity[in_mask]) if in_mask.any() else 1.0
     occupancy = (peaks.intensity / typical).astype(np.float32)

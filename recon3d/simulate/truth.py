@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.config.crystal import Crystal
-from recon3d.config.experiment import Volume
+from recon3d.config.volume import Volume
 from recon3d.errors import DataError
 from recon3d.files.attributes import read_attributes, write_attributes
 from recon3d.files.hdf5 import create_own

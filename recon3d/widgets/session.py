@@ -8,7 +8,7 @@ from typing import Any
 from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.experiment import Experiment
-from recon3d.config.getdata_keys import GetData
+from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile, ini_beside
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.files.grain import Grain
@@ -135,13 +135,12 @@ class Session:
     def store(self) -> CleanedScan:
         """The scan, cleaned with what was chosen; cleaned anew only where that changed."""
         _ = self.scan
-        texts = self.settings.getdata_texts()
-        path = self.folder / "scan.h5"
+        plan, path = self.plan, self.folder / "scan.h5"
         if path.is_file():
             store = open_store(path)
-            if store.provenance.get("getdata") == texts:
+            if store.provenance.get("getdata") == plan.texts():
                 return store
-        return getdata(self.plan, record=texts, show_progress=self.show_progress)
+        return getdata(plan, show_progress=self.show_progress)
 
     @property
     def grain(self) -> Grain:

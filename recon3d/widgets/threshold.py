@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from recon3d.cleaning.frame_preview import FramePreview, Kept
 from recon3d.cleaning.getdata import region_of
 from recon3d.cleaning.region import coarse_to_fine, suggest_cleaning
-from recon3d.config.experiment import Cleaning
-from recon3d.config.getdata_keys import GetData
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.scan.cleaning import (
     CleaningFigure,

@@ -24,7 +24,7 @@ from recon3d.cleaning.frames_of_projection import clean_projection
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import open_store
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.motors import MotorTable

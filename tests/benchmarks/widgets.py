@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.overview import GrowingOverview
-from recon3d.config.getdata_keys import GetData
+from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
@@ -89,7 +89,7 @@ def answers(widget: Any, move: Callable[[int], None], repeats: int) -> tuple[flo
 def measure(size: int, repeats: int) -> dict[str, tuple[float, float]]:
     """Time the sliders on frames of `size` x `size` pixels, while the background works."""
     scan = make_scan(size)
-    plan = GetData(datadir="", framebg=20, binth=30.0)
+    plan = GetData("", cleaning=Cleaning(framebg=20, binth=30.0))
     roi, threshold = RegionOfInterest(scan), Threshold(scan, plan)
     film = Projections(GrowingOverview(plan.cleaning).extend(scan))
     threshold.preview.prepare(threshold.projection.value, threshold.value)

@@ -4,7 +4,7 @@ import statistics
 
 import numpy as np
 
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 
 
 def plain_dark(frames, valid, background=0.0):

@@ -14,7 +14,7 @@ from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.overview import GrowingOverview, glances_of_store
 from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.region import suggest_cleaning, whole_frames
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError, Recon3DWarning
 from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import Roi

@@ -16,7 +16,7 @@ from recon3d.cleaning.region import (
     suggest_framebg,
     suggest_region,
 )
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.readers.source import Roi
 
 CLEANING = Cleaning(framebg=5, binth=30, min_region_pix=30)

@@ -16,7 +16,7 @@ from recon3d.cleaning.frames_of_projection import (
 )
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.readers.source import Roi
 

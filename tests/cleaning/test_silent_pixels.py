@@ -8,7 +8,7 @@ import pytest
 from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.silent_pixels import find_silent_pixels
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, Recon3DWarning
 
 CLEANING = Cleaning(framebg=6, binth=12, min_region_pix=20)

@@ -108,7 +108,7 @@ def test_binned_frames_give_the_same_grain_from_the_same_numbers(folder, capsys)
     assert "warning" not in capsys.readouterr().err
     stores = [open_store(folder / name / "scan.h5") for name in ("plain", "results")]
     assert stores[1].shape[2:] == (26, 28)
-    assert stores[1].provenance["getdata"]["binning"] == "2"
+    assert stores[1].provenance["getdata"]["binning"] == "2,2"
     text = ini.read_text("utf-8") + "centre_row 26.5\nmethod backprojection\n"
     grains = []
     for name in ("plain", "results"):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
@@ -107,8 +108,8 @@ def test_textbook_values():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"space_group": 0}, "sg_no is 0"),
-        ({"space_group": 231}, "sg_no is 231"),
+        ({"space_group": 0}, "space_group is 0: expected a whole number from 1 to 230"),
+        ({"space_group": 231}, "space_group is 231"),
         ({"unit_cell": (4, 4, 0, 90, 90, 90)}, "positive lengths in Å"),
         ({"unit_cell": (4, 4, -4, 90, 90, 90)}, "positive lengths in Å"),
         ({"unit_cell": (4, 4, 4, 30, 30, 90)}, "close no cell"),
@@ -116,9 +117,9 @@ def test_textbook_values():
         ({"unit_cell": (4, 4, 4, 90, 90, 240)}, "between 0 and 180"),
         ({"unit_cell": (4, 4, 4, 90, 90, -90)}, "between 0 and 180"),
         ({"hkl": (0, 0, 0)}, "no reflection"),
-        ({"wavelength_angstrom": 0.0}, "positive length"),
-        ({"wavelength_angstrom": -0.7}, "positive length"),
-        ({"wavelength_angstrom": float("nan")}, "positive length"),
+        ({"wavelength_angstrom": 0.0}, "expected a number above 0, in Å"),
+        ({"wavelength_angstrom": -0.7}, "expected a number above 0, in Å"),
+        ({"wavelength_angstrom": float("nan")}, "expected a number above 0, in Å"),
         ({"wavelength_angstrom": 4.1}, "longer than 2d = 4 Å"),
         ({"hkl": (9, 9, 9)}, "longer than 2d"),
     ],
@@ -128,3 +129,42 @@ def test_impossible_crystals_are_refused(changes, message):
     Crystal(**possible)
     with pytest.raises(ParameterError, match=message):
         Crystal(**(possible | changes))
+
+
+def test_no_orientation_is_known_unless_it_is_given():
+    assert Crystal((4, 4, 4, 90, 90, 90), (2, 0, 0), 0.7).orientation is None
+
+
+def oriented(**how):
+    return Crystal((4, 4, 4, 90, 90, 90), (2, 0, 0), 0.7, **how).orientation
+
+
+@pytest.mark.parametrize(
+    ("angles", "matrix"),
+    [
+        ((0, 0, 0), [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        # The crystal's x is found 90 degrees from the sample's x, along its y.
+        ((90, 0, 0), [[0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+        ((0, 90, 0), [[1, 0, 0], [0, 0, -1], [0, 1, 0]]),
+        ((0, 90, 90), [[0, -1, 0], [0, 0, -1], [1, 0, 0]]),
+    ],
+)
+def test_bunge_angles_by_hand(angles, matrix):
+    np.testing.assert_allclose(oriented(euler_bunge_deg=angles), matrix, atol=1e-12)
+
+
+@given(st.tuples(*[st.floats(-360, 360)] * 3))
+def test_bunge_angles_are_those_of_scipy(angles):
+    # Bunge's angles turn the axes about z, the new x and the new z: intrinsic rotations.
+    expected = Rotation.from_euler("ZXZ", angles, degrees=True).as_matrix()
+    np.testing.assert_allclose(oriented(euler_bunge_deg=angles), expected, atol=1e-12)
+
+
+def test_a_matrix_is_taken_as_it_is_and_must_be_a_rotation():
+    u = Rotation.from_euler("ZXZ", (10, 20, 30), degrees=True).as_matrix()
+    np.testing.assert_array_equal(oriented(orientation_matrix=u.ravel()), u)
+    for wrong in (-u, 4.05 * u, u + 0.01):
+        with pytest.raises(ParameterError, match="is no rotation"):
+            oriented(orientation_matrix=wrong.ravel())
+    with pytest.raises(ParameterError, match="say the same"):
+        oriented(orientation_matrix=u.ravel(), euler_bunge_deg=(10, 20, 30))

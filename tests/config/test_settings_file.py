@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recon3d.cli.main import build_parser, main, missing_arguments
-from recon3d.config.experiment import Cleaning, Experiment
-from recon3d.config.getdata_keys import POSITIONAL, GetData, as_text, cleaning_texts
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.declare import as_text, texts_of
+from recon3d.config.experiment import Experiment
+from recon3d.config.getdata import POSITIONAL, GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import ParameterError, Recon3DWarning
 
@@ -35,7 +37,7 @@ def settings(tmp_path):
 
 @given(cleanings)
 def test_every_cleaning_survives_as_text(cleaning):
-    assert GetData.from_texts({"datadir": "x", **cleaning_texts(cleaning)}).cleaning == cleaning
+    assert GetData.from_texts({"datadir": "x", **texts_of(cleaning)}).cleaning == cleaning
 
 
 @given(phi0=angles, chi0=angles, x=st.integers(0, 9999), y=st.integers(0, 9999))
@@ -97,7 +99,7 @@ def test_mistakes_are_named(settings):
     with pytest.warns(Recon3DWarning, match="did you mean 'binth'"):
         assert settings.read() == {"datadir": "x"}
     settings.path.write_text("datadir x\npoi 3\n", "utf-8")
-    with pytest.raises(ParameterError, match="POI is '3'"):
+    with pytest.raises(ParameterError, match="POI is '3': expected 2 whole numbers, in pixels"):
         settings.getdata()
 
 
@@ -127,3 +129,25 @@ def test_the_command_line_wins_and_says_so(tmp_path, capsys):
     words = ["nowhere", "a_", "-", "-", "3,3", "4,4", str(tmp_path), "o", "0", "0", "1", "1", "0"]
     assert main(["getdata", *words, "12", "--settings", str(settings.path)]) == 1
     assert "BINTH is 12 here and 30.0 in" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_number_sign(settings):
+    settings.update({"datadir": "grain #1", "outputdirname": "#2", "dataname": "it's #3"})
+    plan = settings.getdata()
+    assert plan.datadir == str(settings.path.parent / "grain #1")
+    assert (plan.outputdirname, plan.dataname) == ("#2", "it's #3")
+    assert settings.experiment_texts()["path"] == str(settings.path.parent / "#2")
+
+
+def test_what_is_to_be_suggested():
+    texts = {"datadir": "x", "poi": "-", "imgsize": "-", "framebg": "-", "binth": "14"}
+    plan = GetData.from_texts(texts)
+    assert plan.suggest == ("poi", "imgsize", "framebg")
+    assert plan.cleaning == Cleaning(binth=14)
+    assert GetData.from_texts(plan.texts()) == plan
+
+
+@given(cleanings, st.booleans(), st.sampled_from(["final", "all", "none"]))
+def test_the_texts_of_a_plan_give_it_again(cleaning, skip, arrays):
+    plan = GetData(datadir="x #1", cleaning=cleaning, skip_damaged=skip, arrays=arrays, poi=(3, 4))
+    assert GetData.from_texts(plan.texts()) == plan

@@ -30,18 +30,18 @@ def file_for_folder(scan):
 for _changes, _message in (
     ({"poi": "30,16"}, "the ROI covers columns 12 to 47 and rows 0 to 31, but the frame has"),
     ({"poi": "-5,16"}, "the ROI covers columns -23 to 12"),
-    ({"poi": "18"}, "POI is '18': expected x,y = column,row in pixels"),
+    ({"poi": "18"}, "POI is '18': expected 2 whole numbers, in pixels"),
     ({"imgsize": "0,0"}, "a region of 0 x 0 pixels is too small to clean"),
     ({"phi0": "north"}, "PHI0 is 'north': expected a number"),
-    ({"phi0": "1e9"}, "PHI0 is '1e9': expected degrees, 360 at most"),
+    ({"phi0": "1e9"}, "PHI0 is '1e9': expected a number from -360 to 360, in degrees"),
     ({"phi0": "0"}, "the frames fill no grid of settings … With phi0 = -3.5…"),
     ({"framebg": "1.5"}, "FRAMEBG is '1.5': expected a whole number"),
     ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns)"),
-    ({"binth": "nan"}, "BINTH is 'nan': expected a finite number"),
+    ({"binth": "nan"}, "BINTH is 'nan': expected a number of 0 or more, in counts"),
     ({"binth": "1e9"}, "all frames are dark after cleaning: nothing exceeds binth = 1e+09"),
-    ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected a number"),
-    ({"numangsteps": "5,0"}, "NUMANGSTEPS is '5,0': expected a whole number of settings, 1 or"),
-    ({"angsteps": "1e9"}, "ANGSTEPS is '1e9': expected degrees, 360 at most"),
+    ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected one whole number or 2 whole"),
+    ({"numangsteps": "5,0"}, "NUMANGSTEPS is '5,0': expected …whole numbers of 1 or more"),
+    ({"angsteps": "1e9"}, "ANGSTEPS is '1e9': expected one number or 2 numbers from -360 to"),
     ({"datadir": "None"}, "the key 'datadir' is missing: give the folder or file of frames"),
 ):
     _name, _text = next(iter(_changes.items()))
@@ -53,12 +53,12 @@ for _changes, _message in (
 
 for _options, _message in (
     (("--motors", "id99"), "--motors id99: 'id99' is no known beamline, expected auto"),
-    (("--tilt-azimuth", "45"), "tilt_azimuth is 45: expected 0 or 90 degrees"),
+    (("--tilt-azimuth", "45"), "tilt_azimuth is '45': expected 0 or 90"),
     (("--tilt-azimuth", "90"), "With tilt_azimuth 0 they do form a grid"),
     (("--entries", "3"), "entries is '3', but … is no HDF5 file: it has none"),
     (("--close-radius", "17"), "close_radius is 17: a disk of that radius does not fit into the"),
-    (("--close-radius", "1000"), "close_radius_pix is 1000: expected 50 at most"),
-    (("--min-region", "-3"), "min_region_pix is -3: expected a number of 0 or more"),
+    (("--close-radius", "1000"), "close_radius is '1000': expected a whole number from 0 to 50"),
+    (("--min-region", "-3"), "min_region is '-3': expected a whole number from 0 to"),
 ):
 
     @fault(f"`{' '.join(_options)}` on this scan", _message)
@@ -99,21 +99,21 @@ def reconstruct(scan, **changes):
 
 
 for _key, _value, _message in (
-    ("hkl", "[2, 0]", "hkl is '[2, 0]': expected 3 values, not 2"),
-    ("M", "__import__('os').abort()", "M is '__import__('os').abort()': expected one"),
-    ("M", "1e400", "M is '1e400': expected one finite number"),
+    ("hkl", "[2, 0]", "hkl is '[2, 0]': expected 3 whole numbers"),
+    ("M", "__import__('os').abort()", "M is '__import__('os').abort()': expected a number"),
+    ("M", "1e400", "M is '1e400': expected a number above 0, in pixels per µm"),
     ("unit_cell", "[4, 4, 4, 10, 90, 120]", "unit_cell angles [10.0, 90.0, 120.0] degrees"),
     ("wavelength", "17", "wavelength 17 Å is longer than 2d = 4.0495 Å"),
     ("grain_steps", "[99999, 99999, 99999]", "voxels are more than any computer can hold"),
-    ("grain_dim", "[nan, 1, 1]", "grain_dim is '[nan, 1, 1]': expected one finite number"),
-    ("method", "magic", "method is 'magic': expected one of iterative, backprojection"),
-    ("rocking_width", "1e-300", "rocking_width is 1e-300: expected a positive angle"),
+    ("grain_dim", "[nan, 1, 1]", "grain_dim is '[nan, 1, 1]': expected 3 numbers above 0, in µm"),
+    ("method", "magic", "method is 'magic': expected iterative or backprojection"),
+    ("rocking_width", "1e-300", "rocking_width is '1e-300': expected a number of 1e-06 or more"),
     ("xyz_up", "[1, 0, 0]", "xyz_up is '[1, 0, 0]': expected 0: such a displacement"),
     ("path", "nowhere", "path: there is no folder …nowhere: expected what getdata wrote"),
     ("path", ".", "path: there is no scan.h5 in the folder"),
-    ("grain_steps", "1e308", "grain_steps is '1e308': expected a whole number of at most 1e+15"),
+    ("grain_steps", "1e308", "grain_steps is '1e308': expected one whole number or 3"),
     ("unit_cell", "1e-200 1e-200 1e-200 90 90 90", "must be positive lengths in Å, 0.01 to"),
-    ("tv_weight", "1e308", "tv_weight is 1e+308: expected a share of a typical voxel's"),
+    ("tv_weight", "1e308", "tv_weight is '1e308': expected a number from 0 to 100"),
 ):
 
     @fault(f"the .ini says `{_key} {_value}`", f"…{_message}", scan="cleaned")

@@ -18,9 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recon3d.cli.main import main
-from recon3d.config.experiment import Experiment
+from recon3d.config.experiment import INI_KEYS, Experiment
 from recon3d.config.goniometer import GONIOMETERS
-from recon3d.config.ini_keys import _CHECKED, _OPTIONAL, _REQUIRED
 from recon3d.errors import DataError, ParameterError, Recon3DError
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
@@ -115,7 +114,7 @@ def check_outcome(status: int, message: str, out: Path) -> None:
         open_store(out / "scan.h5")
 
 
-KEYS = st.sampled_from([*_REQUIRED, *_OPTIONAL, *_CHECKED]) | st.text(max_size=12)
+KEYS = st.sampled_from([*INI_KEYS]) | st.text(max_size=12)
 
 
 @cases(200)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.experiment import Experiment
 from recon3d.parallel.cluster import Cluster
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.experiment import Experiment
 from recon3d.files.store import open_store
 from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
 from recon3d.projection.bins import OrientationList

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from recon3d.config.experiment import Volume
+from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.operator import (
     IlluminatedPixels,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.model.scan_model import ImagePixels, orient
 from recon3d.reconstruction.quality.reprojection import model_of, reproject

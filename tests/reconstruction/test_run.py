@@ -44,7 +44,7 @@ def test_what_was_found_is_right_and_recorded(planted):
     assert provenance["rotation_center"] == pytest.approx(scan.truth.rotation_center_pix, abs=0.3)
     assert provenance["turning_center"] == pytest.approx(scan.truth.turning_center_deg, abs=2e-3)
     assert provenance["effective_bins_minus"] < provenance["effective_bins_plus"]
-    assert provenance["M"] == "4"
+    assert provenance["M"] == 4
 
 
 def test_tilts_above_the_rotation(planted):

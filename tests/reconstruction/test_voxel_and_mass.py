@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recon3d.cleaning.overview import glances_of_store
-from recon3d.config.experiment import Cleaning
+from recon3d.config.cleaning import Cleaning
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.fit.backprojection import backproject_sample
 from recon3d.reconstruction.model.estimates import fit_centre_of_mass

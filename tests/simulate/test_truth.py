@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from recon3d.config.experiment import Volume
+from recon3d.config.volume import Volume
 from recon3d.errors import DataError
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.fields import Cells, Constant, Gradient

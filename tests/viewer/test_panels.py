@@ -9,7 +9,8 @@ import pytest
 from matplotlib import colormaps
 
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning, Experiment
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.experiment import Experiment
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom

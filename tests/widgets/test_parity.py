@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from recon3d.cli.main import main
+from recon3d.config.declare import as_text
 from recon3d.config.experiment import Experiment
-from recon3d.config.getdata_keys import as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan

@@ -5,11 +5,11 @@ import pytest
 
 from recon3d.cleaning.getdata import region_of
 from recon3d.cleaning.pipeline import clean
-from recon3d.config.experiment import Cleaning
-from recon3d.config.getdata_keys import GetData
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.getdata import GetData
 from recon3d.widgets import Threshold
 
-PLAN = GetData(datadir="", framebg=6, binth=12.0, min_region=40, poi=(34, 30), imgsize=(60, 52))
+PLAN = GetData("", poi=(34, 30), imgsize=(60, 52), cleaning=Cleaning(6, 12.0, 40))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from recon3d.colors import Center, orientation_range, orientation_rgba
-from recon3d.config.experiment import Volume
+from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key

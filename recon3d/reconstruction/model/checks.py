@@ -133,7 +133,7 @@ def check_centres(experiment: Experiment) -> None:
     Recon3DWarning
         The .ini file gives some.
     """
-    given = [key for key in ("centre_row", "rotation_center") if key in experiment.source]
+    given = [key for key in ("centre_row", "rotation_center") if key in experiment.record()]
     if given:
         warn(
             f"the .ini file gives {' and '.join(given)}, in pixels of the region of interest that "

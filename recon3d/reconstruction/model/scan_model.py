@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.communicator import ALONE, Communicator
-from recon3d.config.experiment import Detector, Experiment
+from recon3d.config.detector import Detector
+from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.store import CleanedScan

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
-from recon3d.config.ini_keys import known_keys
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
@@ -126,9 +125,10 @@ def experiment_of(grain: Grain, ini: Path | None = None) -> Experiment:
     """
     if ini is not None:
         return Experiment.from_ini(ini)
-    recorded = {key: str(grain.provenance[key]) for key in known_keys() if key in grain.provenance}
+    # A width that was found to be wide open is recorded as infinite, and found so again.
+    known = {key: value for key, value in grain.provenance.items() if value != np.inf}
     try:
-        return Experiment.from_source({k: v for k, v in recorded.items() if v != "inf"})
+        return Experiment.from_record(known)
     except ParameterError as error:
         raise ParameterError(
             f"the grain's record of its run: {error}; --ini names a file"

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from recon3d.atomic import complete_or_absent
+from recon3d.config.ini import quoted
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
 
@@ -36,7 +37,7 @@ def write_experiment_ini(
     """
     lines = [f"# simulated {plan.kind} scan", f"# region of interest: {_roi_arguments(plan)}"]
     keys = _keys(phantom, plan, voxels) | {"path": results} | _given(plan)
-    lines += [f"{key} {value}" for key, value in keys.items()]
+    lines += [f"{key} {quoted(value)}" for key, value in keys.items()]
     with complete_or_absent(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

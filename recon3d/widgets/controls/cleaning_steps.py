@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from recon3d.cleaning.getdata import calibration_images
-from recon3d.config.experiment import Cleaning
-from recon3d.config.getdata_keys import CLEANING_KEYS, GetData
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.declare import values_of
+from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.widgets.controls.panel import Panel, check, choice, slider
 
@@ -40,16 +41,17 @@ class CleaningSteps(Panel):
     @property
     def value(self) -> Cleaning:
         """The parameters of cleaning as the controls stand."""
-        hot = self._plan.hot_pixels or Cleaning.hot_pixels
+        given = self._plan.cleaning
+        hot = given.hot_pixels or Cleaning.hot_pixels
         chosen = Cleaning(
             framebg=self.framebg.value if self.frame_background.value else 0,
             binth=float(self.binth.value),
             min_region_pix=self.min_region.value,
             dark=self.dark.value,
             hot_pixels=hot if self.hot.value else 0.0,
-            hot_limit=self._plan.hot_limit if self.hot.value else None,
+            hot_limit=given.hot_limit if self.hot.value else None,
             normalize=self.normalize.value,
-            close_radius_pix=(self._plan.close_radius or 1) if self.close_mask.value else 0,
+            close_radius_pix=(given.close_radius_pix or 1) if self.close_mask.value else 0,
             fill_holes=self.fill_holes.value,
         )
         return chosen if self.mask.value else replace(chosen, **NO_MASK)
@@ -64,8 +66,7 @@ class CleaningSteps(Panel):
     @property
     def params(self) -> dict[str, Any]:
         """Every cleaning parameter by its key, and the images that are used."""
-        cleaning = self.value
-        chosen = {key: getattr(cleaning, field) for field, key in CLEANING_KEYS.items()}
+        chosen = values_of(self.value)
         chosen["bgdir"] = self._plan.bgdir if self.use_background.value else "-"
         for key in ("flat_field", "bad_pixels"):
             chosen[key] = getattr(self._plan, key) if self.use_detector.value else None

@@ -10,7 +10,7 @@ import ipywidgets as controls
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.figure import Figure
 
-from recon3d.config.getdata_keys import as_text
+from recon3d.config.declare import as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import Background

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import ipywidgets as controls
 
 from recon3d.config.experiment import Experiment
-from recon3d.config.getdata_keys import as_text
-from recon3d.config.ini_keys import ALIGNMENTS, KNOWN_KEYS, METHODS
+from recon3d.config.reconstruction import ALIGNMENTS, METHODS
 from recon3d.config.settings_file import USUAL_MEMORY_GIB, SettingsFile
 from recon3d.files.store import CleanedScan
 from recon3d.widgets.controls.panel import Panel, check, choice, row, slider
@@ -44,9 +42,7 @@ class Parameters(Panel):
     @property
     def value(self) -> Experiment:
         """The experiment with the parameters as the controls stand, as its files would say it."""
-        chosen = {key: as_text(value) for key, value in self.params.items() if key in KNOWN_KEYS}
-        experiment = Experiment.from_source(self.experiment.source | chosen)
-        return replace(experiment, path=self.experiment.path)
+        return Experiment.from_record(self.experiment.record() | self.params)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -117,7 +113,7 @@ class Parameters(Panel):
         )
         self.cutoff = slider(
             "completeness",
-            float(given.completeness_cutoff),
+            given.completeness_cutoff or 0.5,
             0.0,
             1.0,
             step=0.01,

@@ -1,0 +1,415 @@
+"""One declaration a setting: its default, unit, bounds, help, and its name in files and commands.
+
+The parser of .ini files, the command line, the checks, the widgets' labels, the table of keys in
+the documentation and the record of a run all follow from these declarations.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import re
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from recon3d.errors import ParameterError
+
+_LONGEST_SHOWN = 60
+_LARGEST_INTEGER = 10**15
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_SEPARATORS = re.compile(r"[\s,;x×]+")
+_BRACKETS = str.maketrans("[](){}", " " * 6)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is declared of one field.
+
+    Parameters
+    ----------
+    help
+        What it is, in a sentence without a full stop.
+    unit
+        Of its numbers.
+    key
+        Its name in .ini files; the field's name where empty.
+    least, above, most, below
+        Bounds of its numbers: `least` and `most` may be reached, `above` and `below` not.
+    choices
+        The values that there are.
+    words
+        Words that stand for a value in files, such as auto for 0.
+    one_for_all
+        A single number stands for every number of the tuple.
+    expect
+        What is expected, in words; made of type, bounds and choices where empty.
+    place
+        It has a place of its own on the command line, and is called by its key in capitals.
+    option
+        The option of the command line that gives it; that of a truth value gives the opposite
+        of the default.
+    metavar
+        What stands for the value in the option's help.
+    record
+        Whether it belongs in the record of a run.
+    name, kind, default, required
+        The field's name, type and default, and whether there is none; filled in by `settings_of`.
+    """
+
+    help: str
+    unit: str = ""
+    key: str = ""
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    choices: tuple[Any, ...] = ()
+    words: Mapping[str, Any] = field(default_factory=dict)
+    one_for_all: bool = False
+    expect: str = ""
+    place: bool = False
+    option: str = ""
+    metavar: str = ""
+    record: bool = True
+    name: str = ""
+    kind: Any = str
+    default: Any = None
+    required: bool = False
+
+    @property
+    def single(self) -> type:
+        """The type of one value: int, float, bool, str or Path."""
+        inner = _without_none(self.kind)
+        found: type = get_args(inner)[0] if get_origin(inner) is tuple else inner
+        return found
+
+    @property
+    def count(self) -> int | None:
+        """How many values the tuple has; 0 for any number, None where there is no tuple."""
+        inner = _without_none(self.kind)
+        if get_origin(inner) is not tuple:
+            return None
+        arguments = get_args(inner)
+        return 0 if arguments[-1] is Ellipsis else len(arguments)
+
+    @property
+    def expected(self) -> str:
+        """What the value may be, in words."""
+        words = [*self.words]
+        if self.expect:
+            return self.expect
+        if self.choices:
+            return _choices_text([*words, *self.choices])
+        text = _count_text(self.single, self.count, self.one_for_all) + self._bounds()
+        if self.unit and self.unit != "1":
+            text += f", in {self.unit}"
+        return " or ".join([text, *words])
+
+    def _bounds(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f" from {_plain(self.least)} to {_plain(self.most)}"
+        found = [
+            text.format(_plain(bound))
+            for text, bound in (
+                (" of {} or more", self.least),
+                (" above {}", self.above),
+                (" of {} at most", self.most),
+                (" below {}", self.below),
+            )
+            if bound is not None
+        ]
+        return " and".join(found)
+
+    def check(self, value: Any) -> Any:
+        """Take a value of Python as the type that is declared.
+
+        Raises
+        ------
+        ValueError
+            It is of another type, or out of bounds.
+        """
+        if isinstance(value, str) and value in self.words:
+            return self.words[value]
+        if value is None and _takes_none(self.kind):
+            return None
+        if self.count is None:
+            return self._check_one(value)
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+            raise ValueError(self.expected)
+        items = tuple(self._check_one(item) for item in value)
+        if self.count and len(items) != self.count:
+            raise ValueError(self.expected)
+        return items
+
+    def _check_one(self, value: Any) -> Any:
+        taken = _as_type(value, self.single)
+        if taken is None or (self.choices and taken not in (*self.choices, *self.words.values())):
+            raise ValueError(self.expected)
+        if isinstance(taken, (int, float)) and not (
+            (self.least is None or taken >= self.least)
+            and (self.above is None or taken > self.above)
+            and (self.most is None or taken <= self.most)
+            and (self.below is None or taken < self.below)
+        ):
+            raise ValueError(self.expected)
+        return taken
+
+    def parse(self, text: str) -> Any:
+        """Turn the text of a file or a command line, without quotes, into a value.
+
+        Raises
+        ------
+        ValueError
+            It is nothing that is declared.
+        """
+        if text.lower() in self.words:
+            return self.words[text.lower()]
+        if self.single in (str, Path) and self.count is None:
+            return self.check(text)
+        if self.single is bool:
+            if text.lower() not in _TRUTH:
+                raise ValueError(self.expected)
+            return _TRUTH[text.lower()]
+        # A comment may follow a number without a space: no number has a '#'.
+        text = text.partition("#")[0].strip()
+        if self.count is None:
+            return self.check(_number(text))
+        parts = _SEPARATORS.split(text.translate(_BRACKETS).strip())
+        if self.single is not str:
+            parts = [_number(part) for part in parts if part]
+        if self.one_for_all and len(parts) == 1 and self.count:
+            parts = parts * self.count
+        return self.check(parts)
+
+    def is_given(self, text: str) -> bool:
+        """Whether a text says something: `None` does not, unless `none` is one of the choices."""
+        return text.lower() != "none" or (text == "none" and "none" in self.choices)
+
+    def text(self, value: Any) -> str:
+        """The text of a value, without quotes, that `parse` gives back exactly."""
+        for word, meaning in self.words.items():
+            if meaning == value:
+                return word
+        return as_text(value)
+
+
+def setting(default: Any = MISSING, help: str = "", **more: Any) -> Any:
+    """Declare a field of a dataclass of settings.
+
+    Parameters
+    ----------
+    default
+        Its default; left out where it must be given.
+    help
+        What it is.
+    more
+        As in `Setting`.
+    """
+    return field(default=default, metadata={"setting": Setting(help=help, **more)})
+
+
+class Declared:
+    """A dataclass of settings: checks its fields, and shows those that are not the default."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{declared.name}={getattr(self, declared.name)!r}"
+            for declared in settings_of(type(self)).values()
+            if declared.required or getattr(self, declared.name) != declared.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def settings_of(cls: Any) -> dict[str, Setting]:
+    """The settings that a dataclass declares, by their keys, in order."""
+    return _settings_of(cls)
+
+
+@cache
+def _settings_of(cls: Any) -> dict[str, Setting]:
+    hints = get_type_hints(cls)
+    found = {}
+    for one in fields(cls):
+        if "setting" in one.metadata:
+            declared: Setting = one.metadata["setting"]
+            key, required = declared.key or one.name, one.default is MISSING
+            found[key] = replace(
+                declared,
+                key=key,
+                name=one.name,
+                kind=hints[one.name],
+                default=None if required else one.default,
+                required=required,
+            )
+    return found
+
+
+def validate(settings: Any) -> None:
+    """Check every declared field of a frozen dataclass, and bring it to its type.
+
+    Raises
+    ------
+    ParameterError
+        A value is of another type than is declared, or out of bounds.
+    """
+    for declared in settings_of(type(settings)).values():
+        value = getattr(settings, declared.name)
+        try:
+            object.__setattr__(settings, declared.name, declared.check(value))
+        except ValueError as error:
+            raise ParameterError(
+                f"{declared.name} is {_short(repr(value))}: expected {error}"
+            ) from None
+
+
+def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Parse the texts of a dataclass's keys; what is not given is left out.
+
+    Parameters
+    ----------
+    cls
+        The dataclass.
+    texts
+        The text of every value by its key, without quotes; keys of others are passed over.
+
+    Returns
+    -------
+    values
+        The values by the names of their fields.
+
+    Raises
+    ------
+    ParameterError
+        A value is not what its key expects.
+    """
+    values = {}
+    for key, declared in settings_of(cls).items():
+        if key in texts and (declared.required or declared.is_given(texts[key])):
+            try:
+                values[declared.name] = declared.parse(texts[key])
+            except ValueError as error:
+                name = key.upper() if declared.place else key
+                raise ParameterError(
+                    f"{name} is '{_short(texts[key])}': expected {error}"
+                ) from None
+    return values
+
+
+def missing_keys(cls: type, texts: Mapping[str, str]) -> list[str]:
+    """The keys that must be given, and are not."""
+    return [key for key, one in settings_of(cls).items() if one.required and key not in texts]
+
+
+def record_of(settings: Any) -> dict[str, Any]:
+    """The values of a dataclass of settings that belong in the record of a run, by their keys.
+
+    What is None, to be found from the data, is left out.
+    """
+    declared = settings_of(type(settings))
+    named = {key: value for key, value in values_of(settings).items() if declared[key].record}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def values_of(settings: Any) -> dict[str, Any]:
+    """The values of a dataclass of settings by their keys."""
+    declared = settings_of(type(settings))
+    return {key: getattr(settings, one.name) for key, one in declared.items()}
+
+
+def texts_of(settings: Any) -> dict[str, str]:
+    """The texts of the values of a dataclass of settings by their keys."""
+    declared = settings_of(type(settings))
+    return {key: declared[key].text(value) for key, value in values_of(settings).items()}
+
+
+def as_text(value: Any) -> str:
+    """The text of a value, without quotes, as files and command lines have it.
+
+    Parameters
+    ----------
+    value
+        A number, a word, a path, a truth value, None, or several numbers.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return ",".join(as_text(item) for item in value)
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """A hint at the known key that is most like an unknown one; empty where none is."""
+    near = difflib.get_close_matches(key, [*known], n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):
+        return next(part for part in get_args(kind) if part is not type(None))
+    return kind
+
+
+def _takes_none(kind: Any) -> bool:
+    return type(None) in get_args(kind)
+
+
+def _as_type(value: Any, kind: type) -> Any:
+    """The value as the type, None where it is none of it."""
+    if kind is Path:
+        return Path(value) if isinstance(value, (str, Path)) else None
+    if kind is str:
+        return str(value) if isinstance(value, (str, Path)) else None
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value) if kind is bool else None
+    if kind is bool or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        return None
+    number = float(value)
+    if kind is float:
+        return number
+    return int(value) if number.is_integer() and abs(number) <= _LARGEST_INTEGER else None  # type: ignore[call-overload]
+
+
+def _number(text: str) -> float:
+    """The number that a text is; NaN where it is none."""
+    try:
+        return float(text) if "_" not in text else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _count_text(single: type, count: int | None, one_for_all: bool) -> str:
+    if single is bool:
+        return "true or false"
+    name = {"int": "whole number", "float": "number", "str": "text", "Path": "path"}[
+        single.__name__
+    ]
+    if count is None:
+        return name if single is str else f"a {name}"
+    several = f"{count} {name}s" if count else f"{name}s"
+    return f"one {name} or {several}" if one_for_all else several
+
+
+def _choices_text(choices: list[Any]) -> str:
+    signed = any(isinstance(choice, int) and choice < 0 for choice in choices)
+    texts = [
+        f"{choice:+d}" if signed and isinstance(choice, int) else str(choice) for choice in choices
+    ]
+    return " or ".join(texts) if signed or len(texts) < 3 else f"one of {', '.join(texts)}"
+
+
+def _plain(bound: float) -> str:
+    return f"{bound:.0f}" if float(bound).is_integer() else f"{bound:g}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -1,0 +1,162 @@
+"""What `recon3d getdata` is told, the same on the command line and in a settings file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recon3d.config.cleaning import Cleaning
+from recon3d.config.declare import Declared, Setting, parse_texts, setting, settings_of, texts_of
+from recon3d.errors import ParameterError
+
+Pair = tuple[int, int]
+Tilts = tuple[float, float]
+
+_SUGGESTED = ("poi", "imgsize", "framebg", "binth")
+PATHS = ("datadir", "bgdir", "outputpath", "flat_field", "bad_pixels")
+"""The keys whose values are paths; those in a settings file count from its folder."""
+
+
+@dataclass(frozen=True, repr=False)
+class GetData(Declared):
+    """Where a scan is, what part of it is wanted, how it is cleaned, and where the result goes."""
+
+    datadir: str = setting(help="folder with EDF frames, or a BLISS HDF5 file", place=True)
+    dataname: str = setting(
+        "",
+        "what the names of the frames begin with; of an HDF5 file, the name of the detector, - "
+        "where there is only one",
+        place=True,
+    )
+    bgdir: str = setting("-", "folder or HDF5 file with background frames, - for none", place=True)
+    bgname: str = setting(
+        "-",
+        "what the names of the background frames begin with, or the detector, - for any",
+        place=True,
+    )
+    poi: Pair | None = setting(
+        None,
+        "centre of the region of interest, x,y = column,row; the middle where not given",
+        unit="pixels",
+        place=True,
+    )
+    imgsize: Pair | None = setting(
+        None,
+        "size of the region of interest, x,y; the whole frame where not given",
+        unit="pixels",
+        place=True,
+    )
+    outputpath: str = setting(".", "folder in which to make the output folder", place=True)
+    outputdirname: str = setting("results", "name of the output folder", place=True)
+    phi0: float | None = setting(
+        None,
+        "reading of phi from which rolling is counted; the middle of its range where not given",
+        unit="degrees",
+        least=-360,
+        most=360,
+        place=True,
+    )
+    chi0: float | None = setting(
+        None, "the same of chi", unit="degrees", least=-360, most=360, place=True
+    )
+    angsteps: Tilts | None = setting(
+        None,
+        "step of the tilts, one number or mu,gamma (the motors are the truth)",
+        unit="degrees",
+        least=-360,
+        most=360,
+        one_for_all=True,
+        place=True,
+    )
+    numangsteps: Pair | None = setting(
+        None,
+        "number of settings, one number or mu,gamma (the motors are the truth)",
+        least=1,
+        one_for_all=True,
+        place=True,
+    )
+    motors: str = setting(
+        "auto",
+        "motor names: a beamline's, with changes such as id06,omega=diffry,base_tilt=diffrz; auto "
+        "for the beamline whose motors the files have",
+        option="--motors",
+        metavar="NAMES",
+    )
+    entries: str | None = setting(
+        None,
+        "entries of an HDF5 file to use, such as 3.1,5-40",
+        option="--entries",
+        metavar="LIST",
+    )
+    binning: Pair = setting(
+        (1, 1),
+        "sum N x N pixels, or ROWSxCOLUMNS such as 2x1, to one as frames are read; all other "
+        "numbers stay in pixels of the detector and counts of one of them",
+        unit="pixels",
+        least=1,
+        one_for_all=True,
+        option="--binning",
+        metavar="N",
+    )
+    tilt_azimuth: float = setting(
+        0.0,
+        "turns (chi, phi)",
+        unit="degrees",
+        choices=(0, 90),
+        option="--tilt-azimuth",
+        metavar="DEG",
+    )
+    recorded_at: str = setting(
+        "middle",
+        "when in the exposure motors were read; start moves the fast motor of a continuous scan "
+        "by half a step",
+        choices=("start", "middle"),
+        option="--recorded-at",
+    )
+    skip_damaged: bool = setting(
+        False,
+        "leave damaged frames out, list them, and go on, rather than stop",
+        option="--skip-damaged",
+    )
+    flat_field: str | None = setting(
+        None, "image to divide by", option="--flat-field", metavar="FILE"
+    )
+    bad_pixels: str | None = setting(
+        None, "image that is not 0 where a pixel is bad", option="--bad-pixels", metavar="FILE"
+    )
+    arrays: str = setting(
+        "final",
+        "NumPy arrays of frames to write beside scan.h5",
+        choices=("final", "all", "none"),
+        option="--arrays",
+    )
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    suggest: tuple[str, ...] = ()
+    """Which of poi, imgsize, framebg and binth are to be suggested from the data."""
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> GetData:
+        """Parse the text of every value by its key; `None` leaves the default.
+
+        Raises
+        ------
+        ParameterError
+            `datadir` is missing, or a value is not what its key expects.
+        """
+        if texts.get("datadir", "None").lower() == "none":
+            raise ParameterError("the key 'datadir' is missing: give the folder or file of frames")
+        suggest = tuple(key for key in _SUGGESTED if texts.get(key) == "-")
+        given = {key: text for key, text in texts.items() if key not in suggest}
+        cleaning = Cleaning(**parse_texts(Cleaning, given))
+        return cls(**parse_texts(cls, given), cleaning=cleaning, suggest=suggest)
+
+    def texts(self) -> dict[str, str]:
+        """The text of every value by its key, for the record."""
+        return texts_of(self) | texts_of(self.cleaning) | dict.fromkeys(self.suggest, "-")
+
+
+GETDATA_KEYS: dict[str, Setting] = settings_of(GetData) | settings_of(Cleaning)
+"""Every key, in the order in which a settings file lists them."""
+
+POSITIONAL = {key: declared for key, declared in GETDATA_KEYS.items() if declared.place}
+"""The arguments of the command line that have a place, in their order."""
