@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.overview import GrowingOverview
+from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.readers.motors import MotorTable
