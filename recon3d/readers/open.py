@@ -11,10 +11,11 @@ from numpy import float64
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError, ParameterError, warn
+from recon3d.errors import DataError, GridError, ParameterError, warn
 from recon3d.readers.beamline import edf_goniometer
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
 from recon3d.readers.bliss.locate import scan_file
+from recon3d.readers.bliss.odd import odd_entry
 from recon3d.readers.edf.files import list_edf
 from recon3d.readers.edf.folder import EdfFolder, mean_frame
 from recon3d.readers.edf.header import HeadReader
@@ -98,13 +99,20 @@ def explaining_misfits(source: FrameSource) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        if not isinstance(source, BlissFile) or len(source.records) < 2:
+        if not isinstance(source, BlissFile):
             raise
-        titles = Counter(record.title or "no title" for record in source.records)
-        listed = "; ".join(f"{count} x {title}" for title, count in titles.most_common(_NAMED))
+        odd = odd_entry(source.records, source.goniometer)
+        if odd:
+            raise type(error)(f"{source.path}, {odd}") from error
+        if len(source.records) < 2:
+            raise
+        listed = ""
+        if isinstance(error, GridError):
+            titles = Counter((record.title or "no title")[:40] for record in source.records)
+            listed = f" ({'; '.join(f'{n} x {title}' for title, n in titles.most_common(_NAMED))})"
         raise type(error)(
-            f"{error}. The frames are from {len(source.records)} entries ({listed}); should one "
-            "be left out? Choose them with entries, as in --entries 3.1,5-40"
+            f"{error} Should one of the {len(source.records)} entries{listed} be left out? Choose, "
+            "as in --entries 3.1,5-40"
         ) from error
 
 

@@ -113,6 +113,18 @@ class ReadsInto(Protocol):
         """
 
 
+@runtime_checkable
+class KnowsMerits(Protocol):
+    """A source that knows which of two frames of one setting is the better one."""
+
+    @property
+    def merits(self) -> dict[str, NDArray[np.bool_]]:
+        """What speaks for a frame, in words, and for which it does, shape (frames,).
+
+        What weighs most comes first; the words go on from "the frame ...".
+        """
+
+
 def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
     """Make sure that a pair (x, y) holds two whole numbers.
 

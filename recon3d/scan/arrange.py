@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError, ParameterError
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
-from recon3d.scan.explain import MOST_DOUBLED, doubled_frames, explain_misfit, refuse_flat
+from recon3d.readers.source import FrameSource
+from recon3d.scan.doubled import Doubled, are_copies, settle_doubled
+from recon3d.scan.explain import explain_misfit, refuse_flat
 from recon3d.scan.grid import Candidate, Coordinates, best_grid, doubled_grid
 
 FloatArray = NDArray[np.float64]
@@ -89,14 +90,14 @@ class Placement:
         Of the kept frames.
     kept
         Which frames of the source they are.
-    left_out
-        The names of the others, each with the reason.
+    doubled
+        The others, which were taken at the setting of one of them.
     """
 
     grid: Candidate
     coordinates: Coordinates
     kept: NDArray[np.int64]
-    left_out: tuple[Damage, ...] = ()
+    doubled: tuple[Doubled, ...] = ()
 
     @property
     def origin(self) -> TiltOrigin:
@@ -108,28 +109,21 @@ class Placement:
 
 
 def place_frames(
-    motors: MotorTable,
-    goniometer: Goniometer,
-    choices: Choices,
-    name: Callable[[int], str],
-    *,
-    skip_doubled: bool = False,
+    source: FrameSource, goniometer: Goniometer, choices: Choices, *, skip_doubled: bool = False
 ) -> Placement:
     """Find the grid of settings and the place of every frame in it.
 
     Parameters
     ----------
-    motors
-        Readings of the frames in the order in which they were taken, shape (frames,). A
-        tilt that is NaN throughout is taken as still.
+    source
+        The frames, in the order in which they were taken. A tilt whose readings are all NaN is
+        taken as still.
     goniometer
         The names of the motors, for messages.
     choices
         What the user says of the scan.
-    name
-        File of a frame, for messages.
     skip_doubled
-        Leave frames out that were taken at the setting of an earlier one.
+        Where frames were taken at one setting, use the best and leave the others out.
 
     Raises
     ------
@@ -138,29 +132,23 @@ def place_frames(
     GridError
         The motors span no usable grid of settings.
     """
-    filled = _fill_absent(motors, choices)
-    _require_readings(filled, name)
-    kept = np.arange(motors.shape[0])
+    filled = _fill_absent(source.motors, choices)
+    _require_readings(filled, source.name)
+    kept = np.arange(filled.shape[0])
     coordinates = choices.coordinates(filled)
-    grid, doubled = best_grid(coordinates), list[tuple[int, Damage]]()
-    if grid is None and skip_doubled:
-        doubled = _doubled(coordinates, name)
-        kept = np.setdiff1d(kept, [index for index, _ in doubled])
+    grid, doubled = best_grid(coordinates), list[Doubled]()
+    if grid is None:
+        shared = doubled_grid(coordinates)
+        doubled = [] if shared is None else settle_doubled(shared, source)
+        if not (skip_doubled and are_copies(doubled, kept.size)):
+            raise explain_misfit(coordinates, goniometer, doubled, source)
+        kept = np.setdiff1d(kept, [each.index for each in doubled])
         coordinates = choices.coordinates(filled[kept])
         grid = best_grid(coordinates)
     if grid is None:
-        raise explain_misfit(coordinates, goniometer, lambda index: name(int(kept[index])))
+        raise explain_misfit(coordinates, goniometer, [], source)
     refuse_flat(coordinates, grid, goniometer)
-    return Placement(grid, coordinates, kept, tuple(damage for _, damage in doubled))
-
-
-def _doubled(coordinates: Coordinates, name: Callable[[int], str]) -> list[tuple[int, Damage]]:
-    """The frames that only double others; none where there are too many of them for copies."""
-    grid = doubled_grid(coordinates)
-    if grid is None:
-        return []
-    found = doubled_frames(grid, name)
-    return found if len(found) <= MOST_DOUBLED * coordinates.motors.shape[0] else []
+    return Placement(grid, coordinates, kept, tuple(doubled))
 
 
 def _fill_absent(motors: MotorTable, choices: Choices) -> MotorTable:

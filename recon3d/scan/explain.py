@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, GridError
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.damage import Damage, list_names
+from recon3d.readers.source import FrameSource
+from recon3d.scan.doubled import Doubled, explain_doubled
 from recon3d.scan.grid import (
     Candidate,
     Coordinates,
     best_grid,
-    doubled_grid,
     flat_projections,
 )
 from recon3d.scan.table import SettingAxis, short
@@ -48,7 +48,10 @@ def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniomete
 
 
 def explain_misfit(
-    coordinates: Coordinates, goniometer: Goniometer, name: Callable[[int], str]
+    coordinates: Coordinates,
+    goniometer: Goniometer,
+    doubled: Sequence[Doubled],
+    source: FrameSource,
 ) -> DataError:
     """The error to raise where the frames of a scan fill no grid.
 
@@ -58,13 +61,14 @@ def explain_misfit(
         Of the frames.
     goniometer
         The names of the motors.
-    name
-        File of a frame.
+    doubled
+        Those that were taken where others were.
+    source
+        The frames.
     """
     advice = _other_azimuth(coordinates) or _other_origin(coordinates)
-    doubled = None if advice else doubled_grid(coordinates)
-    if doubled is not None:
-        return _explain_doubled(doubled, goniometer, name)
+    if doubled and not advice:
+        return explain_doubled(doubled, goniometer, source)
     lines = _lines(coordinates, goniometer)
     misfit = f"{lines}the frames fill no grid of settings (mu, gamma) or (chi, phi)"
     if advice:
@@ -85,34 +89,6 @@ _MOTORS: dict[str, Callable[[Goniometer], str]] = {
     "u": lambda goniometer: f"{goniometer.chi} with {goniometer.phi}",
     "v": lambda goniometer: f"{goniometer.chi} with {goniometer.phi}",
 }
-
-
-def _explain_doubled(
-    grid: Candidate, goniometer: Goniometer, name: Callable[[int], str]
-) -> DataError:
-    cells = grid.cells
-    order = np.argsort(cells, kind="stable")
-    pairs = [(int(order[i]), int(order[i + 1])) for i in np.flatnonzero(np.diff(cells[order]) == 0)]
-    named = f"{name(pairs[0][0])} and {name(pairs[0][1])}"
-    others = list_names([name(second) for second in sorted(second for _, second in pairs[1:])])
-    more = f", and so were {others} where others had been" if others else ""
-    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
-    known = ", ".join(getattr(goniometer, part) for part in parts)
-    return DataError(
-        f"{named} were both taken at {setting_of(grid, int(cells[pairs[0][0]]))}{more} "
-        f"({len(pairs)} such in all): are they copies (--skip-damaged leaves them out), are two "
-        f"scans mixed, or did a motor move that is not among {known}?"
-    )
-
-
-def setting_of(grid: Candidate, cell: int) -> str:
-    """The rotation and the settings of a cell of a grid, in words."""
-    place = np.unravel_index(cell, grid.grid_shape)
-    setting = ", ".join(
-        f"{axis.name} = {short(float(axis.values_deg[i]))}"
-        for axis, i in zip(grid.axes, place[1:], strict=True)
-    )
-    return f"omega = {short(float(grid.omega.centres[place[0]]))}, {setting}"
 
 
 def _lines(coordinates: Coordinates, goniometer: Goniometer) -> str:
@@ -211,39 +187,3 @@ def _list(omega_deg: NDArray[np.float64]) -> str:
     listed = ", ".join(short(value) for value in omega_deg[:_NAMED])
     more = f" and {omega_deg.size - _NAMED} more" if omega_deg.size > _NAMED else ""
     return f"{listed}{more} degrees"
-
-
-MOST_DOUBLED = 0.25
-"""Share of the frames beyond which they are no copies: two scans are mixed."""
-
-
-def doubled_frames(grid: Candidate, name: Callable[[int], str]) -> list[tuple[int, Damage]]:
-    """All frames in a cell of the grid that an earlier one has.
-
-    Parameters
-    ----------
-    grid
-        The grid that the frames would fill if there were one in each cell.
-    name
-        File of a frame.
-
-    Returns
-    -------
-    doubled
-        Index, name and reason of each.
-    """
-    cells = grid.cells
-    _, first = np.unique(cells, return_index=True)
-    owner = dict(zip(cells[first].tolist(), first.tolist(), strict=True))
-    repeats: NDArray[np.int64] = np.setdiff1d(np.arange(cells.size), first)
-    return [
-        (
-            int(index),
-            (
-                name(int(index)),
-                f"was taken where {name(owner[int(cells[index])])} was, at "
-                f"{setting_of(grid, int(cells[index]))}",
-            ),
-        )
-        for index in repeats
-    ]

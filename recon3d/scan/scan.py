@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError, warn
-from recon3d.readers.damage import Damage, list_names
+from recon3d.readers.damage import Damage
 from recon3d.readers.open import explaining_misfits, open_source
 from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
 from recon3d.scan.arrange import Choices, place_frames
+from recon3d.scan.doubled import warn_text
 from recon3d.scan.explain import refuse_narrow_rotation
 from recon3d.scan.table import ScanTable, short
 
@@ -287,7 +288,8 @@ def arrange_scan(
     choices
         What the user says of the scan.
     skip_doubled
-        Leave frames out, with a warning, that were taken at the setting of an earlier one.
+        Where frames were taken at one setting, use the best and leave the others out, with a
+        warning: one of a finished scan, with beam, of an entry of many frames, or the later one.
 
     Raises
     ------
@@ -299,9 +301,7 @@ def arrange_scan(
     Recon3DWarning
         Frames are missing.
     """
-    placed = place_frames(
-        source.motors, goniometer, choices, source.name, skip_doubled=skip_doubled
-    )
+    placed = place_frames(source, goniometer, choices, skip_doubled=skip_doubled)
     slots = placed.grid.slots()
     scan = Scan(
         source=source,
@@ -312,14 +312,10 @@ def arrange_scan(
         slots=np.where(slots >= 0, placed.kept[slots], -1),
         motors=placed.coordinates.motors.at(slots),
         roi=Roi.whole(source.frame_shape),
-        left_out=placed.left_out,
+        left_out=tuple(each.told(source) for each in placed.doubled),
     )
-    if scan.left_out:
-        named = list_names([name for name, _ in scan.left_out])
-        text = (
-            f"{len(scan.left_out)} frames were taken where others were, and are left out: {named}"
-        )
-        warn(text)
+    if placed.doubled:
+        warn(warn_text(placed.doubled, source))
     _warn_of_missing(scan)
     return scan
 

@@ -268,9 +268,9 @@ def missing(scan):
 
 @fault(
     "a frame is there twice",
-    "…topotomo_0037.edf and …topotomo_0120.edf were both taken at omega = 45…: are they copies "
-    "(--skip-damaged leaves them out), are two scans mixed",
-    left_out=("topotomo_0120.edf",),
+    "…topotomo_0037.edf and topotomo_0120.edf were both taken at omega = 45…: copies or a repeat "
+    "(--skip-damaged uses topotomo_0120.edf, which was taken later), two scans mixed",
+    left_out=("topotomo_0037.edf",),
 )
 def doubled(scan):
     shutil.copy(frame(scan), frame(scan, 120))

@@ -169,9 +169,9 @@ def unfinished(scan):
 
 @fault(
     "an entry is there twice",
-    "…entry 3.1, frame 0 and …entry 9.1, frame 0 were both taken at omega = 45…",
+    "…entry 3.1, frame 0 and entry 9.1, frame 0 were both taken at omega = 45…",
     scan="bliss",
-    left_out=("entry 9.1, frame 0", "entry 9.1, frame 14"),
+    left_out=("entry 3.1, frame 0", "entry 3.1, frame 14"),
 )
 def doubled(scan):
     with h5py.File(scan / "topotomo.h5", "r+") as file:

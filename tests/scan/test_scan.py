@@ -279,7 +279,7 @@ def test_a_scan_that_is_still_growing(write_folder):
 def test_doubled_frames_name_both_files(write_folder):
     folder = write_folder(jittered(MOSAICITY, 0.001))
     (folder / "topo_copy.edf").write_bytes((folder / "topo_0007.edf").read_bytes())
-    with pytest.raises(DataError, match=r"topo_0007\.edf and .*topo_copy\.edf were both taken at"):
+    with pytest.raises(DataError, match=r"topo_0007\.edf and topo_copy\.edf were both taken at"):
         open_quietly(folder)
 
 

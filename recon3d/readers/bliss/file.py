@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
 
 FloatArray = NDArray[np.float64]
+_LEAST_CURRENT = 0.1
+"""Share of the usual ring current below which there is no beam."""
+_SINGLE = re.compile(r"s?ct\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +144,23 @@ class BlissFile:
         """Type of the pixels, in native byte order."""
         return self.records[0].dtype
 
+    @property
+    def merits(self) -> dict[str, NDArray[np.bool_]]:
+        """What speaks for a frame, as in `recon3d.readers.source.KnowsMerits`."""
+        own = self.places[:, 0]
+        currents = [record.currents(self.goniometer) for record in self.records]
+        known = np.concatenate([current[current > 0] for current in currents])
+        least = _LEAST_CURRENT * np.median(known) if known.size else 0.0
+        stored = [currents[record][frame] > least for record, frame in self.places]
+        unknown = [np.isnan(currents[record][frame]) for record, frame in self.places]
+        return {
+            "is of a scan that came to its end": np.array([r.finished for r in self.records])[own],
+            "was taken with current in the ring": np.array(stored) | np.array(unknown),
+            "is of an entry of several frames": np.array([r.shape[0] > 1 for r in self.records])[
+                own
+            ],
+        }
+
     def name(self, index: int) -> str:
         """File, entry, and number in the entry, of a frame."""
         record, frame = self.places[index]
@@ -212,12 +233,17 @@ def _moving(
             f"there is no motor '{goniometer.base_tilt}' (base_tilt) in any entry; name the "
             "motors, as in --motors id03,base_tilt=..."
         )
-    moving = []
+    moving, singles = [], []
     for record in records:
         if record.shape[0] > 1 and record.motors.stands_still(goniometer):
-            skipped[f"{record.entry} ({record.title or 'no title'})"] = "no motor moves in it"
+            skipped[record.label] = "no motor moves in it"
+        elif record.shape[0] == 1 and _SINGLE.match(record.title):
+            singles.append(record)
         else:
             moving.append(record)
+    if not moving:
+        moving, singles = singles, []
+    skipped |= {record.label: "a single exposure beside a scan" for record in singles}
     if not moving:
         raise DataError(
             f"no motor of {_known(goniometer)} moves in any entry, though there are frames in "

@@ -35,6 +35,7 @@ from recon3d.readers.bliss.motors import (
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 
+FloatArray = NDArray[np.float64]
 _NAMED = 5
 
 
@@ -72,6 +73,19 @@ class EntryRecord:
     motors: EntryMotors
     current: dict[str, Reading]
 
+    @property
+    def label(self) -> str:
+        """Its name and title, for messages."""
+        return f"{self.entry} ({self.title or 'no title'})"
+
+    def currents(self, goniometer: Goniometer) -> FloatArray:
+        """The ring current of every frame as it was recorded, shape (frames,); NaN if unknown."""
+        recorded = self.current[goniometer.ring_current]
+        if isinstance(recorded, np.ndarray):
+            return recorded
+        number = recorded if isinstance(recorded, float) else np.nan
+        return np.full(self.shape[0], number)
+
     def length(self, goniometer: Goniometer) -> int:
         """Number of frames for which every list of readings has one."""
         lists = self.motors.lists(goniometer).values()
@@ -100,7 +114,7 @@ class EntryRecord:
         ends_early = not (self.finished or self.present.missing or whole[usable:].any())
         if not ends_early and not skip_damaged:
             raise DataError(f"entry {self.entry}: {problem}")
-        frames = np.flatnonzero(whole) if ends_early or not uneven else np.arange(0)
+        frames = np.arange(0) if uneven and self.finished else np.flatnonzero(whole)
         return frames, f"entry {self.entry}: {problem} ({frames.size} frames are used)"
 
 
@@ -262,8 +276,7 @@ def _of_one_layout(records: list[EntryRecord], skipped: dict[str, str]) -> list[
     usual = counts.most_common(1)[0][0] if counts else ""
     for record in records:
         if _layout(record) != usual:
-            label = f"{record.entry} ({record.title or 'no title'})"
-            skipped[label] = f"{_layout(record)}, where most frames have {usual}"
+            skipped[record.label] = f"{_layout(record)}, where most frames have {usual}"
     return [record for record in records if _layout(record) == usual]
 
 
@@ -278,7 +291,6 @@ def list_entries(entries: dict[str, str], most: int = _NAMED) -> str:
     return f"{'; '.join(named)}{more}"
 
 
-FloatArray = NDArray[np.float64]
 _ONE_OMEGA_DEG = 0.05
 
 
