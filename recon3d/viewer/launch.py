@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,18 @@ from recon3d.viewer.window import GrainWindow
 
 WINDOW_PIX = (1240, 900)
 """Size of the window: the dock would leave a smaller one no room for the grain."""
+
+DISPLAY_S = 20.0
+"""How long a display may take to answer."""
+
+TRIAL = """
+import resource
+
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file is left where Qt aborts
+from qtpy.QtWidgets import QApplication
+
+QApplication([])
+"""
 
 
 def view(
@@ -48,7 +62,7 @@ def view(
     Raises
     ------
     ParameterError
-        napari is not installed, or the two grains do not share one grid.
+        napari is not installed, no window can be opened, or the two grains do not share one grid.
     """
     try:
         import napari
@@ -60,6 +74,8 @@ def view(
     scene = GrainScene.of(grain) if isinstance(grain, Grain) else GrainScene.open(Path(grain))
     second = open_grain(other) if isinstance(other, (str, Path)) else other
     name = "grain" if scene.path is None else str(scene.path)
+    if QApplication.instance() is None:
+        require_display()
     viewer = napari.Viewer(title=f"Recon3D: {name}", ndisplay=3, axis_labels=AXIS_LABELS)
     window = GrainWindow(viewer, scene, _path(scan), _path(ini))
     window.dock = GrainDock(window)
@@ -73,6 +89,38 @@ def view(
     if block if block is not None else not _interactive():
         napari.run()
     return window
+
+
+def require_display() -> None:
+    """See in another process whether Qt can open windows: where it cannot, it ends its process.
+
+    Raises
+    ------
+    ParameterError
+        There is no display, or it does not answer.
+    """
+    display = os.environ.get("DISPLAY", "") or os.environ.get("WAYLAND_DISPLAY", "")
+    try:
+        trial = subprocess.run(
+            [sys.executable, "-c", TRIAL],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=DISPLAY_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"the display {display} does not answer"
+    else:
+        if trial.returncode == 0:
+            return
+        first = next((line for line in trial.stderr.splitlines() if line.strip()), "Qt ended")
+        reason = first if display else "there is no display"
+    raise ParameterError(
+        f"no window can be opened: {reason[:200]}. On another computer, log in with ssh -X or use "
+        "its remote desktop; `recon3d figures` draws the grain without a window"
+    )
 
 
 def dock_of(viewer: Any = None) -> Any:
