@@ -148,13 +148,13 @@ def remove_leftovers(path: Path) -> None:
     )
     for entry in os.listdir(path.parent):  # noqa: PTH208 (names are wanted)
         match = name.fullmatch(entry)
-        if match and not _runs(int(match[1])):
+        if match and not runs(int(match[1])):
             with suppress(OSError):  # another process may have removed it
                 (path.parent / entry).unlink()
 
 
-def _runs(process: int) -> bool:
-    """Whether a process of this computer is alive."""
+def runs(process: int) -> bool:
+    """Whether a process of this computer, by its number, is alive."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -16,6 +16,7 @@ from recon3d.errors import ParameterError
 if TYPE_CHECKING:
     from ipyparallel import Client
 
+from recon3d.parallel.guard import guarded
 from recon3d.parallel.thread_policy import WAITING
 from recon3d.parallel.work import Sight
 
@@ -28,9 +29,11 @@ SLURM_TEMPLATE = """#!/bin/sh
 #SBATCH --output={profile_dir}/log/slurm-%j.log
 @options@
 export PATH=@bin@:"$PATH"
-@launch@ {program_and_args}
+@launch@ {program_and_args} --IPEngine.max_heartbeat_misses=6
 """
-"""One job, and in it one launcher of all engines: plain srun would leave each alone."""
+"""One job, and in it one launcher of all engines: plain srun would leave each alone.
+
+Idle engines end 18 s after their controller."""
 
 
 class Cluster:
@@ -205,12 +208,14 @@ class Cluster:
             "OPENBLAS_NUM_THREADS": str(self.threads),
             "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
         } | WAITING
+        # A notebook that is killed cannot stop them.
+        controller = cluster.config.LocalControllerLauncher
+        controller.controller_cmd = guarded([sys.executable, "-m", "ipyparallel.controller"])
         mpiexec = here / "mpiexec"
         if self.profile == "mpi":
             launcher = cluster.config.MPIEngineSetLauncher
             launcher.environment = environment
-            if mpiexec.exists():
-                launcher.mpi_cmd = [str(mpiexec)]
+            launcher.mpi_cmd = guarded([str(mpiexec) if mpiexec.exists() else "mpiexec"])
         else:
             environment.pop("PATH")
             launcher = cluster.config.SlurmEngineSetLauncher
