@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import chdir, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from recon3d.cleaning import pipeline
 from recon3d.cleaning.pipeline import Sink
+from recon3d.communicator import Communicator
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError
 from recon3d.files.store import CleanedScan, open_store
@@ -16,6 +19,8 @@ from recon3d.scan.scan import Scan
 
 if TYPE_CHECKING:
     from ipyparallel import Client
+
+    from recon3d.parallel.work import Publisher
 
 
 def clean(
@@ -104,14 +109,41 @@ def _on_engines(
     client: Client, scan: Scan, cleaning: Cleaning, out: Path, options: dict[str, Any]
 ) -> CleanedScan:
     """Let engines clean; a fault costs what was done, once."""
-    from recon3d.parallel.jobs import CleaningJob, clean_together
     from recon3d.parallel.published import EngineDisplay
     from recon3d.parallel.recovery import Errand, run_to_the_end
 
     out = out.resolve()
-    job = CleaningJob(scan, cleaning, out, Path.cwd(), options)
+    job = partial(
+        clean_together, scan=scan, cleaning=cleaning, out=out, folder=Path.cwd(), options=options
+    )
     first_file = Path(scan.source.name(0).split(", entry ")[0])
     seen = [out.parent, first_file.resolve()]
-    errand = Errand(clean_together, job, job, seen, lambda: (), "nothing is kept of a cleaning")
+    errand = Errand(job, job, seen, lambda: (), "nothing is kept of a cleaning")
     run_to_the_end(client, errand, lambda: EngineDisplay(options["show_progress"]))
     return open_store(out)
+
+
+def clean_together(
+    communicator: Communicator,
+    publisher: Publisher,  # noqa: ARG001 (the bars are published by themselves)
+    *,
+    scan: Scan,
+    cleaning: Cleaning,
+    out: Path,
+    folder: Path,
+    options: dict[str, Any],
+) -> None:
+    """Clean a scan on every engine; the first one writes it.
+
+    Parameters
+    ----------
+    communicator, publisher
+        The engines, and what tells the user of them.
+    scan, cleaning, out, options
+        As for `recon3d.cleaning.pipeline.clean`.
+    folder
+        Where the names of the scan's files count from.
+    """
+    # Where names are absolute the folder of the driver need not be there.
+    with chdir(folder) if folder.is_dir() else nullcontext():
+        pipeline.clean(scan, cleaning, out, communicator=communicator, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from ipyparallel.error import EngineError, RemoteError
 
 from recon3d import __version__
 from recon3d.errors import ParameterError, Recon3DError, warn
-from recon3d.parallel.work import Fault, Outcome, Sight, look, work_together
+from recon3d.parallel.work import Fault, Job, Outcome, Sight, look, work_together
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +143,7 @@ def in_one_world(sights: Sequence[Sight]) -> bool:
 def run_once(
     client: Client,
     crew: Sequence[int],
-    work: Callable[..., None],
-    job: Any,
+    job: Job,
     watch: Watcher,
 ) -> list[Outcome]:
     """Give a job to all engines and wait for it, telling a watcher what they publish.
@@ -154,10 +154,8 @@ def run_once(
         Connected to the engines.
     crew
         Their numbers by rank, from `check_engines`.
-    work
-        What each engine does, a function of a module.
     job
-        What it is given; the first engine passes it on to the others.
+        What each engine does; the first one passes it on to the others.
     watch
         Told the news of all engines, a few times a second.
 
@@ -177,10 +175,9 @@ def run_once(
     Exception
         Whatever the job itself failed with, on all engines.
     """
-    jobs = [job] + [None] * (len(crew) - 1)
+    jobs = [pickle.dumps(job)] + [b""] * (len(crew) - 1)
     pending = [
-        _asked(client, number, work_together, work, one)
-        for number, one in zip(crew, jobs, strict=True)
+        _asked(client, number, work_together, one) for number, one in zip(crew, jobs, strict=True)
     ]
     try:
         _wait(pending, watch)

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recon3d.atomic import remove_leftovers
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.atomic import complete_or_absent, remove_leftovers
+from recon3d.communicator import Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.files.store import CleanedScan
+from recon3d.files.store import CleanedScan, open_store
 from recon3d.reconstruction import run
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.task import Report
 
 if TYPE_CHECKING:
     from ipyparallel import Client
+
+    from recon3d.parallel.work import Publisher
 
 Watch = Callable[[list[dict[str, Any]]], None]
 
@@ -114,39 +121,80 @@ def _on_engines(
     watch: Watch | None,
 ) -> Grain:
     """Let engines reconstruct, again and again while one fails and they come farther each time."""
-    from recon3d.parallel.jobs import Reconstruction, reconstruct_together
     from recon3d.parallel.published import EngineDisplay
     from recon3d.parallel.recovery import Errand, run_to_the_end
 
     store = clean.path.resolve()
     beside = store.with_name(f".{store.stem}.{os.getpid()}")
-    files = [beside.with_name(f"{beside.name}.{name}") for name in ("grain.h5", "preview.npy")]
-    job = Reconstruction(
-        store,
-        experiment,
-        memory_gib,
-        files[0],
-        kept.path,
-        kept.seconds,
-        kept.go_on,
-        None if report is None else files[1],
+    grain, preview = (beside.with_name(f"{beside.name}.{name}") for name in ("grain.h5", "npy"))
+    job = partial(
+        reconstruct_together,
+        store=store,
+        experiment=experiment,
+        memory_gib=memory_gib,
+        out=grain,
+        preview=None if report is None else preview,
     )
     errand = Errand(
-        reconstruct_together,
-        job,
-        replace(job, resume=True),
+        partial(job, checkpoints=kept),
+        partial(job, checkpoints=replace(kept, go_on=True)),
         [store],
         kept.progress,
         f"what was done is kept in {kept.path}: resume=True goes on from it",
     )
     try:
-        run_to_the_end(
-            client, errand, lambda: EngineDisplay(show_progress, report, files[1], watch)
-        )
-        grain = Grain.load(job.grain)
+        run_to_the_end(client, errand, lambda: EngineDisplay(show_progress, report, preview, watch))
+        found = Grain.load(grain)
     finally:
-        for file in files:
+        for file in (grain, preview):
             file.unlink(missing_ok=True)
             remove_leftovers(file)
     kept.remove()
-    return grain
+    return found
+
+
+def reconstruct_together(
+    communicator: Communicator,
+    publisher: Publisher,
+    *,
+    store: Path,
+    experiment: Experiment,
+    memory_gib: float,
+    checkpoints: Checkpoints,
+    out: Path,
+    preview: Path | None,
+) -> None:
+    """Reconstruct a grain on every engine; the first one writes it.
+
+    Parameters
+    ----------
+    communicator, publisher
+        The engines, and what tells the user of them.
+    store, experiment, memory_gib, checkpoints
+        As for `recon3d.reconstruction.run.reconstruct`; every engine sees the cleaned scan.
+    out
+        Where the grain is written.
+    preview
+        Where the occupancy is written after every pass; None for nowhere.
+    """
+    passed: list[tuple[str, int, float]] = []
+
+    def tell(
+        stage: str, number: int, residual: float, occupancy: NDArray[np.float32] | None
+    ) -> None:
+        if preview is not None and occupancy is not None:
+            with complete_or_absent(preview) as temporary, temporary.open("wb") as file:
+                np.save(file, occupancy)
+        passed.append((stage, number, residual))
+        publisher.publish(passed=passed)
+
+    grain = run.reconstruct(
+        open_store(store),
+        experiment,
+        memory_gib=memory_gib,
+        report=tell,
+        checkpoints=checkpoints,
+        communicator=communicator,
+    )
+    if communicator.rank == 0:
+        grain.save(out)

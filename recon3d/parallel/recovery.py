@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from ipyparallel import Client
 
@@ -21,8 +20,8 @@ from recon3d.parallel.driver import (
     run_once,
     sights_of,
 )
+from recon3d.parallel.work import Job
 
-T = TypeVar("T")
 Progress = tuple[int, ...]
 
 START_S = 600.0
@@ -38,8 +37,8 @@ class Errand:
 
     Parameters
     ----------
-    work, job
-        What each engine does, and what it is given.
+    job
+        What every engine does.
     again
         The job after a fault, which goes on from what is kept.
     seen
@@ -50,9 +49,8 @@ class Errand:
         Says, in an error message, what is left of the work.
     """
 
-    work: Callable[..., None]
-    job: Any
-    again: Any
+    job: Job
+    again: Job
     seen: Sequence[Path]
     progress: Callable[[], Progress]
     kept: str
@@ -87,7 +85,7 @@ def run_to_the_end(
         try:
             crew = check_engines(client, errand.seen)
             with watcher() as watch:
-                run_once(client, crew, errand.work, job, watch)
+                run_once(client, crew, job, watch)
         except LoneFailure as failure:
             # The others wait for this engine for ever, so none of them is of use any more.
             try:

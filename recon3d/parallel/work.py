@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -23,6 +24,9 @@ from recon3d.progress import Stage, told_to
 
 if TYPE_CHECKING:
     from recon3d.parallel.mpi import MpiCommunicator
+
+Job = Callable[["MpiCommunicator", "Publisher"], None]
+"""What every engine does: a function of a module, with all its other arguments."""
 
 PUBLISH_EVERY_S = 0.25
 
@@ -116,10 +120,15 @@ class Outcome:
     waited_s: float = 0.0
 
 
-def work_together(work: Callable[[Any, MpiCommunicator, Publisher], None], job: Any) -> Outcome:
+def work_together(job: bytes) -> Outcome:
     """Do a job as a member of the MPI world of all engines.
 
     An interrupt is noted by every engine, and obeyed where all of them meet.
+
+    Parameters
+    ----------
+    job
+        A pickled `Job`; empty where the first engine passes it on.
     """
     from mpi4py import MPI
 
@@ -134,7 +143,7 @@ def work_together(work: Callable[[Any, MpiCommunicator, Publisher], None], job: 
         trace = ""
         try:
             with told_to(publisher):
-                work(communicator.agree(job), communicator, publisher)
+                pickle.loads(communicator.agree(job))(communicator, publisher)
             world.Free()
         except (Exception, KeyboardInterrupt) as caught:
             error, trace = caught, traceback.format_exc()

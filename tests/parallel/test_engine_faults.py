@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -20,14 +21,16 @@ def quiet():
 
 
 def errand(work, job=None, again=None):
-    return recovery.Errand(work, job, again, **ERRAND)
+    return recovery.Errand(partial(work, job=job), partial(work, job=again), **ERRAND)
 
 
 @pytest.mark.usefixtures("mpi")
 class TestRealEngines:
     def test_what_fails_everywhere_is_told_at_once(self, cluster):
         with pytest.raises(DataError, match="the same everywhere"):
-            recovery.run_to_the_end(cluster.client, errand(fails_on_all), quiet)
+            recovery.run_to_the_end(
+                cluster.client, recovery.Errand(fails_on_all, fails_on_all, **ERRAND), quiet
+            )
 
     def test_a_lone_fault_of_a_machine_is_tried_again(self, cluster, monkeypatch):
         monkeypatch.setattr(driver, "ALIKE_S", 1.0)
@@ -66,7 +69,7 @@ class Tries:
         monkeypatch.setattr(recovery, "run_once", self.run)
         monkeypatch.setattr(recovery, "restart", self.restart)
 
-    def run(self, _client, _crew, _work, job, _watch):
+    def run(self, _client, _crew, job, _watch):
         self.jobs.append(job)
         if error := self.errors.pop(0):
             raise error
@@ -82,7 +85,7 @@ DIED = driver.EngineFault("an engine died")
 def test_faults_may_go_on_while_there_is_progress(monkeypatch):
     tries = Tries(monkeypatch, DIED, DIED, DIED, None)
     farther = iter([(0, 0), (1, 0), (1, 3)])
-    plan = recovery.Errand(print, "first", "again", (), lambda: next(farther), "")
+    plan = recovery.Errand("first", "again", (), lambda: next(farther), "")
     with pytest.warns(Recon3DWarning, match="started again"):
         recovery.run_to_the_end(CLIENT, plan, quiet)
     assert tries.jobs == ["first", "again", "again", "again"]

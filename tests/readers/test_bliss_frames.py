@@ -60,6 +60,23 @@ class TestExternalFiles:
         np.testing.assert_array_equal(opened(moved / "scan.h5").read_projection(0), stack(0, 5))
 
     @quiet
+    def test_of_an_absolute_name_are_found_beside_a_file_that_was_moved(self, tmp_path):
+        # As HDF5 does it: where the file of an absolute name is gone, by its last part alone.
+        (tmp_path / "old").mkdir()
+        with h5py.File(tmp_path / "old" / "frames.h5", "w") as file:
+            file["entry/data"] = stack(0, 3)
+        path = topotomo(tmp_path / "old" / "scan.h5", omega=(0.0,))
+        with h5py.File(path, "r+") as file:
+            del file["1.1/instrument/pco_ff/image"]
+            layout = h5py.VirtualLayout((3, *SHAPE), "uint16")
+            name = str(tmp_path / "old" / "frames.h5")
+            layout[:] = h5py.VirtualSource(name, "entry/data", (3, *SHAPE))
+            file["1.1"].create_virtual_dataset("instrument/pco_ff/image", layout)
+        (tmp_path / "old").rename(tmp_path / "new")
+        frames = opened(tmp_path / "new" / "scan.h5").read_projection(0)
+        np.testing.assert_array_equal(frames, stack(0, 3))
+
+    @quiet
     def test_are_found_through_a_link(self, tmp_path):
         (tmp_path / "data").mkdir()
         external_scan(tmp_path / "data")

@@ -89,7 +89,7 @@ def test_peaks_are_told_of_closed_bins(scan):
 
 
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (0, False)])
-def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
+def test_projections_are_kept_where_there_is_room(scan, most_bytes, kept):
     projector = Projector(GRID)
     cache = ProjectionCache(scan, projector, BINS, len(OMEGA), most_bytes)
     first, again = (cache.pixels(3, (17, 17)) for _ in range(2))
@@ -102,6 +102,20 @@ def test_shadows_are_kept_where_there_is_room(scan, most_bytes, kept):
     seen = operator.lengths()
     above = seen > 0.1 * seen.max()
     np.testing.assert_allclose(lengths[above], seen[above], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("short", "kept"), [(0, [True, True, False]), (1, [True, False, False])])
+def test_what_is_kept_takes_its_room(scan, short, kept):
+    # A number of 4 bytes for each of 17 x 17 pixels and their border, and 32 bytes for each of
+    # those where a voxel falls.
+    projector = Projector(GRID)
+    room = sum(
+        4 * 19 * 19 + 32 * int(projector.covered_pixels(scan.affine(k), (17, 17)).sum())
+        for k in (0, 1)
+    )
+    cache = ProjectionCache(scan, projector, BINS, len(OMEGA), room - short)
+    first = [cache.pixels(k, (17, 17)) for k in (0, 1, 2)]
+    assert [cache.pixels(k, (17, 17)) is one for k, one in enumerate(first)] == kept
 
 
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])

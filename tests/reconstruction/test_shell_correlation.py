@@ -46,6 +46,31 @@ def test_resolution_is_where_a_common_signal_sinks_into_noise():
     assert shells.resolution_nm == pytest.approx(crossing, rel=0.25)
 
 
+def test_the_threshold_is_the_half_bit_criterion():
+    # Of the integer wave vectors of 4^3 voxels, 6 of length 1 and 12 of length 1.41 are in shell
+    # 1: nine independent numbers, whose root is 3. (0.2071 + 1.9102 / 3) / (1.2071 + 0.9102 / 3).
+    volume = Volume((0, 0, 0), (4.0, 4.0, 4.0), (4, 4, 4))
+    values = np.random.default_rng(9).normal(size=volume.shape)
+    shells = fourier_shell_correlation(values, values, volume)
+    assert shells.frequency_per_um == pytest.approx([0, 0.25, 0.5])
+    assert shells.threshold[:2] == pytest.approx([1, 0.558645], abs=1e-6)
+
+
+def test_resolution_is_read_between_two_shells():
+    # The waves of shells 4 and beyond have the other sign: there the correlation falls from 1 to
+    # -1, past the threshold between shells 3 and 4.
+    first = noise(10)
+    transform = np.fft.fftn(first)
+    waves = np.sqrt(sum(q**2 for q in np.meshgrid(*[np.fft.fftfreq(32, 1 / 32)] * 3)))
+    second = np.fft.ifftn(np.where(waves >= 3.5, -transform, transform)).real
+    shells = fourier_shell_correlation(first, second, VOLUME)
+    assert shells.correlation[1:4] == pytest.approx([1, 1, 1])
+    assert shells.correlation[4:] == pytest.approx(-np.ones(13))
+    # Shells are 1 / 16 µm apart; 1 - T3 above the threshold, -1 - T4 below it.
+    above, below = 1 - shells.threshold[3], 1 + shells.threshold[4]
+    assert shells.resolution_nm == pytest.approx(16e3 / (3 + above / (above + below)))
+
+
 def test_precision_is_the_difference_of_the_halves():
     rng = np.random.default_rng(6)
     error = 0.004

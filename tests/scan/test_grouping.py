@@ -118,6 +118,14 @@ def test_a_scan_that_stopped_leaves_small_groups():
     np.testing.assert_array_equal(group_positions(first)[0], [0, 0.8])
 
 
+@pytest.mark.parametrize(("gap", "groups"), [(5.9, 1), (6.1, 2)])
+def test_a_gap_is_clear_from_three_times_the_largest_within(gap, groups):
+    # Ten readings: a jump of jitter alone is allowed 1 + 10 / 10 = 2 times as much. Spacings of
+    # 1 within two groups of five, so the gap between them is clear from 2 x 3 = 6 on.
+    readings = 1e-3 * np.concatenate([np.arange(5.0), 4 + gap + np.arange(5.0)])
+    assert group_positions(readings)[0].size == groups
+
+
 def test_few_readings():
     np.testing.assert_array_equal(group_positions([3.5])[0], [3.5])
     centres, index = group_positions([-0.0, 0.0, -0.0])

@@ -22,7 +22,7 @@ PACKAGES = (
 
 
 @pytest.fixture(scope="session")
-def display(require_or_skip):
+def display(require_or_skip, tmp_path_factory):
     """A screen of its own, so that no window pops up on the developer's."""
     if importlib.util.find_spec("napari") is None:
         require_or_skip("napari is not installed: pip install recon3d[viewer]")
@@ -41,8 +41,11 @@ def display(require_or_skip):
     if not number:
         server.kill()
         require_or_skip(f"Xvfb does not start: {PACKAGES}")
-    before = {name: os.environ.get(name) for name in ("DISPLAY", "QT_QPA_PLATFORM")}
-    os.environ |= {"DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb"}
+    # The developer's own settings of napari are neither read nor changed.
+    settings = str(tmp_path_factory.mktemp("napari") / "settings.yaml")
+    changes = {"DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb", "NAPARI_CONFIG": settings}
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ |= changes
     yield f":{number}"
     for name, value in before.items():
         os.environ.pop(name, None)
