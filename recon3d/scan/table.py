@@ -48,12 +48,15 @@ class Projection:
     mu_deg, gamma_deg
         Setting of each frame in the laboratory, shape (frames,): μ from the middle of the base
         tilt's range, for a handedness of +1, and γ; NaN where a frame is missing.
+    axes
+        The grid of settings, as in `ScanTable`; C order of it is that of the frames.
     """
 
     frames: NDArray[Any]
     omega_deg: float
     mu_deg: FloatArray
     gamma_deg: FloatArray
+    axes: tuple[SettingAxis, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -163,7 +166,8 @@ class ScanTable:
     def __getitem__(self, k: int) -> Projection:
         if not -len(self) <= k < len(self):
             raise IndexError(f"projection {k}: the scan has {len(self)}, from 0")
-        return Projection(self.read_projection(k), float(self.omega_deg[k]), *self.settings(k))
+        frames, omega_deg = self.read_projection(k), float(self.omega_deg[k])
+        return Projection(frames, omega_deg, *self.settings(k), self.axes)
 
     def __iter__(self) -> Iterator[Projection]:
         return (self[k] for k in range(len(self)))
