@@ -68,8 +68,14 @@ _HOMES = {
 }
 
 
+_ROOMS = ("analysis", "plot", "simulate", "widgets")
+"""Rooms that can be used without being imported: `r3.analysis.find_cells(grain)`."""
+
+
 def __getattr__(name: str) -> Any:
     """Load a public name from its home, once."""
+    if name in _ROOMS:
+        return import_module(f"recon3d.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'recon3d' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)
@@ -79,4 +85,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Name what the package offers, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ROOMS})

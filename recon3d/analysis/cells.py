@@ -1,0 +1,309 @@
+"""The cells of a grain: where they are, how they are oriented, and what parts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+from scipy.ndimage import center_of_mass
+
+from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
+from recon3d.analysis.surface import known_orientations
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+
+Table = NDArray[np.void]
+"""A NumPy table with named columns."""
+
+CELL_COLUMNS = (
+    "cell", "voxels", "volume_um3", "x_um", "y_um", "z_um", "a_deg", "b_deg", "a_error_deg",
+    "b_error_deg", "spread_deg", "strain", "neighbours",
+)  # fmt: skip
+BOUNDARY_COLUMNS = (
+    "first", "second", "area_um2", "misorientation_deg", "misorientation_error_deg",
+    "step_deg",
+)  # fmt: skip
+_WHOLE = ("cell", "voxels", "neighbours", "first", "second")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of a grain, the largest first.
+
+    Parameters
+    ----------
+    labels, shape (nx, ny, nz)
+        Number of the cell that a voxel belongs to, from 1; 0 outside the grain.
+    table
+        A row for each cell: its number, voxels and volume, centre, mean tilts with their errors
+        (NaN where the grain has no `orientation_error`; noise of voxels is taken as independent),
+        spread (root mean square of the distance from the mean), mean strain (NaN where not
+        scanned), and how many cells it touches.
+    boundaries
+        A row for each pair of cells that touch: their numbers, the area of the faces between
+        their voxels (1.5 times that of a smooth surface, on average over directions), the angle
+        between their mean orientations, and the median step of orientation across a face.
+        Angles are of (a, b): turns about **G** are not seen, so true ones are no smaller.
+    threshold_deg
+        The angle by which they were parted; None where the data chose.
+    """
+
+    labels: NDArray[np.int32]
+    table: Table
+    boundaries: Table
+    threshold_deg: float | None
+
+    def boundary_voxels(self) -> NDArray[np.bool_]:
+        """Voxels that touch another cell, (nx, ny, nz)."""
+        return _at_boundaries(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        how = "by stability" if self.threshold_deg is None else f"at {self.threshold_deg:g}°"
+        return f"<Cells: {len(self)} {how}, {len(self.boundaries)} boundaries>"
+
+
+def find_cells(
+    grain: Grain, threshold_deg: float | None = None, *, min_voxels: int | None = None
+) -> Cells:
+    """Part a grain into cells of nearly one orientation.
+
+    Orientations are first replaced by the median over 3 x 3 x 3 voxels, which keeps edges and
+    takes out noise. With a threshold, voxels that share a face and differ by no more than it are
+    of one cell, as in EBSD. Without one, cells are the clusters that persist over the widest
+    range of thresholds (see `stable_clusters`): Campello, Moulavi & Sander 2013, "Density-based
+    clustering based on hierarchical density estimates", with the steps between neighbours as
+    distances. Pieces that are too small then go to the neighbour of nearest orientation.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    threshold_deg
+        The step that parts two cells; None to let the data choose.
+    min_voxels
+        Voxels of the smallest cell; 0.2 % of the grain's, and at least 27, where None.
+
+    Returns
+    -------
+    cells
+        One cell where nothing parts the grain.
+
+    Raises
+    ------
+    ParameterError
+        No voxel has an orientation, or a number is not positive.
+    """
+    if threshold_deg is not None and not threshold_deg > 0:
+        raise ParameterError(f"the threshold of cells is {threshold_deg:g}°: expected more than 0")
+    if min_voxels is not None and not min_voxels >= 1:
+        raise ParameterError(f"min_voxels is {min_voxels}: expected a whole number from 1")
+    known = known_orientations(grain) & grain.mask
+    if not known.any():
+        raise ParameterError("no voxel of the grain has an orientation: there are no cells")
+    count = int(np.count_nonzero(known))
+    least = max(27, round(0.002 * count)) if min_voxels is None else min_voxels
+    smooth = _medians(np.asarray(grain.orientation, np.float32), known)
+    tilts = smooth[known].astype(np.float64)
+    faces = faces_of(known)
+    steps = np.hypot(*(tilts[faces[:, 0]] - tilts[faces[:, 1]]).T)
+    if threshold_deg is None:
+        extent = float(np.hypot(*np.ptp(tilts, axis=0)))
+        pieces = stable_clusters(single_linkage(faces, steps, count), count, least, extent)
+    else:
+        pieces = connected(faces[steps <= threshold_deg], count)
+    pieces = _absorb(pieces, tilts, faces, least)
+    pieces = _sharpen(pieces, grain.orientation[known].astype(np.float64), tilts, faces)
+    labels = np.zeros(known.shape, np.int32)
+    labels[known] = pieces + 1
+    found = _Found(grain, known, pieces, faces)
+    return Cells(labels, found.table(labels), found.boundaries(), threshold_deg)
+
+
+def _absorb(
+    pieces: NDArray[np.int64], tilts: NDArray[np.float64], faces: NDArray[np.int64], least: int
+) -> NDArray[np.int64]:
+    """Give pieces that are too small to the neighbour of nearest orientation; number by size.
+
+    Voxels without a piece (-1) are shells around cells: they are pieces of their own at first.
+    """
+    pieces = pieces.copy()
+    loose = np.flatnonzero(pieces < 0)
+    pieces[loose] = pieces.max(initial=-1) + 1 + np.arange(loose.size)
+    while True:
+        sizes = np.bincount(pieces)
+        large = sizes >= least
+        if not large.any() or large[pieces].all():
+            break
+        means = _means(pieces, tilts).T
+        pairs = np.concatenate([faces, faces[:, ::-1]])
+        pairs = pairs[~large[pieces[pairs[:, 0]]] & large[pieces[pairs[:, 1]]]]
+        if not pairs.size:
+            break  # small pieces that touch no cell stay what they are
+        # Voxels, not pieces, change hands: a small piece may lie between several cells.
+        distance = np.hypot(*(tilts[pairs[:, 0]].T - means[:, pieces[pairs[:, 1]]]))
+        order = np.argsort(distance, kind="stable")
+        voxels, first = np.unique(pairs[order, 0], return_index=True)
+        pieces[voxels] = pieces[pairs[order[first], 1]]
+    return pieces
+
+
+def _sharpen(
+    pieces: NDArray[np.int64],
+    tilts: NDArray[np.float64],
+    smooth: NDArray[np.float64],
+    faces: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Move voxels across a boundary whose own orientation is clearly that of the other side.
+
+    The medians round edges and corners off; then number the cells by their size.
+    """
+    noise = float(np.median(np.hypot(*(tilts - smooth).T)))
+    pairs = np.concatenate([faces, faces[:, ::-1]])
+    for _ in range(2):
+        means = _means(pieces, smooth)
+        voxel, other = pairs[pieces[pairs[:, 0]] != pieces[pairs[:, 1]]].T
+        own = np.hypot(*(tilts[voxel] - means[pieces[voxel]]).T)
+        there = np.hypot(*(tilts[voxel] - means[pieces[other]]).T)
+        beside = np.hypot(*(tilts[voxel] - tilts[other]).T)
+        moves = np.maximum(there, beside) + 2 * noise < own
+        order = np.argsort(-there[moves], kind="stable")  # the nearest is written last
+        pieces = pieces.copy()
+        pieces[voxel[moves][order]] = pieces[other[moves][order]]
+    sizes = np.bincount(pieces)
+    numbers = np.empty(sizes.size, np.int64)
+    numbers[np.argsort(-sizes, kind="stable")] = np.arange(sizes.size)
+    return numbers[pieces]
+
+
+def _means(pieces: NDArray[np.int64], tilts: NDArray[np.float64]) -> NDArray[np.float64]:
+    sizes = np.maximum(np.bincount(pieces), 1)
+    return np.stack([np.bincount(pieces, t) / sizes for t in tilts.T], axis=1)
+
+
+class _Found:
+    """What is worked out of every cell and boundary.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    known, shape (nx, ny, nz)
+        Its voxels of known orientation.
+    pieces, shape (voxels,)
+        The cell of each of them, from 0.
+    faces, shape (faces, 2)
+        Which of them share a face.
+    """
+
+    def __init__(
+        self,
+        grain: Grain,
+        known: NDArray[np.bool_],
+        pieces: NDArray[np.int64],
+        faces: NDArray[np.int64],
+    ) -> None:
+        self.grain, self.known, self.pieces = grain, known, pieces
+        self.tilts = grain.orientation[known].astype(np.float64)
+        self.sizes = np.bincount(pieces)
+        self.means = _means(pieces, self.tilts)
+        error = getattr(grain, "orientation_error", None)
+        self.errors = np.full_like(self.means, np.nan)
+        if error is not None:
+            variance = np.asarray(error, np.float64)[known] ** 2
+            self.errors = np.sqrt(_means(pieces, variance) / self.sizes[:, None])
+        cells = pieces[faces]
+        parting = cells[:, 0] != cells[:, 1]
+        self.faces, self.cells = faces[parting], np.sort(cells[parting], axis=1)
+        self.pairs, self.of_face = np.unique(self.cells, axis=0, return_inverse=True)
+
+    def _mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(self.pieces, values) / self.sizes
+
+    def table(self, labels: NDArray[np.int32]) -> Table:
+        """The table of cells."""
+        grain, count = self.grain, self.sizes.size
+        index = np.array(center_of_mass(self.known, labels, range(1, count + 1)))
+        centre = [
+            np.interp(index[:, axis], np.arange(n), grain.volume.axis_um(axis))
+            for axis, n in enumerate(grain.volume.shape)
+        ]
+        off = self.tilts - self.means[self.pieces]
+        spread = np.sqrt(self._mean((off**2).sum(axis=1)))
+        strain = np.full(count, np.nan)
+        if grain.strain is not None:
+            strain = self._mean(np.nan_to_num(np.asarray(grain.strain)[self.known].astype(float)))
+        return _table(
+            CELL_COLUMNS,
+            [
+                np.arange(1, count + 1), self.sizes, self.sizes * np.prod(grain.volume.voxel_um),
+                *centre, *self.means.T, *self.errors.T, spread, strain,
+                np.bincount(self.pairs.ravel(), minlength=count),
+            ],
+        )  # fmt: skip
+
+    def boundaries(self) -> Table:
+        """The table of boundaries."""
+        voxel = self.grain.volume.voxel_um
+        across = [voxel[1] * voxel[2], voxel[0] * voxel[2], voxel[0] * voxel[1]]
+        places = np.argwhere(self.known)[self.faces]
+        axis = np.argmax(places[:, 0] != places[:, 1], axis=1)
+        area = np.bincount(self.of_face, np.take(across, axis), len(self.pairs))
+        jump = np.hypot(*(self.tilts[self.faces[:, 0]] - self.tilts[self.faces[:, 1]]).T)
+        steps = [np.median(jump[self.of_face == k]) for k in range(len(self.pairs))]
+        first, second = self.pairs.T
+        apart = self.means[first] - self.means[second]
+        angle = np.hypot(*apart.T)
+        variance = self.errors[first] ** 2 + self.errors[second] ** 2
+        along = apart / np.maximum(angle, 1e-30)[:, None]
+        error = np.sqrt((along**2 * variance).sum(axis=1))
+        columns = [first + 1, second + 1, area, angle, error, np.array(steps)]
+        return _table(BOUNDARY_COLUMNS, columns)
+
+
+def _table(names: tuple[str, ...], columns: list[Any]) -> Table:
+    kinds = [(name, np.int64 if name in _WHOLE else np.float64) for name in names]
+    table = np.empty(len(columns[0]), kinds)
+    for name, column in zip(names, columns, strict=True):
+        table[name] = column
+    return table
+
+
+def _at_boundaries(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    found = np.zeros(labels.shape, bool)
+    for axis in range(3):
+        sides = [(slice(None),) * axis + (side,) for side in (slice(None, -1), slice(1, None))]
+        low, high = (labels[side] for side in sides)
+        parts = (low != high) & (low > 0) & (high > 0)
+        for side in sides:
+            found[side] |= parts
+    return found
+
+
+@njit(cache=True, parallel=True)
+def _medians(orientation: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Median of each tilt over the known voxels in 3 x 3 x 3, where the voxel itself is known."""
+    nx, ny, nz = known.shape
+    result = np.full(orientation.shape, np.float32(np.nan))
+    for x in prange(nx):
+        near = np.empty((2, 27), np.float32)
+        for y in range(ny):
+            for z in range(nz):
+                if not known[x, y, z]:
+                    continue
+                count = 0
+                for i in range(max(x - 1, 0), min(x + 2, nx)):
+                    for j in range(max(y - 1, 0), min(y + 2, ny)):
+                        for k in range(max(z - 1, 0), min(z + 2, nz)):
+                            if known[i, j, k]:
+                                near[0, count] = orientation[i, j, k, 0]
+                                near[1, count] = orientation[i, j, k, 1]
+                                count += 1
+                for part in range(2):
+                    result[x, y, z, part] = np.median(near[part, :count])
+    return result

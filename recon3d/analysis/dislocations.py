@@ -1,0 +1,149 @@
+r"""The lattice curvature that two tilts show, and the dislocations that it needs at least."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+from recon3d.files.rotations import lattice, rotation_vectors
+
+FloatArray = NDArray[np.float64]
+
+
+def curvature(grain: Grain) -> FloatArray:
+    """How the lattice turns along x, y and z, as far as two tilts show it.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+
+    Returns
+    -------
+    curvature_rad_per_um, shape (nx, ny, nz, 3, 3)
+        Derivative of turns about x, y, z (first index) along x, y, z (second index). Turns about
+        y, along **G**, are not seen: their row is NaN. Central differences; NaN where a
+        neighbour on both sides is unknown (one-sided where one is).
+    """
+    turns = np.radians(rotation_vectors(np.asarray(grain.orientation, float), grain.provenance))
+    result = np.full((*grain.volume.shape, 3, 3), np.nan)
+    for about in (0, 2):
+        for along, step in enumerate(grain.volume.voxel_um):
+            result[..., about, along] = _slope(turns[..., about], along, step)
+    return result
+
+
+def dislocation_density(
+    grain: Grain, burgers_nm: float | None = None
+) -> tuple[FloatArray, FloatArray]:
+    r"""Lower bound of the density of geometrically necessary dislocations.
+
+    Dislocations of density ρ, Burgers vector b and line t make the tensor
+    :math:`\alpha = \sum_s \rho_s \, b_s \otimes t_s` (Nye 1953, Acta Metall. 1, 153), and the
+    lattice's curvature κ gives it, elastic strain left aside:
+    :math:`\alpha_{ij} = \kappa_{ji} - \delta_{ij} \, \mathrm{tr} \, \kappa` (see also Pantleon
+    2008, Scripta Mater. 58, 994). As every :math:`b_s \otimes t_s` has the norm b, whatever the
+    slip systems are, the triangle inequality says
+
+    .. math:: \sum_s |\rho_s| \ge \lVert \alpha \rVert_F / b .
+
+    Three of the nine curvatures, of turns about **G** (y), are not seen. The bound takes the
+    values of these that make it least, :math:`\kappa_{yx} = \kappa_{yz} = 0` and
+    :math:`\kappa_{yy} = -(\kappa_{xx} + \kappa_{zz}) / 2`:
+
+    .. math::
+        b^2 \rho^2 \ge \kappa_{zx}^2 + \kappa_{xz}^2 + \kappa_{xy}^2 + \kappa_{zy}^2
+        + (\kappa_{xx} + \kappa_{zz})^2 + (\kappa_{xx} - \kappa_{zz})^2 / 2 .
+
+    Noise of the orientations adds to it: compare it with its error before it is believed.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    burgers_nm
+        Length of the Burgers vector; that of a cubic F or I lattice from the grain's own cell
+        (a / √2, a √3 / 2) where None.
+
+    Returns
+    -------
+    density_per_m2, shape (nx, ny, nz)
+        NaN where a curvature is not known.
+    error_per_m2, shape (nx, ny, nz)
+        One σ from `orientation_error`, its noise taken as independent; NaN without it.
+
+    Raises
+    ------
+    ParameterError
+        No Burgers vector is given, and the cell does not tell it.
+    """
+    burgers_um = 1e-3 * (_burgers_nm(grain) if burgers_nm is None else burgers_nm)
+    if not burgers_um > 0:
+        raise ParameterError(f"burgers_nm is {burgers_nm}: expected a length above 0")
+    k = curvature(grain)
+    both, apart = k[..., 0, 0] + k[..., 2, 2], k[..., 0, 0] - k[..., 2, 2]
+    squared = both**2 + apart**2 / 2
+    for about, along in ((2, 0), (0, 2), (0, 1), (2, 1)):
+        squared = squared + k[..., about, along] ** 2
+    norm = np.sqrt(squared)
+    variances = _curvature_variances(grain)
+    # Derivative of the norm by each curvature, over the norm itself.
+    slopes = {(0, 0): both + apart / 2, (2, 2): both - apart / 2}
+    slopes |= {place: k[(..., *place)] for place in ((2, 0), (0, 2), (0, 1), (2, 1))}
+    variance = sum(slope**2 * variances[place] for place, slope in slopes.items())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.sqrt(variance) / norm
+    per_m2 = 1e12 / burgers_um
+    return norm * per_m2, error * per_m2
+
+
+def _curvature_variances(grain: Grain) -> dict[tuple[int, int], Any]:
+    """Variance of each curvature that is seen, (rad/µm)²."""
+    places = [(about, along) for about in (0, 2) for along in range(3)]
+    error = getattr(grain, "orientation_error", None)
+    if error is None:
+        return dict.fromkeys(places, np.nan)
+    variance = np.radians(np.asarray(error, float)) ** 2
+    step = grain.volume.voxel_um
+    of = {0: variance[..., 1], 2: variance[..., 0]}
+    return {(i, j): _slope_variance(of[i], j, step[j]) for i, j in places}
+
+
+def _slope(values: FloatArray, axis: int, step: float) -> FloatArray:
+    """Derivative along an axis: central, or one-sided beside what is unknown."""
+    before, after = _shifted(values, axis)
+    central = (after - before) / (2 * step)
+    one = np.where(np.isfinite(after), after - values, values - before) / step
+    return np.where(np.isfinite(central), np.where(np.isfinite(values), central, np.nan), one)
+
+
+def _slope_variance(variance: FloatArray, axis: int, step: float) -> FloatArray:
+    before, after = _shifted(variance, axis)
+    central = (after + before) / (2 * step) ** 2
+    one = (np.where(np.isfinite(after), after, before) + variance) / step**2
+    return np.where(np.isfinite(central), central, one)
+
+
+def _shifted(values: FloatArray, axis: int) -> tuple[FloatArray, FloatArray]:
+    """The values of the voxels before and after each one, NaN beyond the ends."""
+    padded = np.pad(
+        values, [(1, 1) if i == axis else (0, 0) for i in range(3)], constant_values=np.nan
+    )
+    n = values.shape[axis]
+    return np.take(padded, range(n), axis), np.take(padded, range(2, n + 2), axis)
+
+
+def _burgers_nm(grain: Grain) -> float:
+    cell = lattice(grain.provenance)
+    if cell is None or cell.centring not in ("F", "I") or cell.space_group < 195:
+        raise ParameterError(
+            "the grain's cell is not known to be cubic F or I, so that its shortest Burgers "
+            "vector is not known: give burgers_nm"
+        )
+    a_nm = 0.1 * cell.unit_cell[0]
+    return a_nm / math.sqrt(2) if cell.centring == "F" else a_nm * math.sqrt(3) / 2

@@ -1,0 +1,153 @@
+r"""From a grain's tilts to rotations of its lattice, for programs that know crystals.
+
+A voxel with the tilt (a, b) diffracts when the sample is rocked by μ = a and rolled by γ = b, so
+its lattice is turned the other way: by -a about z (the rocking axis at ω = 0, where the base tilt
+counts the way the Bragg angle does), and by -b times the handedness about x. The turn about y,
+along **G**, leaves **G** where it is: it cannot be seen, and is set to zero.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+
+FloatArray = NDArray[np.float64]
+
+UNKNOWN_TURN = "the rotation about G (y) cannot be seen, and is set to zero"
+RELATIVE = "rotations are relative to the grain's mean orientation, which is not known"
+"""What files with rotations say of them."""
+
+_FACE_CENTRED = (196, 202, 203, 209, 210, 216, 219, 225, 226, 227, 228)
+_BODY_CENTRED = (197, 199, 204, 206, 211, 214, 217, 220, 229, 230)
+
+
+class Lattice(NamedTuple):
+    """The crystal lattice, as the grain's .ini names it.
+
+    Parameters
+    ----------
+    space_group
+        Its number.
+    unit_cell
+        Lengths in Å and angles in degrees.
+    """
+
+    space_group: int
+    unit_cell: tuple[float, ...]
+
+    @property
+    def centring(self) -> str:
+        """Centring of a cubic lattice, "F" or "I"; "P" for all others."""
+        if self.space_group in _FACE_CENTRED:
+            return "F"
+        return "I" if self.space_group in _BODY_CENTRED else "P"
+
+
+def lattice(provenance: Mapping[str, Any]) -> Lattice | None:
+    """The lattice that a grain was reconstructed with; None where the file does not say."""
+    group, cell = _value(provenance, "sg_no"), _value(provenance, "unit_cell")
+    if group is None or cell is None or len(cell) != 6:
+        return None
+    return Lattice(int(group), tuple(float(number) for number in cell))
+
+
+def rotation_vectors(tilts_deg: FloatArray, provenance: Mapping[str, Any]) -> FloatArray:
+    """Turns of the lattice about x, y and z from tilts (a, b).
+
+    Parameters
+    ----------
+    tilts_deg, shape (..., 2)
+        The tilts.
+    provenance
+        Of the grain: its handedness, ω's sense and the base tilt's sense count.
+
+    Returns
+    -------
+    vectors_deg, shape (..., 3)
+        Rotation vectors in sample axes, 0 about y; right-handed.
+    """
+    sense, turn = (_sign(provenance, key) for key in ("base_tilt_sense", "omega_sense"))
+    handed = _sign(provenance, "handedness") * turn
+    a, b = tilts_deg[..., 0], tilts_deg[..., 1]
+    return np.stack([-sense * handed * b, np.zeros_like(a), -sense * a], axis=-1)
+
+
+def rotation_matrices(
+    tilts_deg: FloatArray, mean_deg: FloatArray, provenance: Mapping[str, Any]
+) -> FloatArray:
+    """Matrices that turn crystal axes into sample axes.
+
+    Parameters
+    ----------
+    tilts_deg, shape (n, 2)
+        Tilts of voxels.
+    mean_deg, shape (2,)
+        That of the mean orientation.
+    provenance
+        Of the grain, with `orientation_matrix` or `euler_bunge` of the mean where it is known.
+
+    Returns
+    -------
+    matrices, shape (n, 3, 3)
+        U of each voxel, v_sample = U v_crystal; that of the mean is 1 where it is not known.
+    """
+    from scipy.spatial.transform import Rotation
+
+    vectors = np.radians(rotation_vectors(tilts_deg - mean_deg, provenance))
+    mean = mean_orientation(provenance)
+    return Rotation.from_rotvec(vectors).as_matrix() @ (np.eye(3) if mean is None else mean)
+
+
+def mean_orientation(provenance: Mapping[str, Any]) -> FloatArray | None:
+    """U of the grain's mean orientation, (3, 3), sample from crystal; None where not given.
+
+    Raises
+    ------
+    ParameterError
+        `orientation_matrix` is no rotation, or `euler_bunge` no three angles.
+    """
+    from scipy.spatial.transform import Rotation
+
+    matrix, angles = _value(provenance, "orientation_matrix"), _value(provenance, "euler_bunge")
+    if matrix is not None:
+        u = np.asarray(matrix, float).ravel()
+        if u.size != 9 or not np.allclose(
+            u.reshape(3, 3) @ u.reshape(3, 3).T, np.eye(3), atol=1e-3
+        ):
+            raise ParameterError(
+                f"orientation_matrix is {u.tolist()}: expected the nine numbers of a rotation, row "
+                "by row"
+            )
+        return Rotation.from_matrix(u.reshape(3, 3)).as_matrix()
+    if angles is None:
+        return None
+    if np.shape(angles) != (3,):
+        raise ParameterError(f"euler_bunge is {angles}: expected phi1, Phi, phi2 in degrees")
+    return Rotation.from_euler("ZXZ", np.asarray(angles, float), degrees=True).as_matrix()
+
+
+def _value(provenance: Mapping[str, Any], key: str) -> Any:
+    """A value that may be kept as it stood in the .ini; None where there is none."""
+    value = provenance.get(key)
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value.strip().strip("\"'"))
+    except (ValueError, SyntaxError):
+        words = value.replace(",", " ").split()
+        try:
+            return [float(word) for word in words]
+        except ValueError:
+            return None
+
+
+def _sign(provenance: Mapping[str, Any], key: str) -> int:
+    """+1 or -1; +1 where it is not known."""
+    value = _value(provenance, key)
+    return -1 if isinstance(value, (int, float)) and value < 0 else 1

@@ -1,0 +1,136 @@
+"""Maps of a projection against plain sums, planted peaks, and darling on its own file."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from store_files import make_frames, write
+
+import recon3d as r3
+from recon3d.analysis.projection_maps import mosaicity
+from recon3d.errors import ParameterError
+from recon3d.scan.grid import SettingAxis
+from recon3d.scan.projection import Projection
+
+SPEC = find_spec("darling")
+ID03 = Path(SPEC.origin if SPEC and SPEC.origin else "").parent / "assets" / "example_data"
+
+
+MU, GAMMA = np.arange(9) * 0.02 - 1.4, np.arange(7) * 0.03
+
+
+def projection(frames, mu=MU, gamma=GAMMA, jitter=0.0):
+    axes = (SettingAxis("mu", mu), SettingAxis("gamma", gamma))
+    grid = np.meshgrid(mu, gamma, indexing="ij")
+    rng = np.random.default_rng(2)
+    settings = {
+        axis.name: values.ravel() + jitter * rng.normal(size=values.size)
+        for axis, values in zip(axes, grid, strict=True)
+    }
+    return Projection(frames, 12.0, axes, settings)
+
+
+def test_maps_are_those_of_plain_sums():
+    rng = np.random.default_rng(1)
+    frames = rng.poisson(3, (63, 4, 5)).astype(np.uint16)
+    frames[:, 1, 2] = 0
+    known = projection(frames, jitter=0.002)
+    found = mosaicity(known)
+    for i, name in enumerate(("mu", "gamma")):
+        x = known.settings[name][:, None, None]
+        with np.errstate(invalid="ignore"):
+            mean = (frames * x).sum(0) / frames.sum(0)
+            moments = [(frames * (x - mean) ** power).sum(0) / frames.sum(0) for power in (2, 3, 4)]
+        np.testing.assert_allclose(found.mean[..., i], mean, atol=1e-12)
+        np.testing.assert_allclose(found.fwhm[..., i], 2.3548200 * np.sqrt(moments[0]), rtol=1e-6)
+        np.testing.assert_allclose(
+            found.skewness[..., i], moments[1] / moments[0] ** 1.5, atol=1e-9
+        )
+        np.testing.assert_allclose(
+            found.kurtosis[..., i], moments[2] / moments[0] ** 2 - 3, atol=1e-9
+        )
+        curve = frames.reshape(9, 7, 4, 5).sum(1 - i).max(0).astype(float)
+        curve[1, 2] = np.nan
+        np.testing.assert_array_equal(found.amplitude[..., i], curve)
+    dev = [known.settings[n][:, None, None] - found.mean[..., i] for i, n in enumerate(found.names)]
+    with np.errstate(invalid="ignore"):
+        across = (frames * dev[0] * dev[1]).sum(0) / frames.sum(0)
+    np.testing.assert_allclose(found.covariance[..., 0, 1], across, atol=1e-12)
+    np.testing.assert_array_equal(found.total, frames.sum(0))
+    assert found.peaks.number[1, 2] == 0
+
+
+def test_a_missing_frame_and_a_background_count_for_nothing():
+    rng = np.random.default_rng(1)
+    frames = rng.uniform(0, 90, (63, 3, 3)).astype(np.float32)
+    known = projection(frames)
+    for values in known.settings.values():
+        values[5] = np.nan
+    found = mosaicity(known, background=30)
+    lower = np.maximum(frames - np.float32(30), 0).astype(float)
+    lower[5] = 0
+    np.testing.assert_allclose(found.total, lower.sum(0), rtol=1e-6)
+
+
+def test_two_peaks_of_a_pixel_are_found_where_they_were_planted():
+    mu, gamma = np.arange(15) * 0.02, np.arange(13) * 0.03
+    one = np.outer(norm.pdf(mu, 0.06, 0.018), norm.pdf(gamma, 0.09, 0.025))
+    two = np.outer(norm.pdf(mu, 0.20, 0.018), norm.pdf(gamma, 0.27, 0.025))
+    frames = np.zeros((mu.size * gamma.size, 1, 3))
+    frames[:, 0, 0] = (one + 0.5 * two).ravel()
+    frames[:, 0, 1] = one.ravel()
+    peaks = mosaicity(projection(frames, mu, gamma)).peaks
+    assert peaks.number.tolist() == [[2, 1, 0]]
+    np.testing.assert_allclose(peaks.setting[0, 0, :2], [[0.06, 0.09], [0.20, 0.27]], atol=0.004)
+    assert peaks.share[0, 0, 0] == pytest.approx(2 * peaks.share[0, 0, 1], rel=0.05)
+    assert np.isnan(peaks.setting[0, 0, 2:]).all()
+
+
+def test_a_rocking_scan_has_one_axis_and_no_colours():
+    frames = np.arange(5.0)[:, None, None] * np.ones((1, 2, 2))
+    axis = SettingAxis("mu", np.arange(5) * 0.1)
+    still = SettingAxis("gamma", np.zeros(1))
+    one = Projection(frames, 0.0, (axis, still), {"mu": axis.values_deg, "gamma": np.zeros(5)})
+    found = mosaicity(one)
+    assert found.names == ("mu",)
+    np.testing.assert_allclose(found.mean[..., 0], 0.3)  # (1 + 4 + 9 + 16) / 10 steps of 0.1
+    with pytest.raises(ParameterError, match="two axes"):
+        found.colors()
+
+
+def test_it_takes_projections_of_scans(tmp_path):
+    frames = make_frames()
+    store = write(tmp_path / "scan.h5", frames)
+    found = r3.analysis.mosaicity(store[1])
+    np.testing.assert_allclose(found.total, frames[1].sum(0), rtol=1e-6)
+    assert found.maps()["mean_gamma"].shape == (20, 30)
+    assert "mosaicity" in dir(r3.analysis)
+    with pytest.raises(IndexError, match="projection 3: the scan has 3"):
+        store[3]
+
+
+@pytest.mark.parametrize(("changes", "words"), [({"peak_share": 0.0}, "peak_share is 0.0")])
+def test_impossible_numbers_are_refused(changes, words):
+    with pytest.raises(ParameterError, match=words):
+        mosaicity(projection(np.ones((63, 2, 2))), **changes)
+    with pytest.raises(ParameterError, match="settings"):
+        mosaicity(projection(np.ones((62, 2, 2))))
+
+
+@pytest.mark.skipif(SPEC is None, reason="darling-pypi is not installed: 80 MB, 30 s to compile")
+@pytest.mark.filterwarnings("ignore:there is no motor")
+def test_moments_are_those_of_darling_on_its_own_file():
+    import darling
+
+    path = ID03 / "mosa_scan_id03" / "mosa_scan.h5"
+    scan = r3.open_scan(path, "-", entries="1", tilt_azimuth_deg=90, show_progress=False)
+    ours = scan[0]
+    shape = [axis.values_deg.size for axis in ours.axes]
+    data = np.moveaxis(ours.frames, 0, -1).reshape(*ours.frames.shape[1:], *shape).copy()
+    settings = np.array([ours.settings[axis.name].reshape(shape) for axis in ours.axes])
+    mean, covariance = darling.properties.moments(data, settings)
+    found = mosaicity(ours)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-5)  # darling works in float32
+    np.testing.assert_allclose(found.covariance, covariance, atol=1e-5)
