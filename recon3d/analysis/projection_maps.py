@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d.colors import orientation_range, orientation_rgba
 from recon3d.errors import ParameterError
-from recon3d.scan.projection import Projection
+from recon3d.scan.table import Projection
 
 FloatArray = NDArray[np.float64]
 
@@ -52,7 +52,8 @@ class Mosaicity:
     total, shape (rows, cols)
         Sum over the frames, in counts.
     mean, shape (rows, cols, axes)
-        Mean setting in degrees (keV for "energy").
+        Mean setting in degrees (keV for "energy"): μ from the middle of the base tilt's range,
+        γ from (phi0, chi0).
     covariance, shape (rows, cols, axes, axes)
         Of the settings, about their mean.
     skewness, kurtosis, shape (rows, cols, axes)
@@ -145,13 +146,21 @@ def mosaicity(
     if not moving:
         raise ParameterError("no axis moved in the projection: there is no curve to analyse")
     names = tuple(projection.axes[i].name for i in moving)
-    settings = np.array([projection.settings[name] for name in names])
+    places = np.indices(shape).reshape(len(shape), -1)[moving]
+    # The motors say where μ and γ were; what else moved is taken from the grid.
+    motors = {"mu": projection.mu_deg, "gamma": projection.gamma_deg}
+    settings = np.array(
+        [
+            motors.get(name, projection.axes[i].values_deg[place])
+            for name, i, place in zip(names, moving, places, strict=True)
+        ]
+    )
+    settings[:, ~np.isfinite(projection.mu_deg)] = np.nan
     known = np.isfinite(settings).all(axis=0)
     middle = np.nanmean(settings, axis=1)
     # Numbers near 1 about their middle: fourth powers stay exact.
     scale = np.maximum(np.nanmax(np.abs(settings - middle[:, None]), axis=1), 1e-12)
     reduced = np.where(known, (settings - middle[:, None]) / scale[:, None], 0.0)
-    places = np.indices(shape).reshape(len(shape), -1)[moving]
     sizes = np.array([shape[i] for i in moving])
     neighbours = _neighbours(places, sizes)
     total, sums, amplitude, count, peak_setting, peak_share_map = _maps(

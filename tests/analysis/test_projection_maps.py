@@ -11,8 +11,7 @@ from store_files import make_frames, write
 import recon3d as r3
 from recon3d.analysis.projection_maps import mosaicity
 from recon3d.errors import ParameterError
-from recon3d.scan.grid import SettingAxis
-from recon3d.scan.projection import Projection
+from recon3d.scan.table import Projection, SettingAxis
 
 SPEC = find_spec("darling")
 ID03 = Path(SPEC.origin if SPEC and SPEC.origin else "").parent / "assets" / "example_data"
@@ -25,11 +24,8 @@ def projection(frames, mu=MU, gamma=GAMMA, jitter=0.0):
     axes = (SettingAxis("mu", mu), SettingAxis("gamma", gamma))
     grid = np.meshgrid(mu, gamma, indexing="ij")
     rng = np.random.default_rng(2)
-    settings = {
-        axis.name: values.ravel() + jitter * rng.normal(size=values.size)
-        for axis, values in zip(axes, grid, strict=True)
-    }
-    return Projection(frames, 12.0, axes, settings)
+    settings = [values.ravel() + jitter * rng.normal(size=values.size) for values in grid]
+    return Projection(frames, 12.0, *settings, axes)
 
 
 def test_maps_are_those_of_plain_sums():
@@ -38,8 +34,8 @@ def test_maps_are_those_of_plain_sums():
     frames[:, 1, 2] = 0
     known = projection(frames, jitter=0.002)
     found = mosaicity(known)
-    for i, name in enumerate(("mu", "gamma")):
-        x = known.settings[name][:, None, None]
+    for i, readings in enumerate((known.mu_deg, known.gamma_deg)):
+        x = readings[:, None, None]
         with np.errstate(invalid="ignore"):
             mean = (frames * x).sum(0) / frames.sum(0)
             moments = [(frames * (x - mean) ** power).sum(0) / frames.sum(0) for power in (2, 3, 4)]
@@ -54,7 +50,8 @@ def test_maps_are_those_of_plain_sums():
         curve = frames.reshape(9, 7, 4, 5).sum(1 - i).max(0).astype(float)
         curve[1, 2] = np.nan
         np.testing.assert_array_equal(found.amplitude[..., i], curve)
-    dev = [known.settings[n][:, None, None] - found.mean[..., i] for i, n in enumerate(found.names)]
+    readings = (known.mu_deg, known.gamma_deg)
+    dev = [x[:, None, None] - found.mean[..., i] for i, x in enumerate(readings)]
     with np.errstate(invalid="ignore"):
         across = (frames * dev[0] * dev[1]).sum(0) / frames.sum(0)
     np.testing.assert_allclose(found.covariance[..., 0, 1], across, atol=1e-12)
@@ -66,8 +63,7 @@ def test_a_missing_frame_and_a_background_count_for_nothing():
     rng = np.random.default_rng(1)
     frames = rng.uniform(0, 90, (63, 3, 3)).astype(np.float32)
     known = projection(frames)
-    for values in known.settings.values():
-        values[5] = np.nan
+    known.mu_deg[5] = known.gamma_deg[5] = np.nan
     found = mosaicity(known, background=30)
     lower = np.maximum(frames - np.float32(30), 0).astype(float)
     lower[5] = 0
@@ -92,7 +88,7 @@ def test_a_rocking_scan_has_one_axis_and_no_colours():
     frames = np.arange(5.0)[:, None, None] * np.ones((1, 2, 2))
     axis = SettingAxis("mu", np.arange(5) * 0.1)
     still = SettingAxis("gamma", np.zeros(1))
-    one = Projection(frames, 0.0, (axis, still), {"mu": axis.values_deg, "gamma": np.zeros(5)})
+    one = Projection(frames, 0.0, axis.values_deg, np.zeros(5), (axis, still))
     found = mosaicity(one)
     assert found.names == ("mu",)
     np.testing.assert_allclose(found.mean[..., 0], 0.3)  # (1 + 4 + 9 + 16) / 10 steps of 0.1
@@ -129,7 +125,7 @@ def test_moments_are_those_of_darling_on_its_own_file():
     ours = scan[0]
     shape = [axis.values_deg.size for axis in ours.axes]
     data = np.moveaxis(ours.frames, 0, -1).reshape(*ours.frames.shape[1:], *shape).copy()
-    settings = np.array([ours.settings[axis.name].reshape(shape) for axis in ours.axes])
+    settings = np.array([x.reshape(shape) for x in (ours.mu_deg, ours.gamma_deg)])
     mean, covariance = darling.properties.moments(data, settings)
     found = mosaicity(ours)
     np.testing.assert_allclose(found.mean, mean, atol=1e-5)  # darling works in float32
