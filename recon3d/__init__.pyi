@@ -1,0 +1,30 @@
+from . import analysis as analysis
+from . import plot as plot
+from . import simulate as simulate
+from . import widgets as widgets
+from .config.cleaning import Cleaning as Cleaning
+from .config.crystal import Crystal as Crystal
+from .config.detector import Detector as Detector
+from .config.experiment import Experiment as Experiment
+from .config.goniometer import Goniometer as Goniometer
+from .config.reconstruction import Settings as Settings
+from .config.volume import Volume as Volume
+from .errors import DataError as DataError
+from .errors import GridError as GridError
+from .errors import OutputError as OutputError
+from .errors import ParameterError as ParameterError
+from .errors import Recon3DError as Recon3DError
+from .errors import Recon3DWarning as Recon3DWarning
+from .files.grain import Grain as Grain
+from .files.store import CleanedScan as CleanedScan
+from .files.store import open_store as open_store
+from .parallel.clean import clean as clean
+from .parallel.cluster import Cluster as Cluster
+from .parallel.driver import EngineFault as EngineFault
+from .parallel.reconstruct import reconstruct as reconstruct
+from .readers.edf.motors import UnknownMotorError as UnknownMotorError
+from .scan.scan import Scan as Scan
+from .scan.scan import open_scan as open_scan
+from .viewer.launch import view as view
+
+__version__: str

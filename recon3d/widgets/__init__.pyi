@@ -1,0 +1,11 @@
+from .display import open_viewer as open_viewer
+from .display import show as show
+from .engines import Engines as Engines
+from .grain import GrainSlices as GrainSlices
+from .grain import GrainSurface as GrainSurface
+from .mosaicity import Mosaicity as Mosaicity
+from .projections import Projections as Projections
+from .reconstruct import Reconstruct as Reconstruct
+from .roi import RegionOfInterest as RegionOfInterest
+from .session import Session as Session
+from .threshold import Threshold as Threshold
