@@ -49,6 +49,29 @@ def warn(message: str) -> None:
     warnings.warn(message, Recon3DWarning, stacklevel=level)
 
 
+def require_kind(argument: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
+    """Refuse an argument that is something else than was expected.
+
+    Parameters
+    ----------
+    argument, value
+        Its name, and what was given for it.
+    kind
+        The type, or the types, that it may have.
+    what
+        What was expected, in words.
+
+    Raises
+    ------
+    ParameterError
+        It has another type.
+    """
+    if not isinstance(value, kind):
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
+        raise ParameterError(f"{argument} is {shown}: expected {what}")
+
+
 def behind(error: BaseException) -> BaseException:
     """What lies behind a SystemError, as which compiled code tells of an exception inside it.
 

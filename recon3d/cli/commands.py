@@ -98,7 +98,6 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.files.store import open_store
     from recon3d.plot.grain.results import write_results
     from recon3d.reconstruction.fit.checkpoint import Checkpoints
-    from recon3d.reconstruction.model.checks import check_before, with_counts
     from recon3d.reconstruction.run import reconstruct
 
     memory_gib = USUAL_MEMORY_GIB
@@ -113,7 +112,6 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     experiment = experiment.with_settings(**parse_texts(Settings, given))
     folder = _folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
-    check_before(store, experiment)
     require_writable(folder)
     require_room(folder / "grain.h5", _BYTES_OF_A_VOXEL * math.prod(experiment.volume.shape))
     seconds = experiment.settings.checkpoint_seconds
@@ -128,7 +126,6 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     )
     if arguments.communicator.rank > 0:
         return
-    grain = with_counts(grain, store)
     logger.info("%r", grain)
     for path in write_results(grain, folder):
         logger.info("written: %s", path)

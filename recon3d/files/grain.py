@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recon3d import __version__
 from recon3d.atomic import complete_or_absent
 from recon3d.config.volume import Volume
-from recon3d.errors import DataError, ParameterError
+from recon3d.errors import DataError, ParameterError, require_kind
 from recon3d.files.attributes import read_attributes, write_attributes
 from recon3d.files.hdf5 import create_own, open_own
 from recon3d.files.nexus import show_grain
@@ -161,6 +161,7 @@ class Grain:
             The file cannot be opened, is no grain, is of a newer version than this
             program knows, or lacks an array.
         """
+        require_kind("path", path, (str, Path), "the path of a grain.h5")
         path = Path(path)
         take = read or _whole
         with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:

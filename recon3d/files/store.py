@@ -23,7 +23,7 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import DataError, ParameterError
+from recon3d.errors import DataError, ParameterError, require_kind
 from recon3d.files.attributes import read_attributes
 from recon3d.files.hdf5 import named_errors, open_own
 from recon3d.geometry import TiltOrigin
@@ -227,6 +227,7 @@ def open_store(path: str | Path) -> CleanedScan:
         The file cannot be opened, is no cleaned scan, is of a newer version than this
         program knows, or lacks a part.
     """
+    require_kind("path", path, (str, Path), "the path of a scan.h5")
     path = Path(path)
     with _opened(path) as file:
         _check(file)

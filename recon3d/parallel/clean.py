@@ -13,7 +13,7 @@ from recon3d.cleaning import pipeline
 from recon3d.cleaning.pipeline import Sink
 from recon3d.communicator import Communicator
 from recon3d.config.cleaning import Cleaning
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, require_kind
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.scan.scan import Scan
 
@@ -90,6 +90,9 @@ def clean(
         Frames are left out or saturated, counts had wrapped around, projections went without
         a dark frame or with too little beam to be normalised, or their currents are not known.
     """
+    require_kind("scan", scan, Scan, "a scan, from recon3d.open_scan")
+    require_kind("cleaning", cleaning, Cleaning, "a recon3d.Cleaning")
+    require_kind("out", out, (str, Path), "the path of the file to write")
     options: dict[str, Any] = {
         "background": background,
         "flat_field": flat_field,

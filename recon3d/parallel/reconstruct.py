@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recon3d.atomic import complete_or_absent, remove_leftovers
 from recon3d.communicator import Communicator
 from recon3d.config.experiment import Experiment
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, require_kind
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.reconstruction import run
@@ -31,7 +31,7 @@ Watch = Callable[[list[dict[str, Any]]], None]
 
 
 def reconstruct(
-    clean: CleanedScan,
+    clean: CleanedScan | str | Path,
     experiment: Experiment,
     *,
     client: Client | None = None,
@@ -47,7 +47,7 @@ def reconstruct(
     Parameters
     ----------
     clean
-        The cleaned scan, from `recon3d.clean` or `recon3d.open_store`.
+        The cleaned scan, from `recon3d.clean` or `recon3d.open_store`, or its file.
     experiment
         Crystal, detector, volume and settings.
     client
@@ -87,6 +87,10 @@ def reconstruct(
     EngineFault
         Engines died, hung or failed twice without any progress between; the checkpoint is kept.
     """
+    if isinstance(clean, (str, Path)):
+        clean = open_store(clean)
+    require_kind("clean", clean, CleanedScan, "a cleaned scan, or the path of its scan.h5")
+    require_kind("experiment", experiment, Experiment, "a recon3d.Experiment")
     path = None if checkpoint is None else Path(checkpoint)
     seconds = experiment.settings.checkpoint_seconds
     if client is not None:

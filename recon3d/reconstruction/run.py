@@ -28,6 +28,7 @@ from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
 from recon3d.reconstruction.fit.passes import occupancy_of, refined, run_fit
 from recon3d.reconstruction.fit.task import Found, Report, Task, task_of
+from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import frames_of_bins, strain_axis, tells_shift
 from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
@@ -86,6 +87,7 @@ def reconstruct(
         No voxel of the volume is lit often enough, or no projection is left.
     """
     method = _method_of(experiment)
+    check_before(clean, experiment)
     first = communicator.rank == 0
     if checkpoints is not None:
         checkpoints.begin(clean, experiment, communicator)
@@ -99,7 +101,7 @@ def reconstruct(
     with bars_shown(show_progress and first), clean.kept_open() as opened:
         model, evidence = prepare(opened, experiment, communicator)
         found = method(task_of(experiment, model, **outside))
-    grain = _grain(found, experiment.record() | evidence)
+    grain = with_counts(_grain(found, experiment.record() | evidence), clean)
     _warn_of_doubts(grain)
     return grain
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
-from recon3d.errors import ParameterError, warn
+from recon3d.errors import ParameterError, require_kind, warn
 from recon3d.readers.damage import Damage
 from recon3d.readers.open import explaining_misfits, open_source
 from recon3d.readers.pixel_binning import Binning
@@ -254,6 +254,8 @@ def open_scan(
     Recon3DWarning
         Frames are missing.
     """
+    require_kind("path", path, (str, Path), "a folder of EDF files, or an HDF5 file")
+    require_kind("prefix", prefix, str, "text")
     choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
     source, names = open_source(
         path,

@@ -20,7 +20,6 @@ from recon3d.parallel.reconstruct import reconstruct
 from recon3d.plot.grain.growing import draw_growing, update_growing
 from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.fit.passes import HALF_PASSES
-from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.widgets.controls.panel import button, new_canvas, row
 from recon3d.widgets.controls.parameters import Parameters
 from recon3d.widgets.engines import Engines
@@ -199,11 +198,9 @@ class Reconstruct(Parameters):
         yield grain
 
     def _reconstruct(self, experiment: Experiment, **more: Any) -> Grain:
-        check_before(self.store, experiment)
         memory_gib = float(self.memory.value)
         options = {"memory_gib": memory_gib, "checkpoint": self._checkpoint} | self.options | more
-        grain = reconstruct(self.store, experiment, show_progress=False, **options)
-        return with_counts(grain, self.store)
+        return reconstruct(self.store, experiment, show_progress=False, **options)
 
     @property
     def _checkpoint(self) -> Path | None:

@@ -15,7 +15,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.results import write_results
-from recon3d.reconstruction.model.checks import check_before, check_centres, with_counts
+from recon3d.reconstruction.model.checks import check_centres
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
@@ -149,10 +149,8 @@ class Session:
         if self._is_newer(store):
             return Grain.load(self.folder / "grain.h5")
         experiment = self.experiment
-        check_before(store, experiment)
         memory = self.settings.memory_gib()
         grain = reconstruct(store, experiment, memory_gib=memory, show_progress=self.show_progress)
-        grain = with_counts(grain, store)
         write_results(grain, self.folder)
         return grain
 
