@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from matplotlib.image import imread
 
 from recon3d.cli.exit_status import run_command
 from recon3d.cli.main import build_parser, main, plain_numbers
+from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
+from recon3d.reconstruction.quality.reprojection import experiment_of, find_model, reproject
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.writers.edf_scan import simulate_scan
@@ -122,6 +125,41 @@ def test_binned_frames_give_the_same_grain_from_the_same_numbers(folder, capsys)
     assert 2 * (plain & binned).sum() / (plain.sum() + binned.sum()) > 0.93
     assert "binning_rows 2" in (folder / "results" / "Image_properties.txt").read_text("utf-8")
     assert main(["figures", str(folder / "results" / "grain.h5"), "--film", "none", "--quiet"]) == 0
+
+
+OF_THE_ORIGINAL = """
+ang_mean  [0,0]
+ang_types  ["phi_upper","phi_lower","Omega"]
+detx_size  512
+t_x  "None"
+t_y  0
+path  "grain #1"  # Folder with npy files
+format  "edf"
+mode "horizontal"
+xyz_up [0,0,0]
+stem  "../test/box"
+"""
+
+
+def test_an_ini_in_the_manner_of_the_original_and_a_record_of_the_values_used(folder, capsys):
+    assert getdata(folder, "--arrays", "none", outputdirname="grain #1") == 0
+    given = (folder / "experiment.ini").read_text("utf-8").splitlines()
+    replaced = ("path", "mode", "t_", "det", "grain_steps")
+    kept = [line for line in given if not line.startswith(replaced)]
+    ini = folder / "original.ini"
+    ini.write_bytes("\r\n".join([*kept, "grain_steps 16", OF_THE_ORIGINAL]).encode("utf-16"))
+    assert main(["reconstruct", str(ini), "--method", "backprojection", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    grain = Grain.load(folder / "grain #1" / "grain.h5")
+    used = Experiment.from_ini(ini).with_settings(method="backprojection")
+    assert experiment_of(grain).volume == used.volume
+    for key in set(used.record()) - {"path", "handedness"}:
+        assert np.array_equal(grain.provenance[key], used.record()[key]), key
+    assert Path(grain.provenance["path"]).name == "grain #1"
+    model = find_model(grain, folder / "grain #1" / "grain.h5")
+    frames = reproject(grain, model, 0)
+    assert frames.shape == model.frames(0).shape
+    assert frames.sum() > 0
 
 
 @pytest.mark.parametrize("bins", ["0", "two", "2x2x2", "1.5", "2x-1", ""])
