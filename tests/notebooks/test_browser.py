@@ -121,13 +121,13 @@ def test_a_threshold_is_moved(page, served, copied):
     page.get_by_text("of the signal is kept").wait_for()
     before = settled(page)
     screenshot(page, "02_tune_threshold")
-    old = float(Session.start(settings=copied / "choices.ini").plan.binth)
+    old = float(Session.start(settings=copied / "choices.ini").plan.cleaning.binth)
     readout = slide(page, "binth", "ArrowRight", 8)
     assert float(readout) == pytest.approx(old + 4)
     assert settled(page, unlike=before)
     # The kernel answers a moment after the browser has moved on.
     for _ in range(100):
-        saved = Session.start(settings=copied / "choices.ini").plan.binth
+        saved = Session.start(settings=copied / "choices.ini").plan.cleaning.binth
         if saved == old + 4:
             break
         page.wait_for_timeout(200)

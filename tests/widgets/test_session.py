@@ -100,8 +100,8 @@ def test_other_data_begin_anew_and_the_same_go_on(simulated, tmp_path):
     settings = tmp_path / "choices.ini"
     session = simulated.session(settings)
     session.settings.update({"binth": 33.0, "omega_exclude": (15.0,)})
-    assert simulated.session(settings).plan.binth == 33
-    assert Session.start(settings=settings).plan.binth == 33
+    assert simulated.session(settings).plan.cleaning.binth == 33
+    assert Session.start(settings=settings).plan.cleaning.binth == 33
     other = tmp_path / "other"
     other.mkdir()
     with pytest.warns(UserWarning, match="other data"):
