@@ -44,6 +44,7 @@ nb_execution_cache_path = str(HERE / "_build" / "notebooks")
 html_theme = "pydata_sphinx_theme"
 html_title = "Recon3D"
 html_theme_options = {
+    "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "navbar_end": ["theme-switcher"],
