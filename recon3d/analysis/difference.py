@@ -29,6 +29,25 @@ class GrainDifference:
     membership: NDArray[np.uint8]
     offset_deg: tuple[float, float]
 
+    @property
+    def dice(self) -> float:
+        """Dice's coefficient of the two masks: 1 where they are the same."""
+        both = int(np.count_nonzero(self.membership == 3))
+        one = int(np.count_nonzero(self.membership)) - both
+        return 2 * both / max(one + 2 * both, 1)
+
+    def summary(self) -> str:
+        """The difference in one sentence."""
+        known = 1e3 * self.misorientation_deg[np.isfinite(self.misorientation_deg)]
+        if not known.size:
+            return "the two masks have no voxel in common"
+        median, most = np.percentile(known, (50, 90))
+        a, b = (1e3 * value for value in self.offset_deg)
+        return (
+            f"misorientation: median {median:.2f}, 90 % below {most:.2f} mdeg; Dice of the masks "
+            f"{self.dice:.3f}; median change of (a, b): {a:.2f}, {b:.2f} mdeg"
+        )
+
 
 def grain_difference(first: Grain, second: Grain, *, align: bool = False) -> GrainDifference:
     """Compare two grains voxel by voxel.

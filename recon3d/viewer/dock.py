@@ -59,21 +59,56 @@ class GrainDock:
         scene = self.window.scene
         name, level = cut_level(scene.grain)
         volume = scene.grain.volume
-        self.color = gui.ComboBox(label="colour", choices=scene.quantities, value="orientation")
+        self.color = gui.ComboBox(
+            label="colour",
+            choices=scene.quantities,
+            value="orientation",
+            tooltip="the quantity that colours the grain; its key is above",
+        )
         self.mode = gui.ComboBox(
-            label="show", choices=["3D surface", "3D volume", "slices x", "slices y", "slices z"]
+            label="show",
+            choices=["3D surface", "3D volume", "slices x", "slices y", "slices z"],
+            tooltip="the grain in 3D, or slices normal to an axis (move them by the slider below)",
         )
-        self.own_mask = gui.CheckBox(label="own mask", value=True)
-        self.level = gui.FloatSlider(label=f"{name} ≥", min=0.05, max=1.2, step=0.01, value=level)
+        self.shade = gui.CheckBox(
+            label="shade", tooltip="light the surface to see its shape; colours are true without"
+        )
+        self.own_mask = gui.CheckBox(
+            label="own mask", value=True, tooltip="the shape that the reconstruction found"
+        )
+        self.level = gui.FloatSlider(
+            label=f"{name} ≥",
+            min=0.05,
+            max=1.2,
+            step=0.01,
+            value=level,
+            tooltip=f"cut the shape at another level of {name}",
+        )
         self.level.tracking = False
-        self.clip_axis = gui.ComboBox(label="clip across", choices=[NOWHERE, "x", "y", "z"])
-        reach = max(abs(p) + s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True))
-        self.clip_place = gui.FloatSlider(label="clip at (µm)", min=-reach, max=reach, value=0.0)
-        self.clip_flip = gui.CheckBox(label="other side")
-        self.angle = gui.FloatSpinBox(
-            label="boundary (mdeg)", min=0.1, max=1e5, step=1, value=300 * scene.range_deg
+        self.clip_axis = gui.ComboBox(
+            label="clip across",
+            choices=[NOWHERE, "x", "y", "z"],
+            tooltip="cut the grain open by a plane normal to this axis",
         )
-        self.draw_boundaries = gui.PushButton(text="show boundaries")
+        reach = max(abs(p) + s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True))
+        self.clip_place = gui.FloatSlider(
+            label="clip at (µm)", min=-reach, max=reach, value=0.0, tooltip="where the plane is"
+        )
+        self.clip_flip = gui.CheckBox(
+            label="other side", tooltip="show what lies on the other side of the plane"
+        )
+        self.angle = gui.FloatSpinBox(
+            label="boundary (mdeg)",
+            min=0.1,
+            max=1e5,
+            step=1,
+            value=300 * scene.range_deg,
+            tooltip="neighbours that differ by more than this angle are told apart",
+        )
+        self.draw_boundaries = gui.PushButton(
+            text="show boundaries", tooltip="draw where neighbours differ by more than the angle"
+        )
+        self.shade.changed.connect(self.window.shade)
         self.color.changed.connect(self._recolor)
         self.mode.changed.connect(self._remode)
         self.level.changed.connect(self._relevel)
@@ -87,6 +122,7 @@ class GrainDock:
             widgets=[
                 self.color,
                 self.mode,
+                self.shade,
                 self.own_mask,
                 self.level,
                 self.clip_axis,
@@ -98,10 +134,16 @@ class GrainDock:
         )
 
     def _compare_panel(self, gui: Any) -> Any:
-        self.other = gui.FileEdit(label="second grain", filter="*.h5")
-        self.align = gui.CheckBox(label="take off the mean tilt")
-        self.lay_over = gui.PushButton(text="lay over")
+        self.other = gui.FileEdit(
+            label="second grain", filter="*.h5", tooltip="a grain.h5 on the same voxels"
+        )
+        self.align = gui.CheckBox(
+            label="take off the mean tilt",
+            tooltip="compare after taking off the median difference of (a, b)",
+        )
+        self.lay_over = gui.PushButton(text="lay over", tooltip="show where the two differ")
         self.verdict = gui.Label(value="")
+        self.verdict.native.setWordWrap(True)
         self.lay_over.changed.connect(self._lay_over)
         return gui.Container(widgets=[self.other, self.align, self.lay_over, self.verdict])
 
@@ -133,8 +175,7 @@ class GrainDock:
         except Recon3DError as error:
             self.verdict.value = str(error)
             return
-        a, b = (1e3 * value for value in difference.offset_deg)
-        self.verdict.value = f"median change of (a, b): {a:.2f}, {b:.2f} mdeg"
+        self.verdict.value = difference.summary()
 
     def draw_key(self) -> None:
         """Draw the key of the colours that the grain has now."""

@@ -78,9 +78,27 @@ class GrainWindow:
         self.fit()
 
     def fit(self) -> None:
-        """Fit the grain into the window, seen a little from above."""
+        """Fit the whole grain into the window; in 3D it is seen a little from above."""
+        camera, volume = self.viewer.scene.camera, self.scene.coarse.volume
         self.viewer.reset_view()
-        self.viewer.scene.camera.angles = (0.0, 25.0, 20.0)
+        camera.angles = (0.0, 25.0, 20.0)
+        inside = np.argwhere(self.scene.coarse.mask)
+        if not len(inside):
+            return
+        low, high = (
+            np.array([volume.axis_um(axis)[end[axis]] for axis in range(3)])
+            for end in (inside.min(axis=0), inside.max(axis=0))
+        )
+        size_um = np.array(volume.voxel_um) + high - low
+        shown = list(self.viewer.dims.order)[-self.viewer.dims.ndisplay :]
+        camera.center = tuple(((low + high) / 2)[list(self.viewer.dims.order)])
+        # In 3D a turned grain reaches as far as its diagonal; in 2D labels need room beside it.
+        reach = np.linalg.norm(size_um) if len(shown) == 3 else 1.3 * size_um[shown].max()
+        camera.zoom = min(self.viewer.window._qt_viewer.canvas.size) / (1.05 * float(reach))
+
+    def shade(self, on: bool) -> None:
+        """Light the surface from the camera, which shows its shape, or keep its colours true."""
+        self.layers["surface"].shading = "smooth" if on else "none"
 
     def color_by(self, what: str) -> None:
         """Colour the grain by a quantity.
@@ -125,7 +143,11 @@ class GrainWindow:
             raise ParameterError(f"axis is '{axis}': expected x, y, z, or None for 3D")
         self.viewer.dims.order = ORDERS[axis or "x"]
         self.viewer.dims.ndisplay = 3 if axis is None else 2
+        # In 2D the corner would cut the label of the upright axis.
+        corner = "bottom_left" if axis is None else "bottom_center"
+        self.viewer.canvas.overlays.axes.position = corner
         self._show()
+        self.fit()
 
     def set_level(self, level: float | None) -> None:
         """Cut the grain's shape at a level of occupancy (or completeness); None: its mask."""
@@ -249,7 +271,7 @@ class GrainWindow:
             contrast_limits=(0, top),
             interpolation3d="nearest",
             **make.placement(second.coarse.volume),
-        )
+        ).colorbar.visible = True
         colors = {0: "transparent", None: "red", 1: "#0072b2", 2: "#e69f00", 3: "transparent"}
         self._labels("in one mask only", difference.membership, colors).visible = False
         return difference

@@ -185,11 +185,45 @@ def test_a_second_grain_is_laid_over(window, planted, grain_factory):
     layer = window.viewer.layers["difference (mdeg)"]
     np.testing.assert_allclose(layer.data[known], 10 * np.sqrt(2), rtol=1e-3)
     assert "second: surface" in window.viewer.layers
+    assert layer.colorbar.visible
+    said = "median 14.14, 90 % below 14.14 mdeg; Dice of the masks 1.000"
+    assert said in difference.summary()
+    assert "change of (a, b): 10.00, 10.00" in difference.summary()
     with pytest.raises(ParameterError, match="grain_steps"):
         window.lay_over(grain_factory())
     for name in [one.name for one in window.viewer.layers]:
         if name.startswith(("second", "difference", "in one")):
             window.viewer.layers.remove(name)
+
+
+@pytest.mark.parametrize("mode", ["3D surface", "slices x", "slices z"])
+def test_the_whole_grain_is_in_view(window, picture, mode):
+    window.viewer.scene.camera.zoom = 1000
+    window.dock.mode.value = "slices y"
+    window.dock.mode.value = mode
+    seen = picture(window).astype(int)
+    coloured = np.ptp(seen, axis=-1) > 60
+    # Axes and scale bar stand at the lower edge.
+    coloured[int(0.8 * len(coloured)) :] = False
+    rows, cols = np.nonzero(coloured)
+    assert 0.02 < rows.min() / len(coloured)
+    assert 0.02 < cols.min() / coloured.shape[1] < cols.max() / coloured.shape[1] < 0.98
+    assert np.ptp(cols) > 0.25 * min(coloured.shape)
+
+
+def test_shading_changes_brightness_and_can_be_taken_off(window, picture):
+    flat = picture(window)
+    window.dock.shade.value = True
+    assert np.abs(picture(window).astype(int) - flat).max() > 40
+    window.dock.shade.value = False
+    np.testing.assert_array_equal(picture(window), flat)
+
+
+def test_every_control_of_the_dock_says_what_it_does(window):
+    for panel in (window.dock.look, window.dock.compare):
+        for control in panel:
+            if control is not window.dock.verdict:
+                assert control.tooltip, control.name
 
 
 def test_a_large_grain_stays_on_disk(grain_path):
