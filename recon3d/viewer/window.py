@@ -143,9 +143,8 @@ class GrainWindow:
             raise ParameterError(f"axis is '{axis}': expected x, y, z, or None for 3D")
         self.viewer.dims.order = ORDERS[axis or "x"]
         self.viewer.dims.ndisplay = 3 if axis is None else 2
-        # In 2D the corner would cut the label of the upright axis.
-        corner = "bottom_left" if axis is None else "bottom_center"
-        self.viewer.canvas.overlays.axes.position = corner
+        # napari cuts a long label of an upright axis in 2D.
+        self.viewer.dims.axis_labels = make.AXIS_LABELS if axis is None else ("x", "y", "z")
         self._show()
         self.fit()
 
