@@ -68,10 +68,10 @@ def frame_datasets(entry: h5py.Group) -> dict[str, str]:
     return found
 
 
-def lost_frames(entry: h5py.Group, detector: str) -> str:
-    """Why the frames of a detector cannot be opened where a link to them leads; or nothing."""
+def lost_frames(entry: h5py.Group, detector: str = "") -> str:
+    """Why the frames of a detector, or of any, cannot be opened where a link to them leads."""
     for name, path in _places(entry):
-        if name == detector:
+        if not detector or name == detector:
             try:
                 item_at(entry, path)
             except (KeyError, OSError, RuntimeError) as error:

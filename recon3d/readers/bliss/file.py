@@ -129,7 +129,7 @@ class BlissFile:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         if skipped:
-            warn(f"{path}: entries left out: {list_entries(skipped, len(skipped))}")
+            warn(f"{path}: entries left out: {list_entries(skipped)}")
         left_out = frames_left_out(path, moving, table, skipped)
         reader = FrameReader(path)
         return cls(path, tuple(moving), table.places, table.motors, names, reader, left_out)

@@ -116,11 +116,11 @@ def _moved(folder: Path, target: Path) -> Iterator[Path]:
 
 def _no_scan(path: Path, what: str) -> str:
     """Say that a file has no entries, and which file near it has."""
-    above = [path.parent, *list(path.absolute().parents)[1:3]]
-    near = [file for folder in above for file in _files(folder) if _leads_to_scan(file)]
-    if not near:
-        return what
-    return f"{what}: are these frames of a detector? Their scan is in {_either(near)}: give that"
+    for folder in (path.parent, *list(path.absolute().parents)[1:3]):
+        near = [file for file in _files(folder) if _leads_to_scan(file)]
+        if near:
+            return f"{what}: are these frames of a detector? Give their scan, {_either(near)}"
+    return what
 
 
 def _files(folder: Path) -> list[Path]:

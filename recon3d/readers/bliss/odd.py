@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.readers.bliss.records import EntryRecord
 
+FloatArray = NDArray[np.float64]
 _UNLIKE = 5.0
 _LEAST_DEG = 0.5
 _PARTS = ("omega", "base_tilt", "chi", "phi")
@@ -25,14 +27,14 @@ def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
         The names of the motors.
     """
     for part in _PARTS:
-        lists = [(r, r.motors.lists(goniometer).get(part, np.zeros(0))) for r in records]
-        found = [(record, values) for record, values in lists if values.size > 1]
+        read = [(record, record.motors.of(goniometer)[part]) for record in records]
+        found = [(record, np.ravel(v)) for record, v in read if isinstance(v, float | np.ndarray)]
         spans = np.array([np.ptp(values) for _, values in found])
         for number, (record, values) in enumerate(found):
             others = np.delete(spans, number)
             usual = float(np.median(others)) if others.size > 1 else np.inf
             wider = spans[number] > max(_UNLIKE * usual, usual + _LEAST_DEG)
-            lost = _lost(values) if wider or part == "omega" else np.zeros(0, int)
+            lost = _lost(values, usual) if wider or part == "omega" else np.zeros(0, int)
             if not wider and not lost.size:
                 continue
             motor = getattr(goniometer, part)
@@ -47,12 +49,14 @@ def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
     return ""
 
 
-def _lost(values: np.ndarray) -> np.ndarray:
-    """Frames at which a motor reads 0, though it was far from there at the frame before."""
+def _lost(values: FloatArray, usual_deg: float) -> NDArray[np.intp]:
+    """Frames at which a motor reads 0, though it was far from there at the frame before.
+
+    Far is more than the motor moves in other entries, or where that is not known, in a step.
+    """
     zero = np.flatnonzero(values == 0)
     moves = np.abs(np.diff(values))
-    steps = moves[moves > 0]
-    if not zero.size or not steps.size or 2 * zero.size > values.size or zero[0] == 0:
+    if not zero.size or 2 * zero.size > values.size or zero[0] == 0:
         return np.zeros(0, int)
-    far = moves[zero[0] - 1] > max(_UNLIKE * np.median(steps), _LEAST_DEG)
-    return zero if far else np.zeros(0, int)
+    usual = usual_deg if np.isfinite(usual_deg) else float(np.median(moves[moves > 0]))
+    return zero if moves[zero[0] - 1] > max(_UNLIKE * usual, _LEAST_DEG) else np.zeros(0, int)

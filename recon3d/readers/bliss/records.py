@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,12 @@ from recon3d.progress import track
 from recon3d.readers.bliss.datasets import (
     Presence,
     frame_datasets,
+    frames_elsewhere,
     lost_frames,
     presence,
     shape_of,
 )
-from recon3d.readers.bliss.entries import explained, text_of
+from recon3d.readers.bliss.entries import explained, link_target, text_of
 from recon3d.readers.bliss.motors import (
     EntryMotors,
     Reading,
@@ -36,7 +37,8 @@ from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 
 FloatArray = NDArray[np.float64]
-_NAMED = 5
+_NAMED = 3
+_LONG = 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +115,9 @@ class EntryRecord:
         usable = length if whole.all() else int(np.argmin(whole))
         ends_early = not (self.finished or self.present.missing or whole[usable:].any())
         if not ends_early and not skip_damaged:
-            raise DataError(f"entry {self.entry}: {problem}")
+            raise DataError(problem)
         frames = np.arange(0) if uneven and self.finished else np.flatnonzero(whole)
-        return frames, f"entry {self.entry}: {problem} ({frames.size} frames are used)"
+        return frames, f"{problem} ({frames.size} frames are used)"
 
 
 def _explain_absence(record: EntryRecord) -> str:
@@ -126,7 +128,8 @@ def _explain_absence(record: EntryRecord) -> str:
     where = f"{absent.size} of {record.shape[0]} frames, from frame {absent[0]} on, are not there"
     if not record.present.missing:
         return where
-    named = "; ".join(record.present.missing[:_NAMED])
+    missing = record.present.missing
+    named = f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else missing[0]
     return f"{named} (was only the master file copied?): {where}"
 
 
@@ -189,7 +192,7 @@ def read_records(
         with _collecting(damaged, file, f"{number}.1"):
             found[f"{number}.1"] = frame_datasets(file[f"{number}.1"])
     if not found:
-        raise DataError(f"{file.filename}: {list_entries(damaged, len(damaged))}")
+        raise DataError(f"{file.filename}: {list_entries(damaged)}")
     name = _choose_detector(file, found, detector)
     records, skipped = [], {}
     for entry in track(found, "Reading entries", unit="entry", show=show):
@@ -205,7 +208,7 @@ def read_records(
             else:
                 records.append(_read_record(file, entry, found[entry][name], goniometers))
     if damaged and not (skip_damaged and records):
-        raise DataError(f"{file.filename} is damaged: {list_entries(damaged, len(damaged))}")
+        raise DataError(f"{file.filename} is damaged: {list_entries(damaged)}")
     return _of_one_layout(records, skipped), skipped | damaged
 
 
@@ -217,7 +220,9 @@ def _collecting(damaged: dict[str, str], file: h5py.File, entry: str) -> Iterato
         with explained(place):
             yield
     except DataError as error:
-        damaged[f"entry {entry}"] = str(error).removeprefix(f"{place} ")
+        target = link_target(file, entry)
+        link = f"it is a link into the file {target}, and " if target else ""
+        damaged[f"entry {entry}"] = f"{link}{str(error).removeprefix(f'{place} ')}"
 
 
 def _choose_detector(file: h5py.File, found: dict[str, dict[str, str]], wanted: str) -> str:
@@ -225,22 +230,30 @@ def _choose_detector(file: h5py.File, found: dict[str, dict[str, str]], wanted: 
     if wanted and wanted in counts:
         return wanted
     listed = ", ".join(f"{name} (in {_plural(count)})" for name, count in counts.most_common())
-    if wanted:
-        raise DataError(
-            f"{file.filename} has no frames of a detector '{wanted}'; it has frames of "
-            f"{listed or 'none'}"
-        )
-    if len(counts) == 1:
+    if len(counts) == 1 and not wanted:
         return next(iter(counts))
-    if not counts:
+    first = file[next(iter(found))]
+    lost = lost_frames(first, wanted)
+    if lost:
+        raise DataError(f"{file.filename}: in entry {_name(first)} {lost}")
+    if wanted and counts:
         raise DataError(
-            f"{file.filename} has no frames in {_plural(len(found))}: expected a dataset of "
-            "three axes, as N.1/instrument/<detector>/image"
+            f"{file.filename} has no frames of a detector '{wanted}'; it has frames of {listed}"
+        )
+    if not counts:
+        held = frames_elsewhere(first) or "no array of numbers with two axes or more"
+        raise DataError(
+            f"{file.filename} has no frames in {_plural(len(found))}: expected a dataset of three "
+            f"axes as N.1/instrument/<detector>/image or data; entry {_name(first)} has {held}"
         )
     raise DataError(
         f"{file.filename} has frames of several detectors: {listed}. Say which (DATANAME, or "
         "prefix)"
     )
+
+
+def _name(entry: h5py.Group) -> str:
+    return str(entry.name).strip("/")
 
 
 def _plural(count: int) -> str:
@@ -284,11 +297,20 @@ def _layout(record: EntryRecord) -> str:
     return f"{record.shape[1]} x {record.shape[2]} pixels of {record.dtype.name}"
 
 
-def list_entries(entries: dict[str, str], most: int = _NAMED) -> str:
-    """Entries, and what is to be said of each, in one line."""
-    named: Iterable[str] = (f"{label}: {why}" for label, why in list(entries.items())[:most])
-    more = f"; and {len(entries) - most} more" if len(entries) > most else ""
-    return f"{'; '.join(named)}{more}"
+def list_entries(entries: dict[str, str]) -> str:
+    """Entries, those of one reason together, in one line of moderate length."""
+    labels: dict[str, list[str]] = {}
+    for label, why in entries.items():
+        labels.setdefault(why, []).append(label)
+    text, told = "", 0
+    for why, same in labels.items():
+        more = f" and {len(same) - _NAMED} more" if len(same) > _NAMED else ""
+        reason = why if len(why) <= _LONG else f"{why[:_LONG]} ..."
+        part = f"{', '.join(same[:_NAMED])}{more}: {reason}"
+        if text and len(text) + len(part) > _LONG:
+            return f"{text}; and {len(entries) - told} more"
+        text, told = f"{text}; {part}" if text else part, told + len(same)
+    return text
 
 
 _ONE_OMEGA_DEG = 0.05
@@ -305,12 +327,12 @@ class FrameTable:
     motors
         Their readings.
     lacks
-        What is to be told of the entries of which frames are left out.
+        Why frames are left out, by their entries.
     """
 
     places: NDArray[np.int64]
     motors: MotorTable
-    lacks: list[str]
+    lacks: dict[str, str]
 
 
 def frame_table(
@@ -334,22 +356,24 @@ def frame_table(
     """
     absent = absent_parts([record.motors for record in records], goniometer)
     rows, places = [], []
-    lacks: list[str] = []
-    problems: list[str] = []
+    lacks: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for number, record in enumerate(records):
+        name = f"entry {record.entry}"
         try:
-            frames = _usable(record, goniometer, absent, skip_damaged, lacks)
+            frames, lack = _usable(record, goniometer, absent, skip_damaged)
         except DataError as error:
-            problems.append(str(error))
+            problems[name] = str(error)
             continue
+        lacks |= {name: lack} if lack else {}
         columns = motor_columns(record.motors, goniometer, absent, frames)
         rows.append(np.stack([*columns, _current(record, goniometer, columns[0], frames)]))
         places.append(np.stack([np.full_like(frames, number), frames], axis=1))
     if problems:
-        raise DataError("; ".join(problems))
+        raise DataError(list_entries(problems))
     table = np.concatenate(rows, axis=1)
     if not table.size:
-        raise DataError("; ".join(lacks))
+        raise DataError(list_entries(lacks))
     _tell(lacks, absent, goniometer)
     if "omega" in absent:
         table[0] = 0.0
@@ -357,25 +381,18 @@ def frame_table(
 
 
 def _usable(
-    record: EntryRecord,
-    goniometer: Goniometer,
-    absent: list[str],
-    skip_damaged: bool,
-    lacks: list[str],
-) -> NDArray[np.int64]:
-    """The frames of an entry that are there and whose motors are known; notes the others."""
+    record: EntryRecord, goniometer: Goniometer, absent: list[str], skip_damaged: bool
+) -> tuple[NDArray[np.int64], str]:
+    """The frames of an entry that are there and whose motors are known, and why not the others."""
     frames, lack = record.frames(goniometer, skip_damaged=skip_damaged)
-    if lack:
-        lacks.append(lack)
     try:
         motor_columns(record.motors, goniometer, absent, frames)
     except DataError as error:
         if not skip_damaged:
-            raise DataError(f"entry {record.entry}: {error}") from error
+            raise
         known = frames_with_readings(record.motors, goniometer, absent, frames)
-        lacks.append(f"entry {record.entry}: {error} ({known.size} frames are used)")
-        return known
-    return frames
+        return known, f"{error} ({known.size} frames are used)"
+    return frames, lack
 
 
 def frames_left_out(
@@ -392,10 +409,12 @@ def frames_left_out(
     skipped
         Why each other entry was left out.
     """
-    why = {text.split(":")[0]: text.partition(": ")[2] for text in table.lacks}
     used = {(int(record), int(frame)) for record, frame in table.places}
     frames = [
-        (f"{path}, entry {record.entry}, frame {frame}", why.get(f"entry {record.entry}", ""))
+        (
+            f"{path}, entry {record.entry}, frame {frame}",
+            table.lacks.get(f"entry {record.entry}", ""),
+        )
         for number, record in enumerate(records)
         for frame in range(record.shape[0])
         if (number, frame) not in used
@@ -420,11 +439,11 @@ def _current(
     return np.where(np.isfinite(column) & (column > 0), column, np.nan)
 
 
-def _tell(lacks: list[str], absent: list[str], goniometer: Goniometer) -> None:
+def _tell(lacks: dict[str, str], absent: list[str], goniometer: Goniometer) -> None:
     """Warn of what is left out."""
     for part in absent:
         warn(
             f"there is no motor '{getattr(goniometer, part)}' in the file: {part} is taken as still"
         )
     if lacks:
-        warn(f"frames are left out: {'; '.join(lacks)}")
+        warn(f"frames are left out: {list_entries(lacks)}")
