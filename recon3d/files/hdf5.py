@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,23 +14,60 @@ import h5py
 from recon3d import __version__
 from recon3d.atomic import complete_or_absent
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
-from recon3d.files.steady_file import SteadyFile
 
 _MARGIN_BYTES = 1 << 17
 
 
-class OwnFile(h5py.File):  # type: ignore[misc]
-    """An HDF5 file that is being written.
+class _Disk(io.FileIO):
+    """A new file in which no write of HDF5 fails.
 
-    Parameters
-    ----------
-    steady
-        Where its bytes go.
+    HDF5 can crash the process where it is told of a full disk, above all while it closes a file.
+    So the first failure is kept to be told by us, and whatever comes after it is thrown away:
+    the file has a temporary name, and will be removed.
     """
 
-    def __init__(self, steady: SteadyFile) -> None:
-        self._steady = steady
-        super().__init__(steady, "w")
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or pretend to."""
+        piece = memoryview(data).cast("B")
+        end = self.tell() + len(piece)
+        try:
+            while piece and self.failure is None:
+                piece = piece[self.put(piece) :]
+        except OSError as error:
+            self.failure = error
+        self.seek(end)
+        return end
+
+    def put(self, piece: memoryview) -> int:
+        """Write as much as the disk takes at once."""
+        return super().write(piece)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, with zeros beyond the end of what was written."""
+        view = memoryview(buffer).cast("B")
+        count = super().readinto(view) or 0
+        view[count:] = bytes(len(view) - count)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file, or pretend to."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
+class OwnFile(h5py.File):  # type: ignore[misc]
+    """An HDF5 file that is being written."""
+
+    def __init__(self, disk: _Disk) -> None:
+        self._disk = disk
+        super().__init__(disk, "w")
 
     def settle(self) -> None:
         """See that all is on the disk that was written so far.
@@ -40,7 +78,8 @@ class OwnFile(h5py.File):  # type: ignore[misc]
             The disk is full, or fails.
         """
         self.flush()
-        self._steady.settle()
+        if self._disk.failure is not None:
+            raise self._disk.failure
 
 
 @contextmanager
@@ -60,14 +99,16 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
         The disk is full, or the file cannot be written.
     """
     require_room(path, room_bytes)
-    with complete_or_absent(path) as temporary, closing(SteadyFile(temporary)) as steady:
+    with complete_or_absent(path) as temporary, closing(_Disk(temporary)) as disk:
         try:
-            with OwnFile(steady) as file:
+            with OwnFile(disk) as file:
                 yield file
         except SystemError as error:
             # So h5py wraps a signal that comes while it writes.
             raise behind(error) from None
-        steady.settle()
+        finally:
+            if disk.failure is not None:  # HDF5 may have complained of what it could not read
+                raise disk.failure
 
 
 def require_room(path: str | Path, room_bytes: int) -> None:

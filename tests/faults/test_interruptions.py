@@ -23,7 +23,7 @@ from recon3d.cli.main import main
 from recon3d.errors import OutputError
 from recon3d.files import numpy_arrays as sparse_npy
 from recon3d.files.grain import Grain
-from recon3d.files.steady_file import SteadyFile
+from recon3d.files.hdf5 import _Disk
 from recon3d.files.store import open_store
 
 KILLS = int(os.environ.get("RECON3D_KILLS", "3"))
@@ -214,12 +214,12 @@ def test_hdf5_files_whose_writes_fail(fresh, tmp_path, capfd, monkeypatch, numbe
     # From some write on the disk fails for good: HDF5 is not to notice, but the user is.
     count = iter(range(10**6))
 
-    def failing(self, place, piece, write=SteadyFile._write_at):
+    def failing(self, piece, put=_Disk.put):
         if next(count) >= writes:
             raise OSError(number, os.strerror(number))
-        write(self, place, piece)
+        return put(self, piece)
 
-    monkeypatch.setattr(SteadyFile, "_write_at", failing)
+    monkeypatch.setattr(_Disk, "put", failing)
     scan = fresh("cleaned")
     assert main(getdata(fresh("edf"))) == 1
     told = capfd.readouterr().err
@@ -238,12 +238,12 @@ def test_hdf5_files_whose_writes_fail(fresh, tmp_path, capfd, monkeypatch, numbe
 def test_a_state_that_cannot_be_saved_does_not_end_the_run(fresh, capfd, monkeypatch):
     scan = fresh("cleaned")
 
-    def failing(self, place, piece, write=SteadyFile._write_at):
-        if "checkpoint" in str(self._file.name):
+    def failing(self, piece, put=_Disk.put):
+        if "checkpoint" in str(self.name):
             raise OSError(errno.ENOSPC, "full")
-        write(self, place, piece)
+        return put(self, piece)
 
-    monkeypatch.setattr(SteadyFile, "_write_at", failing)
+    monkeypatch.setattr(_Disk, "put", failing)
     ini = set_ini(scan / "experiment.ini", method="iterative", iterations="2")
     assert main(["reconstruct", str(ini), "--quiet", "--checkpoint", "1e-9"]) == 0
     told = [line for line in capfd.readouterr().err.splitlines() if "--resume" in line]
