@@ -139,8 +139,9 @@ class TestFrames:
             file["entry/data"].resize(1, axis=0)
         with pytest.raises(DataError, match=r"entry 2\.1: .*pco_ff_0002\.h5 is missing"):
             opened(path)
-        with pytest.warns(Recon3DWarning, match=r"3 frames are used"):
+        with pytest.warns(Recon3DWarning) as caught:
             scan = opened(path, skip_damaged=True)
+        assert "(3 frames are used)" in str(caught[0].message)
         np.testing.assert_array_equal(scan.read_projection(1)[:3], stack(6, 3))
         assert scan.missing == [(1, 3), (1, 4), (1, 5)]
 
