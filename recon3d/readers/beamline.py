@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from pathlib import Path
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError
-from recon3d.readers.edf.files import list_edf
-from recon3d.readers.edf.header import HeadReader
 
 
 def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniometer:
@@ -34,8 +31,8 @@ def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniomet
     fitting = fitting or [b for b in beamlines if b.base_tilt in known]
     if not fitting:
         raise DataError(
-            f"the files record the motors of no known beamline ({_names(beamlines)}): name them, "
-            "as in --motors id03,omega=...,base_tilt=..."
+            f"the files record the motors of no known beamline ({_names([*beamlines])}): name "
+            "them, as in --motors id03,omega=...,base_tilt=..."
         )
     moved = [(b.omega in moving) + (b.base_tilt in moving) for b in fitting]
     best = [b for b, count in zip(fitting, moved, strict=True) if count == max(moved)]
@@ -47,31 +44,7 @@ def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniomet
     return best[0]
 
 
-def edf_goniometer(folder: str | Path, prefix: str) -> Goniometer:
-    """The beamline whose motors the headers of EDF files name; ID06 where none fits.
-
-    Parameters
-    ----------
-    folder, prefix
-        Where the files are, and how their names begin.
-
-    Raises
-    ------
-    DataError
-        There are no such files.
-    """
-    for name in list_edf(folder, prefix):
-        try:
-            known = HeadReader().read(Path(folder) / name).text.get("motor_mne", "").split()
-        except DataError:
-            continue  # damaged files are reported, all at once, when all are read
-        fitting = [b for b in GONIOMETERS.values() if b.omega in known and b.base_tilt in known]
-        return fitting[0] if fitting else GONIOMETERS["id06"]
-    return GONIOMETERS["id06"]
-
-
-def _names(goniometers: object) -> str:
-    wanted = list(goniometers)  # type: ignore[call-overload]
+def _names(wanted: list[Goniometer]) -> str:
     return "; ".join(
         f"{name}: {goniometer.omega}, {goniometer.base_tilt}"
         for name, goniometer in GONIOMETERS.items()

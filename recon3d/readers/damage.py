@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import groupby
+from textwrap import shorten
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ Damage: TypeAlias = "tuple[str, str]"
 """The name of a frame, and the reason why it cannot be used."""
 
 _FULLY_NAMED = 20
+_ROOM = 280
+"""Characters that a list of frames may take in a message."""
 
 LARGEST_COUNT = 1e30
 """Counts beyond it are damage: their sums and squares would not fit into float32."""
@@ -23,34 +26,45 @@ LARGEST_READING = 1e5
 
 
 def list_damage(damaged: Sequence[Damage]) -> str:
-    """Name every frame with its reason; successive ones of one reason by the first and the last.
+    """Name frames with the reason, as many as a message has room for, and count the rest.
 
     Parameters
     ----------
     damaged
         Names and reasons, in the order of the frames.
     """
-    parts = []
+    parts: list[tuple[str, int]] = []
     for reason, group in groupby(damaged, key=lambda item: item[1]):
-        parts.append(f"{list_names([name for name, _ in group])} {reason}")
-    return "; ".join(parts)
+        names = [name for name, _ in group]
+        parts.append((f"{list_names(names)} {shorten(reason, _ROOM)}", len(names)))
+    return _join(parts, "; ")
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Name frames; a long row of successive ones by the first and the last."""
+    """Name frames, as many as a message has room for; a long row of them by its ends."""
     runs: list[list[str]] = []
     for name in names:
         if runs and _number(name) == _next(_number(runs[-1][-1])):
             runs[-1].append(name)
         else:
             runs.append([name])
-    return ", ".join(_name_run(run) for run in runs)
+    parts: list[tuple[str, int]] = []
+    for run in runs:
+        if len(run) <= _FULLY_NAMED and len(", ".join(run)) <= _ROOM:
+            parts += [(name, 1) for name in run]
+        else:
+            parts.append((f"{run[0]} to {run[-1]} ({len(run)} in all)", len(run)))
+    return _join(parts, ", ")
 
 
-def _name_run(names: list[str]) -> str:
-    if len(names) <= _FULLY_NAMED:
-        return ", ".join(names)
-    return f"{names[0]} to {names[-1]} ({len(names)} in all)"
+def _join(parts: list[tuple[str, int]], between: str) -> str:
+    """Texts, each with the number of frames that it tells of, until the room is full."""
+    text, left = "", sum(count for _, count in parts)
+    for part, count in parts:
+        if text and len(text) + len(part) > _ROOM:
+            return f"{text}{between}and {left} more"
+        text, left = f"{text}{between if text else ''}{part}", left - count
+    return text
 
 
 def _number(name: str) -> tuple[str, int, str]:

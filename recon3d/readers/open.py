@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from numpy import float64
+import fabio
+import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, GridError, ParameterError, warn
-from recon3d.readers.beamline import edf_goniometer
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
 from recon3d.readers.bliss.locate import scan_file
 from recon3d.readers.bliss.odd import odd_entry
-from recon3d.readers.edf.files import list_edf
-from recon3d.readers.edf.folder import EdfFolder, mean_frame
-from recon3d.readers.edf.header import HeadReader
+from recon3d.readers.edf.folder import EdfFolder, look_at_shape, mean_frame
+from recon3d.readers.edf.image import HeadReader, read_whole
+from recon3d.readers.edf.listing import is_edf
 from recon3d.readers.source import FrameSource
 
 _NAMED = 3
@@ -32,40 +34,34 @@ def open_source(
     entries: str | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
-) -> tuple[EdfFolder | BlissFile, Goniometer]:
-    """Open a folder of EDF files, or a BLISS file.
+) -> EdfFolder | BlissFile:
+    """Open a folder of EDF files, or a BLISS file; `goniometer` of it names its motors.
 
     Parameters
     ----------
     path, prefix, goniometer, entries, skip_damaged, show_progress
         As `recon3d.scan.scan.open_scan`.
 
-    Returns
-    -------
-    source
-        The frames.
-    goniometer
-        The names of their motors.
-
     Raises
     ------
     ParameterError
-        There is no such goniometer or entry.
+        An argument is of a wrong type, or there is no such goniometer or entry.
     DataError
         Files are missing or damaged.
     """
+    _require("path", path, (str, os.PathLike), "a folder of EDF files or an HDF5 file")
+    _require("prefix", prefix, (str,), "the beginning of the names of EDF files, or a detector")
+    _require("entries", entries, (str, type(None)), "a text such as '3.1,5-40'")
     names = _goniometer(goniometer)
     options = {"skip_damaged": skip_damaged, "show_progress": show_progress}
     file = scan_file(path, prefix)
     if file is not None:
         if file != Path(path):
             warn(f"{path} holds no frames itself: the scan in {file} is read")
-        bliss = BlissFile.open(file, prefix, names, entries=entries, **options)
-        return bliss, bliss.goniometer
+        return BlissFile.open(file, prefix, names, entries=entries, **options)
     if entries is not None:
         raise ParameterError(f"entries is '{entries}', but {path} is no HDF5 file: it has none")
-    names = names or edf_goniometer(path, prefix)
-    return EdfFolder.open(path, prefix, names, **options), names
+    return EdfFolder.open(path, prefix, names, **options)
 
 
 def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:
@@ -73,24 +69,12 @@ def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None
 
     It only serves to find mistakes before all headers are read.
 
-    Parameters
-    ----------
-    path, prefix
-        As in `open_source`.
-
     Raises
     ------
     DataError
         There are no such files.
     """
-    if scan_file(path, prefix) is not None:
-        return None
-    names = list_edf(path, prefix)
-    shapes = set()
-    for name in {names[0], names[len(names) // 2], names[-1]}:
-        with suppress(DataError):  # damaged files are told, all at once, when all are read
-            shapes.add(HeadReader().read(Path(path) / name).shape)
-    return shapes.pop() if len(shapes) == 1 else None
+    return None if scan_file(path, prefix) else look_at_shape(path, prefix)
 
 
 @contextmanager
@@ -118,7 +102,7 @@ def explaining_misfits(source: FrameSource) -> Iterator[None]:
 
 def mean_background(
     path: str | Path, name: str = "", *, show_progress: bool = False
-) -> NDArray[float64]:
+) -> NDArray[np.float64]:
     """Mean of all background frames in a folder of EDF files, or in a BLISS file.
 
     Parameters
@@ -146,15 +130,55 @@ def mean_background(
     return mean_frame(path, name, show_progress=show_progress)
 
 
+def read_image(path: str | Path) -> NDArray[Any]:
+    """One image, such as a flat field or a bad-pixel mask, from EDF, .npy or what fabio opens.
+
+    Returns
+    -------
+    image, shape (rows, cols)
+
+    Raises
+    ------
+    DataError
+        The file is missing or damaged, or holds something else than one image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        if is_edf(path.name):
+            return read_whole(path, HeadReader().read(path))
+        if path.suffix == ".npy":
+            image = np.load(path, allow_pickle=False)
+        else:
+            with fabio.open(str(path)) as opened:
+                image = opened.data
+    except Exception as error:
+        reason = str(error)
+        if "pickle" in reason:
+            reason = "it is no NumPy file of numbers, or a damaged one"
+        raise DataError(f"{path} cannot be read as an image: {reason}") from error
+    if image.ndim != 2:
+        raise DataError(f"{path} holds an array of shape {image.shape}: expected rows x columns")
+    if image.dtype.kind not in "biuf":
+        raise DataError(f"{path} holds {image.dtype}, which are no real numbers")
+    return image
+
+
 def _goniometer(goniometer: str | Goniometer) -> Goniometer | None:
     """The names of the motors; None where the files are to tell them."""
     if isinstance(goniometer, Goniometer):
         return goniometer
     if goniometer == "auto":
         return None
-    if goniometer not in GONIOMETERS:
+    if not isinstance(goniometer, str) or goniometer not in GONIOMETERS:
         raise ParameterError(
             f"goniometer is '{goniometer}': expected {' or '.join(GONIOMETERS)}, auto, or a "
             "Goniometer with the names of the motors"
         )
     return GONIOMETERS[goniometer]
+
+
+def _require(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
+    if not isinstance(value, kinds):
+        raise ParameterError(f"{name} is {value!r:.60}: expected {expected}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,24 +48,28 @@ class Choices:
     step_deg: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("phi0_deg", "chi0_deg"):
+            if getattr(self, name) is not None:
+                _require_number(name, getattr(self, name), "a reading in degrees, or None")
         if self.tilt_azimuth_deg not in (0, 90):
             raise ParameterError(
-                f"tilt_azimuth is {self.tilt_azimuth_deg:g}: expected 0 or 90 degrees"
+                f"tilt_azimuth is {self.tilt_azimuth_deg}: expected 0 or 90 degrees"
             )
         if self.recorded_at not in ("middle", "start"):
             raise ParameterError(f"recorded_at is '{self.recorded_at}': expected middle or start")
+        if len(self.steps_deg) != 2:
+            raise ParameterError(
+                f"step_deg is {self.step_deg}: expected one number, or (mu, gamma)"
+            )
         for step in self.steps_deg:
-            if step is not None and not (math.isfinite(step) and step > 0):
-                raise ParameterError(f"step_deg is {step:g}: expected a positive number of degrees")
+            if step is not None:
+                _require_number("step_deg", step, "a positive number of degrees", above=0)
 
     @property
     def steps_deg(self) -> tuple[float | None, float | None]:
         """Steps of mu and of gamma."""
-        if isinstance(self.step_deg, tuple):
-            if len(self.step_deg) != 2:
-                raise ParameterError(f"step_deg is {self.step_deg}: expected (mu, gamma)")
-            return self.step_deg
-        return (self.step_deg, self.step_deg)
+        step = self.step_deg
+        return tuple(step) if isinstance(step, (tuple, list)) else (step, step)  # type: ignore[return-value]
 
     def coordinates(self, motors: MotorTable) -> Coordinates:
         """The coordinates of frames at the middle of their exposures, from the chosen origin."""
@@ -166,6 +172,11 @@ def _require_readings(motors: MotorTable, name: Callable[[int], str]) -> None:
         unknown = np.flatnonzero(~np.isfinite(getattr(motors, column)))
         if unknown.size:
             raise DataError(f"{name(int(unknown[0]))} has no reading of {column}")
+
+
+def _require_number(name: str, value: Any, expected: str, above: float = -math.inf) -> None:
+    if not (isinstance(value, Real) and math.isfinite(value) and float(value) > above):
+        raise ParameterError(f"{name} is {value!r:.60}: expected {expected}")
 
 
 def _middle(readings: FloatArray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,14 +14,14 @@ import numpy as np
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.readers.beamline import edf_goniometer
 from recon3d.readers.bliss.entries import is_hdf5
+from recon3d.readers.bliss.file import BlissFile
 from recon3d.readers.bliss.locate import scan_file
-from recon3d.readers.edf.files import EdfFiles, list_edf
-from recon3d.readers.edf.folder import EdfFolder, reading_of
-from recon3d.readers.edf.header import EdfHead, HeadReader
+from recon3d.readers.edf.folder import EdfFile, EdfFolder
+from recon3d.readers.edf.image import HeadReader
+from recon3d.readers.edf.listing import list_edf
+from recon3d.readers.edf.motors import MotorReader
 from recon3d.readers.open import open_source
-from recon3d.readers.source import FrameSource
 from recon3d.scan.arrange import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 
@@ -43,12 +44,13 @@ class GrowingFolder:
     prefix: str
     goniometer: Goniometer | None = None
     damaged: dict[str, str] = field(default_factory=dict)
-    _known: dict[str, tuple[EdfHead, tuple[float, ...]]] = field(default_factory=dict)
-    _tries: dict[str, int] = field(default_factory=dict)
-    _reader: HeadReader = field(default_factory=HeadReader)
-    _take: Callable[[dict[str, str]], tuple[float, ...]] | None = None
+    _known: dict[str, EdfFile[tuple[float, ...]]] = field(default_factory=dict)
+    _tries: Counter[str] = field(default_factory=Counter)
 
-    def look(self) -> FrameSource | None:
+    def __post_init__(self) -> None:
+        self._heads, self._motors = HeadReader(), MotorReader(self.goniometer)
+
+    def look(self) -> EdfFolder | None:
         """Read the headers of new files; None where there are none.
 
         A file that is not whole yet is tried again at the next look; one that stays damaged is
@@ -61,35 +63,22 @@ class GrowingFolder:
         new = [name for name in names if name not in self._known and name not in self.damaged]
         if not sum(self._read(name) for name in new):
             return None
-        return self._source([name for name in names if name in self._known])
+        files = [self._known[name] for name in names if name in self._known]
+        first = files[0].head
+        alike = [f for f in files if (f.head.shape, f.head.dtype) == (first.shape, first.dtype)]
+        return EdfFolder.of(self.folder, alike, self._motors.goniometer)
 
     def _read(self, name: str) -> bool:
         try:
-            if self._take is None:
-                self.goniometer = self.goniometer or edf_goniometer(self.folder, self.prefix)
-                self._take = reading_of(self.goniometer)
-            head = self._reader.read(self.folder / name)
-            self._known[name] = (replace(head, text={}), self._take(head.text))
+            head = self._heads.read(self.folder / name)
+            taken = self._motors.read(head.text)
         except DataError as error:
-            self._tries[name] = self._tries.get(name, 0) + 1
+            self._tries[name] += 1
             if self._tries[name] >= _TRIES:
                 self.damaged[name] = str(error)
             return False
+        self._known[name] = EdfFile(name, replace(head, text={}), taken)
         return True
-
-    def _source(self, names: list[str]) -> EdfFolder:
-        heads = [self._known[name][0] for name in names]
-        layout = (heads[0].shape, heads[0].stored)
-        alike = [i for i, head in enumerate(heads) if (head.shape, head.stored) == layout]
-        files = EdfFiles(
-            folder=self.folder,
-            names=tuple(names[i] for i in alike),
-            heads=tuple(heads[i] for i in alike),
-            taken=tuple(self._known[names[i]][1] for i in alike),
-            frame_shape=heads[0].shape,
-            dtype=heads[0].stored.newbyteorder("="),
-        )
-        return EdfFolder.ordered(files)
 
 
 @dataclass
@@ -108,13 +97,13 @@ class GrowingFile:
     entries: str | None = None
     _seen: tuple[int, int] = (-1, -1)
 
-    def look(self) -> FrameSource | None:
+    def look(self) -> EdfFolder | BlissFile | None:
         """Open the file, where it changed; None where it did not, or is not readable yet."""
         try:
             state = self.path.stat()
             if (state.st_size, state.st_mtime_ns) == self._seen:
                 return None
-            source, self.goniometer = open_source(
+            source = open_source(
                 self.path,
                 self.detector,
                 self.goniometer,
@@ -124,6 +113,7 @@ class GrowingFile:
             )
         except (DataError, OSError):
             return None
+        self.goniometer = source.goniometer
         self._seen = (state.st_size, state.st_mtime_ns)
         return source
 
@@ -185,12 +175,10 @@ class Follower:
         if source is None:
             self.reason = "no new frames"
             return None
-        names = self._growing.goniometer
-        assert isinstance(names, Goniometer)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Recon3DWarning)
-                found = complete_part(arrange_scan(source, names, self._choices))
+                found = complete_part(arrange_scan(source, source.goniometer, self._choices))
         except DataError as error:
             self.reason = f"the frames so far are no scan yet: {error}"
             return None

@@ -257,7 +257,7 @@ def open_scan(
     require_kind("path", path, (str, Path), "a folder of EDF files, or an HDF5 file")
     require_kind("prefix", prefix, str, "text")
     choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
-    source, names = open_source(
+    source = open_source(
         path,
         prefix,
         goniometer,
@@ -266,9 +266,9 @@ def open_scan(
         show_progress=show_progress,
     )
     with explaining_misfits(source):
-        scan = arrange_scan(source, names, choices, skip_doubled=skip_damaged)
+        scan = arrange_scan(source, source.goniometer, choices, skip_doubled=skip_damaged)
     if goniometer == "auto":
-        refuse_narrow_rotation(scan.omega_deg, scan.axes, names)
+        refuse_narrow_rotation(scan.omega_deg, scan.axes, source.goniometer)
     return replace(scan, left_out=(*source.left_out, *scan.left_out))
 
 

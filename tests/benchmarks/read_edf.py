@@ -67,7 +67,7 @@ def read_fabio(folder: Path) -> None:
 
 def read_frames(source: EdfFolder, roi: Roi) -> None:
     """Read every frame, and forget it."""
-    for i in range(len(source.files.names)):
+    for i in range(len(source.files)):
         source.read(i, roi)
 
 

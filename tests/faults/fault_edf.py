@@ -89,7 +89,9 @@ def unreadable(scan):
     return getdata(scan)
 
 
-@fault("a link leads nowhere", ONE + "cannot be read (No such file…)", left_out=LEFT_OUT)
+@fault(
+    "a link leads nowhere", ONE + "is a link to nowhere.edf, which is not there", left_out=LEFT_OUT
+)
 def dangling(scan):
     frame(scan).unlink()
     frame(scan).symlink_to("nowhere.edf")
@@ -105,7 +107,7 @@ def pipe(scan):
 
 @fault(
     "a packed file is damaged",
-    "topotomo_0037.edf.gz cannot be unpacked, it is truncated or no gzip file (…)",
+    "topotomo_0037.edf.gz cannot be unpacked, it is truncated or damaged (…)",
     left_out=("topotomo_0037.edf.gz",),
 )
 def packed(scan):
@@ -138,7 +140,9 @@ def other_type(scan):
     return getdata(scan)
 
 
-@fault("a type is not known", ONE + "cannot be read by fabio ('Banana')", left_out=LEFT_OUT)
+@fault(
+    "a type is not known", ONE + "has DataType = 'Banana', which is not known", left_out=LEFT_OUT
+)
 def unknown_type(scan):
     set_key(frame(scan), "DataType", "Banana")
     return getdata(scan)

@@ -23,7 +23,7 @@ from recon3d.config.goniometer import GONIOMETERS
 from recon3d.errors import DataError, ParameterError, Recon3DError
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
-from recon3d.readers.edf.header import HeadReader, open_edf, read_pixels
+from recon3d.readers.edf.image import HeadReader, read_whole
 from recon3d.readers.edf.motors import MotorReader
 from recon3d.scan.scan import open_scan
 
@@ -73,11 +73,10 @@ def test_headers(pristine, place, data):
     path.write_bytes(data.draw(damaged_headers(frame(pristine / "edf").read_bytes())))
     try:
         head = HeadReader().read(path)
-        with open_edf(path) as file:
-            read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
+        read_whole(path, head)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert len(MotorReader(GONIOMETERS["id06"]).read(head.text)) == 7
+            assert len(MotorReader(GONIOMETERS["id06"]).read(head.text)) == 8
     except DataError:
         pass
 

@@ -79,7 +79,7 @@ def test_headers_are_read_once(arrive, monkeypatch):
     arrive(0, 3 * PER_OMEGA)
     follower.poll()
     seen = []
-    reader = follower._growing._reader
+    reader = follower._growing._heads
     read = reader.read
     monkeypatch.setattr(reader, "read", lambda path: seen.append(path.name) or read(path))
     arrive(3 * PER_OMEGA, 4 * PER_OMEGA)

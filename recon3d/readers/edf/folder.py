@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import math
+import os
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import fabio
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError
+from recon3d.errors import DataError, warn
 from recon3d.progress import track
-from recon3d.readers.damage import Damage
-from recon3d.readers.edf.files import EdfFiles, read_heads
-from recon3d.readers.edf.header import HeadReader, open_edf, read_pixels
-from recon3d.readers.edf.motors import MotorReader
+from recon3d.readers.damage import Damage, list_damage
+from recon3d.readers.edf.image import EdfHead, HeadReader, read_into, read_whole
+from recon3d.readers.edf.listing import list_edf
+from recon3d.readers.edf.motors import MotorReader, UnknownMotorError
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class EdfFile(Generic[T]):
+    """An EDF file of a folder: its name there, its head, and what was taken from its header."""
+
+    name: str
+    head: EdfHead
+    taken: T
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,29 +40,35 @@ class EdfFolder:
 
     Parameters
     ----------
+    folder
+        Where they are.
     files
-        Where the frames are.
+        The files, of one shape and type.
     motors
         Their motor readings.
+    goniometer
+        The names of these motors.
+    left_out
+        Damaged files that are left out, each with the reason.
     """
 
-    files: EdfFiles[tuple[float, ...]]
+    folder: str
+    files: tuple[EdfFile[Any], ...]
     motors: MotorTable
+    goniometer: Goniometer = GONIOMETERS["id06"]
+    left_out: tuple[Damage, ...] = ()
 
     @classmethod
     def open(
         cls,
         folder: str | Path,
         prefix: str = "",
-        goniometer: Goniometer = GONIOMETERS["id06"],
+        goniometer: Goniometer | None = None,
         *,
         skip_damaged: bool = False,
         show_progress: bool = True,
     ) -> EdfFolder:
-        """Read the headers of the files `<prefix>*.edf` and `<prefix>*.edf.gz`.
-
-        The order is that of the header key `epoch` where every file has one of its own, else
-        that of the names, with numbers in them compared as numbers.
+        """Read the headers of the files that `recon3d.readers.edf.listing.list_edf` finds.
 
         Parameters
         ----------
@@ -60,7 +77,7 @@ class EdfFolder:
         prefix
             How their names begin.
         goniometer
-            The names of the motors.
+            The names of the motors; None for those of the beamline that the headers fit.
         skip_damaged
             Leave damaged files out, with a warning that lists them.
         show_progress
@@ -72,78 +89,63 @@ class EdfFolder:
             There are no such files, some are damaged, or they lack the rotation or the base
             tilt motor.
         """
-        files = read_heads(
-            folder,
-            prefix,
-            reading_of(goniometer),
-            skip_damaged=skip_damaged,
-            show=show_progress,
+        motors = MotorReader(goniometer)
+        files, left_out = _read_heads(
+            folder, prefix, motors.read, skip_damaged=skip_damaged, show=show_progress
         )
-        return cls.ordered(files)
+        return replace(cls.of(folder, files, motors.goniometer), left_out=left_out)
 
     @classmethod
-    def ordered(cls, files: EdfFiles[tuple[float, ...]]) -> EdfFolder:
-        """Put files whose readings `reading_of` took into the order in which they were taken."""
-        readings = np.array(files.taken)
-        epochs = readings[:, -1]
-        order = np.arange(len(readings))
+    def of(
+        cls,
+        folder: str | Path,
+        files: list[EdfFile[tuple[float, ...]]],
+        goniometer: Goniometer,
+    ) -> EdfFolder:
+        """Put files whose motors are read into the order in which they were taken.
+
+        It is that of the header key `epoch` where every file has one of its own, else that of
+        the names.
+        """
+        readings = np.array([file.taken for file in files])
+        epochs, order = readings[:, -1], np.arange(len(files))
         if np.isfinite(epochs).all() and np.unique(epochs).size == epochs.size:
             order = np.argsort(epochs)
-        return cls(files.reordered(order), MotorTable(*readings[order, :-1].T.copy()))
+        motors = MotorTable(*readings[order, :-1].T.copy())
+        return cls(str(folder), tuple(files[i] for i in order), motors, goniometer)
 
     @property
     def frame_shape(self) -> tuple[int, int]:
         """Rows and columns of the whole frame."""
-        return self.files.frame_shape
+        return self.files[0].head.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels, in native byte order."""
-        return self.files.dtype
-
-    @property
-    def left_out(self) -> tuple[Damage, ...]:
-        """Damaged files that are left out, each with the reason."""
-        return self.files.left_out
+        return self.files[0].head.dtype
 
     def name(self, index: int) -> str:
         """File of a frame."""
-        return str(self.files.folder / self.files.names[index])
+        return os.path.join(self.folder, self.files[index].name)  # noqa: PTH118 (ten times quicker)
 
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
         """Pixels of a frame inside `roi`, shape (rows, cols); a damaged file is a DataError."""
-        return self.files.read(index, roi)
+        pixels = np.empty((roi.rows, roi.cols), self.dtype)
+        self.read_into(index, roi, pixels)
+        return pixels
 
     def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
         """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
-        self.files.read_into(index, roi, out)
-
-
-def reading_of(goniometer: Goniometer) -> Callable[[dict[str, str]], tuple[float, ...]]:
-    """What to take of the header of every frame: its motors, and when it was taken.
-
-    Parameters
-    ----------
-    goniometer
-        The names of the motors.
-    """
-    reader = MotorReader(goniometer)
-    return lambda text: (*reader.read(text), _epoch(text))
+        roi.require_inside(self.frame_shape)
+        rows = slice(roi.row, roi.row + roi.rows)
+        cols = slice(roi.col, roi.col + roi.cols)
+        read_into(self.name(index), self.files[index].head, rows, cols, out)
 
 
 def mean_frame(
-    folder: str | Path, prefix: str = "", roi: Roi | None = None, *, show_progress: bool = False
+    folder: str | Path, prefix: str = "", *, show_progress: bool = False
 ) -> NDArray[np.float64]:
     """Mean of all frames `<prefix>*.edf` in a folder, as of background frames.
-
-    Parameters
-    ----------
-    folder, prefix
-        Where the files are, and how their names begin.
-    roi
-        The part of the frames that is wanted; None for the whole.
-    show_progress
-        Show a progress bar.
 
     Returns
     -------
@@ -155,58 +157,73 @@ def mean_frame(
     DataError
         There are no such files, or some are damaged.
     """
-    files = read_heads(folder, prefix, lambda _: None, show=show_progress)
-    roi = roi or Roi.whole(files.frame_shape)
-    total = np.zeros((roi.rows, roi.cols))
-    frames = range(len(files.names))
-    for index in track(frames, "Reading background", unit="frame", show=show_progress):
-        total += files.read(index, roi)
-    return total / len(files.names)
+    files, _ = _read_heads(folder, prefix, lambda _: None, show=show_progress)
+    total = np.zeros(files[0].head.shape)
+    for file in track(files, "Reading background", unit="frame", show=show_progress):
+        total += read_whole(Path(folder) / file.name, file.head)
+    return total / len(files)
 
 
-def read_image(path: str | Path) -> NDArray[Any]:
-    """One image, such as a flat field or a bad-pixel mask, from EDF, .npy or what fabio opens.
+def look_at_shape(folder: str | Path, prefix: str) -> tuple[int, int] | None:
+    """Rows and columns of the frames, from the first, middle and last header; None if unlike."""
+    names = list_edf(folder, prefix)
+    shapes = set()
+    for name in {names[0], names[len(names) // 2], names[-1]}:
+        try:
+            shapes.add(HeadReader().read(Path(folder) / name).shape)
+        except DataError:
+            continue  # damaged files are told, all at once, when all are read
+    return shapes.pop() if len(shapes) == 1 else None
 
-    Returns
-    -------
-    image, shape (rows, cols)
+
+def _read_heads(
+    folder: str | Path,
+    prefix: str,
+    take: Callable[[dict[str, str]], T],
+    *,
+    skip_damaged: bool = False,
+    show: bool = True,
+) -> tuple[list[EdfFile[T]], tuple[Damage, ...]]:
+    """Read the headers of all files with a prefix, and check that their images are whole.
+
+    What `take` returns is kept of each header; a DataError from it counts the file as damaged.
 
     Raises
     ------
     DataError
-        The file is missing or damaged, or holds something else than one image.
+        All damaged files at once, each with the reason.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    try:
-        if path.name.endswith((".edf", ".edf.gz")):
-            return _read_edf(path)
-        if path.suffix == ".npy":
-            image = np.load(path, allow_pickle=False)
-        else:
-            with fabio.open(str(path)) as opened:
-                image = opened.data
-    except Exception as error:
-        reason = str(error)
-        if "pickle" in reason:
-            reason = "it is no NumPy file of numbers, or a damaged one"
-        raise DataError(f"{path} cannot be read as an image: {reason}") from error
-    if image.ndim != 2:
-        raise DataError(f"{path} holds an array of shape {image.shape}: expected rows x columns")
-    if image.dtype.kind not in "biuf":
-        raise DataError(f"{path} holds {image.dtype}, which are no real numbers")
-    return image
+    names = list_edf(folder, prefix)
+    reader = HeadReader()
+    good: list[EdfFile[T]] = []
+    damaged: dict[str, str] = {}
+    for name in track(names, "Reading headers", unit="file", show=show):
+        try:
+            head = reader.read(os.path.join(folder, name))  # noqa: PTH118 (as above)
+            good.append(EdfFile(name, replace(head, text={}), take(head.text)))
+        except UnknownMotorError as error:
+            raise DataError(f"{folder}: {error}") from error
+        except DataError as error:
+            damaged[name] = str(error)
+    kinds = [_kind(file.head) for file in good]
+    usual = Counter(kinds).most_common(1)[0][0] if kinds else ""
+    for file, kind in zip(good, kinds, strict=True):
+        if kind != usual:
+            damaged[file.name] = f"holds {kind}, where most files hold {usual}"
+    if damaged:
+        listed = list_damage([(name, damaged[name]) for name in names if name in damaged])
+        message = f"{len(damaged)} of {len(names)} files in {folder} are damaged: {listed}"
+        if not skip_damaged or len(damaged) == len(names):
+            raise DataError(message)
+        warn(f"{message}. They are left out")
+    if reader.without_order:
+        warn(
+            f"{reader.without_order} of {len(names)} files in {folder} name no ByteOrder: they are "
+            "read as LowByteFirst"
+        )
+    left_out = [(str(Path(folder) / n), damaged[n]) for n in names if n in damaged]
+    return [file for file in good if file.name not in damaged], tuple(left_out)
 
 
-def _read_edf(path: Path) -> NDArray[Any]:
-    head = HeadReader().read(path)
-    with open_edf(path) as file:
-        return read_pixels(file, head, slice(0, head.shape[0]), slice(0, head.shape[1]))
-
-
-def _epoch(text: dict[str, str]) -> float:
-    try:
-        return float(text.get("epoch", "nan"))
-    except ValueError:
-        return math.nan
+def _kind(head: EdfHead) -> str:
+    return f"{head.shape[0]} x {head.shape[1]} pixels of {head.dtype.name}"

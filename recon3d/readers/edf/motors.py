@@ -1,17 +1,20 @@
-"""The motor readings in the header of an EDF file of ID06."""
+"""The motor readings in the header of an EDF file."""
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
+from textwrap import shorten
 
-from recon3d.config.goniometer import Goniometer
+from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.readers.damage import LARGEST_READING
 
 _MOTORS = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
 _NEEDED = ("omega", "base_tilt")
 _TILTS = ("chi", "phi")
+_LISTED = 200
 
 
 class UnknownMotorError(DataError):
@@ -19,24 +22,26 @@ class UnknownMotorError(DataError):
 
 
 class MotorReader:
-    """Takes the seven columns of a `MotorTable` from header after header.
+    """Takes the motors, and the time, from header after header.
+
+    The first header decides which beamline's names they have, where that is not given, and
+    whether the scan has `chi` and `phi` at all.
 
     Parameters
     ----------
     goniometer
-        The names of the motors.
+        The names of the motors; None for those of the first beamline that the header fits,
+        ID06 where it fits none.
     """
 
-    def __init__(self, goniometer: Goniometer) -> None:
-        self._names = {part: getattr(goniometer, part) for part in _MOTORS}
-        self._current = goniometer.ring_current
+    def __init__(self, goniometer: Goniometer | None = None) -> None:
+        self.goniometer = goniometer or GONIOMETERS["id06"]
+        self._chosen = goniometer is not None
         self._absent: frozenset[str] | None = None
         self._places: dict[str, tuple[dict[str, int], int]] = {}
 
     def read(self, text: dict[str, str]) -> tuple[float, ...]:
-        """The readings of one frame, in the order of the fields of `MotorTable`.
-
-        The first header decides whether the scan has `chi` and `phi` at all.
+        """The readings of one frame in the order of the fields of `MotorTable`, and its epoch.
 
         Parameters
         ----------
@@ -56,7 +61,7 @@ class MotorReader:
             The first header lacks `chi` or `phi`: it is taken as still, its readings are NaN.
         """
         places, count = self._place(text.get("motor_mne", ""))
-        readings = text.get("motor_pos", "").split()
+        readings = _split_readings(text.get("motor_pos", ""), count)
         if len(readings) != count:
             raise DataError(
                 f"names {count} motors in motor_mne but has {len(readings)} in motor_pos"
@@ -66,25 +71,28 @@ class MotorReader:
         values = [self._position(part, places, readings) for part in _MOTORS]
         if values[-1] > 1000:  # recorded in eV
             values[-1] /= 1000
-        return (*values, self._ring_current(text))
+        return (*values, self._ring_current(text), _number(text.get("epoch", "")))
 
     def _look_for_motors(self, known: list[str]) -> frozenset[str]:
         """The tilts that are not among the motors of a scan."""
+        if not self._chosen:
+            fitting = (b for b in GONIOMETERS.values() if {b.omega, b.base_tilt} <= set(known))
+            self.goniometer = next(fitting, self.goniometer)
         for part in _NEEDED:
-            if self._names[part] not in known:
-                raise UnknownMotorError(self._explain_missing(part, known))
-        absent = frozenset(part for part in _TILTS if self._names[part] not in known)
+            if getattr(self.goniometer, part) not in known:
+                raise UnknownMotorError(_explain_missing(part, self.goniometer, known))
+        absent = [part for part in _TILTS if getattr(self.goniometer, part) not in known]
         if absent:
-            names = " and ".join(f"'{self._names[part]}'" for part in sorted(absent))
+            names = " and ".join(f"'{getattr(self.goniometer, part)}'" for part in absent)
             verb = "is" if len(absent) == 1 else "are"
             warn(
-                f"{names} {verb} not among the motors in the files: {' and '.join(sorted(absent))} "
+                f"{names} {verb} not among the motors in the files: {' and '.join(absent)} "
                 f"{verb} taken as still"
             )
-        return absent
+        return frozenset(absent)
 
     def _position(self, part: str, places: dict[str, int], readings: list[str]) -> float:
-        name = self._names[part]
+        name = getattr(self.goniometer, part)
         absent = self._absent or frozenset()
         needed = part in _NEEDED or (part in _TILTS and part not in absent)
         if part in absent or (name not in places and not needed):
@@ -99,11 +107,11 @@ class MotorReader:
     def _ring_current(self, text: dict[str, str]) -> float:
         """The current in mA; NaN where it is not recorded or makes no sense."""
         places, count = self._place(text.get("counter_mne", ""))
-        readings = text.get("counter_pos", "").split()
-        value = math.nan
-        if self._current in places and len(readings) == count:
-            value = _number(readings[places[self._current]])
-        elif self._current not in places:
+        readings = _split_readings(text.get("counter_pos", ""), count)
+        current, value = self.goniometer.ring_current, math.nan
+        if current in places and len(readings) == count:
+            value = _number(readings[places[current]])
+        elif current not in places:
             value = _number((text.get("machine current", "").split() or [""])[0])
         return value if math.isfinite(value) and value > 0 else math.nan
 
@@ -113,23 +121,39 @@ class MotorReader:
         All files share one or two such lines, so they are taken apart once.
         """
         if line not in self._places:
-            names = line.split()
+            names = line.replace(",", " ").split()
             self._places[line] = {name: i for i, name in enumerate(names)}, len(names)
         return self._places[line]
 
-    def _explain_missing(self, part: str, known: list[str]) -> str:
-        if not known:
-            return "the headers have no motor_mne, so no motor positions are known"
-        near = difflib.get_close_matches(self._names[part], known, n=1, cutoff=0.0)[0]
-        return (
-            f"there is no motor '{self._names[part]}' ({part}) in the files; the nearest name is "
-            f"'{near}'. Name the motors, as in --motors id06,{part}=...; they have: "
-            f"{' '.join(known)}"
-        )
+
+def _split_readings(line: str, count: int) -> list[str]:
+    """The readings in a line, between spaces, or between commas where that gives their number."""
+    readings = line.split()
+    if len(readings) != count and "," in line:
+        apart = [reading for reading in re.split(r"[\s,]+", line) if reading]
+        return apart if len(apart) == count else readings
+    return readings
 
 
 def _number(text: str) -> float:
+    """A number as C, Fortran and German programs write it; NaN for what is none."""
     try:
         return float(text)
     except ValueError:
+        pass
+    try:
+        return float(text.rstrip(",").replace(",", ".").lower().replace("d", "e"))
+    except ValueError:
         return math.nan
+
+
+def _explain_missing(part: str, goniometer: Goniometer, known: list[str]) -> str:
+    if not known:
+        return "the headers have no motor_mne, so no motor positions are known"
+    name = getattr(goniometer, part)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    return (
+        f"there is no motor '{name}' ({part}) in the files; the nearest name is '{near}'. Name the "
+        f"motors, as in --motors id06,{part}=...; they have: "
+        f"{shorten(' '.join(known), _LISTED, placeholder=' ...')}"
+    )
