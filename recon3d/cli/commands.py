@@ -157,15 +157,22 @@ def figures(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write a grain for ParaView, or the summed projections of an .ini for other programs."""
+    """Write a grain, or the summed projections of an .ini, for other programs."""
+    from recon3d.files.exports.by_ending import export_grain
     from recon3d.files.grain import Grain
-    from recon3d.files.paraview import export_vti
 
     if arguments.grain.suffix == ".ini":
         _export_sums(arguments.grain, arguments.out)
         return
-    export_vti(Grain.load(arguments.grain), arguments.out)
-    logger.info("written: %s", arguments.out)
+    paths = export_grain(
+        Grain.load(arguments.grain),
+        arguments.out,
+        across=arguments.across,
+        at_um=arguments.at,
+        every_slice=arguments.all,
+    )
+    for path in paths:
+        logger.info("written: %s", path)
 
 
 def _export_sums(inifile: Path, out: Path) -> None:

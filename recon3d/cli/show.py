@@ -51,13 +51,24 @@ def add_export(subparsers: Subparsers) -> Parser:
     """Add the command `export`."""
     parser = subparsers.add_parser(
         "export",
-        help="write a grain for ParaView, or summed projections for another program",
-        description="Write a grain for ParaView. Given an .ini file in its place, write the summed "
-        "projections of the scan in the .ini's `path` and their geometry, as ASTRA's vectors, "
-        "into an HDF5 file: another tomography program can then check the shape.",
+        help="write a grain, or summed projections, for another program",
+        description="Write a grain in the format that OUT ends with: .vti (ParaView), .dream3d, "
+        ".ome.zarr, .csv (its voxels), or, one slice, .ctf (MTEX, Channel 5) and .orix.h5. Given "
+        "an .ini file in its place, write the summed projections of the scan in the .ini's `path` "
+        "and their geometry, as ASTRA's vectors, into an HDF5 file: another tomography program can "
+        "then check the shape.",
     )
     parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a grain, or an .ini file")
-    parser.add_argument("out", metavar="OUT.vti", type=Path, help="the file to write")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the file to write")
+    parser.add_argument(
+        "--across", choices=["x", "y", "z"], default="z", help="the axis that slices cut (z)"
+    )
+    parser.add_argument(
+        "--at", type=float, metavar="UM", help="where along it (the middle of the volume)"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="a file for every slice of the grain, numbered"
+    )
     parser.set_defaults(run=commands.export)
     return parser
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -16,9 +16,13 @@ from recon3d import __version__
 from recon3d.atomic import complete_or_absent
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError, require_kind
-from recon3d.files.attributes import read_attributes, write_attributes
+from recon3d.files.attributes import read_attributes, storable, write_attributes
 from recon3d.files.hdf5 import create_own, open_own
 from recon3d.files.nexus import show_grain
+from recon3d.files.rotations import rotation_matrices
+
+if TYPE_CHECKING:
+    import xarray
 
 FORMAT = "recon3d-grain"
 FORMAT_VERSION = 1
@@ -117,6 +121,84 @@ class Grain:
     def volume_um3(self) -> float:
         """Volume of the voxels in the mask, in cubic µm."""
         return float(np.count_nonzero(self.mask) * np.prod(self.volume.voxel_um))
+
+    @property
+    def a_deg(self) -> NDArray[np.float32]:
+        """Tilt a of every voxel, (nx, ny, nz): the μ at which it diffracts at ω = 0."""
+        return self.orientation[..., 0]
+
+    @property
+    def b_deg(self) -> NDArray[np.float32]:
+        """Tilt b of every voxel, (nx, ny, nz): the γ at which it diffracts at ω = 0."""
+        return self.orientation[..., 1]
+
+    @property
+    def oriented(self) -> NDArray[np.bool_]:
+        """Voxels of the mask whose orientation is known, (nx, ny, nz)."""
+        return self.mask & np.isfinite(self.orientation).all(axis=-1)
+
+    @property
+    def mean_tilt_deg(self) -> NDArray[np.float64]:
+        """Mean (a, b) of the voxels of known orientation; 0 where there are none."""
+        tilts = self.orientation[self.oriented].astype(float)
+        return tilts.mean(axis=0) if len(tilts) else np.zeros(2)
+
+    def rotations(self, library: Literal["scipy", "orix"] = "scipy") -> Any:
+        """Rotations of the voxels in `oriented`, in C order.
+
+        They hold the mean orientation, where the .ini gave `orientation_matrix` or
+        `euler_bunge`; else they are relative to the mean. The turn about **G** is not seen, and
+        is zero.
+
+        Parameters
+        ----------
+        library
+            "scipy" for a `scipy.spatial.transform.Rotation` that turns crystal axes into sample
+            axes; "orix" for an `orix.quaternion.Rotation`, from sample to crystal as orix has it.
+
+        Raises
+        ------
+        ParameterError
+            There is no such library, it is not installed, or the given mean is no rotation.
+        """
+        tilts = self.orientation[self.oriented].astype(float)
+        matrices = rotation_matrices(tilts, self.mean_tilt_deg, self.provenance)
+        if library == "scipy":
+            from scipy.spatial.transform import Rotation
+
+            return Rotation.from_matrix(matrices)
+        if library != "orix":
+            raise ParameterError(f"library is '{library}': expected scipy or orix")
+        try:
+            from orix.quaternion import Rotation as OrixRotation
+        except ImportError as error:
+            raise ParameterError("orix is not installed: pip install 'recon3d[export]'") from error
+        return OrixRotation.from_matrix(np.swapaxes(matrices, 1, 2))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The grain as an xarray Dataset: axes in µm, units, and its parameters as attributes.
+
+        Raises
+        ------
+        ParameterError
+            xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise ParameterError(
+                "xarray is not installed: pip install 'recon3d[export]'"
+            ) from error
+        dims = ("x", "y", "z", "tilt")
+        axes: dict[str, Any] = {
+            name: (name, self.volume.axis_um(i), {"units": "um"}) for i, name in enumerate("xyz")
+        }
+        variables = {
+            name: (dims[: values.ndim], values, {"units": _ARRAYS[name][0]})
+            for name, values in self.arrays().items()
+        }
+        told = {name: storable(name, value)[0] for name, value in self.provenance.items()}
+        return xarray.Dataset(variables, axes | {"tilt": ["a", "b"]}, told)
 
     def save(self, path: str | Path) -> None:
         """Write the grain to an HDF5 file.

@@ -104,6 +104,31 @@ def rotation_matrices(
     return Rotation.from_rotvec(vectors).as_matrix() @ (np.eye(3) if mean is None else mean)
 
 
+def euler_bunge_deg(matrices: FloatArray) -> FloatArray:
+    """Bunge's angles (φ1, Φ, φ2) of matrices that turn crystal axes into sample axes.
+
+    Parameters
+    ----------
+    matrices, shape (n, 3, 3)
+        U of each voxel.
+
+    Returns
+    -------
+    angles_deg, shape (n, 3)
+        From 0 to 360, 180 and 360.
+    """
+    # By hand: scipy warns of Φ = 0, which is what the mean itself has where it is not known.
+    # A turn by φ1 about z, Φ about x and φ2 about z, each about the axes turned so far.
+    u = matrices
+    tilt = np.arctan2(np.hypot(u[:, 0, 2], u[:, 1, 2]), u[:, 2, 2])
+    flat = np.hypot(u[:, 0, 2], u[:, 1, 2]) < 1e-9
+    first = np.where(flat, np.arctan2(u[:, 1, 0], u[:, 0, 0]), np.arctan2(u[:, 0, 2], -u[:, 1, 2]))
+    second = np.where(flat, 0.0, np.arctan2(u[:, 2, 0], u[:, 2, 1]))
+    angles = np.degrees(np.stack([first, tilt, second], axis=1))
+    angles[:, [0, 2]] %= 360
+    return angles
+
+
 def mean_orientation(provenance: Mapping[str, Any]) -> FloatArray | None:
     """U of the grain's mean orientation, (3, 3), sample from crystal; None where not given.
 
@@ -116,15 +141,14 @@ def mean_orientation(provenance: Mapping[str, Any]) -> FloatArray | None:
 
     matrix, angles = _value(provenance, "orientation_matrix"), _value(provenance, "euler_bunge")
     if matrix is not None:
-        u = np.asarray(matrix, float).ravel()
-        if u.size != 9 or not np.allclose(
-            u.reshape(3, 3) @ u.reshape(3, 3).T, np.eye(3), atol=1e-3
-        ):
+        u = np.asarray(matrix, float)
+        square = u.reshape(3, 3) if u.size == 9 else np.zeros((3, 3))
+        if not np.allclose(square @ square.T, np.eye(3), atol=1e-3) or np.linalg.det(square) < 0:
             raise ParameterError(
-                f"orientation_matrix is {u.tolist()}: expected the nine numbers of a rotation, row "
-                "by row"
+                f"orientation_matrix is {u.ravel().tolist()}: expected the nine numbers of a "
+                "rotation, row by row"
             )
-        return Rotation.from_matrix(u.reshape(3, 3)).as_matrix()
+        return Rotation.from_matrix(square).as_matrix()
     if angles is None:
         return None
     if np.shape(angles) != (3,):

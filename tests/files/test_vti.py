@@ -3,14 +3,17 @@ import pytest
 import pyvista
 
 from recon3d.errors import ParameterError
-from recon3d.files.paraview import export_vti
+from recon3d.files.exports.paraview import export_vti
 
 
 def read_cells(path, shape):
     """The cell data as (nx, ny, nz) arrays: VTK's x runs fastest."""
     image = pyvista.read(path)
     cells = {name: np.asarray(image.cell_data[name]) for name in image.cell_data}
-    return image, {name: values.reshape(shape, order="F") for name, values in cells.items()}
+    return image, {
+        name: values.reshape((*shape, *values.shape[1:]), order="F")
+        for name, values in cells.items()
+    }
 
 
 def test_paraview_would_read_back_every_array(grain, tmp_path):
@@ -20,6 +23,7 @@ def test_paraview_would_read_back_every_array(grain, tmp_path):
     expected = {
         "occupancy": grain.occupancy,
         "mask": grain.mask.astype(np.uint8),
+        "orientation": np.concatenate([grain.orientation, 0 * grain.orientation[..., :1]], axis=-1),
         "orientation_a": grain.orientation[..., 0],
         "orientation_b": grain.orientation[..., 1],
         "orientation_spread": grain.orientation_spread,

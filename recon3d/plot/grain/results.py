@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from recon3d.atomic import complete_or_absent
+from recon3d.files.exports.paraview import write_xdmf
 from recon3d.files.grain import Grain
-from recon3d.files.paraview import write_xdmf
 from recon3d.plot.grain.quality import quality_figure
 
 

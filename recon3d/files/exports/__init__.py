@@ -1,0 +1,1 @@
+"""A grain in the formats of other programs."""

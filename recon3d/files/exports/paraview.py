@@ -1,0 +1,145 @@
+"""The grain as a VTK image, for ParaView."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+from numpy.typing import NDArray
+from pyevtk.hl import imageToVTK
+
+from recon3d.atomic import complete_or_absent
+from recon3d.config.volume import Volume
+from recon3d.errors import DataError, ParameterError
+from recon3d.files.exports.volumes import columns
+from recon3d.files.grain import Grain
+from recon3d.files.hdf5 import create_own
+
+
+def export_vti(grain: Grain, path: str | Path) -> Path:
+    """Write the grain as cell data of a VTK image, in µm, in the sample axes x, y, z.
+
+    The orientation and its error become vectors of a, b and 0 (the turn about **G** is not
+    known), in degrees, and are there as `orientation_a` and so on too. Where a quantity is
+    unknown (outside the mask) it stays NaN, which ParaView shows in a colour of its own.
+
+    Parameters
+    ----------
+    grain
+        What to write.
+    path
+        The file, with a name that ends in .vti.
+
+    Returns
+    -------
+    path
+        The file.
+
+    Raises
+    ------
+    ParameterError
+        The name does not end in .vti.
+    """
+    path = Path(path)
+    if path.suffix != ".vti":
+        raise ParameterError(f"{path}: expected a name that ends in .vti, as ParaView does")
+    volume = grain.volume
+    corner = tuple(p - s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True))
+    with complete_or_absent(path) as temporary:
+        imageToVTK(
+            str(temporary.with_suffix("")),
+            origin=corner,
+            spacing=volume.voxel_um,
+            cellData=_cell_data(grain),
+        )
+    return path
+
+
+def _cell_data(grain: Grain) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name, values in columns(grain).items():
+        plain = values.astype(np.uint8) if values.dtype == bool else values
+        cells[name] = np.asfortranarray(plain)
+    for name in ("orientation", "orientation_error"):
+        if f"{name}_a" in cells:
+            a, b = cells[f"{name}_a"], cells[f"{name}_b"]
+            cells[name] = (a, b, np.where(np.isfinite(a), np.zeros_like(a), a))
+    return cells
+
+
+def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
+    """Write grain.xdmf and grain_xdmf.h5 beside a saved grain, for ParaView's "Xdmf Reader".
+
+    A plain grid (3DCoRectMesh), so that ParaView renders it as a volume. XDMF lets x run fastest
+    on such a grid, while z does in grain.h5: the arrays are written once more, in that order.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    grain_path
+        The file that `Grain.save` wrote.
+
+    Returns
+    -------
+    path
+        The header.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    grain_path = Path(grain_path)
+    if not grain_path.is_file():
+        raise DataError(f"{grain_path}: there is no such file to write a header for")
+    path = grain_path.with_suffix(".xdmf")
+    data = grain_path.with_name(f"{grain_path.stem}_xdmf.h5")
+    cells = _cell_data(grain)
+    attributes = []
+    with create_own(data) as file:
+        for name, values in cells.items():
+            is_vector = isinstance(values, tuple)
+            turned = np.stack(values, axis=-1) if is_vector else values
+            turned = np.ascontiguousarray(np.moveaxis(turned, (0, 1, 2), (2, 1, 0)))
+            file.create_dataset(name, data=turned, compression="gzip", compression_opts=1)
+            attributes.append(_attribute(name, turned, data.name))
+    with complete_or_absent(path) as temporary:
+        temporary.write_text(_header(grain.volume, attributes), "utf-8")
+    return path
+
+
+def _attribute(name: str, values: NDArray[Any], file: str) -> str:
+    kind = "Vector" if values.ndim == 4 else "Scalar"
+    number = "UChar" if values.dtype == np.uint8 else "Float"
+    return (
+        f'<Attribute Name={quoteattr(name)} AttributeType="{kind}" Center="Cell">\n'
+        f'<DataItem Dimensions="{_numbers(values.shape)}" NumberType="{number}" '
+        f'Precision="{values.dtype.itemsize}" Format="HDF">{escape(file)}:/{escape(name)}'
+        "</DataItem>\n</Attribute>"
+    )
+
+
+def _header(volume: Volume, attributes: list[str]) -> str:
+    corner = [p - s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True)]
+    nodes = _numbers(n + 1 for n in reversed(volume.shape))
+    origin, step = (
+        f'<DataItem Dimensions="3" NumberType="Float" Precision="8" Format="XML">'
+        f"{_numbers(reversed([*values]))}</DataItem>"
+        for values in (corner, volume.voxel_um)
+    )
+    return (
+        '<?xml version="1.0"?>\n<Xdmf Version="2.0">\n<Domain>\n'
+        '<Grid Name="grain" GridType="Uniform">\n'
+        f'<Topology TopologyType="3DCoRectMesh" Dimensions="{nodes}"/>\n'
+        f'<Geometry GeometryType="ORIGIN_DXDYDZ">\n{origin}\n{step}\n</Geometry>\n'
+        + "\n".join(attributes)
+        + "\n</Grid>\n</Domain>\n</Xdmf>\n"
+    )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.12g}" for value in values)

@@ -1,0 +1,189 @@
+"""The whole grain for programs of volumes: DREAM3D-NX, OME-Zarr, tables of voxels, xarray."""
+
+from __future__ import annotations
+
+import shutil
+from bisect import bisect_right
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d import __version__
+from recon3d.atomic import complete_or_absent
+from recon3d.errors import ParameterError
+from recon3d.files.attributes import storable
+from recon3d.files.grain import Grain
+from recon3d.files.hdf5 import create_own
+from recon3d.files.rotations import (
+    RELATIVE,
+    UNKNOWN_TURN,
+    euler_bunge_deg,
+    lattice,
+    mean_orientation,
+    rotation_matrices,
+)
+
+_LAUE_STARTS = (1, 3, 16, 75, 89, 143, 149, 168, 177, 195, 207)
+_LAUE_NUMBERS = (4, 5, 6, 7, 8, 9, 10, 2, 0, 3, 1)
+"""First space group of each Laue group, and DREAM.3D's number of it."""
+_UNKNOWN_STRUCTURE = 999
+
+
+def columns(grain: Grain) -> dict[str, NDArray[Any]]:
+    """Scalars over the volume by their names; what belongs to tilts as `..._a` and `..._b`."""
+    found = {}
+    for name, values in grain.arrays().items():
+        if values.ndim == 3:
+            found[name] = values
+        else:
+            found |= {f"{name}_{tilt}": values[..., i] for i, tilt in enumerate("ab")}
+    return found
+
+
+def write_dream3d(grain: Grain, path: Path) -> None:
+    """Write the grain for DREAM3D-NX: an image geometry with its arrays, in order z, y, x.
+
+    Euler angles are in radians, as DREAM.3D has them, with a note of what is not known in them.
+    """
+    known = grain.oriented
+    euler = np.zeros((*known.shape, 3), np.float32)
+    matrices = rotation_matrices(
+        grain.orientation[known].astype(float), grain.mean_tilt_deg, grain.provenance
+    )
+    euler[known] = np.radians(euler_bunge_deg(matrices))
+    arrays: dict[str, NDArray[Any]] = {"EulerAngles": euler, "Phases": known.astype(np.int32)}
+    for name, values in grain.arrays().items():
+        arrays[name] = values.astype(np.uint8) if values.dtype == bool else values
+    volume, cell = grain.volume, lattice(grain.provenance)
+    corner = [p - s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True)]
+    number = iter(range(1, 1000))
+
+    def describe(item: Any, kind: str) -> Any:
+        item.attrs["ObjectType"], item.attrs["Importable"] = kind, np.int32(1)
+        item.attrs["ObjectId"] = np.uint64(next(number))
+        return item
+
+    def add(group: Any, name: str, values: NDArray[Any], tuples: tuple[int, ...]) -> None:
+        parts = values.shape[len(tuples) :] or (1,)
+        stored = group.create_dataset(name, data=values.reshape(*tuples, *parts))
+        kind = {"f": "float", "i": "int", "u": "uint"}[values.dtype.kind]
+        describe(stored, f"DataArray<{kind}{8 * values.dtype.itemsize}>")
+        stored.attrs["TupleDimensions"] = np.array(tuples, np.uint64)
+        stored.attrs["ComponentDimensions"] = np.array(parts, np.uint64)
+
+    with create_own(path, sum(a.nbytes for a in arrays.values())) as file:
+        file.attrs["FileVersion"] = "8.0"
+        file.attrs["recon3d_notes"] = notes(grain)
+        pipeline = file.create_group("Pipeline")
+        pipeline.attrs["Current Pipeline"], pipeline.attrs["Pipeline Version"] = "", np.int32(1)
+        structure = file.create_group("DataStructure")
+        image = describe(structure.create_group("Grain"), "ImageGeom")
+        image.attrs["_DIMENSIONS"] = np.array(volume.shape, np.uint64)
+        image.attrs["_ORIGIN"] = np.array(corner, np.float32)
+        image.attrs["_SPACING"] = np.array(volume.voxel_um, np.float32)
+        cells = describe(image.create_group("Cell Data"), "AttributeMatrix")
+        image.attrs["Cell Data ID"] = cells.attrs["ObjectId"]
+        tuples = volume.shape[::-1]
+        cells.attrs["TupleDims"] = np.array(tuples, np.uint64)
+        for name, values in arrays.items():
+            turned = np.ascontiguousarray(np.moveaxis(values, (0, 1, 2), (2, 1, 0)))
+            add(cells, name, turned, tuples)
+        phases = describe(image.create_group("Cell Ensemble Data"), "AttributeMatrix")
+        phases.attrs["TupleDims"] = np.array([2], np.uint64)
+        laue = _UNKNOWN_STRUCTURE if cell is None else _laue(cell.space_group)
+        add(phases, "CrystalStructures", np.array([_UNKNOWN_STRUCTURE, laue], np.uint32), (2,))
+        constants = np.zeros((2, 6), np.float32)
+        constants[1] = (1, 1, 1, 90, 90, 90) if cell is None else cell.unit_cell
+        add(phases, "LatticeConstants", constants, (2,))
+        structure.attrs["NextObjectId"] = np.uint64(next(number))
+
+
+def _laue(space_group: int) -> int:
+    return _LAUE_NUMBERS[bisect_right(_LAUE_STARTS, space_group) - 1]
+
+
+def notes(grain: Grain) -> str:
+    """What must be known of the rotations in a file."""
+    relative = mean_orientation(grain.provenance) is None
+    return f"{UNKNOWN_TURN}; {RELATIVE}" if relative else UNKNOWN_TURN
+
+
+def write_csv(grain: Grain, path: Path) -> None:
+    """Write a line for each voxel of the grain: its place in µm, and all that is known of it."""
+    place = np.argwhere(grain.mask)
+    table = {
+        f"{name}_um": grain.volume.axis_um(axis)[place[:, axis]] for axis, name in enumerate("xyz")
+    }
+    table |= {name: values[grain.mask] for name, values in columns(grain).items() if name != "mask"}
+    with complete_or_absent(path) as temporary:
+        np.savetxt(
+            temporary, np.stack([*table.values()], axis=1), "%.7g", ",", comments="",
+            header=",".join(table), encoding="utf-8",
+        )  # fmt: skip
+
+
+def write_ome_zarr(grain: Grain, path: Path) -> None:
+    """Write the grain as OME-Zarr 0.5: one image with a channel for each scalar, (c, z, y, x).
+
+    Raises
+    ------
+    ParameterError
+        zarr is not installed, or something else has that name.
+    """
+    try:
+        import zarr
+    except ImportError as error:
+        raise ParameterError(
+            "OME-Zarr needs the package zarr: pip install 'recon3d[export]'"
+        ) from error
+    if path.exists() and not (path / "zarr.json").is_file():
+        raise ParameterError(f"{path}: is there already, and is no Zarr group: choose another name")
+    channels, volume = columns(grain), grain.volume
+    first = [float(volume.axis_um(axis)[0]) for axis in (2, 1, 0)]
+    move = [
+        {"type": "scale", "scale": [1.0, *(float(edge) for edge in volume.voxel_um[::-1])]},
+        {"type": "translation", "translation": [0.0, *first]},
+    ]
+    space = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
+    image: dict[str, Any] = {
+        "name": "grain",
+        "axes": [{"name": "c", "type": "channel"}, *space],
+        "datasets": [{"path": "0", "coordinateTransformations": move}],
+    }
+    shown = [_channel(name, values) for name, values in channels.items()]
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [image], "omero": {"channels": shown}}
+    made = {name: storable(name, value)[0] for name, value in grain.provenance.items()}
+    about: dict[str, Any] = {
+        "program": f"recon3d {__version__}",
+        "notes": notes(grain),
+        "parameters": made,
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        group = zarr.open_group(
+            temporary, mode="w", zarr_format=3, attributes={"ome": ome, "recon3d": about}
+        )
+        shape = (len(channels), *volume.shape[::-1])
+        stored = group.create_array(
+            "0", shape=shape, chunks=(1, *(min(n, 64) for n in shape[1:])), dtype="float32",
+            dimension_names=("c", "z", "y", "x"),
+        )  # fmt: skip
+        for number, values in enumerate(channels.values()):
+            stored[number] = values.astype(np.float32).T
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _channel(name: str, values: NDArray[Any]) -> dict[str, Any]:
+    """How a viewer shows a channel: in white, over its own range."""
+    known = values[np.isfinite(values)].astype(float)
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    high = high if high > low else low + 1.0
+    window = {"min": low, "max": high, "start": low, "end": high}
+    return {"label": name, "color": "FFFFFF", "active": name == "occupancy", "window": window}
