@@ -84,14 +84,30 @@ def grain_factory():
 
 @pytest.fixture(scope="session")
 def require_or_skip():
-    """Skip where a test's tools are missing, or fail where RECON3D_REQUIRE_GUI is 1."""
+    """Skip where what a test needs is missing, or fail where RECON3D_REQUIRE_ALL is 1."""
 
     def stop(reason: str) -> NoReturn:
-        if os.environ.get("RECON3D_REQUIRE_GUI") == "1":
+        if os.environ.get("RECON3D_REQUIRE_ALL") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
 
     return stop
+
+
+REAL_DATA = Path(__file__).parents[1] / "../shared/data"
+
+
+@pytest.fixture(scope="session")
+def real_data(require_or_skip):
+    """Find a file of real data in the folder that lies beside the repository."""
+
+    def find(name: str) -> Path:
+        path = REAL_DATA / name
+        if not path.exists():
+            require_or_skip(f"{name} is not in ../shared/data, beside the repository")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import fabio
 import numpy as np
 
 MOTORS = ("trash", "mono", "diffry", "diffrz", "obpitch", "chi", "phi", "energy")
-REAL_DATA = Path(__file__).parents[2] / "../shared/data"
 
 
 def header(positions: dict[str, float], *, current: str = "167.777", **keys: str) -> dict[str, str]:

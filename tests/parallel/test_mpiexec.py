@@ -89,6 +89,14 @@ def test_a_mistake_is_told_once_and_ends_all(on_disk, recon3d, tmp_path):
     assert printed.count("INIFILE") == 1
 
 
+def wait_for_the_end_of(word):
+    """Wait until no process has a word in its command: those of a launcher end after it."""
+    import psutil
+
+    while any(word in (p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])):
+        time.sleep(0.05)
+
+
 def killed_while_it_runs(recon3d, checkpoint, *words, processes):
     """Kill a run, as `kill -9` does, soon after it has saved its state."""
     process = recon3d.start(*words, processes=processes)
@@ -113,7 +121,7 @@ def test_resume_after_a_kill_gives_the_same_answer(
     assert status != 0
     assert checkpoint.exists()
     assert not (there.folder / "grain.h5").exists()
-    time.sleep(1)  # processes of the same launcher end a moment after it
+    wait_for_the_end_of(str(there.ini))
     status, printed = recon3d("reconstruct", there.ini, "--resume", processes=processes)
     assert status == 0, printed
     assert "resumed: pass" in printed

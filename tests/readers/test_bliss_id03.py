@@ -1,11 +1,12 @@
-"""Real ID03 files, which the package darling-pypi carries, where it is installed.
+"""Real ID03 files, which the package darling-pypi carries.
 
-Only its files are used. It is no requirement of the tests: it takes 80 MB, and compiles for
-half a minute when it is first imported.
+Only its files are used: they are looked for where RECON3D_DARLING says that its wheel is unpacked,
+else where it is installed. It is no requirement of the tests: it takes 80 MB.
 """
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,18 +21,24 @@ from recon3d.errors import DataError, GridError
 from recon3d.scan.scan import open_scan
 
 SPEC = find_spec("darling")
-FILES = Path(SPEC.origin if SPEC and SPEC.origin else "").parent / "assets" / "example_data"
+UNPACKED = os.environ.get("RECON3D_DARLING")
+PACKAGE = Path(UNPACKED, "darling") if UNPACKED else Path(SPEC.origin).parent if SPEC else Path()
+FILES = PACKAGE / "assets" / "example_data"
 MOSAICITY = FILES / "mosa_scan_id03" / "mosa_scan.h5"
 ROCKING = FILES / "rocking_scan_id03" / "rocking.h5"
 STEPPED = FILES / "domains" / "2D_domains.h5"
 
 pytestmark = [
-    pytest.mark.skipif(
-        not (MOSAICITY.exists() and ROCKING.exists()),
-        reason="the example files of darling-pypi are not installed",
-    ),
+    pytest.mark.usefixtures("example_files"),
     pytest.mark.filterwarnings("ignore:there is no motor"),
 ]
+
+
+@pytest.fixture(scope="module")
+def example_files(require_or_skip):
+    for path in (MOSAICITY, ROCKING, STEPPED):
+        if not path.exists():
+            require_or_skip(f"{path.name} of darling-pypi is not here (RECON3D_DARLING)")
 
 
 def compare(path, scan, fast, slow, shape):

@@ -8,7 +8,7 @@ import shutil
 import fabio
 import numpy as np
 import pytest
-from id06_folders import REAL_DATA, frame, grid, write_edf
+from id06_folders import frame, grid, write_edf
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
@@ -17,7 +17,6 @@ from recon3d.readers.open import read_image
 from recon3d.readers.source import Roi
 
 ROCKING = grid(diffry=[0.0, 10.0], diffrz=[-0.1, 0.0, 0.1], chi=[1.5], obpitch=[25.1], energy=[17])
-REAL_FILE = REAL_DATA / "id06_2017_strain_0000.edf.gz"
 
 
 def open_quietly(folder, prefix="topo_", **options):
@@ -354,15 +353,15 @@ def test_bad_images_are_refused(tmp_path):
         read_image(tmp_path / "nothing.npy")
 
 
-@pytest.mark.skipif(not REAL_FILE.exists(), reason="real data is not here")
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_real_frame_of_id06(tmp_path, packed):
-    path = tmp_path / REAL_FILE.name
-    shutil.copy(REAL_FILE, path)
+def test_a_real_frame_of_id06(tmp_path, packed, real_data):
+    file = real_data("id06_2017_strain_0000.edf.gz")
+    path = tmp_path / file.name
+    shutil.copy(file, path)
     if not packed:
         path = tmp_path / "id06_2017_strain_0000.edf"
-        path.write_bytes(gzip.decompress(REAL_FILE.read_bytes()))
-        (tmp_path / REAL_FILE.name).unlink()
+        path.write_bytes(gzip.decompress(file.read_bytes()))
+        (tmp_path / file.name).unlink()
     source = open_quietly(tmp_path, "id06")
     assert (source.frame_shape, source.dtype) == ((2048, 2048), np.uint16)
     assert source.files[0].head.offset == 3072

@@ -1,7 +1,5 @@
 """The first estimates, against planted ones and against a real voxel."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +14,6 @@ from recon3d.reconstruction.model.estimates import (
     rotation_axis_from_centre_of_mass,
 )
 
-REAL_VOXEL = Path(__file__).parents[2] / "../shared/data/al_2017_voxel.npy"
 OMEGA = np.arange(0, 180, 5.0)
 
 
@@ -81,9 +78,8 @@ def test_effective_bins():
     assert effective_bins(np.zeros((2, 4), np.float32)) == np.inf
 
 
-@pytest.mark.skipif(not REAL_VOXEL.exists(), reason="the real Al voxel of 2017 is not here")
-def test_a_real_voxel_turns_with_negative_handedness():
-    counts = np.load(REAL_VOXEL).astype(float)
+def test_a_real_voxel_turns_with_negative_handedness(real_data):
+    counts = np.load(real_data("al_2017_voxel.npy")).astype(float)
     counts[counts > 60000] = 0
     step, omega = 0.032, 0.8 * np.arange(counts.shape[2])
     mu = (np.arange(7) - 3) * step

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from id06_folders import REAL_DATA
 
 from recon3d.errors import GridError, ParameterError
 from recon3d.scan.grouping import group_positions, groupings
-
-VOXEL = REAL_DATA / "al_2017_voxel.npy"
 
 
 def mosaicity_readings(projections, count, sigma, seed=0):
@@ -198,14 +195,13 @@ def test_every_grouping_is_clear_and_one_is_a_single_group(values):
     assert all(grouping.is_clear for grouping in found)
 
 
-@pytest.mark.skipif(not VOXEL.exists(), reason="real data is not here")
-def test_visits_of_a_real_scan_leave_7_of_93_positions():
+def test_visits_of_a_real_scan_leave_7_of_93_positions(real_data):
     """The file counts the visits of 93 sorted positions, but not where they were.
 
     So the visits are real, and the positions are made up: each belongs to the one of 7
     equally visited settings that its place among the visits says, and jitters.
     """
-    counts = np.load(VOXEL)
+    counts = np.load(real_data("al_2017_voxel.npy"))
     visits = (counts > 0).sum(axis=(0, 2))
     assert visits.size == 93
     meant = np.minimum(np.cumsum(visits) * 7 // (visits.sum() + 1), 6)
