@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError, GridError, ParameterError, warn
+from recon3d.errors import DataError, GridError, ParameterError, require_kind, warn
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
 from recon3d.readers.bliss.locate import scan_file
 from recon3d.readers.bliss.odd import odd_entry
@@ -49,9 +49,9 @@ def open_source(
     DataError
         Files are missing or damaged.
     """
-    _require("path", path, (str, os.PathLike), "a folder of EDF files or an HDF5 file")
-    _require("prefix", prefix, (str,), "the beginning of the names of EDF files, or a detector")
-    _require("entries", entries, (str, type(None)), "a text such as '3.1,5-40'")
+    require_kind("path", path, (str, os.PathLike), "a folder of EDF files or an HDF5 file")
+    require_kind("prefix", prefix, str, "the beginning of the names of EDF files, or a detector")
+    require_kind("entries", entries, (str, type(None)), "a text such as '3.1,5-40'")
     names = _goniometer(goniometer)
     options = {"skip_damaged": skip_damaged, "show_progress": show_progress}
     file = scan_file(path, prefix)
@@ -177,8 +177,3 @@ def _goniometer(goniometer: str | Goniometer) -> Goniometer | None:
             "Goniometer with the names of the motors"
         )
     return GONIOMETERS[goniometer]
-
-
-def _require(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
-    if not isinstance(value, kinds):
-        raise ParameterError(f"{name} is {value!r:.60}: expected {expected}")

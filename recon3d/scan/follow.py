@@ -22,7 +22,7 @@ from recon3d.readers.edf.image import HeadReader
 from recon3d.readers.edf.listing import list_edf
 from recon3d.readers.edf.motors import MotorReader
 from recon3d.readers.open import open_source
-from recon3d.scan.arrange import Choices
+from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 
 _TRIES = 5

@@ -2,26 +2,30 @@
 
 Every kind of scan is a table row: which coordinates are the axes of its grid, and which
 must stand still. Every row is tried with the groupings that the readings allow; the simplest
-grid that the frames fill, with no two of them in one cell, tells what was scanned.
+grid that the frames fill, with no two of them in one cell, tells what was scanned. Where none
+is filled, the reason is told in words that help at the beamline.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.geometry import TiltOrigin, frame_settings, sample_tilts
-from recon3d.readers.motors import MotorTable
-from recon3d.scan.grouping import Grouping, groupings
-from recon3d.scan.table import SettingAxis
+from recon3d.config.goniometer import GONIOMETERS, Goniometer
+from recon3d.errors import DataError, GridError
+from recon3d.geometry import TiltOrigin
+from recon3d.scan.coordinates import Coordinates, middle
+from recon3d.scan.grouping import Grouping
+from recon3d.scan.table import SettingAxis, short
 
 FloatArray = NDArray[np.float64]
 
+_NAMED = 3
 MIN_FILL = 0.5
 """Share of the cells of a grid that frames must fill for the grid to be believed."""
 
@@ -126,6 +130,13 @@ class Candidate:
         """The smallest step of a tilt; infinite where none moves."""
         pairs = zip(self.axis_coordinates, self.groups, strict=True)
         return min((g.step for name, g in pairs if name in self.moving), default=math.inf)
+
+    def origin(self, coordinates: Coordinates) -> TiltOrigin:
+        """The origin of the tilts, with the middle of the base tilt's positions."""
+        base = coordinates.likeliest("base").centres
+        if "base" in self.axis_coordinates:
+            base = self.groups[self.axis_coordinates.index("base")].centres
+        return replace(coordinates.origin, base_tilt_deg=middle(base))
 
     def slots(self) -> NDArray[np.int64]:
         """Frame in each cell, shape (projections, settings); -1 where there is none."""
@@ -258,70 +269,160 @@ def _explained(coordinates: Coordinates, name: str, candidate: Candidate) -> flo
     return 1 - residual / total if total else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinates:
-    """Coordinates of all frames by name, and their groupings, worked out when asked for.
+def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniometer) -> None:
+    """Refuse a grid that two motors spanned along one and the same direction.
 
-    "omega", "base", "two_theta" and "energy" are motor readings; "chi" and "phi" the tilts
-    (χ, φ) of `recon3d.geometry.sample_tilts`; "u" = χ sin ω + φ cos ω and
-    "v" = χ cos ω - φ sin ω the same tilts in the laboratory.
+    Raises
+    ------
+    GridError
+        The message names the motors and the rotation angles.
+    """
+    if len(grid.moving) < 2:
+        return
+    half_done = math.prod(grid.grid_shape[1:]) // 2 + 1
+    flat = flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
+    if not flat.size:
+        return
+    moving = [_MOTORS[coordinate](goniometer) for coordinate in grid.moving]
+    raise GridError(
+        f"{' and '.join(moving)} tilt the sample along one and the same direction at omega "
+        f"({goniometer.omega}) = {_list(flat)}: there the frames cover only a line of "
+        f"orientations, not a grid{_other_azimuth(coordinates)}"
+    )
+
+
+def explain_misfit(
+    coordinates: Coordinates, goniometer: Goniometer, doubled: DataError | None = None
+) -> DataError:
+    """The error to raise where the frames of a scan fill no grid.
 
     Parameters
     ----------
-    motors
-        Readings, shape (frames,).
-    origin
-        Where the tilts are counted from.
-    steps_deg
-        About how far the positions of (mu, gamma) are apart, None where that is not known.
+    coordinates
+        Of the frames.
+    goniometer
+        The names of the motors.
+    doubled
+        The error to raise where frames were taken twice and no other origin makes a grid.
     """
+    advice = _other_azimuth(coordinates) or _other_origin(coordinates)
+    if doubled and not advice:
+        return doubled
+    lines = _lines(coordinates, goniometer)
+    misfit = f"{lines}the frames fill no grid of settings (mu, gamma) or (chi, phi)"
+    if advice:
+        return GridError(f"{misfit}{advice}")
+    parts = ("omega", "base", "chi", "phi")
+    motors = "; ".join(_describe(coordinates, part, goniometer) for part in parts)
+    return GridError(
+        f"{misfit}: {motors}. Check phi0, chi0, the step (ANGSTEPS) and the motor names; are two "
+        "scans mixed?"
+    )
 
-    motors: MotorTable
-    origin: TiltOrigin
-    steps_deg: tuple[float | None, float | None] = (None, None)
-    _values: dict[str, FloatArray] = field(default_factory=dict)
-    _groupings: dict[str, list[Grouping]] = field(default_factory=dict)
 
-    def values(self, name: str) -> FloatArray:
-        """The coordinate of every frame, shape (frames,)."""
-        if not self._values:
-            self._values.update(self._compute())
-        return self._values[name]
+_MOTORS: dict[str, Callable[[Goniometer], str]] = {
+    "omega": lambda goniometer: goniometer.omega,
+    "base": lambda goniometer: goniometer.base_tilt,
+    "chi": lambda goniometer: goniometer.chi,
+    "phi": lambda goniometer: goniometer.phi,
+    "u": lambda goniometer: f"{goniometer.chi} with {goniometer.phi}",
+    "v": lambda goniometer: f"{goniometer.chi} with {goniometer.phi}",
+}
 
-    def groupings(self, name: str) -> list[Grouping]:
-        """Possible groupings of a coordinate, the likeliest first; none where it is NaN."""
-        if name not in self._groupings:
-            values = self.values(name)
-            known = bool(np.isfinite(values).all())
-            self._groupings[name] = groupings(values, self._step(name)) if known else []
-        return self._groupings[name]
 
-    def likeliest(self, name: str) -> Grouping:
-        """The likeliest grouping of a coordinate that is known for every frame."""
-        return self.groupings(name)[0]
+def _lines(coordinates: Coordinates, goniometer: Goniometer) -> str:
+    """What to say where the base tilt and the tilts above the rotation move along one line."""
+    base = coordinates.likeliest("base")
+    tilts_move = max(coordinates.width("chi"), coordinates.width("phi")) > base.step / 2
+    if base.count == 1 or not tilts_move:
+        return ""
+    flat = flat_projections(coordinates, coordinates.likeliest("omega"), base.step)
+    if not flat.size:
+        return ""
+    return (
+        f"{goniometer.base_tilt} and {goniometer.chi} / {goniometer.phi} tilt the sample along one "
+        f"and the same direction at omega ({goniometer.omega}) = {_list(flat)}, and "
+    )
 
-    def width(self, name: str) -> float:
-        """Width of a coordinate over all frames, a few stray readings left aside."""
-        single = next(g for g in self.groupings(name) if g.count == 1)
-        return float(single.widths[0])
 
-    def _compute(self) -> dict[str, FloatArray]:
-        motors = self.motors
-        above = replace(self.origin, base_tilt_deg=0.0)
-        chi, phi = sample_tilts(motors.chi_deg, motors.phi_deg, above)
-        v, u = frame_settings(motors.omega_deg, 0.0, motors.chi_deg, motors.phi_deg, above, 1)
-        return {
-            "omega": motors.omega_deg,
-            "base": motors.base_tilt_deg,
-            "chi": chi,
-            "phi": phi,
-            "u": u,
-            "v": v,
-            "two_theta": motors.two_theta_deg,
-            "energy": motors.energy_kev,
-        }
+def _describe(coordinates: Coordinates, part: str, goniometer: Goniometer) -> str:
+    values, groups = coordinates.values(part), coordinates.likeliest(part)
+    span = f"{short(float(values.min()))} to {short(float(values.max()))}"
+    if part in ("chi", "phi"):
+        span += f" about {part}0"
+    count = str(groups.count) if groups.count > 1 else "no separate"
+    return f"{_MOTORS[part](goniometer)} has {count} positions, {span}"
 
-    def _step(self, name: str) -> float | None:
-        if name in ("base", "v"):
-            return self.steps_deg[0]
-        return self.steps_deg[1] if name in ("u", "chi", "phi") else None
+
+LEAST_ROTATION_DEG = 5.0
+"""A topo-tomography scan turns the sample by more than this."""
+
+
+def refuse_narrow_rotation(
+    omega_deg: NDArray[np.float64], axes: Sequence[SettingAxis], goniometer: Goniometer
+) -> None:
+    """Refuse a guessed rotation that hardly turns while nothing rocks: it is what rocks.
+
+    The first projections of a scan that is still running turn little too, but their base
+    tilt, or both tilts, take several settings.
+
+    Raises
+    ------
+    GridError
+        Several projections span less than `LEAST_ROTATION_DEG`, the base tilt stands still,
+        and at most one other tilt moves.
+    """
+    span = float(np.ptp(omega_deg))
+    moving = [axis.name for axis in axes if axis.values_deg.size > 1]
+    rocks = "mu" in moving or {"chi", "phi"} <= set(moving)
+    if omega_deg.size < 2 or span >= LEAST_ROTATION_DEG or rocks:
+        return
+    beamline = next((name for name, known in GONIOMETERS.items() if known == goniometer), "id06")
+    raise GridError(
+        f"the motor '{goniometer.omega}', taken for the rotation, has {omega_deg.size} positions "
+        f"over {short(span)} degrees only: is it the one that rocks? Then say so, as in --motors "
+        f"{beamline},omega={goniometer.base_tilt},base_tilt={goniometer.omega} --tilt-azimuth 90; "
+        f"if it does turn the sample, --motors {beamline} takes it as it is"
+    )
+
+
+def _other_azimuth(coordinates: Coordinates) -> str:
+    """Advice to turn the tilts by the other azimuth, where that makes a grid."""
+    other = 90.0 if coordinates.origin.azimuth_deg == 0 else 0.0
+    if _fits(coordinates, replace(coordinates.origin, azimuth_deg=other)):
+        return f". With tilt_azimuth {other:g} they do form a grid: the scan swaps chi and phi"
+    return ""
+
+
+def _other_origin(coordinates: Coordinates) -> str:
+    """Advice on phi0 and chi0, where other ones make a grid of mu and gamma."""
+    origin = coordinates.origin
+    omega = np.radians(coordinates.values("omega"))
+    matrix = np.stack([np.cos(omega), -np.sin(omega)], axis=1)
+    shift = np.linalg.lstsq(matrix, coordinates.values("v"), rcond=None)[0]
+    azimuth = np.radians(origin.azimuth_deg)
+    turn = np.array([[np.cos(azimuth), np.sin(azimuth)], [-np.sin(azimuth), np.cos(azimuth)]])
+    chi, phi = turn @ shift
+    found = replace(
+        origin,
+        chi_deg=origin.chi_deg + chi / np.cos(np.radians(origin.phi_deg)),
+        phi_deg=origin.phi_deg + phi,
+    )
+    if not _fits(coordinates, found):
+        return ""
+    return (
+        f". With phi0 = {found.phi_deg:.4f} and chi0 = {found.chi_deg:.4f} (given: "
+        f"{origin.phi_deg:.4f} and {origin.chi_deg:.4f}) they do form a grid"
+    )
+
+
+def _fits(coordinates: Coordinates, origin: TiltOrigin) -> bool:
+    """Whether the frames are a mosaicity scan about another origin."""
+    grid = best_grid(Coordinates(coordinates.motors, origin, coordinates.steps_deg))
+    return grid is not None and grid.kind.name == "mosaicity"
+
+
+def _list(omega_deg: NDArray[np.float64]) -> str:
+    listed = ", ".join(short(value) for value in omega_deg[:_NAMED])
+    more = f" and {omega_deg.size - _NAMED} more" if omega_deg.size > _NAMED else ""
+    return f"{listed}{more} degrees"

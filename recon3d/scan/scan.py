@@ -11,14 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
-from recon3d.errors import ParameterError, require_kind, warn
+from recon3d.errors import ParameterError, warn
 from recon3d.readers.damage import Damage
 from recon3d.readers.open import explaining_misfits, open_source
 from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
-from recon3d.scan.arrange import Choices, place_frames
-from recon3d.scan.doubled import warn_text
-from recon3d.scan.explain import refuse_narrow_rotation
+from recon3d.scan.coordinates import Choices
+from recon3d.scan.doubled import Doubled, are_copies, explain_doubled, settle_doubled, warn_text
+from recon3d.scan.grid import (
+    best_grid,
+    doubled_grid,
+    explain_misfit,
+    refuse_flat,
+    refuse_narrow_rotation,
+)
 from recon3d.scan.table import ScanTable, short
 
 FloatArray = NDArray[np.float64]
@@ -254,8 +260,6 @@ def open_scan(
     Recon3DWarning
         Frames are missing.
     """
-    require_kind("path", path, (str, Path), "a folder of EDF files, or an HDF5 file")
-    require_kind("prefix", prefix, str, "text")
     choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
     source = open_source(
         path,
@@ -303,21 +307,35 @@ def arrange_scan(
     Recon3DWarning
         Frames are missing.
     """
-    placed = place_frames(source, goniometer, choices, skip_doubled=skip_doubled)
-    slots = placed.grid.slots()
+    coordinates = choices.coordinates(source)
+    kept, doubled = np.arange(coordinates.motors.shape[0]), list[Doubled]()
+    grid = best_grid(coordinates)
+    if grid is None:
+        shared = doubled_grid(coordinates)
+        doubled = settle_doubled(shared, source) if shared else []
+        if not (skip_doubled and are_copies(doubled, kept.size)):
+            told = explain_doubled(doubled, goniometer, source) if doubled else None
+            raise explain_misfit(coordinates, goniometer, told)
+        kept = np.setdiff1d(kept, [each.index for each in doubled])
+        coordinates = choices.coordinates(source, kept)
+        grid = best_grid(coordinates)
+    if grid is None:
+        raise explain_misfit(coordinates, goniometer)
+    refuse_flat(coordinates, grid, goniometer)
+    slots = grid.slots()
     scan = Scan(
         source=source,
-        kind=placed.grid.kind.name,
-        axes=placed.grid.axes,
-        origin=placed.origin,
-        omega_deg=placed.grid.omega.centres,
-        slots=np.where(slots >= 0, placed.kept[slots], -1),
-        motors=placed.coordinates.motors.at(slots),
+        kind=grid.kind.name,
+        axes=grid.axes,
+        origin=grid.origin(coordinates),
+        omega_deg=grid.omega.centres,
+        slots=np.where(slots >= 0, kept[slots], -1),
+        motors=coordinates.motors.at(slots),
         roi=Roi.whole(source.frame_shape),
-        left_out=tuple(each.told(source) for each in placed.doubled),
+        left_out=tuple(each.told(source) for each in doubled),
     )
-    if placed.doubled:
-        warn(warn_text(placed.doubled, source))
+    if doubled:
+        warn(warn_text(doubled, source))
     _warn_of_missing(scan)
     return scan
 

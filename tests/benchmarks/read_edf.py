@@ -18,7 +18,7 @@ from recon3d.cleaning.sharing import read_projections
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.readers.edf.folder import EdfFolder
 from recon3d.readers.source import Roi
-from recon3d.scan.arrange import Choices
+from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 
 NAMES = "trash mono x2z s5hg diffrz diffry difftz obpitch chi phi energy smx smy smz"

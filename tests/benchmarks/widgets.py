@@ -22,7 +22,7 @@ from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
-from recon3d.scan.arrange import Choices
+from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 from recon3d.widgets import Projections, RegionOfInterest, Threshold
 

@@ -14,7 +14,7 @@ from id06_folders import frame, grid, jittered, mosaicity, write_edf
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError, ParameterError, Recon3DWarning
-from recon3d.scan.arrange import Choices
+from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan, open_scan
 
 OMEGA = np.arange(0, 180, 30.0)

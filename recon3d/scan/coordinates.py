@@ -1,24 +1,20 @@
-"""Sort the frames of a source into projections and settings, from their motors alone."""
+"""Where the frames of a scan stand: their motors as coordinates, counted as the user chose."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError, ParameterError
-from recon3d.geometry import TiltOrigin
+from recon3d.geometry import TiltOrigin, frame_settings, sample_tilts
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import FrameSource
-from recon3d.scan.doubled import Doubled, are_copies, settle_doubled
-from recon3d.scan.explain import explain_misfit, refuse_flat
-from recon3d.scan.grid import Candidate, Coordinates, best_grid, doubled_grid
+from recon3d.scan.grouping import Grouping, groupings
 
 FloatArray = NDArray[np.float64]
 
@@ -71,116 +67,112 @@ class Choices:
         step = self.step_deg
         return tuple(step) if isinstance(step, (tuple, list)) else (step, step)  # type: ignore[return-value]
 
-    def coordinates(self, motors: MotorTable) -> Coordinates:
-        """The coordinates of frames at the middle of their exposures, from the chosen origin."""
+    def coordinates(
+        self, source: FrameSource, kept: NDArray[np.int64] | None = None
+    ) -> Coordinates:
+        """The coordinates of frames at the middle of their exposures, from the chosen origin.
+
+        Parameters
+        ----------
+        source
+            The frames. A tilt whose readings are all NaN is taken as still, at its origin.
+        kept
+            Which of them; None for all.
+
+        Raises
+        ------
+        DataError
+            A reading is not known.
+        GridError
+            The exposures of a continuous scan cannot be told.
+        """
+        motors = source.motors
+        for column, zero in (("chi_deg", self.chi0_deg), ("phi_deg", self.phi0_deg)):
+            if np.isnan(getattr(motors, column)).all():
+                motors = replace(motors, **{column: np.full(motors.shape, zero or 0.0)})
+        for column in ("omega_deg", "base_tilt_deg", "chi_deg", "phi_deg"):
+            unknown = np.flatnonzero(~np.isfinite(getattr(motors, column)))
+            if unknown.size:
+                raise DataError(f"{source.name(int(unknown[0]))} has no reading of {column}")
+        motors = motors if kept is None else motors[kept]
         if self.recorded_at == "start":
             motors = centre_exposures(self._counted(motors))
         return self._counted(motors)
 
     def _counted(self, motors: MotorTable) -> Coordinates:
-        chi0 = _middle(motors.chi_deg) if self.chi0_deg is None else self.chi0_deg
-        phi0 = _middle(motors.phi_deg) if self.phi0_deg is None else self.phi0_deg
+        chi0 = middle(motors.chi_deg) if self.chi0_deg is None else self.chi0_deg
+        phi0 = middle(motors.phi_deg) if self.phi0_deg is None else self.phi0_deg
         origin = TiltOrigin(chi_deg=chi0, phi_deg=phi0, azimuth_deg=self.tilt_azimuth_deg)
         return Coordinates(motors, origin, self.steps_deg)
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
-    """The grid that the frames of a scan fill.
+class Coordinates:
+    """Coordinates of all frames by name, and their groupings, worked out when asked for.
+
+    "omega", "base", "two_theta" and "energy" are motor readings; "chi" and "phi" the tilts
+    (χ, φ) of `recon3d.geometry.sample_tilts`; "u" = χ sin ω + φ cos ω and
+    "v" = χ cos ω - φ sin ω the same tilts in the laboratory.
 
     Parameters
     ----------
-    grid
-        The grid, and the place of every kept frame in it.
-    coordinates
-        Of the kept frames.
-    kept
-        Which frames of the source they are.
-    doubled
-        The others, which were taken at the setting of one of them.
+    motors
+        Readings, shape (frames,).
+    origin
+        Where the tilts are counted from.
+    steps_deg
+        About how far the positions of (mu, gamma) are apart, None where that is not known.
     """
 
-    grid: Candidate
-    coordinates: Coordinates
-    kept: NDArray[np.int64]
-    doubled: tuple[Doubled, ...] = ()
+    motors: MotorTable
+    origin: TiltOrigin
+    steps_deg: tuple[float | None, float | None] = (None, None)
+    _values: dict[str, FloatArray] = field(default_factory=dict)
+    _groupings: dict[str, list[Grouping]] = field(default_factory=dict)
 
-    @property
-    def origin(self) -> TiltOrigin:
-        """The origin of the tilts, with the middle of the base tilt's positions."""
-        base = self.coordinates.likeliest("base").centres
-        if "base" in self.grid.axis_coordinates:
-            base = self.grid.groups[self.grid.axis_coordinates.index("base")].centres
-        return replace(self.coordinates.origin, base_tilt_deg=_middle(base))
+    def values(self, name: str) -> FloatArray:
+        """The coordinate of every frame, shape (frames,)."""
+        if not self._values:
+            self._values.update(self._compute())
+        return self._values[name]
 
+    def groupings(self, name: str) -> list[Grouping]:
+        """Possible groupings of a coordinate, the likeliest first; none where it is NaN."""
+        if name not in self._groupings:
+            values = self.values(name)
+            known = bool(np.isfinite(values).all())
+            self._groupings[name] = groupings(values, self._step(name)) if known else []
+        return self._groupings[name]
 
-def place_frames(
-    source: FrameSource, goniometer: Goniometer, choices: Choices, *, skip_doubled: bool = False
-) -> Placement:
-    """Find the grid of settings and the place of every frame in it.
+    def likeliest(self, name: str) -> Grouping:
+        """The likeliest grouping of a coordinate that is known for every frame."""
+        return self.groupings(name)[0]
 
-    Parameters
-    ----------
-    source
-        The frames, in the order in which they were taken. A tilt whose readings are all NaN is
-        taken as still.
-    goniometer
-        The names of the motors, for messages.
-    choices
-        What the user says of the scan.
-    skip_doubled
-        Where frames were taken at one setting, use the best and leave the others out.
+    def width(self, name: str) -> float:
+        """Width of a coordinate over all frames, a few stray readings left aside."""
+        single = next(g for g in self.groupings(name) if g.count == 1)
+        return float(single.widths[0])
 
-    Raises
-    ------
-    DataError
-        Two frames were taken at the same setting, or a reading is not known.
-    GridError
-        The motors span no usable grid of settings.
-    """
-    filled = _fill_absent(source.motors, choices)
-    _require_readings(filled, source.name)
-    kept = np.arange(filled.shape[0])
-    coordinates = choices.coordinates(filled)
-    grid, doubled = best_grid(coordinates), list[Doubled]()
-    if grid is None:
-        shared = doubled_grid(coordinates)
-        doubled = [] if shared is None else settle_doubled(shared, source)
-        if not (skip_doubled and are_copies(doubled, kept.size)):
-            raise explain_misfit(coordinates, goniometer, doubled, source)
-        kept = np.setdiff1d(kept, [each.index for each in doubled])
-        coordinates = choices.coordinates(filled[kept])
-        grid = best_grid(coordinates)
-    if grid is None:
-        raise explain_misfit(coordinates, goniometer, [], source)
-    refuse_flat(coordinates, grid, goniometer)
-    return Placement(grid, coordinates, kept, tuple(doubled))
+    def _compute(self) -> dict[str, FloatArray]:
+        motors = self.motors
+        above = replace(self.origin, base_tilt_deg=0.0)
+        chi, phi = sample_tilts(motors.chi_deg, motors.phi_deg, above)
+        v, u = frame_settings(motors.omega_deg, 0.0, motors.chi_deg, motors.phi_deg, above, 1)
+        return {
+            "omega": motors.omega_deg,
+            "base": motors.base_tilt_deg,
+            "chi": chi,
+            "phi": phi,
+            "u": u,
+            "v": v,
+            "two_theta": motors.two_theta_deg,
+            "energy": motors.energy_kev,
+        }
 
-
-def _fill_absent(motors: MotorTable, choices: Choices) -> MotorTable:
-    """Put tilts that the files do not know at their origin."""
-    changes = {
-        column: np.full(motors.shape, zero or 0.0)
-        for column, zero in (("chi_deg", choices.chi0_deg), ("phi_deg", choices.phi0_deg))
-        if np.isnan(getattr(motors, column)).all()
-    }
-    return replace(motors, **changes)
-
-
-def _require_readings(motors: MotorTable, name: Callable[[int], str]) -> None:
-    for column in ("omega_deg", "base_tilt_deg", "chi_deg", "phi_deg"):
-        unknown = np.flatnonzero(~np.isfinite(getattr(motors, column)))
-        if unknown.size:
-            raise DataError(f"{name(int(unknown[0]))} has no reading of {column}")
-
-
-def _require_number(name: str, value: Any, expected: str, above: float = -math.inf) -> None:
-    if not (isinstance(value, Real) and math.isfinite(value) and float(value) > above):
-        raise ParameterError(f"{name} is {value!r:.60}: expected {expected}")
-
-
-def _middle(readings: FloatArray) -> float:
-    return float(readings.min() + readings.max()) / 2
+    def _step(self, name: str) -> float | None:
+        if name in ("base", "v"):
+            return self.steps_deg[0]
+        return self.steps_deg[1] if name in ("u", "chi", "phi") else None
 
 
 _COLUMNS = {
@@ -260,3 +252,13 @@ def _shift(readings: FloatArray, sweeps: NDArray[np.int64]) -> FloatArray:
         if own.size > 1:
             shifted[own] += np.median(np.diff(readings[own])) / 2
     return shifted
+
+
+def _require_number(name: str, value: Any, expected: str, above: float = -math.inf) -> None:
+    if not (isinstance(value, Real) and math.isfinite(value) and float(value) > above):
+        raise ParameterError(f"{name} is {value!r:.60}: expected {expected}")
+
+
+def middle(readings: FloatArray) -> float:
+    """The middle of the range of some readings."""
+    return float(readings.min() + readings.max()) / 2
