@@ -36,11 +36,11 @@ def list_damage(damaged: Sequence[Damage]) -> str:
     parts: list[tuple[str, int]] = []
     for reason, group in groupby(damaged, key=lambda item: item[1]):
         names = [name for name, _ in group]
-        parts.append((f"{list_names(names)} {shorten(reason, _ROOM)}", len(names)))
+        parts.append((f"{_list_names(names)} {shorten(reason, _ROOM)}", len(names)))
     return _join(parts, "; ")
 
 
-def list_names(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     """Name frames, as many as a message has room for; a long row of them by its ends."""
     runs: list[list[str]] = []
     for name in names:

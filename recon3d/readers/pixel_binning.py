@@ -90,9 +90,6 @@ class Binning(NamedTuple):
         out, shape as of `shape_of`
             Where to write, of the type of `dtype_of`.
         """
-        # Whoever does not bin need not wait for a compiler.
-        from recon3d.readers.pixel_binning import sum_blocks
-
         sum_blocks(pixels, self.rows, self.cols, out)
 
     def sums(self, image: ArrayLike) -> NDArray[Any]:

@@ -11,9 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from recon3d.errors import GridError, ParameterError
+from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
@@ -60,54 +58,6 @@ class Grouping:
         between = np.diff(self.centres)
         wider = np.maximum(self.widths[1:], self.widths[:-1])
         return bool(np.all(wider <= between / 2))
-
-
-def group_positions(
-    values: ArrayLike,
-    tolerance: float | None = None,
-    *,
-    step: float | None = None,
-    motor: str = "the motor",
-) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Find the positions at which a motor was meant to stand.
-
-    Parameters
-    ----------
-    values
-        Readings of the motor, of any shape.
-    tolerance
-        Neighbouring readings that are further apart than this belong to different groups;
-        None to find it from the gaps between the readings.
-    step
-        About how far the positions are apart, where that is known. It only helps to choose
-        among the groupings that the readings allow.
-    motor
-        Name of the motor, for messages.
-
-    Returns
-    -------
-    centres
-        Mean reading of each group, increasing.
-    index
-        Group of each reading, of the shape of `values`.
-
-    Raises
-    ------
-    ParameterError
-        There are no readings, some are not finite, or `tolerance` or `step` is not positive.
-    GridError
-        The groups cannot be told apart: one is wider than half the way to the next.
-    """
-    readings = _checked(values, motor, tolerance, step)
-    if tolerance is not None:
-        found = split_at(readings, tolerance)
-    else:
-        found = groupings(readings, step)[0]
-        if found.count == 1 and step is not None and np.ptp(readings) > 1.5 * step:
-            found = split_at(readings, step / 4)
-            _require_clear(found, motor, smeared=found.count == 1)
-    _require_clear(found, motor)
-    return found.centres, found.index.reshape(np.shape(values))
 
 
 def groupings(values: FloatArray, step: float | None = None) -> list[Grouping]:
@@ -201,28 +151,3 @@ def _agrees(grouping: Grouping, step: float) -> bool:
     if grouping.count == 1:
         return False
     return abs(math.log(float(np.median(np.diff(grouping.centres))) / step)) < math.log(1.5)
-
-
-def _require_clear(grouping: Grouping, motor: str, *, smeared: bool = False) -> None:
-    if grouping.is_clear and not smeared:
-        return
-    first, last = grouping.centres[0], grouping.centres[-1]
-    raise GridError(
-        f"the positions of {motor} cannot be told apart: {grouping.count} groups between "
-        f"{first:.6g} and {last:.6g}, up to {grouping.widths.max():.3g} wide, which is more than "
-        "half the way to the next one. Give its step (ANGSTEPS) or a tolerance, or check its name"
-    )
-
-
-def _checked(
-    values: ArrayLike, motor: str, tolerance: float | None, step: float | None
-) -> FloatArray:
-    readings = np.asarray(values, float).ravel()
-    if not readings.size:
-        raise ParameterError(f"there are no readings of {motor} to group")
-    if not np.isfinite(readings).all():
-        raise ParameterError(f"some readings of {motor} are not finite numbers")
-    for name, value in (("tolerance", tolerance), ("step", step)):
-        if value is not None and not value > 0:
-            raise ParameterError(f"{name} is {value:g}: expected a positive number")
-    return readings
