@@ -3,7 +3,7 @@ r"""The lattice curvature that two tilts show, and the dislocations that it need
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +38,26 @@ def curvature(grain: Grain) -> FloatArray:
     return result
 
 
-def dislocation_density(
-    grain: Grain, burgers_nm: float | None = None
-) -> tuple[FloatArray, FloatArray]:
+class DislocationDensity(NamedTuple):
+    """Lower bound of the density of dislocations, arrays of shape (nx, ny, nz), per m².
+
+    Parameters
+    ----------
+    density_per_m2
+        The bound; NaN where a curvature is not known.
+    error_per_m2
+        One σ from `orientation_error`, whose noise is taken as independent; NaN without it.
+    noise_per_m2
+        What that noise alone would show (root mean square) where there are no dislocations: a
+        density that is not well above it says nothing. NaN likewise.
+    """
+
+    density_per_m2: FloatArray
+    error_per_m2: FloatArray
+    noise_per_m2: FloatArray
+
+
+def dislocation_density(grain: Grain, burgers_nm: float | None = None) -> DislocationDensity:
     r"""Lower bound of the density of geometrically necessary dislocations.
 
     Dislocations of density ρ, Burgers vector b and line t make the tensor
@@ -60,8 +77,6 @@ def dislocation_density(
         b^2 \rho^2 \ge \kappa_{zx}^2 + \kappa_{xz}^2 + \kappa_{xy}^2 + \kappa_{zy}^2
         + (\kappa_{xx} + \kappa_{zz})^2 + (\kappa_{xx} - \kappa_{zz})^2 / 2 .
 
-    Noise of the orientations adds to it: compare it with its error before it is believed.
-
     Parameters
     ----------
     grain
@@ -69,13 +84,6 @@ def dislocation_density(
     burgers_nm
         Length of the Burgers vector; that of a cubic F or I lattice from the grain's own cell
         (a / √2, a √3 / 2) where None.
-
-    Returns
-    -------
-    density_per_m2, shape (nx, ny, nz)
-        NaN where a curvature is not known.
-    error_per_m2, shape (nx, ny, nz)
-        One σ from `orientation_error`, its noise taken as independent; NaN without it.
 
     Raises
     ------
@@ -98,8 +106,12 @@ def dislocation_density(
     variance = sum(slope**2 * variances[place] for place, slope in slopes.items())
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.sqrt(variance) / norm
+    diagonal = 1.5 * (variances[0, 0] + variances[2, 2])
+    noise = np.sqrt(diagonal + sum(variances[i, j] for i, j in ((2, 0), (0, 2), (0, 1), (2, 1))))
     per_m2 = 1e12 / burgers_um
-    return norm * per_m2, error * per_m2
+    return DislocationDensity(
+        norm * per_m2, error * per_m2, np.broadcast_to(noise * per_m2, norm.shape)
+    )
 
 
 def _curvature_variances(grain: Grain) -> dict[tuple[int, int], Any]:

@@ -175,6 +175,60 @@ def export(arguments: argparse.Namespace) -> None:
         logger.info("written: %s", path)
 
 
+def analyse(arguments: argparse.Namespace) -> None:
+    """Find the cells of a grain; print a summary, and leave tables, maps and figures."""
+    from recon3d.cli.analyse import analyse
+    from recon3d.files.grain import Grain
+
+    summary, paths = analyse(
+        Grain.load(arguments.grain),
+        arguments.out or arguments.grain.parent / "analysis",
+        threshold_deg=arguments.threshold,
+        min_voxels=arguments.min_voxels,
+        burgers_nm=arguments.burgers,
+    )
+    print(summary, end="")
+    for path in paths:
+        logger.info("written: %s", path)
+
+
+def maps(arguments: argparse.Namespace) -> None:
+    """Write the maps of every projection of a cleaned scan, or of a scan as `getdata` takes it."""
+    from recon3d.analysis.maps_file import cleaned_projections, write_maps
+    from recon3d.cleaning.getdata import calibration_images, open_data
+    from recon3d.files.store import open_store
+    from recon3d.progress import bars_shown
+
+    *source, out = (word.strip() for word in arguments.words)
+    if len(source) == 1:
+        store = open_store(source[0])
+        if Path(out).resolve() == store.path.resolve():
+            raise ParameterError(f"{out} is what the maps are made from: choose another name")
+        with bars_shown(not arguments.quiet):
+            write_maps(
+                store, store, out, background=arguments.background, parameters=store.provenance
+            )
+    elif len(source) == len(POSITIONAL):
+        for key, text in zip(POSITIONAL, source, strict=True):
+            setattr(arguments, key, text)
+        plan = GetData.from_texts(_given(arguments, GETDATA_KEYS))
+        scan = open_data(plan, show_progress=not arguments.quiet)
+        frames = (
+            scan
+            if arguments.raw
+            else cleaned_projections(scan, plan.cleaning, calibration_images(plan))
+        )
+        made = {"getdata": plan.texts(), "raw": arguments.raw}
+        with bars_shown(not arguments.quiet):
+            write_maps(scan, frames, out, background=arguments.background, parameters=made)
+    else:
+        raise ParameterError(
+            f"{len(source) + 1} arguments: expected SCAN.h5 OUT.h5, or the {len(POSITIONAL)} of "
+            "getdata and OUT.h5"
+        )
+    logger.info("written: %s", out)
+
+
 def _export_sums(inifile: Path, out: Path) -> None:
     """Write the summed projections, aligned as the grain beside them was where there is one."""
     from recon3d.files.grain import Grain

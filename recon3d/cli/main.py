@@ -14,7 +14,15 @@ from typing import Any
 from recon3d import __version__
 from recon3d.cli import commands
 from recon3d.cli.exit_status import Parser, report_to, run_command, show_warning, within
-from recon3d.cli.show import Subparsers, add_export, add_figures, add_notebooks, add_view
+from recon3d.cli.show import (
+    Subparsers,
+    add_analyse,
+    add_export,
+    add_figures,
+    add_maps,
+    add_notebooks,
+    add_view,
+)
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.declare import Setting, as_text, settings_of
 from recon3d.config.getdata import POSITIONAL, GetData
@@ -76,7 +84,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     adders = (_add_demo, _add_simulate, _add_getdata, _add_reconstruct, add_view, add_figures)
-    for add in (*adders, add_export, add_notebooks):
+    for add in (*adders, add_export, add_analyse, _add_maps, add_notebooks):
         command = add(subparsers)
         command.add_argument(
             "--quiet", action="store_true", help="no progress bars, only warnings and errors"
@@ -169,9 +177,19 @@ def _add_getdata(subparsers: Subparsers) -> Parser:
         about = f"{declared.help}, in {declared.unit}" if declared.unit else declared.help
         parser.add_argument(name, metavar=name.upper(), nargs="?", help=about)
     _add_settings(parser)
+    _add_getdata_options(parser)
+    parser.set_defaults(run=commands.getdata)
+    return parser
+
+
+def _add_getdata_options(parser: Parser) -> None:
     for title, part in (("how the scan was taken", GetData), ("cleaning", Cleaning)):
         add_options(parser.add_argument_group(title), settings_of(part).values())
-    parser.set_defaults(run=commands.getdata)
+
+
+def _add_maps(subparsers: Subparsers) -> Parser:
+    parser = add_maps(subparsers)
+    _add_getdata_options(parser)
     return parser
 
 

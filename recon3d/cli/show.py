@@ -1,4 +1,4 @@
-"""The commands that show a grain: `recon3d view | figures | export | notebooks`."""
+"""The commands that show: `recon3d view | figures | export | analyse | maps | notebooks`."""
 
 from __future__ import annotations
 
@@ -70,6 +70,58 @@ def add_export(subparsers: Subparsers) -> Parser:
         "--all", action="store_true", help="a file for every slice of the grain, numbered"
     )
     parser.set_defaults(run=commands.export)
+    return parser
+
+
+def add_analyse(subparsers: Subparsers) -> Parser:
+    """Add the command `analyse`."""
+    parser = subparsers.add_parser(
+        "analyse",
+        help="find a grain's cells and boundaries: tables, maps, figures, a summary",
+        description="Part a grain into cells of nearly one orientation. Leaves cells.csv, "
+        "boundaries.csv, analysis.h5 (NeXus), figures and summary.txt in OUTDIR.",
+    )
+    parser.add_argument("grain", metavar="GRAIN.h5", type=Path, help="a reconstructed grain")
+    parser.add_argument(
+        "out", metavar="OUTDIR", nargs="?", type=Path, help="folder (default: analysis beside it)"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="DEG",
+        help="step of orientation that parts two cells (default: what the data tell)",
+    )
+    parser.add_argument(
+        "--min-voxels", type=int, metavar="N", help="smallest cell (0.2 %% of the grain, 27)"
+    )
+    parser.add_argument(
+        "--burgers", type=float, metavar="NM", help="Burgers vector (from a cubic F or I cell)"
+    )
+    parser.set_defaults(run=commands.analyse)
+    return parser
+
+
+def add_maps(subparsers: Subparsers) -> Parser:
+    """Add the command `maps`; the options of `getdata` are added where they are known."""
+    parser = subparsers.add_parser(
+        "maps",
+        help="write maps of every projection: mean, width, skewness, peaks, colours",
+        description="Work out maps of every projection (mean, FWHM, skewness, kurtosis and "
+        "amplitude of each angle, peaks, mosaicity in colours) and write them as NeXus. The scan "
+        "is a cleaned SCAN.h5, or the 14 arguments of getdata, whose output folder is not touched.",
+    )
+    parser.add_argument(
+        "words", metavar="SCAN.h5 OUT.h5", nargs="+", help="or getdata's arguments and OUT.h5"
+    )
+    parser.add_argument("--raw", action="store_true", help="of frames as they were recorded")
+    parser.add_argument(
+        "--background",
+        type=float,
+        default=0.0,
+        metavar="COUNTS",
+        help="taken off every pixel first (0)",
+    )
+    parser.set_defaults(run=commands.maps)
     return parser
 
 

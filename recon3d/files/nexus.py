@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.colors import orientation_colors, orientation_range, orientation_rgba
+from recon3d.colors import Center, orientation_colors, orientation_range, orientation_rgba
 from recon3d.files.attributes import storable
 
 _KEY_PIXELS = 129
@@ -87,7 +87,7 @@ def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
 def _link_map(entry: h5py.Group, grain: h5py.Group, name: str, middle: int) -> None:
     """Show one array of /grain, with its errors where they are there."""
     stored = grain[name]
-    data = _volume_data(entry, grain, name, name, middle, more=stored.ndim - 3)
+    data = volume_data(entry, grain, name, name, middle, more=stored.ndim - 3)
     stored.attrs["long_name"] = _long_name(stored.attrs["description"], stored.attrs["units"])
     stored.attrs["interpretation"] = "image"
     data[name] = stored
@@ -97,7 +97,7 @@ def _link_map(entry: h5py.Group, grain: h5py.Group, name: str, middle: int) -> N
 
 def _write_tilt(entry: h5py.Group, grain: h5py.Group, name: str, part: int, middle: int) -> None:
     """Show one of the two tilts, as a view of its part of /grain/orientation."""
-    data = _volume_data(entry, grain, name, name, middle)
+    data = volume_data(entry, grain, name, name, middle)
     _write_view(data, name, grain["orientation"], part)
     data[name].attrs["units"] = "degree"
     data[name].attrs["long_name"] = _long_name(_TILTS[name], "degree")
@@ -122,40 +122,58 @@ def _write_mosaicity(
     """Write the orientation in colours, and the key of the colours as an NXdata of its own."""
     orientation = grain["orientation"]
     range_deg, center_deg = orientation_range(*orientation[()][known].T)
-    data = _volume_data(entry, grain, "mosaicity", "colors", middle, more=1)
+    data = volume_data(entry, grain, "mosaicity", "colors", middle, more=1)
     data["title"] = "orientation (a, b) in colours; their key is mosaicity_key"
     shape = (*known.shape, 4)
     packed = {"compression": "gzip", "shuffle": True, "chunks": (1, *shape[1:])}
     colors = data.create_dataset("colors", shape, np.uint8, **packed)
     for i in range(shape[0]):
         a, b = np.moveaxis(orientation[i], -1, 0)
-        colors[i] = _bytes(orientation_rgba(a, b, known[i], range_deg, center_deg))
-    _call_image(colors, "orientation in colours")
+        colors[i] = as_bytes(orientation_rgba(a, b, known[i], range_deg, center_deg))
+    call_image(colors, "orientation in colours")
+    add_key(entry, range_deg, center_deg, ("a", "b"))
+
+
+def add_key(entry: h5py.Group, range_deg: float, center_deg: Center, names: Sequence[str]) -> None:
+    """Write the key of orientation colours as an NXdata of its own, `mosaicity_key`.
+
+    Parameters
+    ----------
+    entry
+        The NXentry.
+    range_deg, center_deg
+        As in `recon3d.colors.orientation_colors`.
+    names
+        Of the two tilts: the first one goes to the right, the second one up.
+    """
     line = np.linspace(-range_deg, range_deg, _KEY_PIXELS)
-    key = new_group(entry, "mosaicity_key", "NXdata", signal="colors", axes=["b", "a", "."])
+    axes = [names[1], names[0], "."]
+    key = new_group(entry, "mosaicity_key", "NXdata", signal="colors", axes=axes)
     key["title"] = "key of the mosaicity's colours"
-    for name, center in zip("ab", center_deg, strict=True):
+    for name, center in zip(names, center_deg, strict=True):
         key[name] = line + center
         key[name].attrs["units"], key[name].attrs["long_name"] = "degree", f"{name} (degree)"
     rgb = orientation_colors(line, line[:, None], range_deg)
     disk = (np.hypot(line, line[:, None]) <= range_deg)[..., None]
-    key["colors"] = _bytes(np.concatenate([np.where(disk, rgb, 1), disk], axis=-1))
-    _call_image(key["colors"], "colours of the tilts (a, b)")
+    key["colors"] = as_bytes(np.concatenate([np.where(disk, rgb, 1), disk], axis=-1))
+    call_image(key["colors"], f"colours of ({', '.join(names)})")
 
 
-def _call_image(stored: h5py.Dataset, long_name: str) -> None:
+def call_image(stored: h5py.Dataset, long_name: str) -> None:
+    """Say of a dataset that it holds colours."""
     stored.attrs["CLASS"], stored.attrs["interpretation"] = "IMAGE", "rgba-image"
     stored.attrs["long_name"], stored.attrs["units"] = long_name, ""
 
 
-def _bytes(rgba: NDArray[np.float64]) -> NDArray[np.uint8]:
+def as_bytes(rgba: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Colours of 0 to 1 as bytes."""
     return np.round(255 * rgba).astype(np.uint8)
 
 
-def _volume_data(
+def volume_data(
     entry: h5py.Group, grain: h5py.Group, name: str, signal: str, middle: int, more: int = 0
 ) -> h5py.Group:
-    """Make an NXdata over the volume; `more` axes follow x, y and z."""
+    """Make an NXdata over the volume, shown at slice `middle` of x; `more` axes follow x, y, z."""
     axes, slices = ["x", "y", "z"] + ["."] * more, [str(middle), ".", "."] + ["0"] * more
     if signal == "colors":
         slices[3] = "."

@@ -47,7 +47,7 @@ def test_curvature_is_the_slope_of_the_turns(handedness, sign):
 )
 def test_the_bound_is_that_of_the_formula_and_no_other_curvature_needs_less(a, b, norm):
     grain = bent(a, b, handedness=1)
-    density, error = dislocation_density(grain)
+    density, error, _ = dislocation_density(grain)
     burgers_m = 4.0495e-10 / np.sqrt(2)
     np.testing.assert_allclose(density, np.radians(norm) * 1e6 / burgers_m, rtol=1e-6)
     assert np.isnan(error).all()
@@ -63,7 +63,7 @@ def test_the_bound_is_that_of_the_formula_and_no_other_curvature_needs_less(a, b
 def test_its_error_is_that_of_many_noisy_grains():
     rng = np.random.default_rng(0)
     grain = bent((0.02, 0.01, 0), (0, 0.01, 0.02), error=0.0005)
-    _, error = dislocation_density(grain)
+    _, error, _ = dislocation_density(grain)
     many = []
     for _ in range(300):
         noisy = bent((0.02, 0.01, 0), (0, 0.01, 0.02))
@@ -73,12 +73,24 @@ def test_its_error_is_that_of_many_noisy_grains():
     assert np.median(ratio) == pytest.approx(1, abs=0.1)
 
 
+def test_its_noise_is_what_a_perfect_crystal_shows():
+    rng = np.random.default_rng(0)
+    grain = bent(error=0.001)
+    many = []
+    for _ in range(100):
+        noisy = bent()
+        noisy.orientation[...] += rng.normal(size=noisy.orientation.shape) * 0.001
+        many.append(dislocation_density(noisy).density_per_m2)
+    ratio = np.sqrt(np.mean(np.square(many), axis=0)) / dislocation_density(grain).noise_per_m2
+    assert np.median(ratio) == pytest.approx(1, abs=0.05)
+
+
 def test_a_cell_that_does_not_tell_the_burgers_vector_is_asked_for():
     grain = bent((0.01, 0, 0))
     object.__setattr__(grain, "provenance", {"sg_no": 194, "unit_cell": [3, 3, 5, 90, 90, 120]})
     with pytest.raises(ParameterError, match="give burgers_nm"):
         dislocation_density(grain)
-    density, _ = dislocation_density(grain, 0.3)
+    density = dislocation_density(grain, 0.3).density_per_m2
     np.testing.assert_allclose(density, np.radians(0.01) / 0.3e-3 * 1e12, rtol=1e-6)
 
 

@@ -1,0 +1,154 @@
+"""`recon3d analyse`: tables, maps and figures of a grain's cells, and a summary in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from recon3d.analysis.cells import Cells, find_cells
+from recon3d.analysis.dislocations import DislocationDensity, dislocation_density
+from recon3d.analysis.misorientation import kernel_average_error, kernel_average_misorientation
+from recon3d.atomic import complete_or_absent, make_folder
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+from recon3d.files.hdf5 import create_own
+from recon3d.files.nexus import volume_data, write_entry, write_process
+from recon3d.plot.grain.cells import cells_figure, dislocations_figure, misorientation_figure
+
+Volume3D = NDArray[Any]
+
+
+def analyse(
+    grain: Grain,
+    folder: Path,
+    *,
+    threshold_deg: float | None = None,
+    min_voxels: int | None = None,
+    burgers_nm: float | None = None,
+) -> tuple[str, list[Path]]:
+    """Find the cells of a grain, and what its orientations tell of dislocations.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    folder
+        Where the files go; it is made.
+    threshold_deg, min_voxels
+        As in `recon3d.analysis.find_cells`.
+    burgers_nm
+        As in `recon3d.analysis.dislocation_density`.
+
+    Returns
+    -------
+    summary
+        What was found, in a few lines.
+    paths
+        The files: cells.csv, boundaries.csv, analysis.h5 (NeXus), figures and summary.txt.
+    """
+    cells = find_cells(grain, threshold_deg, min_voxels=min_voxels)
+    maps: dict[str, tuple[Volume3D, str, str]] = {
+        "cells": (cells.labels, "", "number of the cell"),
+        "misorientation": (
+            kernel_average_misorientation(grain.orientation), "degree",
+            "mean misorientation of the neighbours",
+        ),
+    }  # fmt: skip
+    if grain.orientation_error is not None:
+        error = kernel_average_error(grain.orientation, grain.orientation_error)
+        maps["misorientation_error"] = (error, "degree", "its standard error")
+    figures = {
+        "cells": cells_figure(grain, cells),
+        "misorientation": misorientation_figure(grain, cells),
+    }
+    try:
+        found = dislocation_density(grain, burgers_nm)
+    except ParameterError as missing:
+        lines = [*_of_cells(grain, cells), f"dislocations: {missing}"]
+    else:
+        maps["dislocations"] = (found.density_per_m2, "1/m^2", "density of dislocations, at least")
+        maps["dislocations_error"] = (found.error_per_m2, "1/m^2", "its standard error")
+        figures["dislocations"] = dislocations_figure(grain, found.density_per_m2)
+        lines = [*_of_cells(grain, cells), _of_dislocations(grain, cells, found)]
+    make_folder(folder)
+    paths = [_write_table(cells.table, folder / "cells.csv")]
+    paths.append(_write_table(cells.boundaries, folder / "boundaries.csv"))
+    said = {"threshold_deg": threshold_deg, "min_voxels": min_voxels, "burgers_nm": burgers_nm}
+    paths.append(_write_maps(grain, maps, said, folder / "analysis.h5"))
+    paths += [_write_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
+    summary = "\n".join(lines) + "\n"
+    with complete_or_absent(folder / "summary.txt") as temporary:
+        temporary.write_text(summary, "utf-8")
+    return summary, [*paths, folder / "summary.txt"]
+
+
+def _of_cells(grain: Grain, cells: Cells) -> list[str]:
+    table, parting = cells.table, cells.boundaries
+    how = "chosen by the data" if cells.threshold_deg is None else f"{cells.threshold_deg:g}°"
+    spread = np.average(table["spread_deg"], weights=table["voxels"])
+    lines = [
+        f"{len(cells)} cells (threshold: {how}) in {grain.volume_um3:.4g} µm³",
+        f"volumes: {table['volume_um3'].min():.3g} to {table['volume_um3'].max():.3g} µm³; "
+        f"spread within cells: {1e3 * spread:.2f} mdeg",
+    ]
+    if parting.size:
+        angles = 1e3 * parting["misorientation_deg"]
+        lines.append(
+            f"{parting.size} boundaries of {angles.min():.1f} to {angles.max():.1f} mdeg, "
+            f"median {np.median(angles):.1f} (turns about G are not seen: at least)"
+        )
+    average = kernel_average_misorientation(grain.orientation)[grain.mask]
+    return [*lines, f"misorientation of neighbours: median {1e3 * np.nanmedian(average):.2f} mdeg"]
+
+
+def _of_dislocations(grain: Grain, cells: Cells, found: DislocationDensity) -> str:
+    """The density inside the cells: steps at boundaries count for walls, not for densities."""
+    density, noise = found.density_per_m2, found.noise_per_m2
+    inside = grain.mask & ~cells.boundary_voxels() & np.isfinite(density)
+    if not inside.any():
+        return "dislocations: no voxel is inside a cell"
+    text = f"dislocations inside cells: at least {np.median(density[inside]):.2g} per m² (median)"
+    if not np.isfinite(noise[inside]).any():
+        return f"{text}; how much of it is noise is not known"
+    return f"{text}; noise alone would show about {np.nanmedian(noise[inside]):.2g}"
+
+
+def _write_table(table: NDArray[np.void], path: Path) -> Path:
+    names = table.dtype.names or ()
+    formats = ["%d" if table[name].dtype.kind == "i" else "%.7g" for name in names]
+    with complete_or_absent(path) as temporary:
+        np.savetxt(temporary, table, formats, ",", header=",".join(names), comments="")
+    return path
+
+
+def _write_figure(figure: Figure, path: Path) -> Path:
+    with complete_or_absent(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return path
+
+
+def _write_maps(
+    grain: Grain, maps: dict[str, tuple[Volume3D, str, str]], said: dict[str, Any], path: Path
+) -> Path:
+    """Write maps as NeXus, each with its errors where they are there."""
+    middle = int(np.argmax(grain.mask.sum(axis=(1, 2))))
+    with create_own(path) as file:
+        entry = write_entry(file, "analysis of a grain", "cells")
+        axes = file.create_group("axes")
+        for number, axis in enumerate("xyz"):
+            axes[axis] = grain.volume.axis_um(number)
+            axes[axis].attrs["units"] = "um"
+        for name, (values, unit, about) in maps.items():
+            of = name.removesuffix("_error")
+            data = entry[of] if of in entry else volume_data(entry, axes, of, of, middle)
+            stored = data.create_dataset(
+                of if of == name else f"{of}_errors", data=values, compression="gzip", shuffle=True
+            )
+            stored.attrs["units"], stored.attrs["long_name"] = unit, f"{about} ({unit})"
+            stored.attrs["interpretation"] = "image"
+        write_process(entry, {key: value for key, value in said.items() if value is not None})
+    return path

@@ -1,0 +1,186 @@
+"""The cells of a grain: slices in the colours of their means, their boundaries, dislocations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from recon3d.analysis.cells import Cells
+from recon3d.analysis.misorientation import kernel_average_misorientation
+from recon3d.analysis.profiles import Profile
+from recon3d.colors import orientation_range
+from recon3d.files.grain import Grain
+from recon3d.plot.colors import draw_color_key
+from recon3d.plot.grain.slices import (
+    AXIS_LABELS,
+    SHOWN_AXES,
+    Axis,
+    central_voxel,
+    cut,
+    draw_slice,
+    slice_extent_um,
+    slices_layout,
+)
+from recon3d.plot.parts import (
+    TEXT_SIZE,
+    draw_color_bar,
+    draw_outline,
+    draw_scale_bar,
+    make_bare,
+    new_figure,
+    place_axes,
+)
+
+_CUTS: tuple[Axis, ...] = ("z", "x", "y")
+
+
+def cells_figure(grain: Grain, cells: Cells) -> Figure:
+    """Three slices through a grain, each cell in the colour of its mean and with its number.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    cells
+        Its cells.
+    """
+    means = np.full((len(cells) + 1, 2), np.nan, np.float32)
+    means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
+    flat = replace(grain, orientation=means[cells.labels])
+    range_deg, center_deg = orientation_range(grain.a_deg, grain.b_deg)
+    size, boxes = slices_layout(grain.volume)
+    figure, voxel = new_figure(*size), central_voxel(grain)
+    for axis in _CUTS:
+        ax = place_axes(figure, boxes[axis])
+        index = voxel["xyz".index(axis)]
+        draw_slice(ax, flat, axis, index, range_deg=range_deg, center_deg=center_deg)
+        extent = slice_extent_um(grain.volume, axis)
+        _draw_numbers(ax, cut(cells.labels, axis, index), extent)
+        at = grain.volume.axis_um("xyz".index(axis))[index]
+        ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
+    draw_color_key(place_axes(figure, boxes["key"]), range_deg, center_deg=center_deg)
+    return figure
+
+
+def _draw_numbers(
+    ax: Axes, labels: NDArray[np.int32], extent: tuple[float, float, float, float]
+) -> None:
+    """Outline every cell of a slice, and write its number where it fits."""
+    rows, cols = labels.shape
+    for number in np.unique(labels[labels > 0]):
+        inside = labels == number
+        draw_outline(ax, inside, extent)
+        if inside.sum() < 0.004 * labels.size:
+            continue
+        depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+        row, col = np.array(np.unravel_index(np.argmax(depth), depth.shape)) + 0.5
+        x = extent[0] + (extent[1] - extent[0]) * col / cols
+        y = extent[2] + (extent[3] - extent[2]) * row / rows
+        ax.text(x, y, str(number), fontsize=TEXT_SIZE - 1, ha="center", va="center")
+
+
+def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
+    """Three slices of the lower bound of the density of dislocations, on a logarithmic scale.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    density_per_m2, shape (nx, ny, nz)
+        From `recon3d.analysis.dislocation_density`.
+    """
+    known = density_per_m2[np.isfinite(density_per_m2) & (density_per_m2 > 0)]
+    low, high = np.percentile(known, [2, 99.5]) if known.size else (1.0, 10.0)
+    scale = LogNorm(low, max(high, 1.01 * low))
+    size, boxes = slices_layout(grain.volume)
+    figure, voxel = new_figure(*size), central_voxel(grain)
+    for axis in _CUTS:
+        ax, number = place_axes(figure, boxes[axis]), "xyz".index(axis)
+        image = ax.imshow(
+            cut(density_per_m2, axis, voxel[number]),
+            origin="lower",
+            extent=slice_extent_um(grain.volume, axis),
+            interpolation="nearest",
+            cmap="inferno",
+            norm=scale,
+        )
+        make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
+        draw_scale_bar(ax)
+        at = grain.volume.axis_um(number)[voxel[number]]
+        ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
+    left, bottom, _, up = boxes["key"]
+    bar = place_axes(figure, (left, bottom, 0.12, up))
+    draw_color_bar(image, bar, "dislocations, at least (1/m²)")
+    return figure
+
+
+def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
+    """How neighbours, voxels of a cell and cells differ: three histograms.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    cells
+        Its cells.
+    """
+    figure = new_figure(8.4, 2.6)
+    near, inside, between = figure.subplots(1, 3)
+    average = 1e3 * kernel_average_misorientation(grain.orientation)[grain.mask]
+    _histogram(near, average, "neighbours' misorientation (mdeg)")
+    means = np.full((len(cells) + 1, 2), np.nan)
+    means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
+    off = 1e3 * np.hypot(*np.moveaxis(grain.orientation - means[cells.labels], -1, 0))
+    _histogram(inside, off[grain.mask], "from the mean of the cell (mdeg)")
+    angles = 1e3 * cells.boundaries["misorientation_deg"]
+    between.bar(angles, cells.boundaries["area_um2"], width=max(np.ptp(angles) / 60, 0.2)
+                if angles.size else 1.0, color="#0072b2")  # fmt: skip
+    between.set_xlabel("between cells (mdeg)", fontsize=TEXT_SIZE)
+    between.set_ylabel("area (µm²)", fontsize=TEXT_SIZE)
+    for ax in (near, inside, between):
+        ax.tick_params(labelsize=TEXT_SIZE - 1)
+    figure.set_layout_engine("tight")
+    return figure
+
+
+def _histogram(ax: Axes, values: NDArray[Any], label: str) -> None:
+    known = values[np.isfinite(values)]
+    top = float(np.percentile(known, 99.5)) if known.size else 1.0
+    ax.hist(known, bins=50, range=(0, top or 1.0), color="#0072b2")
+    ax.set_xlabel(label, fontsize=TEXT_SIZE)
+    ax.set_ylabel("voxels", fontsize=TEXT_SIZE)
+
+
+def draw_profile(ax: Axes, profile: Profile) -> None:
+    """Draw the tilts along a line, with their errors where they are known.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    profile
+        From `recon3d.analysis.line_profile`.
+    """
+    for i, (name, color) in enumerate((("a", "#0072b2"), ("b", "#d55e00"))):
+        tilt, error = 1e3 * profile.orientation_deg[:, i], 1e3 * profile.orientation_error_deg[:, i]
+        ax.plot(profile.distance_um, tilt, ".-", color=color, label=name, markersize=3)
+        ax.fill_between(profile.distance_um, tilt - error, tilt + error, color=color, alpha=0.2)
+    ax.set_xlabel("distance (µm)", fontsize=TEXT_SIZE)
+    ax.set_ylabel("tilt (mdeg)", fontsize=TEXT_SIZE)
+    ax.legend(fontsize=TEXT_SIZE, frameon=False)
+    ax.tick_params(labelsize=TEXT_SIZE - 1)
+
+
+def profile_figure(profile: Profile) -> Figure:
+    """The tilts along a line as a figure of its own; parameter as in `draw_profile`."""
+    figure = new_figure(5.0, 2.8)
+    draw_profile(figure.subplots(), profile)
+    figure.set_layout_engine("tight")
+    return figure
