@@ -159,6 +159,8 @@ def test_the_commands_of_the_readme_are_those_of_the_parser(readme):
         "view",
         "figures",
         "export",
+        "analyse",
+        "maps",
         "notebooks",
     }
     for call in calls:
