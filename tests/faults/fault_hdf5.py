@@ -80,8 +80,7 @@ def lost(scan):
 
 @fault(
     "external files of several entries are lost",
-    "entry 3.1: the file topotomo_scan0003/pco_ff_0000.h5 is missing;…entry 5.1: the file "
-    "topotomo_scan0005/pco_ff_0000.h5 is missing",
+    "entry 3.1: the file topotomo_scan0003/pco_ff_0000.h5 is missing and …; and entry 5.1",
     scan="external",
     left_out=("entry 3.1, frame 0", "entry 5.1, frame 14"),
 )

@@ -15,6 +15,7 @@ from recon3d.errors import DataError, ParameterError, Recon3DError
 
 SUFFIXES = (".h5", ".hdf5", ".nxs")
 _NAMED = 8
+_LABELS, _LONG = 3, 240
 _MISMATCHES = (TypeError, AttributeError, IndexError)
 """What comes of a dataset where a group is expected, and the like."""
 
@@ -184,3 +185,25 @@ def text_of(group: h5py.Group, path: str) -> str:
         return ""
     value: Any = item[()]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def list_entries(entries: dict[str, str]) -> str:
+    """Entries, those of one reason together, in one line of moderate length."""
+    labels: dict[str, list[str]] = {}
+    for label, why in entries.items():
+        labels.setdefault(why, []).append(label)
+    parts: list[str] = []
+    rest: list[str] = []
+    for why, same in labels.items():
+        reason = why if len(why) <= _LONG else f"{why[:_LONG]} ..."
+        part = f"{_few(same)}: {reason}"
+        if rest or (parts and len("; ".join(parts)) + len(part) > _LONG):
+            rest += same
+        else:
+            parts.append(part)
+    return "; ".join(parts) + (f"; and {_few(rest)}" if rest else "")
+
+
+def _few(labels: list[str]) -> str:
+    more = f" and {len(labels) - _LABELS} more" if len(labels) > _LABELS else ""
+    return f"{', '.join(labels[:_LABELS])}{more}"

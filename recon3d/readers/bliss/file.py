@@ -14,7 +14,13 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.progress import track
 from recon3d.readers.beamline import choose_goniometer
-from recon3d.readers.bliss.entries import entry_numbers, explained, is_being_written, opened
+from recon3d.readers.bliss.entries import (
+    entry_numbers,
+    explained,
+    is_being_written,
+    list_entries,
+    opened,
+)
 from recon3d.readers.bliss.motors import (
     absent_parts,
     known_and_moving,
@@ -24,7 +30,6 @@ from recon3d.readers.bliss.records import (
     EntryRecord,
     frame_table,
     frames_left_out,
-    list_entries,
     read_records,
 )
 from recon3d.readers.damage import Damage

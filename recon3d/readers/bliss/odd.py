@@ -44,9 +44,18 @@ def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
             usually = f", where other entries span {usual:.3g} degrees" if wider else ""
             return (
                 f"entry {record.entry}: the motor '{motor}' ({part}) {reads}{usually}: was its "
-                f"reading lost? Leave the entry out with entries, as in --entries 3.1,5-40"
+                f"reading lost?{_without(record, records)}"
             )
     return ""
+
+
+def _without(odd: EntryRecord, records: Sequence[EntryRecord]) -> str:
+    """How to choose the other entries."""
+    own, *numbers = (int(each.entry.partition(".")[0]) for each in (odd, *records))
+    before = [number for number in numbers if number < own]
+    behind = [number for number in numbers if number > own]
+    ranges = [f"{min(some)}-{max(some)}" for some in (before, behind) if some]
+    return f" To use the others: --entries {','.join(ranges)}" if ranges else ""
 
 
 def _lost(values: FloatArray, usual_deg: float) -> NDArray[np.intp]:

@@ -24,7 +24,7 @@ from recon3d.readers.bliss.datasets import (
     presence,
     shape_of,
 )
-from recon3d.readers.bliss.entries import explained, link_target, text_of
+from recon3d.readers.bliss.entries import explained, link_target, list_entries, text_of
 from recon3d.readers.bliss.motors import (
     EntryMotors,
     Reading,
@@ -37,8 +37,6 @@ from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 
 FloatArray = NDArray[np.float64]
-_NAMED = 3
-_LONG = 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,22 +293,6 @@ def _of_one_layout(records: list[EntryRecord], skipped: dict[str, str]) -> list[
 
 def _layout(record: EntryRecord) -> str:
     return f"{record.shape[1]} x {record.shape[2]} pixels of {record.dtype.name}"
-
-
-def list_entries(entries: dict[str, str]) -> str:
-    """Entries, those of one reason together, in one line of moderate length."""
-    labels: dict[str, list[str]] = {}
-    for label, why in entries.items():
-        labels.setdefault(why, []).append(label)
-    text, told = "", 0
-    for why, same in labels.items():
-        more = f" and {len(same) - _NAMED} more" if len(same) > _NAMED else ""
-        reason = why if len(why) <= _LONG else f"{why[:_LONG]} ..."
-        part = f"{', '.join(same[:_NAMED])}{more}: {reason}"
-        if text and len(text) + len(part) > _LONG:
-            return f"{text}; and {len(entries) - told} more"
-        text, told = f"{text}; {part}" if text else part, told + len(same)
-    return text
 
 
 _ONE_OMEGA_DEG = 0.05
