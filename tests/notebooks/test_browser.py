@@ -160,7 +160,7 @@ def test_the_reconstruction_and_the_grain_are_served_too(page, served):
     assert colours(page, ".k3d-target canvas") > 0.01
     map_of_tilts = page.locator(CANVAS).last
     map_of_tilts.wait_for()
-    before = settled(page)
+    before = settled(page, 1)
     map_of_tilts.scroll_into_view_if_needed()
     box = map_of_tilts.bounding_box()
     shown = page.get_by_text("projections)")
@@ -171,5 +171,5 @@ def test_the_reconstruction_and_the_grain_are_served_too(page, served):
         if shown.count():
             break
     shown.wait_for()
-    assert settled(page, unlike=before)
+    assert settled(page, 1, unlike=before)
     screenshot(page, "05_view_grain")
