@@ -132,8 +132,8 @@ def require_room(path: str | Path, room_bytes: int) -> None:
     total, _, free = shutil.disk_usage(folder)
     if total and free < room_bytes + _MARGIN_BYTES:
         raise OutputError(
-            f"{path} cannot be written: the disk is full ({free / 2**20:.1f} MiB are free, "
-            f"{(room_bytes + _MARGIN_BYTES) / 2**20:.1f} are wanted)"
+            f"{path} cannot be written: the disk is full ({free / 2**20:.3g} MiB are free, "
+            f"{(room_bytes + _MARGIN_BYTES) / 2**20:.3g} are wanted)"
         )
 
 
