@@ -89,7 +89,7 @@ def contents(path: Path) -> dict[str, object]:
     found: dict[str, object] = {}
 
     def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and not name.endswith("/date"):
+        if isinstance(item, h5py.Dataset) and name.rpartition("/")[2] not in {*PLACES, "date"}:
             found[name] = (item.dtype.str, item.shape, np.array(item[()]).tobytes())
         for key, value in item.attrs.items():
             if key not in PLACES:
