@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -20,8 +18,6 @@ from recon3d.parallel.mpiexec import forget_output
 SHOW_TRACEBACK = "RECON3D_TRACEBACK"
 """The environment variable that, set to anything, shows where an unexpected error arose."""
 
-Parse = Callable[[str], float]
-
 _MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of memory")
 
 
@@ -29,39 +25,10 @@ class TerminatedError(BaseException):
     """The system asked the process to end, as batch systems do when time is up."""
 
 
-class InterruptedByUser(KeyboardInterrupt):
-    """Ctrl-C; of a plain KeyboardInterrupt Python can make an exit status of its own."""
-
-
-_SIGNALS: dict[int, type[BaseException]] = {
-    signal.SIGINT: InterruptedByUser,
+_ENDS: dict[int, type[BaseException]] = {
+    signal.SIGINT: KeyboardInterrupt,
     signal.SIGTERM: TerminatedError,
 }
-_AGAIN_S = 0.05
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are two lines long: the mistake, and where help is."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with status 2 after telling what is wrong with the call."""
-        self.exit(2, f"{self.prog}: error: {message}\n(see {self.prog} --help)\n")
-
-
-def within(least: float, most: float, kind: Callable[[str], float] = float) -> Parse:
-    """Make an argument's `type`: a number from `least` to `most`."""
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            number = "a number" if kind is float else "a whole number"
-            raise argparse.ArgumentTypeError(f"'{text}' is not {number} from {least:g} to {most:g}")
-        return value
-
-    return parse
 
 
 def report_to(stream: TextIO, *, quiet: bool) -> None:
@@ -103,28 +70,25 @@ def run_command(command: str, run: Callable[[], None]) -> int:
         141 when nobody reads the output any more, 143 when terminated.
     """
     # What went wrong is forgotten inside, so that nothing is said when it is cleared away.
-    with _signals_are_heard() as heard:
-        return _run_command(command, run, heard)
+    with _signals_raise() as came:
+        return _run(command, run, came)
 
 
-def _run_command(command: str, run: Callable[[], None], heard: _Signals | None) -> int:
+def _run(command: str, run: Callable[[], None], came: list[type[BaseException]]) -> int:
     try:
-        with nullcontext() if heard is None else heard.raising():
-            run()
-            sys.stdout.flush()
+        run()
+        sys.stdout.flush()
         return 0
-    except Recon3DError as error:
-        return _tell(command, f"error: {error}", 1)
+    except (KeyboardInterrupt, TerminatedError) as error:
+        return _tell_ended(command, type(error))
     except BrokenPipeError:
         forget_output()
         return 141
-    except (KeyboardInterrupt, TerminatedError) as error:
-        return _tell_ended(command, type(error))
     except Exception as error:
-        # A signal that came in a callback of a compiled library may be told as a fault of that.
-        if heard is not None and heard.came is not None and isinstance(error, SystemError):
-            return _tell_ended(command, heard.came)
-        if os.environ.get(SHOW_TRACEBACK):
+        # A signal that came in a callback of a compiled library can be told as a fault of it.
+        if came:
+            return _tell_ended(command, came[0])
+        if os.environ.get(SHOW_TRACEBACK) and not isinstance(error, Recon3DError):
             raise
         return _tell(command, f"error: {_explain(error)}", 1)
 
@@ -137,6 +101,8 @@ def _tell_ended(command: str, kind: type[BaseException]) -> int:
 
 
 def _explain(error: Exception) -> str:
+    if isinstance(error, Recon3DError):
+        return str(error)
     text = " ".join(str(error).split())
     if _is_of_memory(error):
         found = "no more could be had" if isinstance(error, SystemError) else text
@@ -167,55 +133,33 @@ def _tell(command: str, message: str, status: int) -> int:
     return status
 
 
-class _Signals:
-    """Lets SIGINT and SIGTERM end the work with an exception, so that it can be tidied up."""
-
-    def __init__(self) -> None:
-        self.came: type[BaseException] | None = None
-        self._again = list[threading.Timer]()
-
-    @contextmanager
-    def raising(self) -> Iterator[None]:
-        """Raise an exception when a signal comes."""
-        # What is ignored, as Ctrl-C is by a command in the background, stays so.
-        heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
-        former = {number: signal.signal(number, self._raise) for number in heard}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-            for timer in self._again:
-                timer.cancel()
-
-    def _raise(self, number: int, _frame: FrameType | None) -> NoReturn:
-        self.came = _SIGNALS[number]
-        raise _SIGNALS[number]
-
-    def lost(self, lost: sys.UnraisableHookArgs) -> bool:
-        """Send a signal again whose exception was lost in a callback of a compiled library.
-
-        Returns
-        -------
-        known
-            Whether a signal is behind an exception that went nowhere.
-        """
-        for number, kind in _SIGNALS.items():
-            if lost.exc_type is kind:
-                self._again.append(threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)))
-                self._again[-1].start()
-        return self.came is not None
-
-
 @contextmanager
-def _signals_are_heard() -> Iterator[_Signals | None]:
-    """Handle signals while a command runs, and tell no one of what they leave half made."""
+def _signals_raise() -> Iterator[list[type[BaseException]]]:
+    """Let SIGINT and SIGTERM end the work with an exception, so that it is tidied up.
+
+    Yields
+    ------
+    came
+        The exceptions that were raised so.
+    """
+    came: list[type[BaseException]] = []
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        came.append(_ENDS[number])
+        raise _ENDS[number]
+
     if threading.current_thread() is not threading.main_thread():
-        yield None  # only the main thread gets signals
+        yield came  # only the main thread gets signals
         return
-    signals, former = _Signals(), sys.unraisablehook
-    sys.unraisablehook = lambda lost: None if signals.lost(lost) else former(lost)
+    # What is ignored, as Ctrl-C is by a command in the background, stays so.
+    heard = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    former = {number: signal.signal(number, end) for number in heard}
+    former_hook = sys.unraisablehook
+    # An exception that a signal raised where none can be taken is not worth a line of its own.
+    sys.unraisablehook = lambda lost: None if came else former_hook(lost)
     try:
-        yield signals
+        yield came
     finally:
-        sys.unraisablehook = former
+        sys.unraisablehook = former_hook
+        for number, handler in former.items():
+            signal.signal(number, handler)
