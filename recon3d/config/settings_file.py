@@ -32,8 +32,6 @@ class OfFile:
     )
 
 
-USUAL_MEMORY_GIB = OfFile.memory_gib
-
 KEYS: dict[str, Setting] = settings_of(OfFile) | GETDATA_KEYS | INI_KEYS
 """Every key that a settings file may have, in the order in which it lists them."""
 

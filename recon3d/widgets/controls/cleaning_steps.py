@@ -7,10 +7,10 @@ from typing import Any
 
 from recon3d.cleaning.getdata import calibration_images
 from recon3d.config.cleaning import Cleaning
-from recon3d.config.declare import values_of
+from recon3d.config.declare import settings_of, values_of
 from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
-from recon3d.widgets.controls.panel import Panel, check, choice, slider
+from recon3d.widgets.controls.panel import Panel, check, control
 
 NO_MASK: dict[str, Any] = {
     "binth": 0.0,
@@ -89,22 +89,22 @@ class CleaningSteps(Panel):
         raise NotImplementedError
 
     def _make_steps(self, cleaning: Cleaning, widest: int) -> None:
-        self.framebg = slider("framebg", min(cleaning.framebg, widest), 0, widest, tip="pixels")
-        self.binth = slider("binth", float(cleaning.binth), 0.0, 100.0, step=0.5, tip="counts")
-        self.min_region = slider("min_region", cleaning.min_region_pix, 0, 1000, tip="pixels")
-        self.dark = check("2 dark frame", True, "mean of the two weakest frames, subtracted")
+        keys = settings_of(Cleaning)
+        self.framebg = control(keys["framebg"], min(cleaning.framebg, widest), 0, widest)
+        self.binth = control(keys["binth"], cleaning.binth, 0.0, 100.0, step=0.5)
+        self.min_region = control(keys["min_region"], cleaning.min_region_pix, 0, 1000)
+        self.dark = control(keys["dark"], True, label="2 dark frame")
         self.hot = check("3 hot pixels", True, "far above their neighbours: replaced")
         self.frame_background = check("5 frame background", True, "lines between the rims")
         self.mask = check("6 mask", True, "zero outside the lit regions")
-        self.fill_holes = check("fill holes", True, "of the mask")
+        self.fill_holes = control(keys["fill_holes"], True, label="fill holes")
         self.close_mask = check("close", True, "the mask, with a small disk")
         self.use_background = check("1 background", True, "the mean of the background frames")
         self.use_background.disabled = self._images["background"] is None
         self.use_detector = check("0 flat field, bad pixels", True, "as getdata was given them")
         known = [self._images[name] is not None for name in ("flat_field", "bad_pixels")]
         self.use_detector.disabled = not any(known)
-        ways = ["auto", "current", "total", "none"]
-        self.normalize = choice("4 normalise", ways, "auto", "by ring current, or to equal totals")
+        self.normalize = control(keys["normalize"], "auto", label="4 normalise")
         self.steps = [
             self.use_detector,
             self.use_background,
@@ -117,8 +117,8 @@ class CleaningSteps(Panel):
         ]
         self._set_controls(cleaning)
         sliders = (self.framebg, self.binth, self.min_region, self.normalize)
-        for control in (*self.steps, *sliders):
-            control.observe(lambda _: self._moved(), "value")
+        for moved in (*self.steps, *sliders):
+            moved.observe(lambda _: self._moved(), "value")
 
     def _moved(self) -> None:
         if not self._held:

@@ -10,7 +10,7 @@ import ipywidgets as controls
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.figure import Figure
 
-from recon3d.config.declare import as_text
+from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import Background
@@ -154,6 +154,37 @@ def choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropd
         style={"description_width": "100px"},
         layout=controls.Layout(width="270px"),
     )
+
+
+def control(
+    declared: Setting,
+    value: Any,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    step: float = 1,
+    label: str = "",
+) -> Any:
+    """The control of a setting: a box to tick, a list, or a slider, with its help as the tip.
+
+    Parameters
+    ----------
+    declared, value
+        The setting, and what it is now.
+    low, high, step
+        What a slider covers; the bounds of the setting where None.
+    label
+        What stands beside it; the setting's key where empty.
+    """
+    label = label or declared.key
+    if declared.single is bool:
+        return check(label, value, declared.help)
+    if declared.choices:
+        return choice(label, declared.choices, value, declared.help)
+    unit = f", in {declared.unit}" if declared.unit else ""
+    low = declared.least or 0 if low is None else low
+    high = declared.most or 1 if high is None else high
+    return slider(label, value, low, high, step=step, tip=declared.help + unit)
 
 
 def button(name: str, action: Any, tip: str = "") -> controls.Button:

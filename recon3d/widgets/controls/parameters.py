@@ -6,11 +6,12 @@ from typing import Any
 
 import ipywidgets as controls
 
+from recon3d.config.declare import settings_of
 from recon3d.config.experiment import Experiment
-from recon3d.config.reconstruction import ALIGNMENTS, METHODS
-from recon3d.config.settings_file import USUAL_MEMORY_GIB, SettingsFile
+from recon3d.config.reconstruction import Settings
+from recon3d.config.settings_file import OfFile, SettingsFile
 from recon3d.files.store import CleanedScan
-from recon3d.widgets.controls.panel import Panel, check, choice, row, slider
+from recon3d.widgets.controls.panel import Panel, control, row, slider
 
 
 class Parameters(Panel):
@@ -60,25 +61,16 @@ class Parameters(Panel):
         }
 
     def _make_controls(self) -> None:
-        given, volume = self.experiment.settings, self.experiment.volume
-        self.method = choice(
-            "method",
-            METHODS,
-            given.method,
-            "iterative fits all frames; backprojection sums them, which is quicker and rougher",
-        )
-        self.iterations = slider(
-            "passes",
-            given.iterations,
-            1,
-            30,
-            tip="at most; it ends by itself when the residual settles",
-        )
+        given, longest = self.experiment.settings, max(self.experiment.volume.shape)
+        allowed = OfFile.memory_gib if self.settings is None else self.settings.memory_gib()
+        keys = settings_of(Settings) | settings_of(OfFile)
+        self.method = control(keys["method"], given.method)
+        self.iterations = control(keys["iterations"], given.iterations, 1, 30, label="passes")
         self.voxels = slider(
             "voxels",
-            max(volume.shape),
+            longest,
             8,
-            2 * max(volume.shape),
+            2 * longest,
             tip="along the longest edge of the box; time and memory grow with the cube",
         )
         self.bin_size = controls.BoundedFloatText(
@@ -87,37 +79,21 @@ class Parameters(Panel):
             max=1,
             step=0.001,
             description="bins (°)",
-            tooltip="distance of the orientation bins in degrees; 0 for half a step of the scan",
+            tooltip=f"{keys['bin_size'].help} (0)",
             style={"description_width": "100px"},
             layout=controls.Layout(width="270px"),
         )
-        self.align = choice(
-            "align",
-            ALIGNMENTS,
-            given.align,
-            "drift: find the axis and how the sample drifted; axis: the axis alone; none: as given",
+        self.align = control(keys["align"], given.align)
+        self.tv_weight = control(
+            keys["tv_weight"], given.tv_weight, 0.0, 0.3, step=0.01, label="smoothing"
         )
-        self.tv_weight = slider(
-            "smoothing",
-            float(given.tv_weight),
-            0.0,
-            0.3,
+        self.split_half = control(keys["split_half"], given.split_half, label="two halves")
+        self.cutoff = control(
+            keys["completeness_cutoff"],
+            0.5 if given.completeness_cutoff is None else given.completeness_cutoff,
             step=0.01,
-            tip="total variation of the shape, as a share of a voxel",
+            label="completeness",
         )
-        self.split_half = check(
-            "two halves",
-            given.split_half,
-            "fit the odd and the even "
-            "projections too: resolution and precision, at double the time",
+        self.memory = control(
+            keys["memory_gib"], allowed, 0.5, 256.0, step=0.5, label="memory (GiB)"
         )
-        self.cutoff = slider(
-            "completeness",
-            given.completeness_cutoff or 0.5,
-            0.0,
-            1.0,
-            step=0.01,
-            tip="from which a voxel is grain (backprojection)",
-        )
-        allowed = USUAL_MEMORY_GIB if self.settings is None else self.settings.memory_gib()
-        self.memory = slider("memory (GiB)", allowed, 0.5, 256.0, step=0.5, tip="for distributions")
