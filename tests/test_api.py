@@ -16,8 +16,8 @@ def experiment(write_ini):
 def test_a_wrong_argument_is_named_with_what_was_expected(experiment, tmp_path):
     cleaning, out = r3.Cleaning(), tmp_path / "scan.h5"
     for call, message in (
-        (lambda: r3.open_scan(5), "path is 5: expected a folder of EDF files, or an HDF5 file"),
-        (lambda: r3.open_scan("run1", 5), "prefix is 5: expected text"),
+        (lambda: r3.open_scan(5), "path is 5: expected a folder of EDF files"),
+        (lambda: r3.open_scan("run1", 5), "prefix is 5: expected"),
         (lambda: r3.clean(cleaning, experiment, out), r"scan is Cleaning\(\): expected a scan"),
         (lambda: r3.clean("run1", cleaning, out), "scan is 'run1': expected a scan, from"),
         (lambda: r3.reconstruct(experiment, cleaning), "clean is Experiment.*: expected a cleaned"),
