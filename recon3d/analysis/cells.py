@@ -26,6 +26,7 @@ BOUNDARY_COLUMNS = (
     "first", "second", "area_um2", "misorientation_deg", "misorientation_error_deg",
     "step_deg",
 )  # fmt: skip
+_SHOWN_ROWS = 20
 _WHOLE = ("cell", "voxels", "neighbours", "first", "second")
 
 
@@ -66,6 +67,16 @@ class Cells:
     def __repr__(self) -> str:
         how = "by stability" if self.threshold_deg is None else f"at {self.threshold_deg:g}°"
         return f"<Cells: {len(self)} {how}, {len(self.boundaries)} boundaries>"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in CELL_COLUMNS)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{value:.5g}</td>" for value in row) + "</tr>"
+            for row in self.table[:_SHOWN_ROWS]
+        )
+        more = len(self) - _SHOWN_ROWS
+        below = f"<p>and {more} smaller ones</p>" if more > 0 else ""
+        return f"<table><caption>Cells</caption><tr>{head}</tr>{rows}</table>{below}"
 
 
 def find_cells(

@@ -108,6 +108,9 @@ class GrainDock:
         self.draw_boundaries = gui.PushButton(
             text="show boundaries", tooltip="draw where neighbours differ by more than the angle"
         )
+        self.draw_cells = gui.PushButton(
+            text="show cells", tooltip="part the grain into cells of nearly one orientation"
+        )
         self.shade.changed.connect(self.window.shade)
         self.color.changed.connect(self._recolor)
         self.mode.changed.connect(self._remode)
@@ -118,6 +121,7 @@ class GrainDock:
         self.draw_boundaries.changed.connect(
             lambda: self.window.show_boundaries(self.angle.value / 1e3)
         )
+        self.draw_cells.changed.connect(lambda: self.window.show_cells())
         return gui.Container(
             widgets=[
                 self.color,
@@ -130,6 +134,7 @@ class GrainDock:
                 self.clip_flip,
                 self.angle,
                 self.draw_boundaries,
+                self.draw_cells,
             ]
         )
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.analysis.cells import Cells, find_cells
 from recon3d.analysis.difference import GrainDifference, check_same_grid, grain_difference
 from recon3d.analysis.misorientation import boundaries
+from recon3d.colors import orientation_colors
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.quantities import QUANTITIES
@@ -245,6 +247,21 @@ class GrainWindow:
         found = boundaries(self.scene.coarse.orientation, angle_deg).astype(np.uint8)
         return self._labels("boundaries", found, {0: "transparent", None: "black", 1: "black"})
 
+    def show_cells(self, threshold_deg: float | None = None) -> Cells:
+        """Add or change the layer of cells, each in the colour of its mean orientation.
+
+        Parameters
+        ----------
+        threshold_deg
+            As in `recon3d.analysis.find_cells`.
+        """
+        cells = find_cells(self.scene.coarse, threshold_deg)
+        scene, table = self.scene, cells.table
+        rgb = orientation_colors(table["a_deg"], table["b_deg"], scene.range_deg, scene.center_deg)
+        colors: dict[Any, Any] = {0: "transparent", None: "transparent"}
+        self._labels("cells", cells.labels, colors | dict(enumerate(rgb, start=1)))
+        return cells
+
     def lay_over(self, other: Grain, *, align: bool = False) -> GrainDifference:
         """Lay another reconstruction over this one, and show how they differ.
 
@@ -275,7 +292,7 @@ class GrainWindow:
         self._labels("in one mask only", difference.membership, colors).visible = False
         return difference
 
-    def _labels(self, name: str, values: NDArray[np.uint8], colors: dict[Any, str]) -> Any:
+    def _labels(self, name: str, values: NDArray[Any], colors: dict[Any, Any]) -> Any:
         if name in self.viewer.layers:
             self.viewer.layers.remove(name)
         options = make.placement(self.scene.coarse.volume)

@@ -85,6 +85,7 @@ def test_areas_neighbours_and_errors_are_those_worked_out_by_hand():
     assert found.table["strain"].tolist() == pytest.approx([1e-4, 1e-4])
     assert found.boundary_voxels().sum() == 2 * 80
     assert repr(found) == "<Cells: 2 at 0.01°, 1 boundaries>"
+    assert found._repr_html_().count("<tr>") == 3
 
 
 def test_a_threshold_above_the_step_joins_them_and_small_pieces_are_given_away():

@@ -19,7 +19,7 @@ from recon3d.simulate.truth import Truth
 NAMES = [path.stem for path in notebook_sources()]
 
 
-def test_there_are_six():
+def test_there_are_seven():
     assert NAMES == [
         "00_learn_dfxm",
         "01_choose_roi",
@@ -27,6 +27,7 @@ def test_there_are_six():
         "03_check_projections",
         "04_reconstruct",
         "05_view_grain",
+        "06_analyse_grain",
     ]
 
 

@@ -176,6 +176,16 @@ def test_boundaries_are_a_layer(window):
     window.viewer.layers.remove("boundaries")
 
 
+def test_cells_are_a_layer_in_the_colours_of_their_means(window):
+    window.dock.draw_cells.clicked()
+    layer = window.viewer.layers["cells"]
+    found = np.asarray(layer.data)
+    np.testing.assert_array_equal(found > 0, window.scene.coarse.mask)
+    assert found.max() == 2
+    assert {len(np.unique(found[:, :, half])) for half in (slice(None, 14), slice(14, None))} == {2}
+    window.viewer.layers.remove("cells")
+
+
 def test_a_second_grain_is_laid_over(window, planted, grain_factory):
     moved = planted.orientation + np.float32(0.01)
     other = type(planted)(**{**planted.__dict__, "orientation": moved})
