@@ -13,6 +13,7 @@ from bliss_files import SHAPE, add_entry, external, stack, topotomo
 
 from recon3d.errors import DataError, GridError, Recon3DWarning
 from recon3d.readers.bliss.entries import is_being_written
+from recon3d.readers.bliss.locate import scan_file
 from recon3d.readers.open import mean_background
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import open_scan
@@ -95,6 +96,17 @@ class TestLayouts:
     def test_background_frames_in_a_folder(self, tmp_path):
         folder = raw_data(tmp_path) / "al_0001"
         np.testing.assert_allclose(mean_background(folder), stack(0, 8).mean(axis=0))
+
+    @pytest.mark.parametrize("name", ["topo_0000.edf", "topo_0000.EDF", "topo_0000.edf.bz2"])
+    def test_a_folder_of_edf_files_stays_one(self, tmp_path, name):
+        topotomo(tmp_path / "other.h5")
+        (tmp_path / name).touch()
+        for prefix in ("", "topo_"):
+            assert scan_file(tmp_path, prefix) is None
+        below = tmp_path / "below"
+        (below / "omega_0").mkdir(parents=True)
+        h5py.File(below / "result.h5", "w").close()
+        assert scan_file(below, "topo_") is None
 
     def test_a_folder_is_followed(self, tmp_path):
         is_the_scan(Follower(raw_data(tmp_path) / "al_0001").poll())

@@ -14,6 +14,7 @@ from recon3d.errors import DataError
 from recon3d.readers.bliss.entries import SUFFIXES, is_hdf5, link_target, numbers_in, opened
 
 _LINK = re.compile(r"(?:.*_)?\d{1,9}\.1")
+_EDF = re.compile(r"\.edf(\.\w+)?$", re.IGNORECASE)
 _MOST_OPENED = 40
 _NAMED = 3
 
@@ -50,7 +51,7 @@ def _file_in(folder: Path, prefix: str) -> Path | None:
     others = [name for name in names if name not in held and (folder / name).is_file()]
     if prefix not in ("", "-") and any(name.startswith(prefix) for name in others):
         return None
-    if any(name.lower().removesuffix(".gz").endswith(".edf") for name in others):
+    if any(_EDF.search(name) for name in others):
         return None
     files = [folder / name for name in held]
     scans = [file for file in files[:_MOST_OPENED] if _leads_to_scan(file)]
@@ -58,7 +59,7 @@ def _file_in(folder: Path, prefix: str) -> Path | None:
         return scans[0]
     if scans:
         raise DataError(f"{folder} holds {len(scans)} files of scans: give {_either(scans)}")
-    if files:
+    if files and len(files) == len(names):
         raise DataError(_no_scan(files[0], f"{folder} holds no scan"))
     deeper = [file for name in names[:_MOST_OPENED] for file in _files(folder / name)]
     deeper = [file for file in deeper[:_MOST_OPENED] if _leads_to_scan(file)]
