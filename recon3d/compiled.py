@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -156,19 +155,19 @@ class _Implementation(caching.CompileResultCacheImpl):
 
 
 class _CheckedFiles(caching.IndexDataCacheFile):
-    """Files of compiled code that begin with a checksum: damaged code would crash."""
+    """Files of compiled code that end with a checksum: damaged code would crash."""
 
     def _save_data(self, name: str, data: Any) -> None:
         content = self._dump(data)
         with self._open_for_write(self._data_path(name)) as file:
-            file.write(hashlib.sha256(content).digest() + content)
+            file.write(content + hashlib.sha256(content).digest())
 
     def _load_data(self, name: str) -> Any:
         whole = Path(self._data_path(name)).read_bytes()
-        digest, content = whole[:DIGEST_BYTES], whole[DIGEST_BYTES:]
+        content, digest = whole[:-DIGEST_BYTES], whole[-DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
             raise ValueError(f"{name} is damaged")
-        return pickle.loads(content)
+        return super()._load_data(name)  # which reads up to the end of the content
 
 
 class _Files(caching.FunctionCache):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -155,7 +154,7 @@ def run_once(
     crew
         Their numbers by rank, from `check_engines`.
     job
-        What each engine does; the first one passes it on to the others.
+        What each engine does; the first one passes the arguments on to the others.
     watch
         Told the news of all engines, a few times a second.
 
@@ -175,9 +174,10 @@ def run_once(
     Exception
         Whatever the job itself failed with, on all engines.
     """
-    jobs = [pickle.dumps(job)] + [b""] * (len(crew) - 1)
+    given = [job.keywords] + [None] * (len(crew) - 1)
     pending = [
-        _asked(client, number, work_together, one) for number, one in zip(crew, jobs, strict=True)
+        _asked(client, number, work_together, job.func, one)
+        for number, one in zip(crew, given, strict=True)
     ]
     try:
         _wait(pending, watch)

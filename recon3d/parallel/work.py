@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,9 @@ from recon3d.progress import Stage, told_to
 if TYPE_CHECKING:
     from recon3d.parallel.mpi import MpiCommunicator
 
-Job = Callable[["MpiCommunicator", "Publisher"], None]
-"""What every engine does: a function of a module, with all its other arguments."""
+Job = partial[None]
+"""What every engine does: a function of a module, called with its communicator, its publisher and
+the keyword arguments that are given here."""
 
 PUBLISH_EVERY_S = 0.25
 
@@ -120,15 +121,15 @@ class Outcome:
     waited_s: float = 0.0
 
 
-def work_together(job: bytes) -> Outcome:
+def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Outcome:
     """Do a job as a member of the MPI world of all engines.
 
     An interrupt is noted by every engine, and obeyed where all of them meet.
 
     Parameters
     ----------
-    job
-        A pickled `Job`; empty where the first engine passes it on.
+    work, given
+        Function and arguments of a `Job`; None for what the first engine passes on.
     """
     from mpi4py import MPI
 
@@ -143,7 +144,7 @@ def work_together(job: bytes) -> Outcome:
         trace = ""
         try:
             with told_to(publisher):
-                pickle.loads(communicator.agree(job))(communicator, publisher)
+                work(communicator, publisher, **(communicator.agree(given) or {}))
             world.Free()
         except (Exception, KeyboardInterrupt) as caught:
             error, trace = caught, traceback.format_exc()

@@ -29,7 +29,9 @@ class TestRealEngines:
     def test_what_fails_everywhere_is_told_at_once(self, cluster):
         with pytest.raises(DataError, match="the same everywhere"):
             recovery.run_to_the_end(
-                cluster.client, recovery.Errand(fails_on_all, fails_on_all, **ERRAND), quiet
+                cluster.client,
+                recovery.Errand(partial(fails_on_all), partial(fails_on_all), **ERRAND),
+                quiet,
             )
 
     def test_a_lone_fault_of_a_machine_is_tried_again(self, cluster, monkeypatch):
