@@ -50,6 +50,8 @@ def open_source(
         Files are missing or damaged.
     """
     require_kind("path", path, (str, os.PathLike), "a folder of EDF files or an HDF5 file")
+    if not os.fspath(path):
+        raise ParameterError("path is empty: expected a folder of EDF files or an HDF5 file")
     require_kind("prefix", prefix, str, "the beginning of the names of EDF files, or a detector")
     require_kind("entries", entries, (str, type(None)), "a text such as '3.1,5-40'")
     names = _goniometer(goniometer)

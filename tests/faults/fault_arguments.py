@@ -12,17 +12,21 @@ def too_few(scan):
     return getdata(scan)[:5]
 
 
-@fault("there is no such folder", "the folder …nowhere cannot be read (No such file or directory)")
+@fault("there is no such folder", "the folder …nowhere does not exist: …")
 def no_folder(scan):
     return getdata(scan, datadir=str(scan / "nowhere"))
 
 
-@fault("there are no such frames", "no file other_*.edf or other_*.edf.gz in …: it has topotomo_*")
+@fault("there are no such frames", "no file other_*.edf in …: it has topotomo_*")
 def no_frames(scan):
     return getdata(scan, dataname="other_")
 
 
-@fault("a folder is a file", "the folder …topotomo_0000.edf cannot be read (Not a directory)")
+@fault(
+    "a folder is a file",
+    "…topotomo_0000.edf is a file, neither HDF5 nor a folder of EDF files: give its folder, …, and "
+    "its prefix, topotomo_",
+)
 def file_for_folder(scan):
     return getdata(scan, datadir=str(scan / "topotomo_0000.edf"))
 

@@ -322,6 +322,7 @@ def test_a_prefix_can_be_that_of_the_folders(write_folder):
     spread(folder, lambda number: f"topo_{number // 3}")
     require_all_frames(open_quietly(folder, "topo_"))
     require_all_frames(open_quietly(folder, "-"))
+    require_all_frames(open_quietly(folder, "topo_*"))
 
 
 def test_ten_comes_after_nine():
@@ -413,6 +414,14 @@ def test_messages_stay_short_whatever_is_wrong(write_folder):
     assert "topo_0000.edf is truncated" in refused(folder)
 
 
+@pytest.mark.parametrize("key", ["motor_mne", "motor_pos"])
+def test_headers_without_motors(write_folder, key):
+    folder = write_folder(ROCKING)
+    change(folder, lambda head, image, _: head.replace(key.encode(), b"remark") + image)
+    assert f"6 of 6 files in {folder}" in refused(folder)
+    assert f"has no {key} in its header" in refused(folder)
+
+
 def test_many_motors_do_not_fill_a_message(tmp_path):
     positions = {f"motor{i}": 0.0 for i in range(300)}
     names = " ".join(positions)
@@ -425,6 +434,7 @@ def test_many_motors_do_not_fill_a_message(tmp_path):
     ("arguments", "told"),
     [
         ((5,), "path is 5: expected a folder"),
+        (("",), "path is empty"),
         ((None,), "path is None"),
         ((b"run1",), "path is b'run1'"),
         (([1, 2],), r"path is \[1, 2\]"),

@@ -157,14 +157,10 @@ class HeadReader:
 
     def _find_image(self, file: BinaryIO) -> tuple[dict[str, str], int]:
         """The header of the image, with the keys of general blocks before it, and its end."""
-        common, text, place = dict[str, str](), dict[str, str](), 0
+        common, place = dict[str, str](), 0
         while True:
-            file.seek(place)
-            if place and not file.read(_LOOK_BYTES).lstrip(b" \t\r\n\0").startswith(b"{"):
-                raise DataError("holds no image: its header names no Dim_1")
-            text, place = self._read_block(file, place)
-            file.seek(place)
-            if "dim_1" in text and not _HEADER.match(file.read(_LOOK_BYTES)):
+            text, place, behind = self._read_block(file, place)
+            if "dim_1" in text and not _HEADER.match(behind):
                 return {**common, **text}, place
             if "dim_1" in text and not _is_general(text):
                 raise DataError("holds a second header in place of its image")
@@ -172,12 +168,16 @@ class HeadReader:
             general = {k: v for k, v in text.items() if not k.startswith("edf_")}
             common.update({k: v for k, v in general.items() if k not in _OF_ONE_BLOCK})
 
-    def _read_block(self, file: BinaryIO, place: int) -> tuple[dict[str, str], int]:
-        """Text of one header by lower-case key, and where it ends in bytes."""
+    def _read_block(self, file: BinaryIO, place: int) -> tuple[dict[str, str], int, bytes]:
+        """Text of one header by lower-case key, where it ends, and what stands there."""
         file.seek(place)
         start = file.read(self._usual_bytes)
-        if not start.lstrip().startswith(b"{"):
-            raise DataError("is no EDF file: it does not start with a header in { }")
+        if not start.lstrip(b" \t\r\n\0").startswith(b"{"):
+            raise DataError(
+                "holds no image: its header names no Dim_1"
+                if place
+                else "is no EDF file: it does not start with a header in { }"
+            )
         end = _END.search(start)
         if end is None:
             start += file.read(_LIMIT_BYTES)
@@ -190,7 +190,7 @@ class HeadReader:
             key, found, value = line.partition("=")
             if found:
                 text[key.strip(_BLANK).lower()] = value.strip(_BLANK)
-        return text, place + end.end()
+        return text, place + end.end(), start[end.end() : end.end() + _LOOK_BYTES]
 
     def _refuse_second_image(self, file: BinaryIO, head: EdfHead, length: int) -> None:
         """Refuse a second image; a block of its errors, or without an image, may follow."""
@@ -200,7 +200,7 @@ class HeadReader:
             file.seek(start)
             if not _HEADER.match(file.read(_LOOK_BYTES)):
                 continue
-            text, _ = self._read_block(file, start)
+            text, _, _ = self._read_block(file, start)
             if "dim_1" in text and "error" not in text.get("edf_datablockid", "").lower():
                 raise DataError("holds more than one frame: expected one frame a file")
 
@@ -281,8 +281,8 @@ def _fill(file: BinaryIO, head: EdfHead, rows: slice, pixels: NDArray[Any]) -> N
 
 def _layout(text: dict[str, str]) -> tuple[tuple[int, int], np.dtype[Any]]:
     """Shape of an image, and the type of its pixels in the byte order of the file."""
-    ranks = [int(key[4:]) for key in text if re.fullmatch(r"dim_[1-9]", key)]
-    dims = [_dimension(text, f"dim_{rank}") for rank in range(1, max(2, *ranks) + 1)]
+    ranks = [int(key[4:]) for key in text if key.startswith("dim_") and key[4:].isdecimal()]
+    dims = [_dimension(text, f"dim_{rank}") for rank in range(1, min(max(2, *ranks), 9) + 1)]
     shape = dims[1::-1] if all(n == 1 for n in dims[2:]) else [n for n in dims[::-1] if n > 1]
     if len(shape) != 2:
         named = " x ".join(str(n) for n in dims)

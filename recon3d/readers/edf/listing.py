@@ -40,7 +40,7 @@ def list_edf(folder: str | Path, prefix: str) -> list[str]:
     DataError
         The folder does not exist or has no such file; the message names the nearest ones.
     """
-    folder, prefix = Path(folder), "" if prefix == "-" else prefix
+    folder, prefix = Path(folder), "" if prefix == "-" else prefix.rstrip("*")
     try:
         here = [name for name in _entries(folder) if is_edf(name)]
         names = [name for name in here if name.startswith(prefix)]

@@ -60,7 +60,10 @@ class MotorReader:
         Recon3DWarning
             The first header lacks `chi` or `phi`: it is taken as still, its readings are NaN.
         """
-        places, count = self._place(text.get("motor_mne", ""))
+        for key in ("motor_mne", "motor_pos"):
+            if not text.get(key):
+                raise DataError(f"has no {key} in its header: no motor positions are known")
+        places, count = self._place(text["motor_mne"])
         readings = _split_readings(text.get("motor_pos", ""), count)
         if len(readings) != count:
             raise DataError(
@@ -148,8 +151,6 @@ def _number(text: str) -> float:
 
 
 def _explain_missing(part: str, goniometer: Goniometer, known: list[str]) -> str:
-    if not known:
-        return "the headers have no motor_mne, so no motor positions are known"
     name = getattr(goniometer, part)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     return (
