@@ -25,16 +25,8 @@ class Choices:
 
     Parameters
     ----------
-    phi0_deg, chi0_deg
-        The readings of phi and chi at which the tilts are zero; None for the middle of
-        their ranges.
-    tilt_azimuth_deg
-        0 or 90: turns (χ, φ), for scan macros that swap the two.
-    recorded_at
-        "middle", or "start" where motors were read at the start of the exposures of a
-        continuous scan.
-    step_deg
-        About how far the positions of (mu, gamma) are apart, one number or two.
+    phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg
+        As `recon3d.open_scan`.
     """
 
     phi0_deg: float | None = None
