@@ -71,6 +71,16 @@ def demo(arguments: argparse.Namespace) -> None:
         "--spread", type=within(0, 90), default=0.06, metavar="DEG", help="largest tilt (0.06)"
     ),
     argument("--handedness", type=int, choices=[1, -1], default=1, help="h (+1)"),
+    argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[:STRENGTH]",
+        help="something to be wrong with the scan, once for each: bent, bent_across, "
+        "two_orientations, mu_drift, acceptance, quarter, weak, zingers, dead_columns, edge, "
+        "second_grain, extinction (a wrong name lists them; docs/reconstruction.md, "
+        "recon3d.simulate.faults)",
+    ),
     argument("--seed", type=within(0, 2**63, int), default=0, help="of shape, tilts and noise (0)"),
     argument(
         "--voxels", type=within(1, 1290, int), default=48, help="grain_steps of the .ini (48)"

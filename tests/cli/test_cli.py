@@ -1,6 +1,8 @@
 """The commands as a user types them, on small simulated scans."""
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from matplotlib.image import imread
 
 from recon3d.cli.exit_status import run_command
 from recon3d.cli.main import build_parser, main, plain_numbers
+from recon3d.cli.table import COMMANDS
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
@@ -174,12 +177,26 @@ def test_bins_that_leave_nothing_of_the_region_are_refused(folder, capsys):
     assert "framebg" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_reads_only_arguments_that_it_has(name):
+    command = COMMANDS[name]
+    read = set(re.findall(r"\barguments\.(\w+)", inspect.getsource(command.run)))
+    had = set()
+    for one in command.arguments:
+        had.add(one.how.get("dest", one.names[0].lstrip("-").replace("-", "_")))
+    assert read <= had | {"quiet", "communicator"}
+
+
 @pytest.mark.parametrize(
     ("number", "status", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
 )
 def test_a_signal_ends_a_command_with_one_line(capsys, number, status, word):
-    assert run_command("getdata", lambda: os.kill(os.getpid(), number)) == status
+    former = signal.signal(number, signal.SIG_DFL)  # it may be ignored, as in the background
+    try:
+        assert run_command("getdata", lambda: os.kill(os.getpid(), number)) == status
+    finally:
+        signal.signal(number, former)
     message = capsys.readouterr().err
     assert message == f"recon3d getdata: {word}; what was not complete is removed\n"
 
