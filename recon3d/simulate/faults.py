@@ -201,15 +201,21 @@ def _extinction(light: Light, _: Truth, __: int, brightest: float, share: float)
 
 
 _SHARE = (0.0, 1.0)
+_EITHER_SIGN = (-np.inf, np.inf)
 FAULTS: dict[str, Kind] = {
     "bent": Kind(
         "the grain is bent along (a, b) = g (x, -h z), which a rocking-only scan hardly tells",
         "degrees at its rim",
         0.06,
+        _EITHER_SIGN,
         change=_bent,
     ),
     "bent_across": Kind(
-        "the grain is bent along other directions", "degrees at its rim", 0.06, change=_bent_across
+        "the grain is bent along other directions",
+        "degrees at its rim",
+        0.06,
+        _EITHER_SIGN,
+        change=_bent_across,
     ),
     "two_orientations": Kind(
         "every voxel scatters at two orientations, 67 mdeg apart",
@@ -218,14 +224,12 @@ FAULTS: dict[str, Kind] = {
         _SHARE,
         change=_two_orientations,
     ),
-    "mu_drift": Kind(
-        "μ_c drifts over the scan", "steps of μ", 1.0, (-np.inf, np.inf), change=_mu_drift
-    ),
+    "mu_drift": Kind("μ_c drifts over the scan", "steps of μ", 1.0, _EITHER_SIGN, change=_mu_drift),
     "acceptance": Kind(
         "the acceptance in γ moves across the columns",
         "degrees in 20 pixels",
         0.05,
-        (-np.inf, np.inf),
+        _EITHER_SIGN,
         change=_acceptance,
     ),
     "quarter": Kind(
