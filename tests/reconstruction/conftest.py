@@ -13,6 +13,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.files.store import CleanedScan
 from recon3d.reconstruction.quality.truth import Comparison, compare_with_truth
 from recon3d.scan.scan import open_scan
+from recon3d.simulate.faults import Fault
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import OFF_CENTRE_POSITION_UM, PLANS
 from recon3d.simulate.truth import Truth
@@ -32,7 +33,7 @@ class Planted:
         return compare_with_truth(grain, truth.inside, truth.a_deg, truth.b_deg)
 
 
-def plant(folder: Path, name: str, grain: str = "subgrains", **changes) -> Planted:
+def plant(folder: Path, name: str, grain: str = "subgrains", faults=(), **changes) -> Planted:
     """Simulate a smaller version of one of the scans, write it as EDF, and clean it."""
     full = PLANS[name]()
     shrunk = {"rows": 64, "cols": 64, "magnification_pix_per_um": 4.0} if full.roi is None else {}
@@ -40,7 +41,8 @@ def plant(folder: Path, name: str, grain: str = "subgrains", **changes) -> Plant
     plan = replace(full, **(shrunk | fewer | changes))
     position = OFF_CENTRE_POSITION_UM if name == "off-centre" else (0.0, 0.0, 0.0)
     phantom = make_phantom(grain, size_um=9.5, spread_deg=0.05, seed=4, position_um=position)
-    simulate_scan(folder, phantom, plan, voxels=32, show_progress=False)
+    planted_faults = [Fault.parse(text) for text in faults]
+    simulate_scan(folder, phantom, plan, voxels=32, faults=planted_faults, show_progress=False)
     scan = open_scan(
         folder,
         "topotomo_",

@@ -17,7 +17,9 @@ The turning centre is common to all voxels, and is found with them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,9 @@ logger = logging.getLogger(__name__)
 STEPS = 8
 SETTLED = 0.003
 """How many steps at most, and the relative change of the residual that ends them."""
+
+MOMENTUM = 0.85
+"""Share of a smoothed step that is taken again with the next one."""
 
 FARTHEST_STEP = 0.5
 """How far a step may move an orientation, in widths: the slopes hold near by only."""
@@ -80,7 +85,9 @@ def refine_orientations(
     place: Place,
     *,
     description: str = "refinement",
-) -> tuple[ScanModel, OrientedVoxels]:
+    smoothing: float = 0.0,
+    steps: int = STEPS,
+) -> tuple[ScanModel, OrientedVoxels, float]:
     """Fit one orientation a voxel, and the turning centre, to the frames.
 
     Parameters
@@ -95,6 +102,10 @@ def refine_orientations(
         Where the voxels lie.
     description
         For the progress bar.
+    smoothing
+        Standard deviation, in voxels, with which steps are smoothed; such steps have momentum.
+    steps
+        How many at most; the refinement ends where the residual hardly falls.
 
     Returns
     -------
@@ -102,16 +113,42 @@ def refine_orientations(
         With the turning centre that was found.
     voxels
         With the orientations that predict the frames best.
+    residual
+        Root of the squared differences as a share of the measured intensities, there.
     """
-    best, least = (model, voxels), np.inf
-    for number in range(1, STEPS + 1):
-        normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
-        logger.info("%s %d: residual %.4f", description, number, residual)
+    least = np.inf
+    walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
+    for model_then, voxels_then, residual in islice(walk, steps):
         if not residual < least * (1 - SETTLED):
             break
-        best, least = (model, voxels), residual
-        model, voxels = _step(model, voxels, normal, unknowns, place)
-    return best
+        model, voxels, least = model_then, voxels_then, residual
+    return model, voxels, least
+
+
+def smoothed_steps(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    unknowns: Unknowns,
+    place: Place,
+    smoothing: float,
+    description: str,
+) -> Iterator[tuple[ScanModel, OrientedVoxels, float]]:
+    """Take step after step; yield where each begins, and the residual there.
+
+    Parameters
+    ----------
+    model, voxels, unknowns, place, smoothing, description
+        As in `refine_orientations`.
+    """
+    velocity = np.zeros((len(voxels.intensity), 3))
+    for number in count(1):
+        normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
+        logger.info("%s %d: residual %.4f", description, number, residual)
+        yield model, voxels, residual
+        change, common = _solve(normal, 3 if unknowns.shift else 2)
+        velocity *= MOMENTUM if smoothing else 0
+        velocity[:, : change.shape[1]] += _limited(change, model, unknowns, place, smoothing)
+        model, voxels = _moved(model, voxels, normal, unknowns, velocity, common)
 
 
 def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
@@ -215,29 +252,39 @@ def _differences(
     return spread(rest, pixels, *footprint), sums
 
 
-def _step(
-    model: ScanModel, voxels: OrientedVoxels, normal: Normal, unknowns: Unknowns, place: Place
-) -> tuple[ScanModel, OrientedVoxels]:
-    """Move orientations, intensities and turning centre by one step."""
-    own = 3 if unknowns.shift else 2
-    change, common = _solve(normal, own)
-    a, b, shift = (np.array(column, float) for column in voxels.orientations.centres_deg())
+def _limited(
+    change: FloatArray, model: ScanModel, unknowns: Unknowns, place: Place, smoothing: float
+) -> FloatArray:
+    """Keep a change of (a, b, Δθ) near by, and make it as smooth as it has to be."""
     nearest = min(model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
     change = np.clip(change, -FARTHEST_STEP * nearest, FARTHEST_STEP * nearest)
+    widths = [smoothing, smoothing, max(smoothing, unknowns.smoothing)]
+    columns = zip(change.T, widths[: change.shape[1]], strict=True)
+    return np.stack([_smoothed(column, width, place) for column, width in columns], axis=1)
+
+
+def _moved(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    normal: Normal,
+    unknowns: Unknowns,
+    change: FloatArray,
+    common: FloatArray,
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Move orientations, intensities and turning centre by one step."""
+    a, b, shift = np.stack(voxels.orientations.centres_deg()) + change.T
     centre = [model.turning.centre_mu_deg, model.turning.centre_gamma_deg]
     free = _free_centres(model, unknowns)
     for axis, value in zip(free, common, strict=True):
         centre[axis] += float(value)
-    if unknowns.shift:
-        shift += _smoothed(change[:, 2], unknowns.smoothing, place)
-        if unknowns.centre_mu and 0 not in free:
-            mean = float(np.average(shift, weights=voxels.intensity))
-            shift -= mean
-            centre[0] += model.turning.base_tilt_sense * mean
+    if unknowns.shift and unknowns.centre_mu and 0 not in free:
+        mean = float(np.average(shift, weights=voxels.intensity))
+        shift -= mean
+        centre[0] += model.turning.base_tilt_sense * mean
     ratio = normal.strengths[:, 0] / np.maximum(normal.strengths[:, 1], 1e-12)
     moved = OrientedVoxels(
         voxels.projector,
-        OrientationList(a + change[:, 0], b + change[:, 1], shift),
+        OrientationList(a, b, shift),
         voxels.intensity * np.clip(1 + ratio, 0.5, 2),
     )
     turning = replace(model.turning, centre_mu_deg=centre[0], centre_gamma_deg=centre[1])

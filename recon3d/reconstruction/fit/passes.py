@@ -16,6 +16,7 @@ from recon3d.projection.operator import Projector
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
+from recon3d.reconstruction.fit.bending import Bent, refine_bent, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
 from recon3d.reconstruction.fit.task import Task, cut_occupancy
@@ -179,14 +180,42 @@ def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     if len(model.projections) < FEWEST_TO_REFINE or not chosen.any():
         return Refined(replace(task, model=model), voxels, peaks)
     place = Place(task.inside[chosen], task.volume.shape)
-    unknowns = unknowns_of(model, task.experiment)
-    model, voxels = refine_orientations(model, voxels, unknowns, place, description=description)
+    task, voxels = _refined_voxels(replace(task, model=model), voxels, place, description)
     columns = {}
     names = ("a_deg", "b_deg", "dtheta_deg")
     for name, values in zip(names, voxels.orientations.centres_deg(), strict=True):
         columns[name] = getattr(peaks, name).copy()
         columns[name][chosen] = values
-    return Refined(replace(task, model=model), voxels, replace(peaks, **columns))
+    return Refined(task, voxels, replace(peaks, **columns))
+
+
+def _refined_voxels(
+    task: Task, voxels: OrientedVoxels, place: Place, description: str
+) -> tuple[Task, OrientedVoxels]:
+    """Fit orientations to the frames; note in the task what the scan called for."""
+    model = task.model
+    unknowns = unknowns_of(model, task.experiment)
+    if gamma_scanned(model.store):
+        model, voxels, _ = refine_orientations(
+            model, voxels, unknowns, place, description=description
+        )
+        return replace(task, model=model), voxels
+    from_mu = unknowns.shift and tells_shift(model.store)
+    # What is known of all projections is known of a part of them: its widths are not free.
+    free = free_widths(model, task.experiment) if task.bent is None else ()
+    bent = Bent(replace(unknowns, shift=not from_mu and unknowns.shift), place, task.volume, free)
+    model, voxels, went_far = refine_bent(
+        model, voxels, replace(bent, bent=task.bent), description=description
+    )
+    task = replace(task, bent=went_far)
+    if from_mu and task.shifts is None:
+        agree = shifts_agree(model, voxels, unknowns, place, description)
+        task = replace(task, shifts=agree)
+    if from_mu and task.shifts:
+        model, voxels, _ = refine_orientations(
+            model, voxels, unknowns, place, description=description
+        )
+    return replace(task, model=model), voxels
 
 
 def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:

@@ -53,6 +53,9 @@ class Task:
         Told of every stage and every pass.
     checkpoints
         Where the state of a fit is kept while it runs.
+    bent, shifts
+        Whether the refinement of all projections went from coarse to fine, and whether it found
+        shifts Δθ from μ alone: those of parts of them do alike. None where it is not known.
     """
 
     experiment: Experiment
@@ -64,6 +67,8 @@ class Task:
     memory_gib: float = 8.0
     report: Report | None = None
     checkpoints: Checkpoints | None = None
+    bent: bool | None = None
+    shifts: bool | None = None
 
     @property
     def volume(self) -> Volume:
