@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ class TestRealEngines:
         client = cluster.client
         os.kill(client[1].apply_sync(os.getpid), signal.SIGKILL)
         while client.ids:
-            client.spin_thread()
+            time.sleep(0.05)
         with pytest.warns(Recon3DWarning, match="the engines are gone"):
             recovery.run_to_the_end(client, errand(fails_on_one), quiet)
 
