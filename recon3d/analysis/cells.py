@@ -85,18 +85,21 @@ def find_cells(
     """Part a grain into cells of nearly one orientation.
 
     Orientations are first replaced by the median over 3 x 3 x 3 voxels, which keeps edges and
-    takes out noise. With a threshold, voxels that share a face and differ by no more than it are
-    of one cell, as in EBSD. Without one, cells are the clusters that persist over the widest
-    range of thresholds (see `stable_clusters`): Campello, Moulavi & Sander 2013, "Density-based
-    clustering based on hierarchical density estimates", with the steps between neighbours as
-    distances. Pieces that are too small then go to the neighbour of nearest orientation.
+    takes out noise. Cells are the clusters that persist over the widest range of thresholds (see
+    `stable_clusters`): Campello, Moulavi & Sander 2013, "Density-based clustering based on
+    hierarchical density estimates", with the steps between neighbours as distances. Pieces that
+    are too small go to the neighbour of nearest orientation.
+
+    With a threshold, cells are parted where the steps between all their voxels exceed it too, as
+    in EBSD, and joined where their means differ by no more than it: a few blurred voxels between
+    two cells do not make them one.
 
     Parameters
     ----------
     grain
         The grain.
     threshold_deg
-        The step that parts two cells; None to let the data choose.
+        The angle that parts two cells; None to let the data choose.
     min_voxels
         Voxels of the smallest cell; 0.2 % of the grain's, and at least 27, where None.
 
@@ -123,12 +126,13 @@ def find_cells(
     tilts = smooth[known].astype(np.float64)
     faces = faces_of(known)
     steps = np.hypot(*(tilts[faces[:, 0]] - tilts[faces[:, 1]]).T)
-    if threshold_deg is None:
-        extent = float(np.hypot(*np.ptp(tilts, axis=0)))
-        pieces = stable_clusters(single_linkage(faces, steps, count), count, least, extent)
-    else:
-        pieces = connected(faces[steps <= threshold_deg], count)
+    extent = float(np.hypot(*np.ptp(tilts, axis=0)))
+    pieces = stable_clusters(single_linkage(faces, steps, count), count, least, extent)
     pieces = _absorb(pieces, tilts, faces, least)
+    if threshold_deg is not None:
+        both = pieces * count + connected(faces[steps <= threshold_deg], count)
+        pieces = np.unique(both, return_inverse=True)[1]
+        pieces = _join_alike(_absorb(pieces, tilts, faces, least), tilts, faces, threshold_deg)
     pieces = _sharpen(pieces, grain.orientation[known].astype(np.float64), tilts, faces)
     labels = np.zeros(known.shape, np.int32)
     labels[known] = pieces + 1
@@ -162,6 +166,31 @@ def _absorb(
         voxels, first = np.unique(pairs[order, 0], return_index=True)
         pieces[voxels] = pieces[pairs[order[first], 1]]
     return pieces
+
+
+def _join_alike(
+    pieces: NDArray[np.int64],
+    tilts: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    threshold_deg: float,
+) -> NDArray[np.int64]:
+    """Join neighbours whose means differ by no more than an angle, the most alike first."""
+    while True:
+        means = _means(pieces, tilts)
+        pairs = np.unique(np.sort(pieces[faces], axis=1), axis=0)
+        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+        apart = np.hypot(*(means[pairs[:, 0]] - means[pairs[:, 1]]).T)
+        alike = pairs[np.argsort(apart, kind="stable")][: np.count_nonzero(apart <= threshold_deg)]
+        if not len(alike):
+            return pieces
+        # Each piece is joined once before the means are worked out again.
+        target = np.arange(pieces.max() + 1)
+        taken = np.zeros(target.size, bool)
+        for first, second in alike:
+            if not (taken[first] or taken[second]):
+                taken[[first, second]] = True
+                target[second] = first
+        pieces = np.unique(target[pieces], return_inverse=True)[1]
 
 
 def _sharpen(

@@ -97,6 +97,14 @@ def test_a_threshold_above_the_step_joins_them_and_small_pieces_are_given_away()
     assert len(few) >= 2
 
 
+@pytest.mark.parametrize(("threshold", "count"), [(0.012, 2), (0.022, 1), (None, 2)])
+def test_a_bridge_of_blurred_voxels_does_not_join_two_cells(threshold, count):
+    """64 voxels half-way between the halves, which are 20 mdeg apart."""
+    grain = two_halves()
+    grain.orientation[3:7, 2:6, 3:7, 1] = 0.01
+    assert len(find_cells(grain, threshold, min_voxels=81)) == count
+
+
 def test_impossible_numbers_are_refused(grain_factory):
     with pytest.raises(ParameterError, match="threshold of cells is 0"):
         find_cells(two_halves(), 0)
