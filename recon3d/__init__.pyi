@@ -2,6 +2,8 @@ from . import analysis as analysis
 from . import plot as plot
 from . import simulate as simulate
 from . import widgets as widgets
+from .cleaning.suggest import Suggestion as Suggestion
+from .cleaning.suggest import suggest as suggest
 from .config.cleaning import Cleaning as Cleaning
 from .config.crystal import Crystal as Crystal
 from .config.detector import Detector as Detector

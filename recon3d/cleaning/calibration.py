@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.cleaning.silent_pixels import SilentPixels, find_silent_pixels
+from recon3d.cleaning.counts import SilentPixels, find_silent_pixels
 from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.errors import ParameterError

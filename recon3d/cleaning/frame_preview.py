@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frames_of_projection import Subtracted, check_region, subtract_projection
 from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.light import noise_of, plane_below
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.steps import (
     BoolFrame,
@@ -67,13 +69,30 @@ class Kept(NamedTuple):
     projection
         Which projection.
     inside, total
-        Signal inside the mask, and of the whole region inside the cornice; noise adds up to
-        nothing in both.
+        Signal above 3 standard deviations of the noise, inside the mask and altogether.
     """
 
     projection: int
     inside: float
     total: float
+
+
+class Signal(NamedTuple):
+    """The signal of a projection, to judge what cleaning keeps of it.
+
+    Parameters
+    ----------
+    start
+        The projection after step 3.
+    above, shape (frames, rows, cols)
+        Counts of pixels that are signal beyond doubt, 0 elsewhere.
+    noise
+        Standard deviation of the counts where there is none.
+    """
+
+    start: Subtracted
+    above: FloatFrame
+    noise: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,43 +189,56 @@ class FramePreview:
         raw = self.scan.read_projection(k)
         start = self._subtract(k, cleaning, raw)
         self._remember(k, cleaning, start)
+        noise = self._noise(k, raw, start, cleaning)
         inside = total = 0.0
-        for frame in np.flatnonzero(self.scan.valid[k]):
+        for frame in np.flatnonzero(self.scan.valid[k]).tolist():
             factor = float(start.factors[frame])
             steps = steps_of(raw[frame], start.frames[frame], start.pedestal, factor, cleaning)
-            signal = self._signal(raw[frame], start.frames[frame], start.pedestal, factor)
-            signal = _inside_cornice(signal, cleaning.framebg)
-            inside += float(signal.sum(where=steps.mask, dtype=np.float64))
+            signal = self._above_noise(raw[frame], start, frame, noise)
+            inside += float(signal.sum(where=steps.after > 0, dtype=np.float64))
             total += float(signal.sum(dtype=np.float64))
             yield Kept(k, inside, total)
 
-    def noise(self, k: int, cleaning: Cleaning) -> float:
-        """Standard deviation of the counts of a bin where there is no signal.
-
-        It is the median absolute deviation over the weaker half of a projection's frames, as
-        no signal fills half of those.
-        """
+    def signal(self, k: int, cleaning: Cleaning) -> Signal:
+        """What of a projection is signal beyond doubt, before any rim or threshold is chosen."""
         cleaning = self.own(cleaning)
         raw = self.scan.read_projection(k)
         start = self._subtract(k, cleaning, raw)
-        frames = np.flatnonzero(self.scan.valid[k])
-        weak = frames[np.argsort(start.frames[frames].sum(axis=(1, 2)))][: frames.size // 2 + 1]
-        spreads = []
-        for frame in weak[:: max(weak.size // 8, 1)]:
-            factor = float(start.factors[frame])
-            signal = self._signal(raw[frame], start.frames[frame], start.pedestal, factor)
-            width = cleaning.framebg
-            signal = _inside_cornice(signal, width)[width or None : -width or None]
-            signal = signal[:, width or None : -width or None]
-            spreads.append(1.4826 * np.median(np.abs(signal - np.median(signal))))
-        return float(np.median(spreads))
+        noise = self._noise(k, raw, start, cleaning)
+        above = np.zeros(raw.shape, np.float32)
+        for frame in np.flatnonzero(self.scan.valid[k]).tolist():
+            above[frame] = self._above_noise(raw[frame], start, frame, noise)
+        return Signal(start, above, noise)
 
-    def _signal(
-        self, raw: NDArray[Any], subtracted: FloatFrame, pedestal: FloatFrame, factor: float
+    def _noise(self, k: int, raw: NDArray[Any], start: Subtracted, cleaning: Cleaning) -> float:
+        """Standard deviation of the counts without signal, less the dark frame.
+
+        It is that of the difference of the two weakest frames, which hold the least signal.
+        """
+        frames = np.flatnonzero(self.scan.valid[k])
+        weakest = frames[np.argsort(start.frames[frames].sum(axis=(1, 2)), kind="stable")[:2]]
+        between = raw[weakest[0]].astype(np.float32) - raw[weakest[-1]]
+        noise = noise_of(between * self.calibration.gain) * float(start.factors[weakest[0]])
+        of_dark = 0.5 if cleaning.dark and start.dark_subtracted else 0.0
+        return noise * float(np.sqrt(1 + of_dark))
+
+    def _above_noise(
+        self, raw: NDArray[Any], start: Subtracted, frame: int, noise: float
     ) -> FloatFrame:
-        """Counts above the pedestal with negative ones left in, and hot pixels out."""
-        above = (raw.astype(np.float32) - pedestal) * self.calibration.gain
-        return np.minimum(above, subtracted) * np.float32(factor)
+        """Counts above a plane, of pixels that stand 3 standard deviations out of the noise.
+
+        So do they and their neighbours together, which noise does not. Negative counts are
+        left in, and hot pixels out.
+        """
+        above = (raw.astype(np.float32) - start.pedestal) * self.calibration.gain
+        above = np.minimum(above, start.frames[frame]) * start.factors[frame]
+        above -= plane_below(above, noise)
+        above[self.calibration.bad] = 0
+        around = ndimage.uniform_filter(above, 3)
+        signal: FloatFrame = np.where(
+            (above > 3 * noise) & (around > 1.5 * noise), above, np.float32(0)
+        )
+        return signal
 
     def _level(self, k: int, cleaning: Cleaning) -> _Level:
         key = (k, *_early(cleaning))
@@ -289,11 +321,12 @@ def steps_of(
     cleaning
         The parameters of every step.
     """
+    framebg, binth = cleaning.chosen
     scaled = subtracted * np.float32(factor)
-    unmasked = subtract_frame_background(scaled, cleaning.framebg)
+    unmasked = subtract_frame_background(scaled, framebg)
     mask = signal_mask(
         unmasked,
-        cleaning.binth,
+        binth,
         cleaning.min_region_pix,
         cleaning.close_radius_pix,
         cleaning.fill_holes,
@@ -301,7 +334,7 @@ def steps_of(
     return FrameSteps(
         before=raw.astype(np.float32),
         pedestal=pedestal,
-        background=frame_background(scaled, cleaning.framebg),
+        background=frame_background(scaled, framebg),
         unmasked=unmasked,
         mask=mask,
         after=np.where(mask, unmasked, np.float32(0)),
@@ -312,13 +345,3 @@ def steps_of(
 def _early(cleaning: Cleaning) -> tuple[Any, ...]:
     """The parameters that steps 1 to 4 depend on."""
     return (cleaning.dark, cleaning.hot_pixels, cleaning.hot_limit, cleaning.normalize)
-
-
-def _inside_cornice(signal: FloatFrame, framebg: int) -> FloatFrame:
-    """Subtract the lines of the cornice, and zero it, without a clip."""
-    if not framebg:
-        return signal
-    flat = np.zeros_like(signal)
-    inner = np.s_[framebg:-framebg, framebg:-framebg]
-    flat[inner] = (signal - frame_background(signal, framebg))[inner]
-    return flat

@@ -93,13 +93,14 @@ def work_on_projection(
 
     The cleaned frames are written into `room`, an array of their shape, where one is given.
     """
+    framebg, binth = cleaning.chosen
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
     frames = start.frames
-    kernels.scale_frames(frames, start.factors, int(cleaning.framebg))
+    kernels.scale_frames(frames, start.factors, framebg)
     unmasked = frames.copy() if keep_unmasked else None
     sums, dropped = mask_kernels.mask_frames(
         frames,
-        float(cleaning.binth),
+        binth,
         int(cleaning.min_region_pix),
         int(cleaning.close_radius_pix),
         cleaning.fill_holes,
@@ -167,7 +168,7 @@ def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
     """Raise a ParameterError where a region of `shape` (rows, cols) cannot be cleaned."""
     if min(shape) < 2:
         raise ParameterError(f"a region of {shape[0]} x {shape[1]} pixels is too small to clean")
-    check_framebg(shape, cleaning.framebg)
+    check_framebg(shape, cleaning.framebg or 0)
     if 2 * cleaning.close_radius_pix > min(shape):
         raise ParameterError(
             f"close_radius is {cleaning.close_radius_pix}: a disk of that radius does not fit into "

@@ -11,6 +11,7 @@ from typing import Any
 from recon3d.atomic import make_folder, require_writable
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
+from recon3d.cleaning.suggest import Suggestion, suggest
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
@@ -112,7 +113,8 @@ def getdata(
         Steps that were given and the motors disagree: the motors are used.
     """
     # The first member alone reads headers and looks: what it finds is sent to the others.
-    images, scan = from_first(communicator, lambda: _looked_at(plan, show_progress))
+    said = plan.texts()
+    images, scan, plan, more = from_first(communicator, lambda: _looked_at(plan, show_progress))
     first = communicator.rank == 0
     folder = Path(plan.outputpath) / plan.outputdirname
     properties = {"framebg": plan.cleaning.framebg, "binth": plan.cleaning.binth}
@@ -121,7 +123,7 @@ def getdata(
             scan,
             plan.cleaning,
             folder / "scan.h5",
-            provenance={"getdata": plan.texts()},
+            provenance={"getdata": said, **more},
             sink=arrays,
             skip_damaged=plan.skip_damaged,
             show_progress=show_progress,
@@ -132,19 +134,57 @@ def getdata(
     return store
 
 
-def _looked_at(plan: GetData, show_progress: bool) -> tuple[dict[str, Any], Scan]:
-    """Calibration images and scan of a plan, with its folder made, when all fits together."""
+def _looked_at(
+    plan: GetData, show_progress: bool
+) -> tuple[dict[str, Any], Scan, GetData, dict[str, Any]]:
+    """Calibration images, scan, plan with what the data suggest, and what is kept of that.
+
+    The folder is made when all fits together.
+    """
     _check_region(plan)
     images = calibration_images(plan)
     folder = Path(plan.outputpath) / plan.outputdirname
     require_writable(folder)
-    scan = open_data(plan, show_progress=show_progress)
+    scan = open_data(plan, crop=False, show_progress=show_progress)
     logger.info("%r", scan)
     require_rocking(scan)
     if plan.angsteps and plan.numangsteps:
         compare_steps(scan, plan.angsteps, plan.numangsteps)
+    plan, suggestion = completed(plan, scan, images, show_progress=show_progress)
     make_folder(folder)
-    return images, scan
+    more = {} if suggestion is None else {"suggested": suggestion.record()}
+    return images, region_of(scan, plan), plan, more
+
+
+def completed(
+    plan: GetData, scan: Scan, images: dict[str, Any], *, show_progress: bool = True
+) -> tuple[GetData, Suggestion | None]:
+    """Fill in what a plan leaves to the data, and tell it; nothing where all is chosen.
+
+    Parameters
+    ----------
+    plan
+        Of which `poi`, `imgsize`, `framebg` and `binth` may be None.
+    scan
+        Whole frames.
+    images
+        From `calibration_images`.
+    """
+    cleaning = plan.cleaning
+    if None not in (plan.poi, plan.imgsize, cleaning.framebg, cleaning.binth):
+        return plan, None
+    found = suggest(
+        scan.binned(*plan.binning),
+        cleaning,
+        poi=plan.poi,
+        imgsize=plan.imgsize,
+        show_progress=show_progress,
+        **images,
+    )
+    found.tell()
+    cleaning = dataclasses.replace(cleaning, framebg=found.framebg, binth=found.binth)
+    chosen = {"poi": found.poi, "imgsize": found.imgsize, "cleaning": cleaning}
+    return dataclasses.replace(plan, **chosen), found
 
 
 def _check_region(plan: GetData) -> None:

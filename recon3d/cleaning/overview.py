@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d.cleaning.calibration import Calibration, calibrated
 from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import TiltOrigin, frame_settings
@@ -127,6 +128,9 @@ class GrowingOverview:
         if self._known is None:
             first, found, _ = calibrated(scan, **self.images)
             self._known = found, first.masked
+            self.cleaning, _ = with_suggestions(
+                scan, self.cleaning, show_progress=False, **self.images
+            )
         calibration, masked = self._known
         scan = replace(scan, masked=masked)
         cleaning = self.cleaning.for_bins(*scan.binning)

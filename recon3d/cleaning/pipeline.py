@@ -15,6 +15,7 @@ from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
+from recon3d.cleaning.suggest import with_suggestions
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
@@ -115,9 +116,20 @@ def clean(
         Frames are left out or saturated, counts had wrapped around, projections went without
         a dark frame or with too little beam to be normalised, or their currents are not known.
     """
-    own = cleaning.for_bins(*scan.binning)
-    check_region(scan.shape[2:], own)
+    check_region(scan.shape[2:], cleaning.for_bins(*scan.binning))
     require_rocking(scan)
+    cleaning, suggested = from_first(
+        communicator,
+        lambda: with_suggestions(
+            scan,
+            cleaning,
+            background=background,
+            flat_field=flat_field,
+            bad_pixels=bad_pixels,
+            show_progress=show_progress,
+        ),
+    )
+    own = cleaning.for_bins(*scan.binning)
     scan, calibration, silent = calibrated(
         scan, background, flat_field, bad_pixels, communicator=communicator
     )
@@ -127,6 +139,8 @@ def clean(
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
     said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
     said |= silent.counts()
+    if suggested is not None:
+        said["suggested"] = suggested.record()
     if communicator.rank == 0:
         silent.warn(scan)
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from recon3d.config.declare import Declared, setting
+from recon3d.errors import ParameterError
 
 _MOST_PIXELS = 10**8
 """More pixels than any frame has; they are counted in 32 bits."""
@@ -18,17 +19,21 @@ class Cleaning(Declared):
     Counts and lengths are those of the detector's pixels, whether frames are binned or not.
     """
 
-    framebg: int = setting(
-        20,
+    framebg: int | None = setting(
+        None,
         "width of the rim of a frame that holds no signal; 0 for a grain that fills the frame (no "
-        "frame background is then subtracted)",
+        "frame background is then subtracted); - for what the data suggest",
         unit="pixels",
         least=0,
         most=_MOST_PIXELS,
         place=True,
     )
-    binth: float = setting(
-        12.0, "counts above which a pixel is signal", unit="counts", least=0, place=True
+    binth: float | None = setting(
+        None,
+        "counts above which a pixel is signal; - for what the data suggest",
+        unit="counts",
+        least=0,
+        place=True,
     )
     min_region_pix: int = setting(
         100,
@@ -81,6 +86,22 @@ class Cleaning(Declared):
     )
     fill_holes: bool = setting(True, "fill the holes of the mask", option="--keep-holes")
 
+    @property
+    def chosen(self) -> tuple[int, float]:
+        """`framebg` and `binth`, where both are known.
+
+        Raises
+        ------
+        ParameterError
+            One of them is None.
+        """
+        if self.framebg is None or self.binth is None:
+            raise ParameterError(
+                f"framebg is {self.framebg} and binth is {self.binth}: frames are cleaned when "
+                "both are known; recon3d.suggest(scan) finds them"
+            )
+        return int(self.framebg), float(self.binth)
+
     def for_bins(self, rows: int, cols: int) -> Cleaning:
         """The same cleaning of frames of which `rows` x `cols` pixels were summed to one.
 
@@ -93,8 +114,8 @@ class Cleaning(Declared):
         pixels, edge = rows * cols, max(rows, cols)
         return replace(
             self,
-            framebg=max(int(self.framebg) // edge, 1) if self.framebg else 0,
-            binth=self.binth * pixels,
+            framebg=max(int(self.framebg) // edge, 1) if self.framebg else self.framebg,
+            binth=None if self.binth is None else self.binth * pixels,
             min_region_pix=math.ceil(self.min_region_pix / pixels),
             hot_limit=None if self.hot_limit is None else self.hot_limit * pixels,
             close_radius_pix=math.ceil(self.close_radius_pix / edge),

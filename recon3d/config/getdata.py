@@ -12,7 +12,8 @@ from recon3d.errors import ParameterError
 Pair = tuple[int, int]
 Tilts = tuple[float, float]
 
-_SUGGESTED = ("poi", "imgsize", "framebg", "binth")
+SUGGESTED = ("poi", "imgsize", "framebg", "binth")
+"""The keys that the data suggest, as one choice, where they are `-` or not given."""
 PATHS = ("datadir", "bgdir", "outputpath", "flat_field", "bad_pixels")
 """The keys whose values are paths; those in a settings file count from its folder."""
 
@@ -36,13 +37,13 @@ class GetData(Declared):
     )
     poi: Pair | None = setting(
         None,
-        "centre of the region of interest, x,y = column,row; the middle where not given",
+        "centre of the region of interest, x,y = column,row; - for what the data suggest",
         unit="pixels",
         place=True,
     )
     imgsize: Pair | None = setting(
         None,
-        "size of the region of interest, x,y; the whole frame where not given",
+        "size of the region of interest, x,y; - for what the data suggest",
         unit="pixels",
         place=True,
     )
@@ -131,8 +132,6 @@ class GetData(Declared):
         option="--arrays",
     )
     cleaning: Cleaning = field(default_factory=Cleaning)
-    suggest: tuple[str, ...] = ()
-    """Which of poi, imgsize, framebg and binth are to be suggested from the data."""
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> GetData:
@@ -145,14 +144,12 @@ class GetData(Declared):
         """
         if texts.get("datadir", "None").lower() == "none":
             raise ParameterError("the key 'datadir' is missing: give the folder or file of frames")
-        suggest = tuple(key for key in _SUGGESTED if texts.get(key) == "-")
-        given = {key: text for key, text in texts.items() if key not in suggest}
-        cleaning = Cleaning(**parse_texts(Cleaning, given))
-        return cls(**parse_texts(cls, given), cleaning=cleaning, suggest=suggest)
+        given = {key: text for key, text in texts.items() if text != "-" or key not in SUGGESTED}
+        return cls(**parse_texts(cls, given), cleaning=Cleaning(**parse_texts(Cleaning, given)))
 
     def texts(self) -> dict[str, str]:
         """The text of every value by its key, for the record."""
-        return texts_of(self) | texts_of(self.cleaning) | dict.fromkeys(self.suggest, "-")
+        return texts_of(self) | texts_of(self.cleaning)
 
 
 GETDATA_KEYS: dict[str, Setting] = settings_of(GetData) | settings_of(Cleaning)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recon3d.cleaning.light import spread_projections
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.region import spread_projections
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
 from recon3d.errors import Recon3DWarning

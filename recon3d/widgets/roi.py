@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as controls
@@ -11,15 +12,16 @@ from matplotlib.backend_bases import MouseEvent
 from matplotlib.widgets import RectangleSelector
 from numpy.typing import NDArray
 
-from recon3d.cleaning.region import (
-    ProjectionImages,
-    combine_frames,
+from recon3d.cleaning.getdata import calibration_images
+from recon3d.cleaning.light import (
+    Light,
+    look_for_light,
     share_outside,
-    signal_of,
     spread_projections,
-    suggest_region,
     whole_frames,
 )
+from recon3d.cleaning.suggest import Suggestion, suggesting
+from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import draw_frame, raw_limits, update_frame
@@ -52,8 +54,11 @@ class RegionOfInterest(Panel):
     def __init__(self, scan: Scan, settings: SettingsFile | None = None) -> None:
         super().__init__(settings)
         self.scan = whole_frames(scan)
-        self._images: dict[int, ProjectionImages] = {}
-        self._signals: dict[int, NDArray[np.float32]] = {}
+        chosen = {} if settings is None else settings.read()
+        self._plan = settings.getdata() if settings and "datadir" in chosen else GetData("")
+        self._images: dict[int, Light] = {}
+        self._suggestion: Suggestion | None = None
+        self._moved = False
         self._illuminated = np.zeros(self.scan.source.frame_shape, np.float32)
         self._roi = scan.roi
         self._moving = False
@@ -65,7 +70,7 @@ class RegionOfInterest(Panel):
             self.canvas,
             self.status,
         ]
-        self._wanted = settings is not None and "poi" not in settings.read()
+        self._wanted = settings is not None and None in (self._plan.poi, self._plan.imgsize)
         self.refresh()
         self.sample()
 
@@ -81,9 +86,13 @@ class RegionOfInterest(Panel):
 
     @property
     def params(self) -> dict[str, Any]:
-        """`poi` and `imgsize`, as `getdata` takes them."""
+        """`poi` and `imgsize`, as `getdata` takes them, and `framebg` where it goes with them."""
         center, size = self.value
-        return {"poi": center, "imgsize": size}
+        chosen: dict[str, Any] = {"poi": center, "imgsize": size}
+        if self._moved:
+            found = self._suggestion
+            chosen["framebg"] = found.framebg if found and found.box == self._roi else None
+        return chosen
 
     def select(self, left: float, top: float, right: float, bottom: float) -> None:
         """Choose the pixels that a rectangle touches; its edges in pixels of the frame."""
@@ -94,21 +103,14 @@ class RegionOfInterest(Panel):
         self._set(Roi(down[0], across[0], size[1], size[0]))
 
     def suggest(self) -> None:
-        """Choose the box that holds the light of all projections that were looked at."""
-        if not self._signals:
-            self.tell("nothing has been looked at yet: one moment, and press again", bad=True)
-            return
-        self._set(suggest_region(list(self._signals.values()), self.margin_pix))
-
-    @property
-    def margin_pix(self) -> int:
-        """Rim that a suggested box leaves free for the cornice."""
-        return int(min(22, max(6, min(self.scan.source.frame_shape) // 12)))
+        """Choose the box that the data suggest, and the width of its rim with it."""
+        self._wanted = True
+        self.sample()
 
     @property
     def outside(self) -> float:
         """Share of the light that falls outside, the worst of the projections looked at."""
-        return max(share_outside(list(self._signals.values()), self._roi), default=0.0)
+        return max(share_outside(list(self._images.values()), self._roi), default=0.0)
 
     def done(self) -> None:
         """Save the box; where none was chosen yet, wait for the one that the data suggest."""
@@ -120,7 +122,6 @@ class RegionOfInterest(Panel):
         self.scan = whole_frames(scan)
         if not np.array_equal(known, scan.omega_deg[: known.size]):
             self._images.clear()
-            self._signals.clear()
             self._illuminated[:] = 0
         self.projection.max = self.scan.shape[0] - 1
         self.sample()
@@ -206,35 +207,49 @@ class RegionOfInterest(Panel):
         self.canvas.draw_idle()
 
     def _show_outside(self) -> None:
-        signals = list(self._signals.values())
         update_region(self._region, self._roi, self._illuminated)
         self.canvas.draw_idle()
         columns = f"columns {self._roi.col} to {self._roi.col + self._roi.cols - 1}"
         rows = f"rows {self._roi.row} to {self._roi.row + self._roi.rows - 1}"
         lost = self.outside
-        told = f"{lost:.1%} of the light falls outside at worst" if signals else "looking at light"
-        self.tell(
-            f"{columns}, {rows}; {told} ({len(signals)} projections looked at)", bad=lost > 0.01
+        told = (
+            f"{lost:.1%} of the light falls outside at worst"
+            if self._images
+            else "looking for light"
         )
+        if self._suggestion and self._suggestion.box == self._roi:
+            told += f"; suggested with framebg {self._suggestion.framebg}"
+        count = len(self._images)
+        self.tell(f"{columns}, {rows}; {told} ({count} projections looked at)", bad=lost > 0.01)
 
-    def _look(self) -> Iterator[ProjectionImages | None]:
-        for k in dict.fromkeys([self.projection.value, *spread_projections(self.scan, SAMPLED)]):
-            if k not in self._images:
-                yield from combine_frames(self.scan, k)
+    def _look(self) -> Iterator[Light | Suggestion | None]:
+        sampled = spread_projections(self.scan, SAMPLED)
+        known = dict(self._images)
+        for k in dict.fromkeys([self.projection.value, *sampled]):
+            if k not in known:
+                for light in look_for_light(self.scan, k):
+                    if light is not None:
+                        known[k] = light
+                    yield light
+        if self._wanted:
+            lights, scan = [known[k] for k in sampled], self.scan.binned(*self._plan.binning)
+            cleaning = replace(self._plan.cleaning, framebg=None, binth=None)
+            images = calibration_images(self._plan)
+            yield from suggesting(scan, cleaning, lights=lights, **images)
 
-    def _take(self, images: ProjectionImages) -> None:
-        self._keep(images)
-        if self._wanted and len(self._signals) >= min(SAMPLED, self.scan.shape[0]):
-            self._wanted = False
-            self.suggest()
+    def _take(self, found: Light | Suggestion) -> None:
+        if isinstance(found, Light):
+            self._keep(found)
+        else:
+            self._suggestion = found
+            self._set(found.box)
 
-    def _keep(self, images: ProjectionImages) -> None:
+    def _keep(self, light: Light) -> None:
         if len(self._images) > 3 * SAMPLED:
             self._images.pop(next(iter(self._images)))
-        self._images[images.projection] = images
-        self._signals[images.projection] = signal_of(images)
-        np.maximum(self._illuminated, self._signals[images.projection], out=self._illuminated)
-        if images.projection == self.projection.value or SHOWN[self.shown.value] == "several":
+        self._images[light.projection] = light
+        np.maximum(self._illuminated, light.signal, out=self._illuminated)
+        if light.projection == self.projection.value or SHOWN[self.shown.value] == "several":
             self._show(self._image(SHOWN[self.shown.value], self.projection.value))
         self._show_outside()
 
@@ -242,7 +257,7 @@ class RegionOfInterest(Panel):
         if not self.attempt(roi.require_inside, self.scan.source.frame_shape):
             return
         self._roi = roi
-        self._wanted = False
+        self._wanted, self._moved = False, True
         self._show_numbers()
         self._set_selector()
         self._show_outside()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from recon3d.cleaning.frame_preview import FramePreview, Kept
 from recon3d.cleaning.getdata import region_of
-from recon3d.cleaning.region import coarse_to_fine, suggest_cleaning
+from recon3d.cleaning.light import coarse_to_fine, whole_frames
+from recon3d.cleaning.suggest import LEAST_KEPT, Suggestion, suggesting
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
@@ -48,26 +50,44 @@ class Threshold(CleaningSteps):
         self, scan: Scan, plan: GetData | None = None, settings: SettingsFile | None = None
     ) -> None:
         super().__init__(plan or GetData(datadir=""), settings)
-        self.scan = scan if plan is None else region_of(scan, plan)
+        self._whole = scan
+        self._suggesting = False
+        self._build(scan if plan is None else region_of(scan, plan), self._plan.cleaning)
+        if None in (self._plan.framebg, self._plan.binth):
+            self._suggest(self.scan, self._plan.cleaning)
+
+    def _build(self, scan: Scan, cleaning: Cleaning) -> None:
+        """Make controls and figures for a scan of one region."""
+        self.scan = scan
         self._kept: dict[float, Kept] = {}
-        self._make_controls(self._plan.cleaning)
+        self._make_controls(cleaning)
         self._make_preview()
         self._cleaned_as = self.params
         self._make_figures()
+        self.mend = button("Mend", self.suggest_all, "another region, rim and threshold")
+        self.mend.button_style = "danger"
+        self.mend.layout.display = "none"
         self.children = [
             row(self.projection, self.frame, self.all_frames),
             row(self.framebg, self.binth, self.min_region),
             row(*self.steps),
-            row(self.normalize, button("Suggest", self.suggest, "rim and threshold from the data")),
+            row(
+                self.normalize,
+                button("Suggest", self.suggest, "rim and threshold from the data"),
+                self.mend,
+            ),
             self.canvas,
             self.kept_canvas,
             self.status,
             self.grid_canvas,
         ]
-        self._suggesting = False
         self.refresh()
-        if settings is not None and "binth" not in settings.read():
-            self.suggest()
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every cleaning parameter by its key; those that are still sought are left to the data."""
+        sought = {"framebg": self._plan.framebg, "binth": self._plan.binth}
+        return super().params | (sought if self._suggesting else {})
 
     @property
     def kept(self) -> float:
@@ -76,10 +96,24 @@ class Threshold(CleaningSteps):
         return sum(kept.inside for kept in self._kept.values()) / total if total > 0 else np.nan
 
     def suggest(self) -> None:
-        """Take the rim and the threshold that the data suggest, when they are found."""
-        self.tell("looking at projections spread over the scan ...")
+        """Take the rim and the threshold that the data suggest for this region."""
+        self._suggest(self.scan, replace(self.value, framebg=None, binth=None))
+
+    def suggest_all(self) -> None:
+        """Take the region, the rim and the threshold that the data suggest together."""
+        whole = whole_frames(self._whole).binned(*self.scan.binning)
+        self._suggest(whole, replace(self.value, framebg=None, binth=None))
+
+    def _suggest(self, scan: Scan, cleaning: Cleaning) -> None:
+        self.tell("looking for light in projections spread over the scan ...")
         self._suggesting = True
-        self.background.start(suggest_cleaning(self.preview, self.value), self._take_suggestion)
+        roi = scan.roi
+        keep: dict[str, Any] = {}
+        if scan is self.scan:
+            center = (roi.col + roi.cols // 2, roi.row + roi.rows // 2)
+            keep = {"poi": center, "imgsize": (roi.cols, roi.rows)}
+        steps = suggesting(scan, cleaning, **keep, **self.images)
+        self.background.start(steps, self._take_suggestion)
 
     def done(self) -> None:
         """Save the parameters; wait for a suggestion that is being looked for."""
@@ -87,7 +121,7 @@ class Threshold(CleaningSteps):
 
     def set_scan(self, scan: Scan) -> None:
         """Go on with a scan that has grown."""
-        self.scan = region_of(scan, self._plan)
+        self._whole, self.scan = scan, region_of(scan, self._plan)
         self.projection.max = self.scan.shape[0] - 1
         self._make_preview()
         self.refresh()
@@ -103,12 +137,14 @@ class Threshold(CleaningSteps):
             self.tell("signal kept: looking ...")
         k = self.projection.value
         steps = self.preview.steps(k, self.frame.value, cleaning)
-        update_cleaning(self._figure, steps, self.preview.own(cleaning).binth, self._title())
+        update_cleaning(self._figure, steps, self.preview.own(cleaning).chosen[1], self._title())
         self.canvas.draw_idle()
-        self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
+        if not self._suggesting:
+            self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
 
     def changed(self) -> None:
-        """Clean anew, and save what was chosen."""
+        """Clean anew, and save what was chosen; it overrules a suggestion that is still sought."""
+        self._suggesting = False
         if self.attempt(self.refresh):
             self.attempt(self.save)
 
@@ -132,7 +168,7 @@ class Threshold(CleaningSteps):
         self._kept_line = draw_kept(self.kept_canvas.figure)
         k, frame = self.projection.value, self.frame.value
         steps = self.preview.steps(k, frame, self.value)
-        roi, binth = self.scan.roi, self.preview.own(self.value).binth
+        roi, binth = self.scan.roi, self.preview.own(self.value).chosen[1]
         places = {"first_pix": (roi.row, roi.col), "bin_pix": self.scan.binning}
         self._figure: CleaningFigure = draw_cleaning(self.canvas.figure, steps, binth, **places)
         self.grid_canvas = new_canvas(9.0, 9.6)
@@ -178,13 +214,21 @@ class Threshold(CleaningSteps):
         elif isinstance(result, np.ndarray):
             self._draw_grid(result)
         else:
-            binth = self.preview.own(self.value).binth
+            binth = self.preview.own(self.value).chosen[1]
             update_cleaning(self._figure, result, binth, self._title())
             self.canvas.draw_idle()
 
-    def _take_suggestion(self, cleaning: Cleaning) -> None:
+    def _take_suggestion(self, found: Suggestion) -> None:
         self._suggesting = False
-        self.value = cleaning
+        chosen = replace(self.value, framebg=found.framebg, binth=found.binth)
+        if found.box != self.scan.roi:
+            if self.settings is not None:
+                self.settings.update({"poi": found.poi, "imgsize": found.imgsize})
+            self._plan = replace(self._plan, poi=found.poi, imgsize=found.imgsize)
+            self._build(region_of(self._whole, self._plan), chosen)
+            self.attempt(self.save)
+        else:
+            self.value = chosen
 
     def _show_kept(self) -> None:
         shares = {
@@ -193,7 +237,10 @@ class Threshold(CleaningSteps):
         update_kept(self._kept_line, shares, (self.scan.omega_deg[0], self.scan.omega_deg[-1]))
         self.kept_canvas.draw_idle()
         done = f"{len(self._kept)} of {self.scan.shape[0]} projections"
-        self.tell(f"{self.kept:.1%} of the signal is kept ({done})", bad=self.kept < 0.9)
+        little = self.kept < LEAST_KEPT
+        self.mend.layout.display = None if little else "none"
+        advice = ": signal is lost; press Mend, or choose a wider region in 01" if little else ""
+        self.tell(f"{self.kept:.1%} of the signal is kept ({done}){advice}", bad=little)
 
     def _grid_shape(self) -> tuple[int, int]:
         sizes = [axis.values_deg.size for axis in self.scan.axes]

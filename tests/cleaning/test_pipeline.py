@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.counts import SAMPLED_FRAMES
 from recon3d.cleaning.frames_of_projection import clean_projection
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.silent_pixels import SAMPLED_FRAMES
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.files.numpy_arrays import ArrayWriter

@@ -1,23 +1,14 @@
-"""Frames cleaned one by one, and what is said of regions and kept signal."""
+"""Frames cleaned one by one, and what is said of the signal that is kept."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.overview import binned
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.region import (
-    ProjectionImages,
-    share_outside,
-    signal_of,
-    suggest_framebg,
-    suggest_region,
-)
 from recon3d.config.cleaning import Cleaning
-from recon3d.readers.source import Roi
 
 CLEANING = Cleaning(framebg=5, binth=30, min_region_pix=30)
 
@@ -57,51 +48,18 @@ def test_the_signal_kept_is_that_of_the_planted_grain(scan):
 
 
 def test_the_noise_is_that_of_the_counts(scan):
-    # Poisson noise about 90 counts, and that of the mean of two dark frames.
-    assert FramePreview(scan).noise(0, CLEANING) == pytest.approx(np.sqrt(30 * 1.5), rel=0.25)
+    # Poisson noise about 30 of 90 counts, and that of the mean of two dark frames.
+    found = FramePreview(scan).signal(0, CLEANING)
+    assert found.noise == pytest.approx(np.sqrt(30 * 1.5), rel=0.1)
 
 
-def planted(centre, radius=8.0, frames=10, shape=(80, 100)):
-    rng = np.random.default_rng(5)
-    row, col = np.mgrid[: shape[0], : shape[1]]
-    disk = 40.0 * (np.hypot(row - centre[0], col - centre[1]) < radius)
-    stack = rng.poisson(100 + disk * (np.arange(frames) % 2)[:, None, None]).astype(np.float32)
-    stack[:, 3, 90] += 5000
-    return ProjectionImages(
-        0, stack.sum(axis=0), stack.max(axis=0), stack.min(axis=0), frames
-    ), disk > 0
-
-
-def test_the_signal_is_found_and_the_hot_pixel_is_not():
-    images, truth = planted((40, 30))
-    found = signal_of(images) > 0
-    assert not found[3, 90]
-    grown = ndimage.binary_dilation(truth, iterations=4)
-    assert not np.any(found & ~grown)
-    assert np.mean(found[truth]) > 0.95
-
-
-def test_the_suggested_region_and_rim_fit_the_light():
-    signals = [signal_of(planted(centre)[0]) for centre in ((40, 30), (44, 60))]
-    roi = suggest_region(signals, 6)
-    # The disks reach from row 32 to 52 and from column 22 to 68.
-    assert roi.row == pytest.approx(32 - 6 - 2, abs=2)
-    assert roi.row + roi.rows == pytest.approx(52 + 6 + 1, abs=3)
-    assert roi.col == pytest.approx(22 - 6 - 2, abs=2)
-    assert roi.col + roi.cols == pytest.approx(68 + 6 + 1, abs=3)
-    assert share_outside(signals, roi) == [0, 0]
-    rim = suggest_framebg(signals, roi)
-    assert 3 <= rim <= 6
-    assert suggest_framebg(signals, Roi(40, 30, 20, 20)) == 0
-    half = share_outside(signals, Roi(0, 0, 80, 30))
-    assert half[0] == pytest.approx(0.5, abs=0.05)
-    assert half[1] == 1
-
-
-def test_without_light_the_whole_frame_is_suggested():
-    nothing = np.zeros((40, 50), np.float32)
-    assert suggest_region([nothing], 5) == Roi(0, 0, 40, 50)
-    assert share_outside([nothing], Roi(0, 0, 5, 5)) == [0]
+def test_the_signal_above_the_noise_is_the_planted_grain(scan):
+    above = FramePreview(scan).signal(0, CLEANING).above
+    assert (above.sum(axis=(1, 2)) > 0).tolist() == [n in (3, 4, 7) for n in range(9)]
+    row, col = np.nonzero(above[3])
+    assert (row + 6 - 33).max() <= 13
+    assert (col + 10 - 35).max() <= 13
+    assert row.size == pytest.approx(np.pi * 10**2, rel=0.25)
 
 
 def test_binned_images_keep_their_mean():

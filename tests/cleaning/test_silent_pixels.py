@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recon3d.cleaning.counts import find_silent_pixels
 from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.silent_pixels import find_silent_pixels
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, Recon3DWarning
 

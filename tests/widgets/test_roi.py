@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.backend_bases import MouseEvent
 
-from recon3d.cleaning.region import combine_frames, signal_of
+from recon3d.cleaning.light import look_for_light
 from recon3d.config.settings_file import SettingsFile
 from recon3d.widgets import RegionOfInterest
 
@@ -35,7 +35,7 @@ def test_a_drag_chooses_the_pixels_under_the_rectangle(roi):
     drag(roi, (9.6, 11.7), (40.4, 35.2))
     # Columns 10 to 40 and rows 12 to 35 are covered by half or more.
     assert roi.value == ((10 + 31 // 2, 12 + 24 // 2), (31, 24))
-    assert roi.params == {"poi": (25, 24), "imgsize": (31, 24)}
+    assert roi.params == {"poi": (25, 24), "imgsize": (31, 24), "framebg": None}
     assert [control.value for control in roi.numbers] == [25, 24, 31, 24]
 
 
@@ -55,21 +55,24 @@ def test_a_box_that_leaves_the_frame_is_refused(roi):
 
 def test_the_suggested_box_holds_all_light_of_every_projection(roi, simulated):
     roi.suggest()
+    roi.background.wait()
     (x, y), (width, height) = roi.value
     assert width < 68
     assert height < 60
     col, row = x - width // 2, y - height // 2
     for k in range(simulated.scan.shape[0]):
-        *_, images = combine_frames(roi.scan, k)
-        illuminated = signal_of(images) > 0
+        *_, light = look_for_light(roi.scan, k)
+        illuminated = light.signal > 0
         assert illuminated.sum() > 100
         illuminated[row : row + height, col : col + width] = False
         assert not illuminated.any()
     assert roi.outside == 0
+    assert roi.params["framebg"] == roi._suggestion.framebg >= 4
 
 
 def test_light_outside_is_told_and_drawn(roi, drawn):
     roi.suggest()
+    roi.background.wait()
     before = drawn(roi.canvas)
     (x, y), (width, height) = roi.value
     roi.value = ((x, y), (width // 2, height // 2))
@@ -112,4 +115,4 @@ def test_a_scan_that_has_grown_is_shown(simulated):
     widget.set_scan(scan)
     widget.background.wait()
     assert widget.projection.max == 11
-    assert len(widget._signals) >= 9
+    assert len(widget._images) >= 9

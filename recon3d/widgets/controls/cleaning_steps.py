@@ -90,8 +90,8 @@ class CleaningSteps(Panel):
 
     def _make_steps(self, cleaning: Cleaning, widest: int) -> None:
         keys = settings_of(Cleaning)
-        self.framebg = control(keys["framebg"], min(cleaning.framebg, widest), 0, widest)
-        self.binth = control(keys["binth"], cleaning.binth, 0.0, 100.0, step=0.5)
+        self.framebg = control(keys["framebg"], 0, 0, widest)
+        self.binth = control(keys["binth"], 0.0, 0.0, 100.0, step=0.5)
         self.min_region = control(keys["min_region"], cleaning.min_region_pix, 0, 1000)
         self.dark = control(keys["dark"], True, label="2 dark frame")
         self.hot = check("3 hot pixels", True, "far above their neighbours: replaced")
@@ -125,10 +125,11 @@ class CleaningSteps(Panel):
             self.changed()
 
     def _set_controls(self, cleaning: Cleaning) -> None:
-        self.framebg.value = min(cleaning.framebg, self.framebg.max)
-        self.frame_background.value = cleaning.framebg > 0
-        self.binth.max = max(self.binth.max, 2 * cleaning.binth)
-        self.binth.value = cleaning.binth
+        framebg, binth = cleaning.framebg or 0, cleaning.binth or 0.0  # or not suggested yet
+        self.framebg.value = min(framebg, self.framebg.max)
+        self.frame_background.value = framebg > 0
+        self.binth.max = max(self.binth.max, 2 * binth)
+        self.binth.value = binth
         self.min_region.max = max(self.min_region.max, 2 * cleaning.min_region_pix)
         self.min_region.value = cleaning.min_region_pix
         self.dark.value = cleaning.dark

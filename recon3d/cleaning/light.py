@@ -1,0 +1,191 @@
+"""Where on the detector the grain shines, and what a region of interest would leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan
+
+Image = NDArray[np.float32]
+
+_SIGMAS = 5.0
+_BLOCKS_ALONG_EDGE = 512
+_FEWEST_BLOCKS = 4
+_LEAST_SHARE = 0.01
+_LOW_PERCENTILE = 20
+
+
+class Light(NamedTuple):
+    """The light of one projection on whole frames.
+
+    Parameters
+    ----------
+    projection
+        Its number.
+    summed, largest
+        Sum and maximum over the frames as they were recorded, each (rows, cols).
+    signal, shape (rows, cols)
+        Counts that the grain adds to the sum; zero where nothing stands out of the noise.
+    """
+
+    projection: int
+    summed: Image
+    largest: Image
+    signal: Image
+
+
+def whole_frames(scan: Scan) -> Scan:
+    """The scan without a region of interest, and without bins."""
+    rows, cols = scan.source.frame_shape
+    return scan.binned(1).crop((cols // 2, rows // 2), (cols, rows))
+
+
+def spread_projections(scan: Scan, most: int) -> list[int]:
+    """Numbers of at most `most` projections, evenly spread over the scan."""
+    count = min(most, scan.shape[0])
+    return [int(k) for k in np.unique(np.linspace(0, scan.shape[0] - 1, count).round())]
+
+
+def coarse_to_fine(scan: Scan, first: int) -> list[int]:
+    """Numbers of all projections, `first` that are spread over the scan before the others."""
+    return list(dict.fromkeys([*spread_projections(scan, first), *range(scan.shape[0])]))
+
+
+def look_for_light(scan: Scan, k: int) -> Iterator[Light | None]:
+    """Find the light of a projection, one frame at a time.
+
+    Frames are averaged in blocks of 2 x 2 pixels or more, so that only small ones are kept.
+    The mean of the weakest frames is subtracted from each, and a plane. A block has light where
+    its second brightest frame, or the sum of all but the brightest, is 5 standard deviations
+    above the noise: a cosmic ray strikes no block twice. Regions of a few blocks are left out.
+
+    Yields
+    ------
+    light
+        None after every frame, so that there is time to stop, and the light at the end.
+    """
+    size = max(2, -(-max(scan.shape[2:]) // _BLOCKS_ALONG_EDGE))
+    summed = np.zeros(scan.shape[2:], np.float32)
+    largest = np.zeros_like(summed)
+    blocks, frame = [], np.empty(scan.shape[2:], scan.dtype)
+    recorded = scan.room_for_recorded()
+    for slot in np.sort(scan.slots[k][scan.valid[k]]):
+        scan.read_into(int(slot), frame, recorded)
+        summed += frame
+        np.maximum(largest, frame, out=largest)
+        blocks.append(_block_means(frame, size))
+        yield None
+    signal = np.zeros_like(summed)
+    if len(blocks) > 1:
+        found = _signal_of_blocks(np.stack(blocks))
+        spread = np.repeat(np.repeat(found, size, axis=0), size, axis=1)
+        signal = spread[: signal.shape[0], : signal.shape[1]]
+    yield Light(k, summed, largest, signal)
+
+
+def _block_means(frame: NDArray[Any], size: int) -> Image:
+    """Mean of the good part of every block; the last ones may be smaller."""
+    rows, cols = (np.arange(0, length, size) for length in frame.shape)
+    sums = np.add.reduceat(np.add.reduceat(frame.astype(np.float32), rows, 0), cols, 1)
+    high, wide = (
+        np.diff(np.append(starts, length))
+        for starts, length in zip((rows, cols), frame.shape, strict=True)
+    )
+    return (sums / np.outer(high, wide)).astype(np.float32)
+
+
+def _signal_of_blocks(blocks: Image) -> Image:
+    """Counts of light in the sum over frames, (rows, cols), of blocks (frames, rows, cols)."""
+    frames = len(blocks)
+    weakest = np.argsort(blocks.sum(axis=(1, 2)))[: max(2, frames // 4)]
+    noise = noise_of(blocks[weakest[0]] - blocks[weakest[1]])
+    dark = blocks[weakest].mean(axis=0) if frames > 2 else np.zeros_like(blocks[0])
+    above_dark = blocks - dark
+    # Where a plane leaves nothing, a grain may fill the frames: then all is light.
+    total = _lit_sum(above_dark, noise, weakest.size, with_plane=True)
+    return total if total.any() else _lit_sum(above_dark, noise, weakest.size, with_plane=False)
+
+
+def _lit_sum(above_dark: Image, noise: float, darks: int, *, with_plane: bool) -> Image:
+    """Sum over (frames, rows, cols) where something stands out of the noise; 0 elsewhere."""
+    frames = len(above_dark)
+    top, next_to_top, total = (np.zeros_like(above_dark[0]) for _ in range(3))
+    for frame in above_dark:
+        above = frame - plane_below(frame, noise) if with_plane else frame
+        total += above
+        np.maximum(next_to_top, np.minimum(top, above), out=next_to_top)
+        np.maximum(top, above, out=top)
+    limit = _SIGMAS * noise
+    # The dark frame's own noise is in all frames alike.
+    lit = (next_to_top > limit * np.sqrt(1 + 1 / darks)) | (
+        total - top > limit * np.sqrt(frames + frames**2 / darks)
+    )
+    return np.where(_without_specks(lit), np.maximum(total, 1e-6), np.float32(0))
+
+
+def plane_below(image: Image, noise: float) -> Image:
+    """The plane under what is lit, not below 0: fitted to the pixels that are not far above it.
+
+    Parameters
+    ----------
+    image, shape (rows, cols)
+        Counts, negative ones included.
+    noise
+        Their standard deviation where there is no light.
+    """
+    rows, cols = (np.linspace(-1, 1, length, dtype=np.float32) for length in image.shape)
+    step = max(max(image.shape) // 64, 1)
+    few = image[::step, ::step].ravel().astype(np.float64)
+    y, x = (part[::step] for part in (rows, cols))
+    terms = np.stack([np.ones(few.size), np.repeat(y, x.size), np.tile(x, y.size)], axis=1)
+    fit = np.array([np.percentile(few, _LOW_PERCENTILE), 0.0, 0.0])
+    for _ in range(4):
+        near = np.abs(few - terms @ fit) < 3 * noise
+        if np.count_nonzero(near) < max(few.size // 10, 12):
+            break
+        fit = np.linalg.lstsq(terms[near], few[near], rcond=None)[0]
+    plane: Image = np.maximum(fit[0] + fit[1] * rows[:, None] + fit[2] * cols, 0).astype(np.float32)
+    return plane
+
+
+def noise_of(difference: Image) -> float:
+    """Noise of a frame, from the difference of two, (rows, cols), of one projection.
+
+    It is the spread of the steps from pixel to pixel along the rows: the light of a grain, which
+    differs between frames too, varies little over one pixel.
+    """
+    return max(_spread_of(np.diff(difference, axis=1)) / 2, 1e-6)
+
+
+def _spread_of(values: NDArray[Any]) -> float:
+    """Standard deviation, from the middle two thirds; from all below 99.9 % where those agree."""
+    low, high, top = np.percentile(values, (15.87, 84.13, 99.9))
+    if high > low:
+        return float(high - low) / 2
+    return float(values[values <= top].std())
+
+
+def _without_specks(lit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave regions out that are far smaller than the largest, such as hot pixels."""
+    labels, count = ndimage.label(lit, np.ones((3, 3)))
+    if not count:
+        return lit
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return (sizes >= max(_LEAST_SHARE * sizes.max(), _FEWEST_BLOCKS))[labels] & lit
+
+
+def share_outside(lights: list[Light], roi: Roi) -> list[float]:
+    """Share of the light of each projection that a region leaves out, 0 to 1."""
+    shares = []
+    for light in lights:
+        total = float(light.signal.sum(dtype=np.float64))
+        inside = float(light.signal[roi.slices].sum(dtype=np.float64))
+        shares.append(1 - inside / total if total > 0 else 0.0)
+    return shares

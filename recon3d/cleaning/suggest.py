@@ -1,0 +1,390 @@
+"""Region of interest, cornice and threshold, suggested from the data as one choice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from recon3d.cleaning.calibration import calibrated
+from recon3d.cleaning.frame_preview import FramePreview
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.kernels import masks as mask_kernels
+from recon3d.cleaning.light import Light, look_for_light, spread_projections, whole_frames
+from recon3d.config.cleaning import Cleaning
+from recon3d.errors import DataError, ParameterError, warn
+from recon3d.progress import track
+from recon3d.readers.source import Roi
+from recon3d.scan.scan import Scan
+
+log = logging.getLogger(__name__)
+Pair = tuple[int, int]
+
+LEAST_KEPT = 0.98
+"""Share of the signal above 3 standard deviations that a suggestion keeps at least."""
+
+_FRAMES = 1500
+_FEWEST_PROJECTIONS, _MOST_PROJECTIONS = 9, 36
+_JUDGED = 6
+_NARROWEST, _WIDEST = 4, 20
+_SLACK_PIX = 4
+_WIDTHS = (3.0, 2.5, 2.0, 1.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What the data suggest for `Scan.crop` and `Cleaning`, as one choice.
+
+    Parameters
+    ----------
+    box
+        The region of interest, in pixels of the whole frame.
+    framebg
+        Width of the cornice in pixels; 0 where no rim is free of light.
+    binth
+        Threshold, counts of a pixel of the detector.
+    kept_share
+        Share of the signal above three standard deviations of the noise that cleaning keeps.
+    noise
+        Standard deviation of the counts of a pixel without signal, after the dark frame.
+    reasons
+        Why, in sentences.
+    """
+
+    box: Roi
+    framebg: int
+    binth: float
+    kept_share: float
+    noise: float
+    reasons: tuple[str, ...]
+
+    @property
+    def poi(self) -> Pair:
+        """Centre of the box, (x, y) = (column, row), as `Scan.crop` takes it."""
+        return self.box.col + self.box.cols // 2, self.box.row + self.box.rows // 2
+
+    @property
+    def imgsize(self) -> Pair:
+        """Size of the box, (x, y)."""
+        return self.box.cols, self.box.rows
+
+    def tell(self) -> None:
+        """Write the reasons to the log; warn where what was given takes signal away."""
+        for reason in self.reasons:
+            log.info("suggested: %s", reason)
+        if self.kept_share < LEAST_KEPT:
+            warn(
+                f"{self.kept_share:.1%} of the signal above 3 standard deviations of the noise is "
+                f"kept with framebg {self.framebg} and binth {self.binth:g}: choose - for what was "
+                "given, or a wider region"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """What the provenance keeps."""
+        return {**asdict(self), "reasons": list(self.reasons)}
+
+
+def suggest(
+    scan: Scan,
+    cleaning: Cleaning | None = None,
+    *,
+    poi: Pair | None = None,
+    imgsize: Pair | None = None,
+    background: ArrayLike | None = None,
+    flat_field: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
+    show_progress: bool = True,
+) -> Suggestion:
+    """Suggest a region of interest, `framebg` and `binth` from projections spread over a scan.
+
+    What is given is kept, and the rest is suggested to go with it. Frames are read one at a
+    time, of up to 36 projections, and those of 6 once more.
+
+    Parameters
+    ----------
+    scan
+        The raw scan. Where it is cropped, its region is kept.
+    cleaning
+        The other steps; its `framebg` and `binth` are kept where they are not None.
+    poi, imgsize
+        Centre and size, (x, y) = (column, row), of the region; None for what is not chosen.
+    background, flat_field, bad_pixels
+        As in `recon3d.clean`.
+    show_progress
+        False for no bar.
+
+    Returns
+    -------
+    suggestion
+
+    Raises
+    ------
+    DataError
+        No light is found, or nothing that could be suggested keeps 98 % of the signal; the
+        best is named.
+    ParameterError
+        What is given leaves the frame, or leaves nothing of it.
+    """
+    steps = suggesting(
+        scan,
+        cleaning,
+        poi=poi,
+        imgsize=imgsize,
+        background=background,
+        flat_field=flat_field,
+        bad_pixels=bad_pixels,
+    )
+    looked_at = spread_projections(scan, _count(scan))
+    total = int(scan.valid[looked_at].sum()) + min(_JUDGED, len(looked_at)) + 1
+    found = None
+    for step in track(steps, "looking for light", unit="frame", total=total, show=show_progress):
+        found = step or found
+    assert found is not None
+    return found
+
+
+def suggesting(
+    scan: Scan,
+    cleaning: Cleaning | None = None,
+    *,
+    poi: Pair | None = None,
+    imgsize: Pair | None = None,
+    lights: list[Light] | None = None,
+    **images: Any,
+) -> Iterator[Suggestion | None]:
+    """Do what `suggest` does, in steps.
+
+    Parameters
+    ----------
+    scan, cleaning, poi, imgsize, images
+        As in `suggest`.
+    lights
+        Light of the whole frames of projections spread over the scan, where it is known.
+
+    Yields
+    ------
+    suggestion
+        None while there is work to do, so that there is time to stop; the suggestion at last.
+    """
+    cleaning = cleaning or Cleaning()
+    if scan.roi != Roi.whole(scan.source.frame_shape):
+        roi = scan.roi
+        poi = (roi.col + roi.cols // 2, roi.row + roi.rows // 2)
+        imgsize = (roi.cols, roi.rows)
+    given = None
+    if poi is not None and imgsize is not None:
+        given = Roi.around(poi, imgsize)
+        given.require_inside(scan.source.frame_shape)
+    region = scan.binned(1) if given is None else scan.binned(1).crop(poi, imgsize)  # type: ignore[arg-type]
+    if lights is None:
+        lights = []
+        calm, _, _ = calibrated(region, **images)
+        for k in spread_projections(scan, _count(scan)):
+            for light in look_for_light(calm, k):
+                if light is not None:
+                    lights.append(light)
+                else:
+                    yield None
+    else:
+        region = whole_frames(scan)
+        if given is not None:
+            lights = [light._replace(signal=light.signal[given.slices]) for light in lights]
+            region = region.crop(poi, imgsize)  # type: ignore[arg-type]
+    lit = _extent(lights, region)
+    box, framebg, why = _layout(lit, scan.source.frame_shape, cleaning, poi, imgsize)
+    cropped = scan.crop((box.col + box.cols // 2, box.row + box.rows // 2), (box.cols, box.rows))
+    judge = _Judge(cropped, cleaning, framebg, images)
+    for k in spread_projections(cropped, _JUDGED):
+        judge.look(k)
+        yield None
+    yield judge.verdict(why)
+
+
+def with_suggestions(
+    scan: Scan, cleaning: Cleaning, *, show_progress: bool = True, **images: Any
+) -> tuple[Cleaning, Suggestion | None]:
+    """Fill in what a cleaning leaves to the data, and tell it; nothing where all is chosen.
+
+    Parameters
+    ----------
+    scan, cleaning, show_progress, images
+        As in `suggest`; the region of the scan is kept.
+    """
+    if cleaning.framebg is not None and cleaning.binth is not None:
+        return cleaning, None
+    roi = scan.roi
+    poi, imgsize = (roi.col + roi.cols // 2, roi.row + roi.rows // 2), (roi.cols, roi.rows)
+    options: dict[str, Any] = {"poi": poi, "imgsize": imgsize, "show_progress": show_progress}
+    found = suggest(scan, cleaning, **options, **images)
+    found.tell()
+    return replace(cleaning, framebg=found.framebg, binth=found.binth), found
+
+
+def _count(scan: Scan) -> int:
+    """How many projections are looked at."""
+    return int(np.clip(_FRAMES // scan.shape[1], _FEWEST_PROJECTIONS, _MOST_PROJECTIONS))
+
+
+def _extent(lights: list[Light], region: Scan) -> Roi:
+    """The smallest box that holds all light, in pixels of the whole frame."""
+    lit = np.any([light.signal > 0 for light in lights], axis=0)
+    if not lit.any():
+        raise DataError(
+            f"nothing in the {len(lights)} projections looked at stands 5 standard deviations out "
+            f"of the noise, in the region of {region.roi.rows} x {region.roi.cols} pixels from "
+            f"row {region.roi.row}, column {region.roi.col}: is the grain there? Give POI, "
+            "IMGSIZE, FRAMEBG and BINTH to clean it in any case"
+        )
+    (top, bottom), (left, right) = (
+        np.flatnonzero(lit.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0)
+    )
+    return Roi(region.roi.row + top, region.roi.col + left, bottom - top + 1, right - left + 1)
+
+
+def _layout(
+    lit: Roi,
+    frame_shape: tuple[int, int],
+    cleaning: Cleaning,
+    poi: Pair | None,
+    imgsize: Pair | None,
+) -> tuple[Roi, int, str]:
+    """The box and the width of its rim, and why; what is given is kept."""
+    wanted = int(np.clip(min(lit.rows, lit.cols) // 6, 8, _WIDEST))
+    rim = wanted if cleaning.framebg is None else int(cleaning.framebg)
+    rows, cols = (
+        _span(
+            start,
+            length,
+            whole,
+            rim + _SLACK_PIX,
+            None if poi is None else poi[axis],
+            None if imgsize is None else imgsize[axis],
+        )
+        for start, length, whole, axis in (
+            (lit.row, lit.rows, frame_shape[0], 1),
+            (lit.col, lit.cols, frame_shape[1], 0),
+        )
+    )
+    box = Roi(rows[0], cols[0], rows[1], cols[1])
+    free = min(
+        lit.row - box.row,
+        lit.col - box.col,
+        box.row + box.rows - lit.row - lit.rows,
+        box.col + box.cols - lit.col - lit.cols,
+    )
+    if cleaning.framebg is not None:
+        return box, rim, f"framebg {rim} is given; {max(free, 0)} pixels around the light are free"
+    rim = min(wanted, free - _SLACK_PIX // 2)
+    if rim < _NARROWEST:
+        return (
+            box,
+            0,
+            (
+                f"framebg 0: the light comes within {max(free, 0)} pixels of the edge, and no rim "
+                "is free of it"
+            ),
+        )
+    return box, rim, f"framebg {rim}: the light stays {free} pixels or more away from the edge"
+
+
+def _span(
+    start: int, length: int, whole: int, margin: int, centre: int | None, size: int | None
+) -> Pair:
+    """First pixel and number of pixels of a box along one axis."""
+    first, last = max(start - margin, 0), min(start + length + margin, whole)
+    if centre is not None and size is not None:
+        return centre - size // 2, size
+    if centre is not None:
+        half = max(centre - first, last - centre)
+        half = max(min(half, centre, whole - centre), 1)
+        return centre - half, 2 * half
+    if size is not None:
+        if size > whole:
+            raise ParameterError(f"IMGSIZE {size} is more than the frame's {whole} pixels")
+        first = (first + last) // 2 - size // 2
+        return min(max(first, 0), whole - size), size
+    return first, last - first
+
+
+class _Judge:
+    """Cleans projections in every way that could be suggested, and sees what each keeps."""
+
+    def __init__(
+        self, scan: Scan, cleaning: Cleaning, framebg: int, images: dict[str, Any]
+    ) -> None:
+        self.scan, self.cleaning = scan, cleaning
+        self.rims = [framebg] if cleaning.framebg is not None or not framebg else [framebg, 0]
+        self.widths = _WIDTHS if cleaning.binth is None else (0.0,)
+        self.preview = FramePreview(scan, **images)
+        self.kept: dict[tuple[int, float], float] = {}
+        self.total = 0.0
+        self.noises: list[float] = []
+
+    def look(self, k: int) -> None:
+        """Clean one projection in every way."""
+        signal = self.preview.signal(k, replace(self.cleaning, framebg=0, binth=0.0))
+        self.noises.append(signal.noise)
+        self.total += float(signal.above.sum(dtype=np.float64))
+        for rim in self.rims:
+            own = self._own(rim, 0.0)
+            unmasked = signal.start.frames.copy()
+            kernels.scale_frames(unmasked, signal.start.factors, own.chosen[0])
+            for width in self.widths:
+                own = self._own(rim, self._binth(width, signal.noise))
+                frames = unmasked.copy()
+                mask_kernels.mask_frames(
+                    frames,
+                    own.chosen[1],
+                    int(own.min_region_pix),
+                    int(own.close_radius_pix),
+                    own.fill_holes,
+                )
+                kept = float(signal.above.sum(where=frames > 0, dtype=np.float64))
+                self.kept[rim, width] = self.kept.get((rim, width), 0.0) + kept
+
+    def verdict(self, why_rim: str) -> Suggestion:
+        """The first way that keeps enough."""
+        shares = {
+            way: kept / self.total if self.total > 0 else 1.0 for way, kept in self.kept.items()
+        }
+        enough = [way for way, share in shares.items() if share >= LEAST_KEPT]
+        rim, width = enough[0] if enough else max(shares, key=lambda way: shares[way])
+        noise = float(np.median(self.noises)) / self.scan.binning.pixels
+        binth = self._binth(width, noise * self.scan.binning.pixels)
+        share = shares[rim, width]
+        if rim != self.rims[0]:
+            why_rim = f"framebg 0: a rim of {self.rims[0]} pixels would take signal away"
+        roi = self.scan.roi
+        reasons = (
+            f"region of {roi.cols} x {roi.rows} pixels (x, y) from column {roi.col}, row {roi.row}",
+            why_rim,
+            f"binth {binth:g}: the noise is {noise:.3g} counts a pixel",
+            f"{share:.1%} of the signal above 3 standard deviations of the noise is kept",
+        )
+        found = Suggestion(roi, rim, binth, share, noise, reasons)
+        if not enough and self._is_free:
+            raise DataError(
+                f"no framebg and binth were found that keep 98 % of the signal: at best "
+                f"{share:.1%}, with FRAMEBG {rim} and BINTH {binth:g} in regions of "
+                f"{self.cleaning.min_region_pix} pixels or more; a smaller min_region keeps more, "
+                "or give these numbers"
+            )
+        return found
+
+    @property
+    def _is_free(self) -> bool:
+        return self.cleaning.framebg is None and self.cleaning.binth is None
+
+    def _binth(self, width: float, noise: float) -> float:
+        """The threshold in counts of a detector's pixel, with two digits or three."""
+        if self.cleaning.binth is not None:
+            return float(self.cleaning.binth)
+        binth = max(width * noise / self.scan.binning.pixels, 0.5)
+        return float(f"{binth:.3g}")
+
+    def _own(self, framebg: int, binth: float) -> Cleaning:
+        return self.preview.own(replace(self.cleaning, framebg=framebg, binth=binth))
