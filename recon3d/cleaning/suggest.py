@@ -32,6 +32,7 @@ _FEWEST_PROJECTIONS, _MOST_PROJECTIONS = 9, 36
 _JUDGED = 6
 _NARROWEST, _WIDEST = 4, 20
 _SLACK_PIX = 4
+_LARGEST_GROWTH = 2.0
 _WIDTHS = (3.0, 2.5, 2.0, 1.5, 1.0)
 
 
@@ -263,6 +264,7 @@ def _layout(
             rim + _SLACK_PIX,
             None if poi is None else poi[axis],
             None if imgsize is None else imgsize[axis],
+            about_middle=axis == 1,
         )
         for start, length, whole, axis in (
             (lit.row, lit.rows, frame_shape[0], 1),
@@ -292,10 +294,25 @@ def _layout(
 
 
 def _span(
-    start: int, length: int, whole: int, margin: int, centre: int | None, size: int | None
+    start: int,
+    length: int,
+    whole: int,
+    margin: int,
+    centre: int | None,
+    size: int | None,
+    *,
+    about_middle: bool,
 ) -> Pair:
-    """First pixel and number of pixels of a box along one axis."""
+    """First pixel and number of pixels of a box along one axis.
+
+    The sample's origin falls on the middle row of the region where `centre_row` is not given: a
+    box about the detector's middle row, where that costs little, leaves the grain where whole
+    frames would put it.
+    """
     first, last = max(start - margin, 0), min(start + length + margin, whole)
+    even = min(first, whole - last)
+    if about_middle and whole - 2 * even <= _LARGEST_GROWTH * (last - first):
+        first, last = even, whole - even
     if centre is not None and size is not None:
         return centre - size // 2, size
     if centre is not None:
@@ -359,8 +376,12 @@ class _Judge:
         if rim != self.rims[0]:
             why_rim = f"framebg 0: a rim of {self.rims[0]} pixels would take signal away"
         roi = self.scan.roi
+        whole = self.scan.source.frame_shape[0]
+        off = roi.row + roi.rows / 2 - whole / 2
+        moved = f"; its middle row is {off:+g} pixels off the detector's" if off else ""
         reasons = (
-            f"region of {roi.cols} x {roi.rows} pixels (x, y) from column {roi.col}, row {roi.row}",
+            f"region of {roi.cols} x {roi.rows} pixels (x, y) from column {roi.col}, row {roi.row}"
+            f"{moved}",
             why_rim,
             f"binth {binth:g}: the noise is {noise:.3g} counts a pixel",
             f"{share:.1%} of the signal above 3 standard deviations of the noise is kept",

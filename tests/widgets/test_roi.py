@@ -75,7 +75,7 @@ def test_light_outside_is_told_and_drawn(roi, drawn):
     roi.background.wait()
     before = drawn(roi.canvas)
     (x, y), (width, height) = roi.value
-    roi.value = ((x, y), (width // 2, height // 2))
+    roi.value = ((x, y), (width // 3, height // 3))
     assert 0.05 < roi.outside < 0.95
     assert f"{roi.outside:.1%}" in roi.status.value
     after = drawn(roi.canvas)
