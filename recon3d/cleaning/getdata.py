@@ -183,8 +183,8 @@ def completed(
     )
     found.tell()
     cleaning = dataclasses.replace(cleaning, framebg=found.framebg, binth=found.binth)
-    chosen = {"poi": found.poi, "imgsize": found.imgsize, "cleaning": cleaning}
-    return dataclasses.replace(plan, **chosen), found
+    plan = dataclasses.replace(plan, poi=found.poi, imgsize=found.imgsize, cleaning=cleaning)
+    return plan, found
 
 
 def _check_region(plan: GetData) -> None:

@@ -53,7 +53,7 @@ class Threshold(CleaningSteps):
         self._whole = scan
         self._suggesting = False
         self._build(scan if plan is None else region_of(scan, plan), self._plan.cleaning)
-        if None in (self._plan.framebg, self._plan.binth):
+        if None in (self._plan.cleaning.framebg, self._plan.cleaning.binth):
             self._suggest(self.scan, self._plan.cleaning)
 
     def _build(self, scan: Scan, cleaning: Cleaning) -> None:
@@ -86,7 +86,7 @@ class Threshold(CleaningSteps):
     @property
     def params(self) -> dict[str, Any]:
         """Every cleaning parameter by its key; those that are still sought are left to the data."""
-        sought = {"framebg": self._plan.framebg, "binth": self._plan.binth}
+        sought = {"framebg": self._plan.cleaning.framebg, "binth": self._plan.cleaning.binth}
         return super().params | (sought if self._suggesting else {})
 
     @property
