@@ -182,13 +182,13 @@ def test_the_steps_of_a_frame_lead_to_the_cleaned_frame():
 def test_frames_of_zeros_stay_zeros():
     raw = np.zeros((4, *SHAPE), np.uint16)
     with pytest.warns(Recon3DWarning):
-        frames = clean_projection(raw, np.ones(4, bool), np.full(4, np.nan), Cleaning())
+        frames = clean_projection(raw, np.ones(4, bool), np.full(4, np.nan), Cleaning(framebg=20, binth=12))
     assert not frames.any()
 
 
 def test_counts_that_are_no_numbers_and_unfit_shapes_are_refused():
     raw = np.ones((4, *SHAPE), np.float32)
-    arguments = (np.ones(4, bool), np.full(4, np.nan), Cleaning())
+    arguments = (np.ones(4, bool), np.full(4, np.nan), Cleaning(framebg=20, binth=12))
     raw[2, 3, 4] = np.nan
     with pytest.raises(DataError, match="not finite"):
         clean_projection(raw, *arguments)
