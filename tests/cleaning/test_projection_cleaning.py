@@ -182,7 +182,9 @@ def test_the_steps_of_a_frame_lead_to_the_cleaned_frame():
 def test_frames_of_zeros_stay_zeros():
     raw = np.zeros((4, *SHAPE), np.uint16)
     with pytest.warns(Recon3DWarning):
-        frames = clean_projection(raw, np.ones(4, bool), np.full(4, np.nan), Cleaning(framebg=20, binth=12))
+        frames = clean_projection(
+            raw, np.ones(4, bool), np.full(4, np.nan), Cleaning(framebg=20, binth=12)
+        )
     assert not frames.any()
 
 

@@ -142,7 +142,7 @@ def test_a_folder_with_a_number_sign(settings):
 def test_what_is_to_be_suggested():
     texts = {"datadir": "x", "poi": "-", "imgsize": "-", "framebg": "-", "binth": "14"}
     plan = GetData.from_texts(texts)
-    assert plan.suggest == ("poi", "imgsize", "framebg")
+    assert (plan.poi, plan.imgsize) == (None, None)
     assert plan.cleaning == Cleaning(binth=14)
     assert GetData.from_texts(plan.texts()) == plan
 
