@@ -354,7 +354,11 @@ def saturated(scan):
     return getdata(scan)
 
 
-@fault("hot pixels outshine the grain", "", does=f"{WARNS} nothing: they are replaced")
+@fault(
+    "hot pixels outshine the grain",
+    "16 pixels that never change (dead, or stuck): the first at row 5, column 7. They are masked",
+    does=WARNS,
+)
 def hot(scan):
     for path in frames(scan):
         counts = image(path).copy()
