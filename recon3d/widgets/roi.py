@@ -58,7 +58,6 @@ class RegionOfInterest(Panel):
         self._plan = settings.getdata() if settings and "datadir" in chosen else GetData("")
         self._images: dict[int, Light] = {}
         self._suggestion: Suggestion | None = None
-        self._moved = False
         self._illuminated = np.zeros(self.scan.source.frame_shape, np.float32)
         self._roi = scan.roi
         self._moving = False
@@ -89,9 +88,9 @@ class RegionOfInterest(Panel):
         """`poi` and `imgsize`, as `getdata` takes them, and `framebg` where it goes with them."""
         center, size = self.value
         chosen: dict[str, Any] = {"poi": center, "imgsize": size}
-        if self._moved:
-            found = self._suggestion
-            chosen["framebg"] = found.framebg if found and found.box == self._roi else None
+        found = self._suggestion
+        if found is not None:  # a rim that was suggested does not go with another box
+            chosen["framebg"] = found.framebg if found.box == self._roi else None
         return chosen
 
     def select(self, left: float, top: float, right: float, bottom: float) -> None:
@@ -257,7 +256,7 @@ class RegionOfInterest(Panel):
         if not self.attempt(roi.require_inside, self.scan.source.frame_shape):
             return
         self._roi = roi
-        self._wanted, self._moved = False, True
+        self._wanted = False
         self._show_numbers()
         self._set_selector()
         self._show_outside()

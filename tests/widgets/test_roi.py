@@ -35,7 +35,7 @@ def test_a_drag_chooses_the_pixels_under_the_rectangle(roi):
     drag(roi, (9.6, 11.7), (40.4, 35.2))
     # Columns 10 to 40 and rows 12 to 35 are covered by half or more.
     assert roi.value == ((10 + 31 // 2, 12 + 24 // 2), (31, 24))
-    assert roi.params == {"poi": (25, 24), "imgsize": (31, 24), "framebg": None}
+    assert roi.params == {"poi": (25, 24), "imgsize": (31, 24)}
     assert [control.value for control in roi.numbers] == [25, 24, 31, 24]
 
 
