@@ -30,6 +30,7 @@ from recon3d.reconstruction.model.scan_model import (
     ImagePixels,
     ScanModel,
     accepted_projections,
+    course_of,
     orient,
     projection_geometry,
 )
@@ -38,6 +39,7 @@ from recon3d.reconstruction.model.scanned import (
     scan_origin,
     setting_steps_deg,
     settings_of_frames,
+    tells_drift,
     threshold_of,
     two_theta_step_deg,
 )
@@ -133,10 +135,12 @@ def build_model(
     settings = settings_of_frames(store, origin, handedness, theta)
     steps = setting_steps_deg(store)
     sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
-    centre = given.turning_center_deg or _turning_centre(store, settings, used, handedness, sense)
+    centre, drift = given.turning_center_deg, (0.0, 0.0)
+    if centre is None:
+        centre, drift = _turning_centre(store, settings, used, handedness, sense)
     pixels = ImagePixels.of(store, experiment.detector)
     axis = _axis_column(store, experiment, pixels, used, communicator)
-    return ScanModel(
+    model = ScanModel(
         store=store,
         detector=experiment.detector,
         geometry=projection_geometry(experiment, pixels, axis),
@@ -151,6 +155,7 @@ def build_model(
         drift_pix=np.zeros((len(store.omega_deg), 2)),
         communicator=communicator,
     )
+    return model.drifted(drift)
 
 
 def _turning_centre(
@@ -159,8 +164,8 @@ def _turning_centre(
     used: NDArray[np.int64],
     handedness: int,
     sense: int,
-) -> tuple[float, float]:
-    """A first estimate of (μ_c, γ_c) from the mean setting of every projection."""
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """First estimates of (μ_c, γ_c) and of its drift, from the mean setting of every projection."""
     of_used = FrameSettings(
         settings.mu_deg[used], settings.gamma_deg[used], settings.two_theta_deg[used]
     )
@@ -170,10 +175,12 @@ def _turning_centre(
         store.omega_deg[used],
         handedness,
         gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])),
+        course=course_of(len(store.omega_deg))[used] if tells_drift(store) else None,
     )
     # What the grain's mean strain adds to μ at every ω is no part of the centre.
     shift = sense * mean_two_theta(settings, store.integrated) / 2
-    return fit.centre_mu_deg - shift, fit.centre_gamma_deg
+    drift = (fit.drift_mu_deg, fit.drift_gamma_deg)
+    return (fit.centre_mu_deg - shift, fit.centre_gamma_deg), drift
 
 
 def _axis_column(

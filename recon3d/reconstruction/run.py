@@ -261,6 +261,7 @@ def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
         "frame": settings.frame,
         "rotation_center": model.rotation_center,
         "turning_center": [turning.centre_mu_deg, turning.centre_gamma_deg],
+        "turning_center_drift": list(model.centre_drift_deg),
     }
     if settings.frame == "lab":
         return used

@@ -42,6 +42,19 @@ def test_fit_turning_finds_the_planted_law(a, b, centre, handedness):
     assert fit.residual_deg < 1e-3
 
 
+def test_fit_turning_tells_a_drift_of_the_centre_from_a_tilt_that_turns():
+    omega, course = np.linspace(0, 180, 36, endpoint=False), np.linspace(-0.5, 0.5, 36)
+    settings = grid_settings(np.linspace(-0.2, 0.2, 21), 36)
+    mu, gamma = turn_to_laboratory(0.012, -0.008, omega, 1)
+    off_mu = settings.mu_deg - (mu + 0.004 + 0.03 * course)[:, None]
+    off_gamma = settings.gamma_deg - (gamma - 0.002 - 0.01 * course)[:, None]
+    intensity = np.exp(-0.5 * ((off_mu / 0.03) ** 2 + (off_gamma / 0.03) ** 2))
+    fit = fit_turning(settings, intensity, omega, 1, course=course)
+    assert (fit.drift_mu_deg, fit.drift_gamma_deg) == pytest.approx((0.03, -0.01), abs=1e-3)
+    assert (fit.a_deg, fit.b_deg) == pytest.approx((0.012, -0.008), abs=1e-3)
+    assert (fit.centre_mu_deg, fit.centre_gamma_deg) == pytest.approx((0.004, -0.002), abs=1e-3)
+
+
 def test_fit_turning_without_gamma_uses_mu_alone():
     mu = np.tile(np.linspace(-0.2, 0.2, 41), (len(OMEGA), 1))
     settings = FrameSettings(mu, np.full_like(mu, 0.004), np.zeros_like(mu))

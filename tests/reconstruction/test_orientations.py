@@ -1,6 +1,6 @@
 """Orientations, shifts and the turning centre, moved off the truth, find back to it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +15,7 @@ from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
 from recon3d.readers.pixel_binning import Binning
 from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
-from recon3d.reconstruction.model.scan_model import IlluminatedFrames
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 
 VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
 GEOMETRY = ProjectionGeometry(10.4, 1.0, 8.0, 8.0)
@@ -38,10 +38,13 @@ class TinyModel:
     projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
     store: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
-            provenance={"cleaning": {"binth": 0}}, binning=Binning()
+            provenance={"cleaning": {"binth": 0}}, binning=Binning(), omega_deg=OMEGA
         )
     )
     communicator: Communicator = ALONE
+    true_settings: FrameSettings | None = None
+    centre_drift_deg: tuple[float, float] = (0.0, 0.0)
+    course, drifted = ScanModel.course, ScanModel.drifted
 
     @property
     def own(self):
@@ -65,7 +68,9 @@ class TinyModel:
 
     def frames(self, projection):
         pixels = IlluminatedPixels.from_mask(np.ones((17, 17), bool))
-        known = self.scaled_settings(projection, self.truth.orientations, self.true_turning)
+        as_measured = replace(self, settings=self.true_settings or self.settings)
+        orientations, turning = self.truth.orientations, self.true_turning
+        known = as_measured.scaled_settings(projection, orientations, turning)
         images = self.truth.frames(known, self.affine(projection), pixels)
         return np.ascontiguousarray(images[:-1].T.reshape(-1, 17, 17))
 
@@ -109,6 +114,19 @@ def test_orientations_and_turning_centre_of_a_mosaicity_scan():
     assert found_model.turning.centre_gamma_deg == pytest.approx(-0.003, abs=2e-4)
     assert median_mdeg(found.orientations.a_deg, a) < 0.25 * median_mdeg(off_a, a)
     assert median_mdeg(found.orientations.b_deg, b) < 0.25 * median_mdeg(off_b, b)
+
+
+def test_a_turning_centre_that_drifts():
+    a, b, none = smooth_field(1, 0.03), smooth_field(2, 0.03), np.zeros(len(INSIDE))
+    settings = mosaicity()
+    still = TinyModel(grain(a, b, none), Turning(1), Turning(1), settings, WIDTHS)
+    drifting = still.drifted((0.02, -0.01)).settings
+    model = replace(still, true_settings=drifting)
+    unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True, drift=True)
+    found_model, found, _ = refine_orientations(model, grain(a, b, none), unknowns, PLACE)
+    assert found_model.centre_drift_deg == pytest.approx((0.02, -0.01), abs=5e-4)
+    assert found_model.settings.mu_deg == pytest.approx(drifting.mu_deg, abs=5e-4)
+    assert median_mdeg(found.orientations.a_deg, a) < 1
 
 
 def test_shifts_of_a_rocking_scan_come_from_what_does_not_turn():

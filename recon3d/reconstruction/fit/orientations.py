@@ -62,12 +62,15 @@ class Unknowns:
         The turning centre.
     smoothing
         Standard deviation, in voxels, with which changes of Δθ are smoothed; 0 for not at all.
+    drift
+        The drift over the scan of those parts of the turning centre that may be changed.
     """
 
     shift: bool
     centre_mu: bool
     centre_gamma: bool
     smoothing: float = 0.0
+    drift: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,17 @@ def smoothed_steps(
 def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
     """How a voxel's setting, in widths, follows the unknowns at a projection: (3, unknowns).
 
-    The unknowns are a, b, Δθ where it is free, then the parts of the turning centre that are.
+    The unknowns are a, b, Δθ where it is free, then the parts of the turning centre that are, and
+    their drifts.
     """
     units = OrientationList(*np.eye(3))
     turning = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
     settings = np.stack(turning.settings_of(units, model.omega_deg(projection)))
     columns = [settings[:, :3] if unknowns.shift else settings[:, :2]]
-    columns += [np.eye(3)[:, [axis]] for axis in _free_centres(model, unknowns)]
+    free = _free_centres(model, unknowns)
+    columns += [np.eye(3)[:, [axis]] for axis in free]
+    if unknowns.drift:
+        columns += [model.course[projection] * np.eye(3)[:, [axis]] for axis in free]
     acceptance = model.acceptance
     widths = (
         acceptance.rocking_width_deg,
@@ -275,8 +282,9 @@ def _moved(
     a, b, shift = np.stack(voxels.orientations.centres_deg()) + change.T
     centre = [model.turning.centre_mu_deg, model.turning.centre_gamma_deg]
     free = _free_centres(model, unknowns)
-    for axis, value in zip(free, common, strict=True):
-        centre[axis] += float(value)
+    drift = [0.0, 0.0]
+    for number, value in enumerate(map(float, common)):
+        (centre if number < len(free) else drift)[free[number % len(free)]] += value
     if unknowns.shift and unknowns.centre_mu and 0 not in free:
         mean = float(np.average(shift, weights=voxels.intensity))
         shift -= mean
@@ -288,7 +296,8 @@ def _moved(
         voxels.intensity * np.clip(1 + ratio, 0.5, 2),
     )
     turning = replace(model.turning, centre_mu_deg=centre[0], centre_gamma_deg=centre[1])
-    return replace(model, turning=turning), moved
+    model = replace(model, turning=turning)
+    return (model.drifted((drift[0], drift[1])) if unknowns.drift else model), moved
 
 
 def _solve(normal: Normal, own: int) -> tuple[FloatArray, FloatArray]:

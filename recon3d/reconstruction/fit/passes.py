@@ -25,6 +25,7 @@ from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     gamma_scanned,
     strain_axis,
+    tells_drift,
     tells_shift,
     threshold_of,
 )
@@ -229,6 +230,7 @@ def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
         centre_mu=open_centre,
         centre_gamma=open_centre and gamma_seen and gamma_scanned(model.store),
         smoothing=0.0 if scanned else SHIFT_SMOOTHING_VOXELS,
+        drift=open_centre and tells_drift(model.store),
     )
 
 

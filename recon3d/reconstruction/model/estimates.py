@@ -31,6 +31,8 @@ class TurningFit:
         Mean tilt of the grain.
     residual_deg
         Root mean square of what the law leaves unexplained.
+    drift_mu_deg, drift_gamma_deg
+        By how much (μ_c, γ_c) drifts over the scan; 0 where it was not fitted.
     """
 
     centre_mu_deg: float
@@ -38,6 +40,8 @@ class TurningFit:
     a_deg: float
     b_deg: float
     residual_deg: float
+    drift_mu_deg: float = 0.0
+    drift_gamma_deg: float = 0.0
 
 
 def rotation_axis_from_centre_of_mass(
@@ -81,6 +85,7 @@ def fit_turning(
     handedness: int,
     *,
     gamma_scanned: bool = True,
+    course: FloatArray | None = None,
 ) -> TurningFit:
     r"""Fit the turning law to the intensity-weighted mean setting of each projection.
 
@@ -101,6 +106,8 @@ def fit_turning(
         h = ±1.
     gamma_scanned
         False where γ stood still but for the jitter of its motors.
+    course, shape (projections,)
+        How far the scan has come, from -1/2 to 1/2, where a drift of the centre is to be fitted.
 
     Raises
     ------
@@ -124,11 +131,15 @@ def fit_turning(
     rows_gamma = np.stack([zero, one, sine, cosine], axis=1)
     if not gamma_scanned:
         rows_gamma[:, 2:] = 0
+    if course is not None:
+        drift = np.stack([course[illuminated], zero], axis=1)
+        rows_mu = np.concatenate([rows_mu, drift], axis=1)
+        rows_gamma = np.concatenate([rows_gamma, drift[:, ::-1]], axis=1)
     design, values = np.concatenate([rows_mu, rows_gamma]), np.concatenate([mu, gamma])
     solution = _robust_fit(design, values, scale=float(np.std(values)) / 4 + 1e-6)
     residual = np.sqrt(np.mean((design @ solution - values) ** 2))
-    centre_mu, centre_gamma, a, b = (float(value) for value in solution)
-    return TurningFit(centre_mu, centre_gamma, a, b, float(residual))
+    centre_mu, centre_gamma, a, b, *drifts = (float(value) for value in solution)
+    return TurningFit(centre_mu, centre_gamma, a, b, float(residual), *drifts)
 
 
 def mean_two_theta(settings: FrameSettings, integrated: FloatArray) -> float:

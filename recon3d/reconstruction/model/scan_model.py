@@ -97,6 +97,9 @@ class ScanModel:
         (row, column) by which the sample has drifted at each projection, likewise.
     communicator
         The processes that share the work, projection by projection.
+    centre_drift_deg
+        By how much (μ_c, γ_c) drifts from the first projection to the last, evenly. The settings
+        hold it already: they count from where the centre is at each projection.
     """
 
     store: CleanedScan
@@ -108,6 +111,23 @@ class ScanModel:
     projections: NDArray[np.int64]
     drift_pix: FloatArray
     communicator: Communicator = ALONE
+    centre_drift_deg: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def course(self) -> FloatArray:
+        """How far the scan has come at each projection, from -1/2 to 1/2."""
+        return course_of(len(self.store.omega_deg))
+
+    def drifted(self, more_deg: tuple[float, float]) -> ScanModel:
+        """The same scan with a centre (μ_c, γ_c) that drifts by so much more over it."""
+        mu, gamma = (by * self.course[:, None] for by in more_deg)
+        settings = replace(
+            self.settings,
+            mu_deg=self.settings.mu_deg - mu,
+            gamma_deg=self.settings.gamma_deg - gamma,
+        )
+        drift = (self.centre_drift_deg[0] + more_deg[0], self.centre_drift_deg[1] + more_deg[1])
+        return replace(self, settings=settings, centre_drift_deg=drift)
 
     @property
     def own(self) -> NDArray[np.int64]:
@@ -198,6 +218,11 @@ class ScanModel:
             self.turning,
             self.acceptance,
         )
+
+
+def course_of(projections: int) -> FloatArray:
+    """How far a scan has come at each of its projections, from -1/2 to 1/2."""
+    return np.linspace(-0.5, 0.5, projections)
 
 
 def orient(images: NDArray[np.float32], detector: Detector) -> NDArray[np.float32]:

@@ -71,6 +71,15 @@ def gamma_scanned(store: CleanedScan) -> bool:
     return bool(np.isfinite(setting_steps_deg(store)[1]))
 
 
+def tells_drift(store: CleanedScan) -> bool:
+    """Whether a drift of the turning centre over the scan can be told from tilts that turn.
+
+    From μ alone it can not: over half a turn a cosine is nearly a straight line.
+    """
+    many = len(store.omega_deg) >= 12 and np.ptp(store.omega_deg) >= 60
+    return bool(gamma_scanned(store) and many)
+
+
 def tells_shift(store: CleanedScan) -> bool:
     """Whether shifts Δθ are told from the part of μ(ω) that does not turn.
 

@@ -33,6 +33,8 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     mu, gamma = (float(value) for value in found["turning_center"])
     given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
     model = build_model(store, given, int(found["handedness"]))
+    by_mu, by_gamma = (float(value) for value in found.get("turning_center_drift", (0, 0)))
+    model = model.drifted((by_mu, by_gamma))
     drift = np.zeros_like(model.drift_pix)
     if "drift" in grain.projections:
         drift[model.projections] = model.pixels.shifts_of(grain.projections["drift"])
