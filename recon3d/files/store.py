@@ -289,7 +289,7 @@ def _binning_of(file: h5py.File) -> Binning:
 
 
 def _check(file: h5py.File) -> None:
-    """Check what the parts of the open file hold; their shapes are checked as a `ScanTable`.
+    """Check what the parts of the open file hold, and that they fit together.
 
     Raises
     ------
@@ -314,9 +314,11 @@ def _check(file: h5py.File) -> None:
         raise ParameterError("its omega does not increase from projection to projection")
     if (integrated[~valid] > 0).any():
         raise ParameterError("it has counts in frames that it calls missing")
-    for name in ("omega", "diffrz", "chi", "phi"):
-        if motors[name].shape == shape[:2]:
-            _require_finite(f"motor {name}", motors[name][()][valid])
+    for name, readings in motors.items():
+        if readings.shape != shape[:2]:
+            raise ParameterError(f"its motor {name} has the shape {readings.shape}")
+        if name in ("omega", "diffrz", "chi", "phi"):
+            _require_finite(f"motor {name}", readings[()][valid])
     axes = file["entry/axes"]
     for name in str(axes.attrs["order"]).split():
         if axes[name].ndim != 1:
