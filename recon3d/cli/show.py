@@ -144,32 +144,29 @@ def maps(arguments: argparse.Namespace) -> None:
     whose output folder is not touched.
     """
     from recon3d.analysis.maps_file import cleaned_projections, write_maps
-    from recon3d.cleaning.getdata import calibration_images, open_data
+    from recon3d.cleaning.getdata import calibration_images, completed, open_data, region_of
     from recon3d.files.store import open_store
     from recon3d.progress import bars_shown
 
     *source, out = (word.strip() for word in arguments.words)
+    show, common = not arguments.quiet, {"background": arguments.background}
     if len(source) == 1:
         store = open_store(source[0])
         if Path(out).resolve() == store.path.resolve():
             raise ParameterError(f"{out} is what the maps are made from: choose another name")
-        with bars_shown(not arguments.quiet):
-            write_maps(
-                store, store, out, background=arguments.background, parameters=store.provenance
-            )
+        with bars_shown(show):
+            write_maps(store, store, out, parameters=store.provenance, **common)
     elif len(source) == len(POSITIONAL):
         for key, text in zip(POSITIONAL, source, strict=True):
             setattr(arguments, key, text)
         plan = GetData.from_texts(given_texts(arguments, GETDATA_KEYS))
-        scan = open_data(plan, show_progress=not arguments.quiet)
-        frames = (
-            scan
-            if arguments.raw
-            else cleaned_projections(scan, plan.cleaning, calibration_images(plan))
-        )
+        images, whole = calibration_images(plan), open_data(plan, crop=False, show_progress=show)
+        plan, _ = completed(plan, whole, images, show_progress=show)
+        scan = region_of(whole, plan)
+        frames = scan if arguments.raw else cleaned_projections(scan, plan.cleaning, images)
         made = {"getdata": plan.texts(), "raw": arguments.raw}
-        with bars_shown(not arguments.quiet):
-            write_maps(scan, frames, out, background=arguments.background, parameters=made)
+        with bars_shown(show):
+            write_maps(scan, frames, out, parameters=made, **common)
     else:
         raise ParameterError(
             f"{len(source) + 1} arguments: expected SCAN.h5 OUT.h5, or the {len(POSITIONAL)} of "

@@ -1,6 +1,7 @@
 """`recon3d analyse`, `maps` and `export` as a user types them."""
 
 import csv
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,7 +17,11 @@ from recon3d.cli.main import main
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
+from recon3d.files.store import open_store
 from recon3d.scan.scan import open_scan
+from recon3d.simulate.phantom import make_phantom
+from recon3d.simulate.presets import demo_plan
+from recon3d.simulate.writers.edf_scan import simulate_scan
 
 
 @pytest.fixture
@@ -127,3 +132,23 @@ def test_frames_cleaned_on_the_way_are_those_of_the_store(write_folder, tmp_path
     path = write_maps(scan, cleaned_projections(scan, cleaning), tmp_path / "maps.h5")
     with h5py.File(path) as file:
         np.testing.assert_allclose(file["entry/total/total"], store.summed, rtol=1e-5)
+
+
+def test_maps_take_the_arguments_of_getdata_and_what_the_data_suggest(tmp_path):
+    plan = replace(
+        demo_plan(), omega_deg=(0.0, 60.0, 120.0), rows=56, cols=60, magnification_pix_per_um=4.0
+    )
+    grain = make_phantom(size_um=8.0, spread_deg=0.05, seed=4)
+    simulate_scan(tmp_path / "scan", grain, plan, voxels=20, show_progress=False)
+    call = f"{tmp_path}/scan topotomo_ - - - - {tmp_path} out -3.5 1.2 0.032 7 - -".split()
+    assert main(["maps", *call, str(tmp_path / "maps.h5"), "--quiet"]) == 0
+    assert main(["getdata", *call, "--quiet"]) == 0
+    store = open_store(tmp_path / "out" / "scan.h5")
+    with h5py.File(tmp_path / "maps.h5") as file:
+        np.testing.assert_allclose(file["entry/total/total"], store.summed, rtol=1e-4, atol=1e-3)
+    call[4:6], call[12:] = ["30,28", "60,56"], ["6", "12"]
+    raw = [*call, str(tmp_path / "raw.h5"), "--raw", "--background", "5", "--quiet"]
+    assert main(["maps", *raw]) == 0
+    with h5py.File(tmp_path / "raw.h5") as file:
+        assert file["entry/total/total"].shape == (3, 56, 60)
+        assert file["entry/process/parameters/background"][()] == 5
