@@ -9,6 +9,7 @@ along **G**, leaves **G** where it is: it cannot be seen, and is set to zero.
 from __future__ import annotations
 
 import ast
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,10 +20,11 @@ from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
 
-UNKNOWN_TURN = "the rotation about G (y) cannot be seen, and is set to zero"
-RELATIVE = "rotations are relative to the grain's mean orientation, which is not known"
-"""What files with rotations say of them."""
+_UNKNOWN_TURN = "the rotation about G (y) cannot be seen, and is set to zero"
+_RELATIVE = "rotations are relative to the grain's mean orientation, which is not known"
 
+_LAUE_STARTS = (1, 3, 16, 75, 89, 143, 149, 168, 177, 195, 207)
+"""First space group of each Laue group."""
 _FACE_CENTRED = (196, 202, 203, 209, 210, 216, 219, 225, 226, 227, 228)
 _BODY_CENTRED = (197, 199, 204, 206, 211, 214, 217, 220, 229, 230)
 
@@ -47,6 +49,11 @@ class Lattice(NamedTuple):
         if self.space_group in _FACE_CENTRED:
             return "F"
         return "I" if self.space_group in _BODY_CENTRED else "P"
+
+    @property
+    def laue_group(self) -> int:
+        """Number of the Laue group from 1 to 11: -1, 2/m, mmm, 4/m, ..., m-3, m-3m."""
+        return bisect_right(_LAUE_STARTS, self.space_group)
 
 
 def lattice(provenance: Mapping[str, Any]) -> Lattice | None:
@@ -102,6 +109,12 @@ def rotation_matrices(
     vectors = np.radians(rotation_vectors(tilts_deg - mean_deg, provenance))
     mean = mean_orientation(provenance)
     return Rotation.from_rotvec(vectors).as_matrix() @ (np.eye(3) if mean is None else mean)
+
+
+def notes(provenance: Mapping[str, Any]) -> str:
+    """What must be known of a grain's rotations, as files with them say it."""
+    known = mean_orientation(provenance) is not None
+    return _UNKNOWN_TURN if known else f"{_UNKNOWN_TURN}; {_RELATIVE}"
 
 
 def euler_bunge_deg(matrices: FloatArray) -> FloatArray:

@@ -13,18 +13,14 @@ from recon3d.atomic import complete_or_absent
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.files.rotations import (
-    RELATIVE,
-    UNKNOWN_TURN,
     euler_bunge_deg,
     lattice,
-    mean_orientation,
+    notes,
     rotation_matrices,
 )
 
 FloatArray = NDArray[np.float64]
 
-_LAUE_STARTS = (1, 3, 16, 75, 89, 143, 149, 168, 177, 195, 207)
-"""First space group of each Laue group, in Channel 5's order: -1, 2/m, mmm, 4/m, ... m-3m."""
 _NO_CELL = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
 
 
@@ -71,12 +67,12 @@ def map_of(grain: Grain, cut: Slice) -> _Map:
     return _Map((y.size, x.size), place[0].ravel(), place[1].ravel(), known, euler)
 
 
-def notes(grain: Grain, cut: Slice) -> str:
+def _notes(grain: Grain, cut: Slice) -> str:
     """What must be known of the angles in a file, in one line."""
     x, y, _ = ("xyz"[axis] for axis in cut.axes)
     at = grain.volume.axis_um("xyz".index(cut.across))[cut.number]
-    text = f"slice {cut.across} = {at:.6g} um, X is {x}, Y is {y}, G is along y; {UNKNOWN_TURN}"
-    return text if mean_orientation(grain.provenance) is not None else f"{text}; {RELATIVE}"
+    where = f"slice {cut.across} = {at:.6g} um, X is {x}, Y is {y}, G is along y"
+    return f"{where}; {notes(grain.provenance)}"
 
 
 def write_ctf(grain: Grain, cut: Slice, path: Path) -> None:
@@ -93,12 +89,12 @@ def write_ctf(grain: Grain, cut: Slice, path: Path) -> None:
     """
     found, cell = map_of(grain, cut), lattice(grain.provenance)
     group, unit_cell = (1, _NO_CELL) if cell is None else cell
-    laue = int(np.searchsorted(_LAUE_STARTS, group, side="right"))
+    laue = 1 if cell is None else cell.laue_group
     step = [grain.volume.voxel_um[axis] for axis in cut.axes[:2]]
     a, b, c, alpha, beta, gamma = (f"{number:g}" for number in unit_cell)
     header = [
         "Channel Text File",
-        f"Prj\t{notes(grain, cut)}",
+        f"Prj\t{_notes(grain, cut)}",
         f"Author\trecon3d {__version__}",
         "JobMode\tGrid",
         f"XCells\t{found.shape[1]}",
@@ -163,7 +159,7 @@ def write_orix(grain: Grain, cut: Slice, path: Path) -> None:
     }  # fmt: skip
     with create_own(path) as file:
         file["manufacturer"], file["version"] = _one("orix"), _one("0.12.1")
-        file["recon3d_notes"] = notes(grain, cut)
+        file["recon3d_notes"] = _notes(grain, cut)
         for name, values in data.items():
             file[f"crystal_map/data/{name}"] = values
         for name, value in header.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,14 @@ from recon3d.files.attributes import storable
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.files.rotations import (
-    RELATIVE,
-    UNKNOWN_TURN,
     euler_bunge_deg,
     lattice,
-    mean_orientation,
+    notes,
     rotation_matrices,
 )
 
-_LAUE_STARTS = (1, 3, 16, 75, 89, 143, 149, 168, 177, 195, 207)
 _LAUE_NUMBERS = (4, 5, 6, 7, 8, 9, 10, 2, 0, 3, 1)
-"""First space group of each Laue group, and DREAM.3D's number of it."""
+"""DREAM.3D's numbers of the Laue groups."""
 _UNKNOWN_STRUCTURE = 999
 
 
@@ -75,7 +71,7 @@ def write_dream3d(grain: Grain, path: Path) -> None:
 
     with create_own(path, sum(a.nbytes for a in arrays.values())) as file:
         file.attrs["FileVersion"] = "8.0"
-        file.attrs["recon3d_notes"] = notes(grain)
+        file.attrs["recon3d_notes"] = notes(grain.provenance)
         pipeline = file.create_group("Pipeline")
         pipeline.attrs["Current Pipeline"], pipeline.attrs["Pipeline Version"] = "", np.int32(1)
         structure = file.create_group("DataStructure")
@@ -92,22 +88,12 @@ def write_dream3d(grain: Grain, path: Path) -> None:
             add(cells, name, turned, tuples)
         phases = describe(image.create_group("Cell Ensemble Data"), "AttributeMatrix")
         phases.attrs["TupleDims"] = np.array([2], np.uint64)
-        laue = _UNKNOWN_STRUCTURE if cell is None else _laue(cell.space_group)
+        laue = _UNKNOWN_STRUCTURE if cell is None else _LAUE_NUMBERS[cell.laue_group - 1]
         add(phases, "CrystalStructures", np.array([_UNKNOWN_STRUCTURE, laue], np.uint32), (2,))
         constants = np.zeros((2, 6), np.float32)
         constants[1] = (1, 1, 1, 90, 90, 90) if cell is None else cell.unit_cell
         add(phases, "LatticeConstants", constants, (2,))
         structure.attrs["NextObjectId"] = np.uint64(next(number))
-
-
-def _laue(space_group: int) -> int:
-    return _LAUE_NUMBERS[bisect_right(_LAUE_STARTS, space_group) - 1]
-
-
-def notes(grain: Grain) -> str:
-    """What must be known of the rotations in a file."""
-    relative = mean_orientation(grain.provenance) is None
-    return f"{UNKNOWN_TURN}; {RELATIVE}" if relative else UNKNOWN_TURN
 
 
 def write_csv(grain: Grain, path: Path) -> None:
@@ -157,7 +143,7 @@ def write_ome_zarr(grain: Grain, path: Path) -> None:
     made = {name: storable(name, value)[0] for name, value in grain.provenance.items()}
     about: dict[str, Any] = {
         "program": f"recon3d {__version__}",
-        "notes": notes(grain),
+        "notes": notes(grain.provenance),
         "parameters": made,
     }
     temporary = path.with_name(f".{path.name}.part")
