@@ -79,7 +79,7 @@ class Settings(Declared):
         None, "sense of the base tilt motor against θ", choices=(1, -1)
     )
     completeness_cutoff: float | None = setting(
-        0.5,
+        None,
         "completeness from which a voxel belongs to the grain (backprojection); auto for the cut "
         "whose projections agree best with the lit pixels",
         least=0,

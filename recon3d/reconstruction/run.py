@@ -25,7 +25,7 @@ from recon3d.reconstruction.fit.backprojection import (
     find_peaks,
 )
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
-from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
+from recon3d.reconstruction.fit.completeness import IlluminatedBits, best_cutoff, completeness
 from recon3d.reconstruction.fit.passes import occupancy_of, refined, run_fit
 from recon3d.reconstruction.fit.task import Found, Report, Task, task_of
 from recon3d.reconstruction.model.checks import check_before, with_counts
@@ -127,7 +127,8 @@ def by_backprojection(task: Task) -> Found:
     share = _completeness(task, peaks, illuminated)
     cutoff = task.experiment.settings.completeness_cutoff
     if cutoff is None:
-        raise ParameterError("completeness_cutoff is auto, which is not found yet: give a share")
+        cutoff = best_cutoff(model, task.points_um, share, model.in_pixels(task.volume))
+        logger.info("completeness cutoff %.2f, by the lit pixels", cutoff)
     in_mask = share >= cutoff
     typical = np.median(peaks.intensity[in_mask]) if in_mask.any() else 1.0
     occupancy = (peaks.intensity / typical).astype(np.float32)

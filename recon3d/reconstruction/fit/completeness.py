@@ -98,6 +98,52 @@ def completeness(
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
 
 
+CUTS = np.linspace(0.02, 1.0, 50)
+"""The cutoffs among which the best one is looked for."""
+
+
+def best_cutoff(
+    model: ScanModel, points_um: FloatArray, share: NDArray[np.float32], voxel_pix: float
+) -> float:
+    """The completeness at which the grain's silhouettes agree best with the lit pixels.
+
+    A pixel is in the silhouette of all voxels above a cutoff if the most complete voxel that
+    falls on it is above: one image a projection tells the Dice coefficient of every cutoff.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    points_um, shape (voxels, 3)
+        Centres of the voxels of the support.
+    share, shape (voxels,)
+        Their completeness.
+    voxel_pix
+        Width of a voxel in pixels.
+    """
+    shape = model.image_shape
+    reach = max(int(np.ceil(voxel_pix)), 1)
+    # Pixels by the cutoffs that their most complete voxel reaches: all of them, and the lit ones.
+    counts = np.zeros((2, len(CUTS) + 1), np.int64)
+    total = np.zeros(1, np.int64)
+    at = np.concatenate([points_um, np.ones((len(points_um), 1))], axis=1)
+    for number in track(model.own, "cutoff", unit="projection"):
+        row, col = np.rint(model.affine(int(number)) @ at.T).astype(np.int64)
+        seen = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
+        most = np.zeros(shape, np.float32)
+        np.maximum.at(most, (row[seen], col[seen]), share[seen])
+        most = morphology.maximum_filter(most, reach) if reach > 1 else most
+        passed = np.searchsorted(CUTS, most.ravel(), side="right")
+        lit = model.summed(int(number)).ravel() > 0
+        counts += [np.bincount(which, minlength=len(CUTS) + 1) for which in (passed, passed[lit])]
+        total += np.count_nonzero(lit)
+    for sums in (counts, total):
+        model.communicator.sum(sums)
+    # A pixel that passes k cutoffs is in the silhouettes of the first k.
+    silhouette, both = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    return float(CUTS[np.argmax(2 * both / np.maximum(silhouette + total, 1))])
+
+
 MOST_BYTES = 1 << 28
 """Memory that the lit pixels of projections may take; those of the others are read again."""
 
