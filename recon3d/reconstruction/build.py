@@ -40,6 +40,7 @@ from recon3d.reconstruction.model.scanned import (
     setting_steps_deg,
     settings_of_frames,
     tells_drift,
+    tells_handedness,
     threshold_of,
     two_theta_step_deg,
 )
@@ -206,17 +207,9 @@ def _handedness(
 ) -> tuple[int, Evidence]:
     """The handedness that is given, or the one that gives the sharper maps, and what tells it."""
     given = experiment.settings.handedness
-    if given:
-        return given, {"handedness_from": "given"}
-    if experiment.settings.frame == "lab":
-        # Nothing is turned there.
-        return 1, {"handedness_from": "assumed"}
-    if not tells_handedness(aligned.store):
-        warn(
-            f"this scan ({aligned.store.kind}) cannot tell the handedness from its mirror image: "
-            "+1 is assumed; give 'handedness' in the .ini where it is known"
-        )
-        return 1, {"handedness_from": "assumed"}
+    if experiment.settings.frame == "lab" or not tells_handedness(aligned.store):
+        # Nothing is turned in the laboratory; the other scans give a mirror image.
+        return given or 1, {"handedness_from": "given" if given else "assumed"}
     sharpness = _sharpness(aligned, experiment, points_um)
     best = min(sharpness, key=lambda sign: sharpness[sign])
     logger.info(
@@ -226,8 +219,8 @@ def _handedness(
         sharpness[-best],
         -best,
     )
-    return best, {
-        "handedness_from": "sharpness",
+    return given or best, {
+        "handedness_from": "given" if given else "sharpness",
         "effective_bins_plus": sharpness[1],
         "effective_bins_minus": sharpness[-1],
     }
@@ -246,14 +239,6 @@ def _sharpness(
     bins = [communicator.agree(orientation_bins(model, step_deg)) for model in models]
     volumes = backproject_at_once(models, bins, points, "handedness")
     return communicator.agree(dict(zip((1, -1), map(effective_bins, volumes), strict=True)))
-
-
-def tells_handedness(store: CleanedScan) -> bool:
-    """Only base tilt and rolling scanned together, over a range of ω, tell the two apart."""
-    sizes = {axis.name: axis.values_deg.size for axis in store.axes}
-    both = sizes.get("mu", 1) > 1 and sizes.get("gamma", 1) > 1
-    base_moves = np.nanmax(store.motors.base_tilt_deg) > np.nanmin(store.motors.base_tilt_deg)
-    return both and bool(base_moves) and len(store.omega_deg) > 2
 
 
 def _some(points_um: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,9 +17,6 @@ from recon3d.files.grain import Grain
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import Scan
 
-CUTOFF = 0.9
-"""Completeness from which a voxel is shown as grain."""
-
 
 def preview_grain(
     scan: Scan,
@@ -62,7 +59,7 @@ def preview_grain(
         method="backprojection",
         frame="sample",
         align="none",
-        completeness_cutoff=CUTOFF,
+        completeness_cutoff=None,
         omega_exclude=(),
     )
     some = spread_projections(scan, projections)

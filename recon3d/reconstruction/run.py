@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,15 +31,15 @@ from recon3d.reconstruction.fit.task import Found, Report, Task, task_of
 from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import frames_of_bins, strain_axis, tells_shift
+from recon3d.reconstruction.quality.doubts import Case, doubts_of
+from recon3d.reconstruction.quality.errors import quality_of, with_distributions, with_errors
+from recon3d.reconstruction.quality.evidence import look_at_frames
 from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
 
 logger = logging.getLogger(__name__)
 
 FEWEST_TO_HALVE = 12
 """Projections below which two halves say nothing."""
-
-POOR_FIT = 0.6
-"""Relative residual above which the model does not describe the scan."""
 
 
 def reconstruct(
@@ -99,11 +99,15 @@ def reconstruct(
     if first and report is not None:
         report("alignment", 0, float("nan"), None)
     with bars_shown(show_progress and first), clean.kept_open() as opened:
-        model, evidence = prepare(opened, experiment, communicator)
+        model, record = prepare(opened, experiment, communicator)
         found = method(task_of(experiment, model, **outside))
-    grain = with_counts(_grain(found, experiment.record() | evidence), clean)
-    _warn_of_doubts(grain)
-    return grain
+        voxels = found.voxels
+        evidence = None if voxels is None else look_at_frames(found.task.model, voxels)
+    doubts = doubts_of(Case(found, record, evidence))
+    for doubt in doubts if first else ():
+        warn(doubt)
+    grain = with_counts(_grain(found, experiment.record() | record), clean)
+    return replace(grain, doubts=doubts)
 
 
 def by_backprojection(task: Task) -> Found:
@@ -154,14 +158,14 @@ def by_iteration(task: Task) -> Found:
         residual=np.array(fit.residuals),
         record={"iterations": len(fit.residuals)},
     )
-    found = with_agreement(found, fit, refinement.voxels)
-    columns = fit.columns
+    found = with_agreement(with_distributions(found, fit), fit, refinement.voxels)
+    columns, halves = fit.columns, list[VoxelPeaks]()
     # The distributions of the halves take its place.
     del fit
     if settings.split_half and len(task.model.projections) >= FEWEST_TO_HALVE:
         task.tell("half")
-        found = with_halves(found, columns)
-    return found
+        found, halves = with_halves(found, columns)
+    return with_errors(found, refinement, halves)
 
 
 METHODS: dict[tuple[str, str], Callable[[Task], Found]] = {
@@ -216,32 +220,38 @@ def _completeness(
     return completeness(model, task.points_um, frames, peaks.bins, bits=illuminated)
 
 
-def _strain(task: Task, peaks: VoxelPeaks) -> NDArray[np.float64] | None:
-    """Strain along **G**, -cot θ Δθ; None where the scan does not tell it."""
+def _tells_strain(task: Task) -> bool:
     settings, store = task.experiment.settings, task.model.store
     fitted = settings.method == "iterative" and tells_shift(store)
-    if settings.frame == "lab" or (strain_axis(store) is None and not fitted):
-        return None
-    theta = np.radians(task.experiment.crystal.bragg_angle_deg)
-    return -np.radians(peaks.dtheta_deg) / np.tan(theta)
+    return settings.frame == "sample" and (strain_axis(store) is not None or fitted)
 
 
 def _grain(found: Found, provenance: dict[str, Any]) -> Grain:
     """Spread the voxels of the support over the whole volume, with all that is known of them."""
-    task, peaks = found.task, found.peaks
-    model, strain = task.model, _strain(task, peaks)
-
-    def in_mask(values: NDArray[Any]) -> NDArray[np.float32]:
-        return task.fill(np.where(found.in_mask, values, np.nan), np.nan)
-
+    task, peaks, model = found.task, found.peaks, found.task.model
+    maps: dict[str, NDArray[Any]] = {
+        "orientation": np.stack([peaks.a_deg, peaks.b_deg], axis=1),
+        "orientation_spread": peaks.spread_deg,
+    }
+    # Strain along G is -cot θ Δθ.
+    strain_per_deg = -np.radians(1) / np.tan(np.radians(task.experiment.crystal.bragg_angle_deg))
+    if _tells_strain(task):
+        maps["strain"] = strain_per_deg * peaks.dtheta_deg
+    if found.errors_deg is not None:
+        maps["orientation_error"] = found.errors_deg[:, :2]
+        if "strain" in maps:
+            maps["strain_error"] = abs(strain_per_deg) * found.errors_deg[:, 2]
+    if task.experiment.settings.frame == "sample":
+        maps["quality"] = quality_of(found)
+    inside: dict[str, Any] = {
+        name: task.in_mask(values, found.in_mask) for name, values in maps.items()
+    }
     return Grain(
         volume=task.volume,
         occupancy=task.fill(found.occupancy),
         mask=task.fill(found.in_mask) > 0,
-        orientation=np.stack([in_mask(peaks.a_deg), in_mask(peaks.b_deg)], axis=-1),
-        orientation_spread=in_mask(peaks.spread_deg),
         completeness=task.fill(found.completeness),
-        strain=None if strain is None else in_mask(strain),
+        **inside,
         residual=found.residual,
         projections={
             "omega": model.store.omega_deg[model.projections],
@@ -272,20 +282,3 @@ def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
         "rolling_width": acceptance.rolling_width_deg,
         "two_theta_width": acceptance.two_theta_width_deg,
     }
-
-
-def _warn_of_doubts(grain: Grain) -> None:
-    """Warn where the fit is poor, or the box cuts the grain: the result is not to be trusted."""
-    if grain.residual.size and grain.residual[-1] > POOR_FIT:
-        warn(
-            f"the grain explains the frames poorly (residual {grain.residual[-1]:.2f}, a good fit "
-            "has less than half of that): are M, rotation_center, turning_center and tilt_azimuth "
-            "right?"
-        )
-    mask, axes = grain.mask, "xyz"
-    cut = [axes[k] for k in range(3) if np.moveaxis(mask, k, 0)[[0, -1]].any()]
-    if grain.residual.size and cut:
-        warn(
-            f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
-            "enlarge grain_dim or move grain_pos"
-        )

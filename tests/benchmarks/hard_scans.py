@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from measure import start_with_sleeping_threads
+from scipy.stats import rankdata
 
 from recon3d import Cleaning, clean, open_scan, open_store
 from recon3d.config.experiment import Experiment
@@ -111,21 +112,35 @@ def row(name: str, grain: Grain, truth: Truth, seconds: float) -> str:
     strain = ""
     if grain.strain is not None:
         strain = f"{np.median(np.abs(grain.strain - planted.strain)[both]):.1e}"
-    doubts = found.get("doubts", ())
+    claimed = 1e3 * np.hypot(*grain.orientation_error[both].T)
+    within = [float((wrong < factor * claimed).mean()) for factor in (1, 2)]
+    bad = wrong > 3 * np.median(wrong)
     return (
         f"{name:<24}{errors.median_mdeg:>8.1f}{np.median(wrong):>8.1f}"
         f"{np.percentile(wrong, 90):>8.1f}{errors.dice:>8.3f}"
-        f"{found.get('precision_mdeg', np.nan):>9.1f}{found['rocking_width']:>8.4f}"
+        f"{np.median(claimed):>9.1f}"
+        f"{within[0]:>7.2f}{within[1]:>6.2f}{_area_under_curve(claimed, bad):>6.2f}"
+        f"{found['rocking_width']:>8.4f}"
         f"{axis:>7.2f}{grain.residual[-1]:>8.3f}{strain:>9}{seconds:>7.0f}  "
-        + " | ".join(map(str, doubts))
+        + " | ".join(grain.doubts)
     )
 
 
+def _area_under_curve(claimed: np.ndarray, bad: np.ndarray) -> float:
+    """How often a claimed error is larger for a bad voxel than for a good one."""
+    pairs = np.count_nonzero(bad) * np.count_nonzero(~bad)
+    ranks = rankdata(claimed)[bad].sum() - np.count_nonzero(bad) * (bad.sum() + 1) / 2
+    return float(ranks / pairs) if pairs else np.nan
+
+
 HEAD = (
-    f"{'scan':<24}{'median':>8}{'in mask':>8}{'90 %':>8}{'Dice':>8}{'claimed':>9}{'width':>8}"
+    f"{'scan':<24}{'median':>8}{'in mask':>8}{'90 %':>8}{'Dice':>8}{'claimed':>9}"
+    f"{'1 σ':>7}{'2 σ':>6}{'AUC':>6}{'width':>8}"
     f"{'axis':>7}{'left':>8}{'strain':>9}{'s':>7}  doubts"
 )
-"""Median error of the true voxels; median and 90 % of those in the mask too; in mdeg."""
+"""Median error of the true voxels; median and 90 % of those in the mask too; the median claimed,
+in mdeg; shares of voxels within one and two claimed errors; area under the curve of the claimed
+error for voxels that are wrong by more than three times the median."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Shell correlation, precision and suspects on made-up volumes with known answers."""
+"""Shell correlation and suspects on made-up volumes with known answers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from scipy.ndimage import gaussian_filter
 from recon3d.config.volume import Volume
 from recon3d.reconstruction.quality.shell_correlation import (
     fourier_shell_correlation,
-    orientation_precision_mdeg,
     suspects,
 )
 
@@ -46,6 +45,7 @@ def test_resolution_is_where_a_common_signal_sinks_into_noise():
     assert shells.resolution_nm == pytest.approx(crossing, rel=0.25)
 
 
+<<<<<<< HEAD
 def test_the_threshold_is_the_half_bit_criterion():
     # Of the integer wave vectors of 4^3 voxels, 6 of length 1 and 12 of length 1.41 are in shell
     # 1: nine independent numbers, whose root is 3. (0.2071 + 1.9102 / 3) / (1.2071 + 0.9102 / 3).
@@ -84,6 +84,8 @@ def test_precision_is_the_difference_of_the_halves():
     assert np.isnan(orientation_precision_mdeg(halves[0][:50], halves[1][:50]))
 
 
+=======
+>>>>>>> b7a98ef (Tell the error of every voxel, its true spread and second peak, and doubts that name their cause)
 def test_slow_changes_over_omega_are_no_suspects():
     rng = np.random.default_rng(8)
     residuals = 0.15 + 0.08 * np.cos(np.linspace(0, 2 * np.pi, 60)) ** 2

@@ -164,12 +164,15 @@ class Refined:
         With the model, turning centre included, that was found.
     voxels
         The grain's voxels.
+    chosen, shape (support's voxels,)
+        Which of the support they are.
     peaks
         Orientation of every voxel of the support.
     """
 
     task: Task
     voxels: OrientedVoxels
+    chosen: NDArray[np.bool_]
     peaks: VoxelPeaks
 
 
@@ -179,7 +182,7 @@ def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     peaks = peaks_of(task, fit)
     voxels, chosen = oriented_voxels(task, fit)
     if len(model.projections) < FEWEST_TO_REFINE or not chosen.any():
-        return Refined(replace(task, model=model), voxels, peaks)
+        return Refined(replace(task, model=model), voxels, chosen, peaks)
     place = Place(task.inside[chosen], task.volume.shape)
     task, voxels = _refined_voxels(replace(task, model=model), voxels, place, description)
     columns = {}
@@ -187,7 +190,7 @@ def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     for name, values in zip(names, voxels.orientations.centres_deg(), strict=True):
         columns[name] = getattr(peaks, name).copy()
         columns[name][chosen] = values
-    return Refined(task, voxels, replace(peaks, **columns))
+    return Refined(task, voxels, chosen, replace(peaks, **columns))
 
 
 def _refined_voxels(

@@ -15,6 +15,7 @@ from recon3d.config.volume import Volume
 from recon3d.errors import DataError
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import voxel_centres_um
+from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import find_support
@@ -91,6 +92,12 @@ class Task:
         full.reshape(-1, *values.shape[1:])[self.inside] = values
         return full
 
+    def in_mask(self, values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """The same, with NaN for the voxels that do not belong to the grain."""
+        return self.fill(
+            np.where(np.expand_dims(mask, tuple(range(1, values.ndim))), values, np.nan), np.nan
+        )
+
 
 @dataclass(frozen=True)
 class Found:
@@ -108,6 +115,13 @@ class Found:
         Orientation, spread and strongest bin.
     completeness
         Share of the projections in which the voxel's own frame is lit.
+    voxels
+        The grain as voxels of one orientation each, as the refinement left them; None where
+        nothing was fitted.
+    errors_deg, shape (voxels, 3)
+        Standard deviations of a, b and Δθ; None where they are not known.
+    second_share, shape (voxels,)
+        Share of a voxel's intensity that has another orientation; None where not known.
     residual, shape (passes,)
         What is left unexplained; empty where nothing was fitted.
     projections
@@ -125,6 +139,9 @@ class Found:
     in_mask: NDArray[np.bool_]
     peaks: VoxelPeaks
     completeness: NDArray[np.float32]
+    voxels: OrientedVoxels | None = None
+    errors_deg: NDArray[np.float64] | None = None
+    second_share: NDArray[np.float32] | None = None
     residual: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)

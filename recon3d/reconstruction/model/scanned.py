@@ -80,6 +80,14 @@ def tells_drift(store: CleanedScan) -> bool:
     return bool(gamma_scanned(store) and many)
 
 
+def tells_handedness(store: CleanedScan) -> bool:
+    """Only base tilt and rolling scanned together, over a range of ω, tell the two apart."""
+    sizes = {axis.name: axis.values_deg.size for axis in store.axes}
+    both = sizes.get("mu", 1) > 1 and sizes.get("gamma", 1) > 1
+    base_moves = np.nanmax(store.motors.base_tilt_deg) > np.nanmin(store.motors.base_tilt_deg)
+    return both and bool(base_moves) and len(store.omega_deg) > 2
+
+
 def tells_shift(store: CleanedScan) -> bool:
     """Whether shifts Δθ are told from the part of μ(ω) that does not turn.
 

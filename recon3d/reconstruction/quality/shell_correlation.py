@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from recon3d.config.volume import Volume
-from recon3d.errors import warn
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
+from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.iterative import IterativeFit, relative
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, refined, run_fit
 from recon3d.reconstruction.fit.task import Found, cut_occupancy
-from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 
 logger = logging.getLogger(__name__)
@@ -39,7 +38,6 @@ def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> F
     model = found.task.model
     of_sums = sum_residuals(model, voxels)
     strange = suspects(fit.projection_residuals)
-    _warn_of_suspects(model, strange)
     return replace(
         found,
         projections=found.projections
@@ -53,7 +51,9 @@ def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> F
     )
 
 
-def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found:
+def with_halves(
+    found: Found, columns: NDArray[np.int64] | None = None
+) -> tuple[Found, list[VoxelPeaks]]:
     """Reconstruct from every other projection, twice, and add what the two say of the result.
 
     Parameters
@@ -63,29 +63,30 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
     columns
         Numbers of the orientation bins that the whole fills, which is where its halves are
         looked for; all of them where None.
+
+    Returns
+    -------
+    found
+        With the resolution, and the agreement of the shape with that of the sums alone.
+    halves
+        Orientations from either half.
     """
     task, model = found.task, found.task.model
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
-    occupancies, orientations = [], []
+    occupancies, halves = [], []
     for start in (0, 1):
         half = replace(task, model=replace(model, projections=model.projections[start::2]))
         fit = run_fit(half, "half", passes=passes, stage=f"half-{start + 1}", columns=columns)
-        peaks = refined(half, fit, "half refinement").peaks
+        halves.append(refined(half, fit, "half refinement").peaks)
         occupancy, _ = occupancy_of(half, fit)
         occupancies.append(task.fill(occupancy).astype(float))
-        orientations.append(np.stack([peaks.a_deg, peaks.b_deg], axis=-1)[found.in_mask])
     shells = fourier_shell_correlation(occupancies[0], occupancies[1], task.volume)
-    precision = orientation_precision_mdeg(orientations[0], orientations[1])
-    logger.info(
-        "two halves: resolution %.0f nm, orientations to %.2f mdeg",
-        shells.resolution_nm,
-        precision,
-    )
+    logger.info("two halves: resolution %.0f nm", shells.resolution_nm)
     shape = fit_shape(model, task.points_um, task.volume.voxel_um, threshold_of(model.store))
     _, in_shape = cut_occupancy(task, shape[:, 0])
     both = int((in_shape & found.in_mask).sum())
     dice = 2 * both / max(int(in_shape.sum()) + int(found.in_mask.sum()), 1)
-    return replace(
+    agreed = replace(
         found,
         curves={
             "fsc_frequency": shells.frequency_per_um,
@@ -95,28 +96,14 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
         record=found.record
         | {
             "resolution_nm": shells.resolution_nm,
-            "precision_mdeg": precision,
             "shape_check_dice": dice,
         },
     )
-
-
-def _warn_of_suspects(model: ScanModel, strange: NDArray[np.bool_]) -> None:
-    if strange.any():
-        angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in model.projections[strange])
-        warn(
-            f"the grain does not explain the projections at ω = {angles}° as it does the others "
-            "(another grain passing, or the beam lost?): omega_exclude leaves them out"
-        )
+    return agreed, halves
 
 
 NEIGHBOURS = 15
 """Projections among which one has to stand out to be suspect."""
-
-
-SHARED_ERRORS = 1.25
-"""Error of the whole for a unit of difference between its halves, as seen on planted grains:
-the middle, in proportion, of mosaicity, tilt, strain and rocking-only scans."""
 
 
 @dataclass(frozen=True)
@@ -182,29 +169,6 @@ def fourier_shell_correlation(
     frequency = width * np.arange(shells + 1, dtype=np.float64)
     resolution = _resolution_nm(frequency, correlation - threshold)
     return ShellCorrelation(frequency, correlation, threshold, resolution)
-
-
-def orientation_precision_mdeg(first: FloatArray, second: FloatArray) -> float:
-    """Predict the error of the whole from the difference of two halves.
-
-    Independent errors alone would make the whole twice as good as the halves agree. Errors that
-    the halves share (the size of a voxel, what cleaning cuts off) do not show in their difference,
-    and on planted grains they are larger: the whole was wrong by 0.9 to 2 times the difference,
-    so a little more than the difference itself, `SHARED_ERRORS` of it, is the prediction.
-
-    Parameters
-    ----------
-    first, second, shape (..., 2)
-        Orientations (a, b) in degrees from the two halves; NaN where either has none.
-
-    Returns
-    -------
-    precision
-        Median over the voxels that both halves have, in mdeg; NaN where there are none.
-    """
-    difference = np.hypot(*np.moveaxis(np.asarray(first) - np.asarray(second), -1, 0))
-    known = difference[np.isfinite(difference)]
-    return float(1e3 * SHARED_ERRORS * np.median(known)) if known.size else float("nan")
 
 
 def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:

@@ -56,7 +56,7 @@ class Parameters(Panel):
             "align": self.align.value,
             "tv_weight": float(self.tv_weight.value),
             "split_half": self.split_half.value,
-            "completeness_cutoff": float(self.cutoff.value),
+            "completeness_cutoff": float(self.cutoff.value) or None,
             "memory_gib": float(self.memory.value),
         }
 
@@ -90,9 +90,9 @@ class Parameters(Panel):
         self.split_half = control(keys["split_half"], given.split_half, label="two halves")
         self.cutoff = control(
             keys["completeness_cutoff"],
-            0.5 if given.completeness_cutoff is None else given.completeness_cutoff,
+            given.completeness_cutoff or 0.0,
             step=0.01,
-            label="completeness",
+            label="completeness (0: auto)",
         )
         self.memory = control(
             keys["memory_gib"], allowed, 0.5, 256.0, step=0.5, label="memory (GiB)"

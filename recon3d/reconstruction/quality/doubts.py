@@ -1,0 +1,338 @@
+"""Doubts: sentences that say why a grain may be wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.reconstruction.fit.task import Found
+from recon3d.reconstruction.model.scanned import (
+    setting_steps_deg,
+    tells_handedness,
+    threshold_of,
+)
+from recon3d.reconstruction.quality.evidence import Evidence
+
+FloatArray = NDArray[np.float64]
+
+POOR_EXCESS = 0.35
+"""Residual beyond counting noise above which the model does not describe the scan; good scans
+have 0.1 to 0.15, absorption, small grains and broad tails up to 0.25."""
+
+SHARPER = 0.97
+"""A handedness is in doubt if the other one gives maps that fill fewer bins than this share."""
+
+LEAST_RANGE_DEG = 150.0
+"""Range of ω below which rotation axis and drift are not told apart."""
+
+MOST_OF_SIGNAL = 0.48
+"""Share of a bright pixel (about a third of the brightest one) from which binth cuts the grain."""
+
+MOST_AT_THE_EDGE = 0.25
+"""Intensity that the outermost settings of a scan may have, as a share of the strongest one."""
+
+MOST_MISSING = 0.01
+"""Share of the predicted intensity that may fall on dark pixels though far above the threshold."""
+
+DRIFT_STEPS = (0.2, 0.5)
+DRIFT_SIGMAS = 5.0
+"""Drift of μ and of γ, in steps of the scan, and in standard errors, from which it is told: the
+instrument is wider in γ."""
+
+MOST_OUTLIERS = 0.4
+"""Share of the squared differences that a few far too bright pixels may have."""
+
+MOST_TWOFOLD = 0.2
+"""Share of the grain's voxels that may have a second orientation."""
+
+DEAD = 0.3
+"""Share of what is predicted below which a column of pixels is dead."""
+
+BRIGHT_ENOUGH = 4.0
+"""Brightness of the signal, in thresholds, from which its curvature is told."""
+
+DIM_BRIGHT = -0.12
+"""Curvature of measured against predicted counts that saturation or extinction leaves."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that is known for and against a grain.
+
+    Parameters
+    ----------
+    found
+        What was found.
+    record
+        How what was not given was found.
+    evidence
+        What frames and predictions say of each other; None where nothing was fitted.
+    """
+
+    found: Found
+    record: dict[str, Any]
+    evidence: Evidence | None
+
+
+def doubts_of(case: Case) -> tuple[str, ...]:
+    """Go through all checks and keep the sentences of those that find something."""
+    sentences = [check(case) for check in CHECKS]
+    told = tuple(sentence for sentence in sentences if sentence)
+    if told or case.evidence is None or case.evidence.excess < POOR_EXCESS:
+        return told
+    return (
+        f"the grain explains the frames poorly: residual {case.evidence.residual:.2f}, where "
+        f"counting noise alone leaves {case.evidence.counting:.2f}; no single cause stands out: "
+        "are M, rotation_center, turning_center and tilt_azimuth right?",
+    )
+
+
+def _handedness(case: Case) -> str | None:
+    how, store = case.record.get("handedness_from"), case.found.task.model.store
+    if case.found.task.experiment.settings.frame == "lab":
+        return None
+    h = case.found.task.model.turning.handedness
+    if not tells_handedness(store):
+        return (
+            f"the handedness {h:+d} was {how}, and this scan ({store.kind}) cannot test it: with "
+            "the other one orientations come out mirrored, at the same residual; scan μ and γ "
+            "together once to know 'handedness'"
+        )
+    bins = {+1: case.record["effective_bins_plus"], -1: case.record["effective_bins_minus"]}
+    if bins[-h] < SHARPER * bins[h]:
+        return (
+            f"the handedness {h:+d} was {how}, but the scan says {-h:+d} (orientation maps fill "
+            f"{bins[h]:.1f} bins a voxel, {bins[-h]:.1f} with the other): leave 'handedness' out"
+        )
+    return None
+
+
+def _threshold(case: Case) -> str | None:
+    if case.evidence is None:
+        return None
+    threshold = threshold_of(case.found.task.model.store)
+    signal = float(np.nanmedian(case.evidence.signal))
+    if threshold <= MOST_OF_SIGNAL * signal:
+        return None
+    pixels = case.found.task.model.store.binning.pixels
+    return (
+        f"binth {threshold / pixels:g} is {threshold / signal:.0%} of a bright pixel "
+        f"({signal / pixels:.0f} counts), so the grain's rim is cut off and the grain comes out "
+        f"too small: clean with binth {signal / pixels / 4:.2g} if the background's noise allows it"
+    )
+
+
+def _range(case: Case) -> str | None:
+    omega = case.found.task.model.store.omega_deg[case.found.task.model.projections]
+    if omega.size < 2:
+        return None
+    covered = float(np.ptp(omega) + np.median(np.diff(np.sort(omega))))
+    if covered >= LEAST_RANGE_DEG:
+        return None
+    return (
+        f"only {covered:.0f}° of ω: rotation axis, drift and the shape along the beam are not told "
+        "apart well; scan 180°, or give rotation_center and align none"
+    )
+
+
+def _counts(case: Case) -> str | None:
+    known = case.found.task.model.store.provenance
+    saturated, wrapped = known.get("saturated_frames", 0), known.get("wrapped_pixels", 0)
+    if saturated:
+        return (
+            f"{saturated} frames are saturated: their brightest pixels are cut off, which shifts "
+            "orientations towards the wings; expose shorter, or attenuate the beam"
+        )
+    if wrapped:
+        return (
+            f"{wrapped} counts near 65535 were taken for negative ones that wrapped around in 16 "
+            "bits; if they are true peaks the brightest pixels are lost: expose shorter"
+        )
+    return None
+
+
+def _scanned_range(case: Case) -> str | None:
+    """Intensity in the outermost settings: part of the grain lies beyond."""
+    store = case.found.task.model.store
+    shape = [axis.values_deg.size for axis in store.axes]
+    if int(np.prod(shape)) != store.shape[1]:
+        return None
+    frames = store.integrated[case.found.task.model.projections].sum(axis=0).reshape(shape)
+    cut = []
+    for number, axis in enumerate(store.axes):
+        if axis.values_deg.size > 2 and axis.name in ("mu", "gamma"):
+            others = tuple(k for k in range(len(shape)) if k != number)
+            profile = frames.sum(axis=others)
+            ends = max(profile[0], profile[-1]) / profile.max()
+            if ends > MOST_AT_THE_EDGE:
+                cut.append(f"{axis.name} ends at {ends:.0%} of its strongest setting")
+    if not cut:
+        return None
+    return (
+        f"orientations reach past the scanned range ({', '.join(cut)}): voxels beyond it are "
+        "missing or pulled inwards; scan a wider range"
+    )
+
+
+def _region(case: Case) -> str | None:
+    """The grain at the border of the volume, or its images at the border of the region."""
+    mask = case.found.task.fill(case.found.in_mask) > 0
+    cut = ["xyz"[k] for k in range(3) if np.moveaxis(mask, k, 0)[[0, -1]].any()]
+    if case.found.residual.size and cut:
+        return (
+            f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
+            "enlarge grain_dim or move grain_pos"
+        )
+    return None
+
+
+def _hidden(case: Case) -> str | None:
+    """Pixels that ought to be bright are dark: an edge of the beam, or of the region."""
+    if case.evidence is None:
+        return None
+    model, evidence = case.found.task.model, case.evidence
+    missing = evidence.missing
+    strange = model.projections[case.found.projections["suspect"] > 0]
+    where = (missing > MOST_MISSING) & ~np.isin(evidence.projections, strange)
+    if where.sum() < 2:
+        return None
+    omega = [model.omega_deg(int(k)) for k in evidence.projections[where]]
+    return (
+        f"part of the grain is dark in {where.sum()} projections (ω from {min(omega):.0f} to "
+        f"{max(omega):.0f}°; up to {np.nanmax(missing[where]):.0%} of what is expected): the edge "
+        "of the illumination or of the region of interest, or dead pixels, cut it, and the "
+        "shape is wrong there; widen them, or leave these out by omega_exclude"
+    )
+
+
+def _drift(case: Case) -> str | None:
+    """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
+    if case.evidence is None:
+        return None
+    model = case.found.task.model
+    omega = model.store.omega_deg[case.evidence.projections]
+    if np.ptp(omega) < LEAST_RANGE_DEG / 2:
+        return None
+    steps, told = setting_steps_deg(model.store), []
+    shifts = case.evidence.shift_deg.T
+    for name, shift, step, least in zip("μγ", shifts, steps, DRIFT_STEPS, strict=True):
+        drift, error = _trend(omega, shift)
+        if np.isfinite(step) and abs(drift) > max(least * step, DRIFT_SIGMAS * error):
+            told.append(f"{name}_c by {1e3 * abs(drift):.0f} mdeg")
+    if not told:
+        return None
+    return (
+        f"the setting of the turning centre drifts over the scan ({', '.join(told)} at least): "
+        "orientations are shifted by a part of that; was the optics still warming up, or did the "
+        "sample creep?"
+    )
+
+
+def _trend(omega_deg: FloatArray, shift_deg: FloatArray) -> tuple[float, float]:
+    """Linear change over the scan beside what turns with ω, and its standard error."""
+    known = np.isfinite(shift_deg)
+    if known.sum() < 8:
+        return 0.0, np.inf
+    omega = np.radians(omega_deg[known])
+    course = np.linspace(-0.5, 0.5, known.sum())
+    design = np.stack([np.ones_like(omega), np.cos(omega), np.sin(omega), course], axis=1)
+    solution, *_ = np.linalg.lstsq(design, shift_deg[known], rcond=None)
+    rest = shift_deg[known] - design @ solution
+    covariance = np.linalg.pinv(design.T @ design) * (rest @ rest) / (known.sum() - 4)
+    return float(solution[3]), float(np.sqrt(covariance[3, 3]))
+
+
+def _suspects(case: Case) -> str | None:
+    strange = case.found.projections.get("suspect", np.zeros(0)) > 0
+    if not strange.any():
+        return None
+    model = case.found.task.model
+    angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in model.projections[strange])
+    if len(angles) > 200:
+        angles = f"{angles[:200]} ..."
+    return (
+        f"the grain does not explain the projections at ω = {angles}° as it does the others "
+        "(another grain passing, or the beam lost?): omega_exclude leaves them out"
+    )
+
+
+def _outliers(case: Case) -> str | None:
+    if case.evidence is None:
+        return None
+    share = float(np.nanmedian(case.evidence.outliers))
+    if share <= MOST_OUTLIERS:
+        return None
+    return (
+        f"{share:.0%} of what the grain leaves unexplained is in single pixels that are far too "
+        "bright: zingers or hot pixels that cleaning left, or another grain; try a lower "
+        "hot_pixels limit or a mask of bad pixels"
+    )
+
+
+def _dead_columns(case: Case) -> str | None:
+    if case.evidence is None:
+        return None
+    measured, predicted = case.evidence.columns
+    known = predicted > 0.2 * predicted.max()
+    ratio = measured / np.maximum(predicted, 1e-9)
+    around = np.median(ratio[known]) if known.any() else 1.0
+    dead = np.flatnonzero(known & (ratio < DEAD * around))
+    if not dead.size:
+        return None
+    return (
+        f"columns {', '.join(map(str, dead[:8]))} of the images hold hardly anything of what the "
+        "grain predicts there: dead columns, or the edge of the illumination; give a mask of bad "
+        "pixels, or widen the beam"
+    )
+
+
+def _two_orientations(case: Case) -> str | None:
+    second = case.found.second_share
+    if second is None or not case.found.in_mask.any():
+        return None
+    share = float((second[case.found.in_mask] > SECOND_COUNTS).mean())
+    if share <= MOST_TWOFOLD:
+        return None
+    return (
+        f"{share:.0%} of the voxels hold a second orientation: a and b are those of the stronger "
+        "one; is the voxel larger than the subgrains, or does another grain overlap?"
+    )
+
+
+def _extinction(case: Case) -> str | None:
+    if case.evidence is None:
+        return None
+    threshold = threshold_of(case.found.task.model.store)
+    curvature = float(np.nanmedian(case.evidence.curvature))
+    bright = np.nanmedian(case.evidence.signal) > BRIGHT_ENOUGH * threshold
+    if curvature >= DIM_BRIGHT or not bright:
+        return None
+    return (
+        f"bright pixels hold less than their share (curvature {curvature:.2f}): extinction in the "
+        "crystal or a detector that saturates; the shape is rounder and occupancy lower inside"
+    )
+
+
+SECOND_COUNTS = 0.15
+"""Share of a voxel's intensity that makes a second orientation of it."""
+
+CHECKS: tuple[Callable[[Case], str | None], ...] = (
+    _handedness,
+    _threshold,
+    _range,
+    _counts,
+    _scanned_range,
+    _region,
+    _hidden,
+    _drift,
+    _suspects,
+    _outliers,
+    _dead_columns,
+    _two_orientations,
+    _extinction,
+)
+"""Each names one cause, in words that end with what to do."""

@@ -1,0 +1,177 @@
+"""What the frames say against a grain: a look at every projection with the fit that it ended in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.progress import track
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.reconstruction.fit.projection_cache import ProjectionImages
+from recon3d.reconstruction.fit.widths import frames_reached
+from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.scanned import threshold_of
+
+FloatArray = NDArray[np.float64]
+
+MOST_PROJECTIONS = 48
+"""More than these say the same again."""
+
+NEARBY = 0.1
+"""Distance, in widths, over which the slopes of the predicted frames are taken."""
+
+FAR_ABOVE_THRESHOLD = 3.0
+"""A pixel that is dark though this many thresholds are predicted was not cut by the mask."""
+
+THRESHOLD_SIGMAS = 3.0
+"""Standard deviations of the background that a threshold is, as a rule."""
+
+OUTLIER = 6.0
+"""Counts above the predicted ones, in standard deviations and thresholds, of no grain's pixel."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What frames and predictions say of each other, one row a projection.
+
+    Parameters
+    ----------
+    projections
+        Numbers of the projections that were looked at.
+    shift_deg, shape (projections, 2)
+        By how much (μ, γ) of the frames would have to change to meet the grain better; NaN
+        where it is not told.
+    curvature
+        How much less a pixel of typical brightness holds than its share: below zero where
+        bright pixels are too dim.
+    missing
+        Share of the predicted intensity that falls on dark pixels though far above the
+        threshold: what something hides.
+    cut
+        Share of the predicted intensity that falls on dark pixels at all.
+    outliers
+        Share of the squared differences in pixels that are far too bright.
+    signal
+        Counts of a bright pixel: the 95th percentile of those above the threshold.
+    columns, shape (2, cols)
+        Measured and predicted counts of each column of the images, summed over everything.
+    counting
+        Relative residual that counting, of grain and background, would leave alone.
+    residual
+        The relative residual there is.
+    """
+
+    projections: NDArray[np.int64]
+    shift_deg: FloatArray
+    curvature: FloatArray
+    missing: FloatArray
+    cut: FloatArray
+    outliers: FloatArray
+    signal: FloatArray
+    columns: FloatArray
+    counting: float
+    residual: float
+
+    @property
+    def excess(self) -> float:
+        """What the residual has beyond counting noise."""
+        return float(np.sqrt(max(self.residual**2 - self.counting**2, 0.0)))
+
+
+def look_at_frames(model: ScanModel, voxels: OrientedVoxels) -> Evidence:
+    """Hold the frames of a scan against those that a grain predicts.
+
+    Parameters
+    ----------
+    model
+        The scan.
+    voxels
+        The grain's voxels.
+    """
+    thinned = model.thinned(MOST_PROJECTIONS)
+    columns = np.zeros((2, model.image_shape[1]))
+    own = [
+        _look(thinned, voxels, int(number), columns)
+        for number in track(thinned.own, "evidence", unit="projection")
+    ]
+    rows = np.array(model.communicator.collect(own))
+    model.communicator.sum(columns)
+    squares, differences, counts = rows[:, 7:].sum(axis=0)
+    curvature, missing, cut, outliers, signal = rows[:, 2:7].T
+    return Evidence(
+        thinned.projections,
+        rows[:, :2],
+        curvature,
+        missing,
+        cut,
+        outliers,
+        signal,
+        columns,
+        counting=float(np.sqrt(counts / squares)),
+        residual=float(np.sqrt(differences / squares)),
+    )
+
+
+def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatArray) -> FloatArray:
+    """One row: shifts, curvature, missing, cut, outliers, signal, and the three sums."""
+    images, (of_frames, of_voxels) = frames_reached(model, voxels, number)
+    threshold = threshold_of(model.store)
+    measured = images.images.astype(np.float64)
+
+    def predict(axis: int, step: float) -> FloatArray:
+        moved = of_voxels.copy()
+        moved[:, axis] += step
+        frames = voxels.frames((of_frames, moved), model.affine(number), images.pixels)
+        return frames.astype(np.float64)
+
+    predicted = predict(0, 0.0)
+    lit = measured > 0
+    if not (predicted[lit] > 0).any():
+        return np.concatenate([np.full(7, np.nan), np.zeros(3)])
+    widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
+    told = [axis for axis in range(2) if np.isfinite(widths[axis])]
+    slopes = [(predict(axis, NEARBY) - predict(axis, -NEARBY)) / (2 * NEARBY) for axis in told]
+    design = np.stack([predicted[lit], *(slope[lit] for slope in slopes)], axis=1)
+    fitted = np.linalg.lstsq(design.T @ design, design.T @ measured[lit], rcond=1e-9)[0]
+    shift = np.full(2, np.nan)
+    # A voxel's setting moves against that of the frames.
+    shift[told] = -fitted[1:] / fitted[0] * np.array(widths)[told]
+    scaled = predicted * fitted[0]
+    _add_columns(columns, images, scaled, model.image_shape[1])
+    bright = scaled > FAR_ABOVE_THRESHOLD * threshold
+    rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))
+    far = rest > OUTLIER * np.sqrt(scaled + threshold) + OUTLIER * threshold
+    total = scaled.sum()
+    return np.array(
+        [
+            *shift,
+            _curvature(scaled[lit], measured[lit]),
+            scaled[bright & ~lit].sum() / total,
+            scaled[~lit].sum() / total,
+            (rest[far] ** 2).sum() / (rest**2).sum(),
+            np.percentile(measured[lit], 95),
+            (measured**2).sum(),
+            (rest**2).sum(),
+            measured.sum() + lit.sum() * (threshold / THRESHOLD_SIGMAS) ** 2,
+        ]
+    )
+
+
+def _curvature(predicted: FloatArray, measured: FloatArray) -> float:
+    """Relative loss of a pixel at the root mean square of what is predicted, by a parabola."""
+    unit = np.sqrt((predicted**2).mean())
+    x, y = predicted / unit, measured / unit
+    normal = np.array([[(x**2).sum(), (x**3).sum()], [(x**3).sum(), (x**4).sum()]])
+    linear, square = np.linalg.solve(normal, [(x * y).sum(), (x**2 * y).sum()])
+    return float(square / linear) if linear > 0 else float("nan")
+
+
+def _add_columns(
+    columns: FloatArray, images: ProjectionImages, predicted: FloatArray, cols: int
+) -> None:
+    """Add the counts of the pixels of a projection to those of their columns."""
+    places = images.pixels.places[:, 1]
+    columns[0] += np.bincount(places, images.images[:-1].sum(axis=1), minlength=cols)
+    columns[1] += np.bincount(places, predicted[:-1].sum(axis=1), minlength=cols)

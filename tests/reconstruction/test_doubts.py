@@ -1,0 +1,125 @@
+"""Doubts: named where something is wrong, and none where all is well."""
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recon3d.errors import Recon3DWarning
+from recon3d.reconstruction.quality import doubts
+from recon3d.reconstruction.quality.doubts import Case, doubts_of
+from recon3d.reconstruction.quality.evidence import Evidence
+from recon3d.reconstruction.run import reconstruct
+
+STEP = 0.032
+OMEGA = np.arange(0.0, 180.0, 10.0)
+
+
+def case(monkeypatch, *, omega=OMEGA, binth=12.0, evidence=None, record=None, **found):
+    """A scan in which all is well, but for what is given."""
+    count = len(omega)
+    monkeypatch.setattr(doubts, "setting_steps_deg", lambda _: (STEP, STEP))
+    monkeypatch.setattr(doubts, "threshold_of", lambda _: binth)
+    monkeypatch.setattr(doubts, "tells_handedness", lambda store: store.kind == "mosaicity")
+    frames = np.tile(np.array([0.1, 1.0, 0.1]), (count, 1))
+    axis = SimpleNamespace(name="mu", values_deg=STEP * np.arange(3.0))
+    store = SimpleNamespace(
+        kind="mosaicity",
+        omega_deg=omega,
+        provenance={},
+        axes=(axis,),
+        shape=(count, 3, 64, 64),
+        integrated=frames,
+        binning=SimpleNamespace(pixels=1),
+    )
+    model = SimpleNamespace(
+        store=store,
+        projections=np.arange(count),
+        turning=SimpleNamespace(handedness=1),
+        omega_deg=lambda k: float(omega[k]),
+    )
+    settings = SimpleNamespace(frame="sample")
+    inner = np.zeros((4, 4, 4))
+    inner[1:3, 1:3, 1:3] = 1
+    task = SimpleNamespace(
+        model=model,
+        experiment=SimpleNamespace(settings=settings),
+        fill=lambda mask: mask.reshape(4, 4, 4),
+    )
+    usual = {
+        "projections": {"suspect": np.zeros(count)},
+        "in_mask": inner.ravel() > 0,
+        "second_share": np.zeros(64),
+        "residual": np.array([0.15]),
+    }
+    nothing = np.zeros(count)
+    seen = Evidence(
+        projections=np.arange(count),
+        shift_deg=1e-4 * np.random.default_rng(0).normal(size=(count, 2)),
+        curvature=nothing,
+        missing=nothing,
+        cut=nothing,
+        outliers=nothing,
+        signal=nothing + 200,
+        columns=np.ones((2, 64)),
+        counting=0.07,
+        residual=0.15,
+    )
+    told = {"handedness_from": "sharpness", "effective_bins_plus": 5.0, "effective_bins_minus": 9.0}
+    return Case(
+        SimpleNamespace(task=task, **(usual | found)),
+        told | (record or {}),
+        replace(seen, **(evidence or {})),
+    )
+
+
+def test_where_all_is_well_there_is_no_doubt(monkeypatch):
+    assert doubts_of(case(monkeypatch)) == ()
+
+
+DRIFT = np.stack([np.linspace(0, 0.03, 18), np.zeros(18)], axis=1)
+HALF_DARK = np.where(np.arange(18) < 6, 0.08, 0.0)
+DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"record": {"effective_bins_minus": 4.0}}, "the scan says -1"),
+        ({"binth": 150.0}, "binth 150 is 75% of a bright pixel.*clean with binth 50"),
+        ({"omega": OMEGA / 2}, "only 90° of ω"),
+        ({"evidence": {"shift_deg": DRIFT}}, "drifts over the scan .μ_c by 30 mdeg"),
+        ({"evidence": {"missing": HALF_DARK}}, "dark in 6 projections .ω from 0 to 50°; up to 8%"),
+        ({"evidence": {"outliers": np.full(18, 0.9)}}, "90% .*zingers"),
+        ({"evidence": {"columns": DEAD}}, "columns 30 of the images .*dead columns"),
+        ({"evidence": {"curvature": np.full(18, -0.2)}}, "extinction"),
+        ({"evidence": {"residual": 0.6}}, "explains the frames poorly: residual 0.60.*M, rotation"),
+        ({"second_share": np.full(64, 0.3)}, "100% of the voxels hold a second orientation"),
+        ({"in_mask": np.ones(64, bool)}, "border of the volume along x, y, z"),
+        ({"projections": {"suspect": np.arange(18) == 4}}, "projections at ω = 40.00°"),
+    ],
+)
+def test_each_fault_is_named_alone(monkeypatch, given, words):
+    told = doubts_of(case(monkeypatch, **given))
+    assert len(told) == 1, told
+    assert re.search(words, told[0]), told[0]
+    assert len(told[0]) < 500
+
+
+def test_a_grain_past_the_scanned_range_is_told(monkeypatch):
+    past = case(monkeypatch)
+    past.found.task.model.store.integrated[:, 2] = 0.6
+    (told,) = doubts_of(past)
+    assert "mu ends at 60%" in told
+
+
+def test_a_drifting_centre_is_told_by_a_whole_reconstruction(planted):
+    """Half a step of μ over the scan, and nothing else, is in doubt; without it nothing is."""
+    drift = tuple((float(mu), 0.0) for mu in np.linspace(-0.016, 0.016, 18))
+    scan = planted("demo", centre_drift_deg=drift)
+    given = scan.experiment.with_settings(iterations=4, split_half=False)
+    with pytest.warns(Recon3DWarning, match="drifts over the scan"):
+        grain = reconstruct(scan.store, given, show_progress=False)
+    assert any("μ_c by" in doubt for doubt in grain.doubts)
