@@ -45,7 +45,6 @@ def test_resolution_is_where_a_common_signal_sinks_into_noise():
     assert shells.resolution_nm == pytest.approx(crossing, rel=0.25)
 
 
-<<<<<<< HEAD
 def test_the_threshold_is_the_half_bit_criterion():
     # Of the integer wave vectors of 4^3 voxels, 6 of length 1 and 12 of length 1.41 are in shell
     # 1: nine independent numbers, whose root is 3. (0.2071 + 1.9102 / 3) / (1.2071 + 0.9102 / 3).
@@ -71,21 +70,6 @@ def test_resolution_is_read_between_two_shells():
     assert shells.resolution_nm == pytest.approx(16e3 / (3 + above / (above + below)))
 
 
-def test_precision_is_the_difference_of_the_halves():
-    rng = np.random.default_rng(6)
-    error = 0.004
-    halves = [error * rng.normal(size=(20000, 2)) for _ in range(2)]
-    halves[0][:50] = np.nan
-    # The median of a Rayleigh distribution, of differences that are √2 times the errors.
-    median = 1e3 * np.sqrt(2) * error * np.sqrt(2 * np.log(2))
-    assert orientation_precision_mdeg(halves[0], halves[1]) == pytest.approx(
-        1.25 * median, rel=0.03
-    )
-    assert np.isnan(orientation_precision_mdeg(halves[0][:50], halves[1][:50]))
-
-
-=======
->>>>>>> b7a98ef (Tell the error of every voxel, its true spread and second peak, and doubts that name their cause)
 def test_slow_changes_over_omega_are_no_suspects():
     rng = np.random.default_rng(8)
     residuals = 0.15 + 0.08 * np.cos(np.linspace(0, 2 * np.pi, 60)) ** 2
