@@ -1,4 +1,4 @@
-"""The commands that show: `recon3d view | figures | export | analyse | maps | notebooks`."""
+"""The commands that show: `recon3d view | figures | export | check | ...`."""
 
 from __future__ import annotations
 
@@ -85,6 +85,23 @@ def export(arguments: argparse.Namespace) -> None:
     )
     for path in paths:
         logger.info("written: %s", path)
+
+
+@command(GRAIN, *SOURCES)
+def check(arguments: argparse.Namespace) -> None:
+    """Try a grain against its scan: data held out, spoiled, and tilted.
+
+    Projections are held out and predicted, the support and the order of the frames spoiled, and
+    the grain tilted in its own frames: a line in words for each. Takes about as long as the
+    reconstruction.
+    """
+    from recon3d.progress import bars_shown
+    from recon3d.reconstruction.quality.trials import check_grain
+
+    with bars_shown(not arguments.quiet):
+        trials = check_grain(arguments.grain, arguments.scan, arguments.ini)
+    for trial in trials:
+        print(trial)
 
 
 @command(

@@ -49,6 +49,9 @@ MOST_OUTLIERS = 0.4
 MOST_TWOFOLD = 0.2
 """Share of the grain's voxels that may have a second orientation."""
 
+STRANGE = 0.35
+"""Residual of a projection that is suspected, above which it is told."""
+
 DEAD = 0.3
 """Share of what is predicted below which a column of pixels is dead."""
 
@@ -247,7 +250,11 @@ def _trend(omega_deg: FloatArray, shift_deg: FloatArray) -> tuple[float, float]:
 
 
 def _suspects(case: Case) -> str | None:
-    strange = case.found.projections.get("suspect", np.zeros(0)) > 0
+    of = case.found.projections
+    strange = of["suspect"] > 0 if "suspect" in of else np.zeros(0, bool)
+    if strange.any():
+        # Wide voxels that line up with the rays stand out too, a little.
+        strange &= of["residual"] > STRANGE
     if not strange.any():
         return None
     model = case.found.task.model

@@ -1,0 +1,206 @@
+"""Trials that a grain should pass: data held out, data spoiled, and a tilt put into the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d.errors import ParameterError
+from recon3d.files.grain import Grain
+from recon3d.progress import track
+from recon3d.projection.bins import OrientationList
+from recon3d.projection.operator import Projector, voxel_centres_um
+from recon3d.projection.oriented import OrientedVoxels
+from recon3d.reconstruction.fit.orientations import Place, refine_orientations
+from recon3d.reconstruction.fit.passes import HALF_PASSES, refined, run_fit, unknowns_of
+from recon3d.reconstruction.fit.task import Task, task_of
+from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.scanned import setting_steps_deg
+from recon3d.reconstruction.quality.evidence import look_at_frames
+from recon3d.reconstruction.quality.reprojection import experiment_of, find_model
+
+HELD_OUT = 6
+FEWEST = 12
+"""Every so manieth projection is held out, of at least so many."""
+
+AS_WELL = 1.3
+"""Held out projections may be predicted worse than the others by this factor."""
+
+CLEARLY_WORSE = 1.15
+"""Spoiled data must leave more than this times the residual of good data."""
+
+TILT_STEPS = 0.3
+RECOVERED = 0.15
+"""The tilt that is put in, in steps of the scan, and the share of it that may be missed."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came out of a trial.
+
+    Parameters
+    ----------
+    name
+        What was tried.
+    passed
+        Whether it came out as it should.
+    words
+        What came out, and what it means.
+    """
+
+    name: str
+    passed: bool
+    words: str
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.passed else 'BAD '} {self.name}: {self.words}"
+
+
+def check_grain(
+    path: str | Path, scan: Path | None = None, ini: Path | None = None
+) -> tuple[Trial, ...]:
+    """Try a reconstructed grain against its own scan.
+
+    Parameters
+    ----------
+    path
+        The grain's file.
+    scan, ini
+        The cleaned scan, where it is not scan.h5 beside it; and the .ini file, where the grain's
+        own record is not to be used.
+
+    Returns
+    -------
+    trials
+        In words, one for each.
+
+    Raises
+    ------
+    ParameterError
+        The scan is not found, is of other frames, or has too few projections.
+    """
+    grain = Grain.load(path)
+    model = find_model(grain, Path(path), scan, ini)
+    if len(model.projections) < FEWEST:
+        raise ParameterError(
+            f"{path}: rests on {len(model.projections)} projections, and fewer than {FEWEST} are "
+            "not enough to hold some out"
+        )
+    with model.store.kept_open() as store:
+        task = task_of(experiment_of(grain, ini), replace(model, store=store))
+        return tuple(_trials(grain, task))
+
+
+def _trials(grain: Grain, task: Task) -> Iterator[Trial]:
+    held_out, residual = _hold_out(task)
+    yield held_out
+    yield _spoiled(
+        "wrong support",
+        _half_of(task),
+        residual,
+        "the frames tell the shape",
+        "the shape is not told by the frames: is binth too high, or the volume too small?",
+    )
+    yield _spoiled(
+        "shuffled frames",
+        _shuffled(task),
+        residual,
+        "the frames tell the orientations",
+        "any orientation explains the frames as well: are the motors' readings right?",
+    )
+    yield _tilted(grain, task)
+    yield Trial(
+        "magnification",
+        True,
+        "nothing in the data tests M: a wrong one scales the grain, and no residual shows it",
+    )
+
+
+def _hold_out(task: Task) -> tuple[Trial, float]:
+    """Fit without some projections, and predict them; also the residual of the fit."""
+    model = task.model
+    held = np.arange(len(model.projections)) % HELD_OUT == HELD_OUT // 2
+    rest = replace(task, model=replace(model, projections=model.projections[~held]))
+    fit = run_fit(rest, "held out", passes=HALF_PASSES)
+    refinement = refined(rest, fit, "held out refinement")
+    found, voxels = refinement.task.model, refinement.voxels
+    fitted = look_at_frames(found, voxels).residual
+    unseen = look_at_frames(replace(found, projections=model.projections[held]), voxels).residual
+    good = unseen < AS_WELL * fitted
+    end = "the grain predicts what it has not seen" if good else "the fit follows its own noise"
+    words = f"{held.sum()} projections are predicted to {unseen:.3f}, those fitted to {fitted:.3f}"
+    return Trial("projections held out", good, f"{words}: {end}"), fit.residuals[-1]
+
+
+def _spoiled(name: str, task: Task, residual: float, good: str, bad: str) -> Trial:
+    """Fit spoiled data, which should leave clearly more unexplained."""
+    spoiled = run_fit(task, name, passes=HALF_PASSES).residuals[-1]
+    passed = spoiled > CLEARLY_WORSE * residual
+    words = f"residual {spoiled:.3f} in place of {residual:.3f}: {good if passed else bad}"
+    return Trial(name, passed, words)
+
+
+def _half_of(task: Task) -> Task:
+    """The task with the half of the voxels along x alone."""
+    x = task.points_um[:, 0]
+    kept = x > np.median(x)
+    return replace(task, inside=task.inside[kept], points_um=task.points_um[kept])
+
+
+def _shuffled(task: Task) -> Task:
+    """The task with the settings of the frames of every projection exchanged at random."""
+    settings, rng = task.model.settings, np.random.default_rng(0)
+    order = rng.permuted(
+        np.tile(np.arange(settings.mu_deg.shape[1]), (len(settings.mu_deg), 1)), axis=1
+    )
+    shuffled = {
+        name: np.take_along_axis(getattr(settings, name), order, axis=1)
+        for name in ("mu_deg", "gamma_deg", "two_theta_deg")
+    }
+    return replace(task, model=replace(task.model, settings=replace(settings, **shuffled)))
+
+
+def _tilted(grain: Grain, task: Task) -> Trial:
+    """Tilt the grain in its own frames by a known angle, and look whether it is found."""
+    step = min(setting_steps_deg(task.model.store))
+    tilt = TILT_STEPS * step * np.array([0.8, -0.6])
+    inside = np.flatnonzero(grain.mask & np.isfinite(grain.orientation).all(axis=-1))
+    a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
+    voxels = OrientedVoxels(
+        Projector(
+            np.ascontiguousarray(voxel_centres_um(grain.volume)[inside]), grain.volume.voxel_um
+        ),
+        OrientationList(a, b, np.zeros_like(a)),
+        grain.occupancy.reshape(-1)[inside].astype(float),
+    )
+    place = Place(inside, grain.volume.shape)
+    unknowns = replace(
+        unknowns_of(task.model, task.experiment), centre_mu=False, centre_gamma=False
+    )
+    moved = []
+    for angles in track(((0.0, 0.0), tilt), "tilt", unit="fit"):
+        tilted = _with_tilt(task.model, np.asarray(angles))
+        _, found, _ = refine_orientations(tilted, voxels, unknowns, place, description="tilt")
+        moved.append(np.stack(found.orientations.centres_deg()[:2], axis=1))
+    found_tilt = np.median(moved[1] - moved[0], axis=0)
+    missed = float(np.hypot(*(found_tilt - tilt)))
+    passed = missed < RECOVERED * float(np.hypot(*tilt))
+    put, got = (f"({1e3 * a:.1f}, {1e3 * b:.1f})" for a, b in (tilt, found_tilt))
+    end = "orientations are to scale" if passed else "orientations are not to scale: is h right?"
+    return Trial("known tilt", passed, f"{put} mdeg was put in, {got} came out: {end}")
+
+
+def _with_tilt(model: ScanModel, tilt_deg: NDArray[np.float64]) -> ScanModel:
+    """The scan as if the grain were tilted by (a, b): its frames moved by the turning law."""
+    mu, gamma = model.settings.mu_deg.copy(), model.settings.gamma_deg.copy()
+    still = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
+    one = OrientationList(tilt_deg[:1], tilt_deg[1:], np.zeros(1))
+    for number in range(len(mu)):
+        moved = still.settings_of(one, model.omega_deg(number))
+        mu[number] += float(moved[0][0])
+        gamma[number] += float(moved[1][0])
+    return replace(model, settings=replace(model.settings, mu_deg=mu, gamma_deg=gamma))
