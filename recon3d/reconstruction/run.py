@@ -222,7 +222,8 @@ def _completeness(
 
 def _tells_strain(task: Task) -> bool:
     settings, store = task.experiment.settings, task.model.store
-    fitted = settings.method == "iterative" and tells_shift(store)
+    # From μ alone only where parts of the projections agree on it.
+    fitted = settings.method == "iterative" and tells_shift(store) and task.shifts is not False
     return settings.frame == "sample" and (strain_axis(store) is not None or fitted)
 
 

@@ -24,8 +24,7 @@ def test_a_bent_grain_and_the_rocking_width_are_found_from_mu_alone(planted, til
     width = scan.truth.plan.rocking_width_deg
     assert grain.provenance["rocking_width"] == pytest.approx(width, rel=0.2)
     # Nothing was strained.
-    inside = np.isfinite(grain.strain)
-    assert np.median(np.abs(grain.strain[inside])) < 5e-5
+    assert grain.strain is None or np.nanmedian(np.abs(grain.strain)) < 5e-5
 
 
 def test_cells_hold_the_means_of_their_voxels_and_give_back_a_linear_field():

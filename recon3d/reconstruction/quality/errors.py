@@ -139,6 +139,7 @@ def _columns(peaks: VoxelPeaks) -> FloatArray:
 def _from_normal_matrix(task: Task, refinement: Refined) -> FloatArray:
     """Errors from the normal matrix of each voxel, (voxels, 3); zero for what is not fitted."""
     unknowns = unknowns_of(task.model, task.experiment)
+    unknowns = replace(unknowns, shift=unknowns.shift and task.shifts is not False)
     normal, residual = gather(task.model, refinement.voxels, unknowns, "errors")
     own = 3 if unknowns.shift else 2
     matrix = normal.matrix[:, :own, :own]
