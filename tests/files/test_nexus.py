@@ -96,6 +96,18 @@ def test_maps_of_a_grain_are_its_arrays(grain, grain_file):
         assert entry[name][name].attrs["units"] == "degree"
 
 
+def test_errors_are_shown_with_what_they_belong_to(grain_factory, tmp_path):
+    error = np.random.default_rng(0).random((5, 4, 3, 2)).astype(np.float32)
+    grain_factory(orientation_error=error, strain_error=error[..., 0]).save(tmp_path / "grain.h5")
+    with h5py.File(tmp_path / "grain.h5") as file:
+        for name, values in (("b", error[..., 1]), ("strain", error[..., 0])):
+            data = nxdata.NXdata(file["entry"][name])
+            assert data.issues == []
+            np.testing.assert_array_equal(data.errors[()], values)
+        assert file["entry/orientation/orientation_errors"] == file["grain/orientation_error"]
+    assert faults_by_nexusformat(tmp_path / "grain.h5") == 0
+
+
 def test_how_it_was_made_is_an_nxprocess(grain_file, scan_file):
     process = grain_file["entry/process"]
     assert process["program"].asstr()[()] == "recon3d"
