@@ -12,7 +12,7 @@ from scipy.ndimage import center_of_mass
 
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
 from recon3d.analysis.surface import known_orientations
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, require_kind
 from recon3d.files.grain import Grain
 
 Table = NDArray[np.void]
@@ -113,6 +113,7 @@ def find_cells(
     ParameterError
         No voxel has an orientation, or a number is not positive.
     """
+    require_kind("grain", grain, Grain, "a grain, from recon3d.Grain.load or reconstruct")
     if threshold_deg is not None and not threshold_deg > 0:
         raise ParameterError(f"the threshold of cells is {threshold_deg:g}°: expected more than 0")
     if min_voxels is not None and not min_voxels >= 1:

@@ -10,7 +10,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from recon3d.colors import orientation_range, orientation_rgba
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, require_kind
 from recon3d.scan.table import Projection
 
 FloatArray = NDArray[np.float64]
@@ -136,6 +136,7 @@ def mosaicity(
     ParameterError
         No axis moved, the frames do not fit the axes, or a number is out of its range.
     """
+    require_kind("projection", projection, Projection, "a projection, such as scan[0]")
     if not 0 < peak_share <= 1:
         raise ParameterError(f"peak_share is {peak_share}: expected more than 0 and up to 1")
     shape = tuple(axis.values_deg.size for axis in projection.axes)

@@ -108,6 +108,8 @@ def test_a_bridge_of_blurred_voxels_does_not_join_two_cells(threshold, count):
 def test_impossible_numbers_are_refused(grain_factory):
     with pytest.raises(ParameterError, match="threshold of cells is 0"):
         find_cells(two_halves(), 0)
+    with pytest.raises(ParameterError, match=r"grain is 'grain\.h5': expected a grain"):
+        find_cells("grain.h5")
     with pytest.raises(ParameterError, match="min_voxels"):
         find_cells(two_halves(), min_voxels=0)
     empty = grain_factory(mask=np.zeros((5, 4, 3), bool))

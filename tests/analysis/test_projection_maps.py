@@ -111,6 +111,8 @@ def test_it_takes_projections_of_scans(tmp_path):
 def test_impossible_numbers_are_refused(changes, words):
     with pytest.raises(ParameterError, match=words):
         mosaicity(projection(np.ones((63, 2, 2))), **changes)
+    with pytest.raises(ParameterError, match=r"expected a projection, such as scan\[0\]"):
+        mosaicity(np.ones((63, 2, 2)))
     with pytest.raises(ParameterError, match="settings"):
         mosaicity(projection(np.ones((62, 2, 2))))
 
