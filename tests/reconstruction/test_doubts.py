@@ -49,7 +49,6 @@ def case(monkeypatch, *, omega=OMEGA, binth=12.0, evidence=None, record=None, **
         fill=lambda mask: mask.reshape(4, 4, 4),
     )
     usual = {
-        "projections": {"suspect": np.zeros(count), "residual": np.full(count, 0.15)},
         "in_mask": inner.ravel() > 0,
         "second_share": np.zeros(64),
         "residual": np.array([0.15]),
@@ -62,6 +61,7 @@ def case(monkeypatch, *, omega=OMEGA, binth=12.0, evidence=None, record=None, **
         missing=nothing,
         cut=nothing,
         outliers=nothing,
+        residuals=nothing + 0.15,
         signal=nothing + 200,
         columns=np.ones((2, 64)),
         counting=0.07,
@@ -81,7 +81,7 @@ def test_where_all_is_well_there_is_no_doubt(monkeypatch):
 
 DRIFT = np.stack([np.linspace(0, 0.03, 18), np.zeros(18)], axis=1)
 HALF_DARK = np.where(np.arange(18) < 6, 0.08, 0.0)
-PASSING = {"suspect": np.arange(18) == 4, "residual": np.where(np.arange(18) == 4, 0.6, 0.2)}
+PASSING = np.where(np.arange(18) == 4, 0.6, 0.07)
 DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
 
 
@@ -99,7 +99,7 @@ DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
         ({"evidence": {"residual": 0.6}}, "explains the frames poorly: residual 0.60.*M, rotation"),
         ({"second_share": np.full(64, 0.3)}, "100% of the voxels hold a second orientation"),
         ({"in_mask": np.ones(64, bool)}, "border of the volume along x, y, z"),
-        ({"projections": PASSING}, "projections at ω = 40.00°"),
+        ({"evidence": {"residuals": PASSING, "missing": PASSING / 10}}, "at ω = 40.00°"),
     ],
 )
 def test_each_fault_is_named_alone(monkeypatch, given, words):

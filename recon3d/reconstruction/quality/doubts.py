@@ -50,7 +50,9 @@ MOST_TWOFOLD = 0.2
 """Share of the grain's voxels that may have a second orientation."""
 
 STRANGE = 0.35
-"""Residual of a projection that is suspected, above which it is told."""
+STRANGE_TIMES = 2.2
+"""Residual of a projection, and how many times that of a typical one, of which the cause is not
+the grain: wide voxels that line up with the rays leave less, and so does an edge of the beam."""
 
 DEAD = 0.3
 """Share of what is predicted below which a column of pixels is dead."""
@@ -199,16 +201,16 @@ def _hidden(case: Case) -> str | None:
         return None
     model, evidence = case.found.task.model, case.evidence
     missing = evidence.missing
-    strange = model.projections[case.found.projections["suspect"] > 0]
-    where = (missing > MOST_MISSING) & ~np.isin(evidence.projections, strange)
+    where = (missing > MOST_MISSING) & ~np.isin(evidence.projections, _strange(case))
     if where.sum() < 2:
         return None
     omega = [model.omega_deg(int(k)) for k in evidence.projections[where]]
     return (
         f"part of the grain is dark in {where.sum()} projections (ω from {min(omega):.0f} to "
-        f"{max(omega):.0f}°; up to {np.nanmax(missing[where]):.0%} of what is expected): the edge "
-        "of the illumination or of the region of interest, or dead pixels, cut it, and the "
-        "shape is wrong there; widen them, or leave these out by omega_exclude"
+        f"{max(omega):.0f}°; up to {np.nanmax(missing[where]):.0%} of what is expected), and its "
+        "shape is wrong there: the edge of the illumination or of the region of interest cuts it, "
+        "pixels are dead, or the acceptance shifts across the field; widen them, or leave these "
+        "projections out by omega_exclude"
     )
 
 
@@ -249,16 +251,20 @@ def _trend(omega_deg: FloatArray, shift_deg: FloatArray) -> tuple[float, float]:
     return float(solution[3]), float(np.sqrt(covariance[3, 3]))
 
 
+def _strange(case: Case) -> NDArray[np.int64]:
+    """Numbers of the projections that the grain explains far worse than the others."""
+    if case.evidence is None:
+        return np.zeros(0, np.int64)
+    residuals = case.evidence.residuals
+    limit = max(STRANGE, STRANGE_TIMES * float(np.nanmedian(residuals)))
+    return case.evidence.projections[residuals > limit]
+
+
 def _suspects(case: Case) -> str | None:
-    of = case.found.projections
-    strange = of["suspect"] > 0 if "suspect" in of else np.zeros(0, bool)
-    if strange.any():
-        # Wide voxels that line up with the rays stand out too, a little.
-        strange &= of["residual"] > STRANGE
-    if not strange.any():
+    strange, model = _strange(case), case.found.task.model
+    if not strange.size:
         return None
-    model = case.found.task.model
-    angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in model.projections[strange])
+    angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in strange)
     if len(angles) > 200:
         angles = f"{angles[:200]} ..."
     return (

@@ -53,6 +53,8 @@ class Evidence:
         Share of the predicted intensity that falls on dark pixels at all.
     outliers
         Share of the squared differences in pixels that are far too bright.
+    residuals
+        Relative residual of each projection.
     signal
         Counts of a bright pixel: the 95th percentile of those above the threshold.
     columns, shape (2, cols)
@@ -69,6 +71,7 @@ class Evidence:
     missing: FloatArray
     cut: FloatArray
     outliers: FloatArray
+    residuals: FloatArray
     signal: FloatArray
     columns: FloatArray
     counting: float
@@ -107,6 +110,7 @@ def look_at_frames(model: ScanModel, voxels: OrientedVoxels) -> Evidence:
         missing,
         cut,
         outliers,
+        np.sqrt(rows[:, 8] / np.maximum(rows[:, 7], 1)),
         signal,
         columns,
         counting=float(np.sqrt(counts / squares)),
