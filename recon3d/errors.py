@@ -10,9 +10,23 @@ import sys
 import warnings
 from pathlib import Path
 
+LONGEST_MESSAGE = 460
+"""Characters of a message; the middle of a longer one, a list most often, is left out."""
+
+
+def shortened(message: str) -> str:
+    """A message of at most `LONGEST_MESSAGE` characters, its beginning and its end kept."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    end = LONGEST_MESSAGE // 3
+    return f"{message[: LONGEST_MESSAGE - end - 3]} … {message[-end:]}"
+
 
 class Recon3DError(Exception):
     """Base class of every error that Recon3D raises on purpose."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class ParameterError(Recon3DError, ValueError):
@@ -46,7 +60,7 @@ def warn(message: str) -> None:
     package, level, frame = str(Path(__file__).parent), 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, Recon3DWarning, stacklevel=level)
+    warnings.warn(shortened(message), Recon3DWarning, stacklevel=level)
 
 
 def require_kind(argument: str, value: object, kind: type | tuple[type, ...], what: str) -> None:

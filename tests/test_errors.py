@@ -42,3 +42,15 @@ def test_what_lies_behind_a_fault_of_compiled_code_is_found():
     assert errors.behind(inner) is inner
     middle.__context__ = outer
     assert errors.behind(outer) is outer
+
+
+def test_no_message_is_longer_than_a_person_reads():
+    names = ", ".join(f"frame_{number:05d}.edf" for number in range(2000))
+    error = errors.DataError(f"damaged: {names}: take them anew")
+    assert len(str(error)) <= 460
+    assert str(error).startswith("damaged: frame_00000.edf, frame_00001.edf")
+    assert str(error).endswith("frame_01999.edf: take them anew")
+    with pytest.warns(errors.Recon3DWarning) as told:
+        errors.warn(f"left out: {names}")
+    assert len(str(told[0].message)) <= 460
+    assert str(errors.DataError("short")) == "short"

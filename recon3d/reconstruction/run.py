@@ -193,7 +193,7 @@ def _require_memory(task: Task) -> None:
     logger.info("%d voxels x %d bins: %.2f GiB", voxels, bins, needed_gib)
     if needed_gib > task.memory_gib:
         raise ParameterError(
-            f"the distributions of {voxels} voxels x {bins} bins need {needed_gib:.1f} GiB, more "
+            f"the distributions of {voxels} voxels x {bins} bins need {needed_gib:.3g} GiB, more "
             f"than the {task.memory_gib:g} GiB allowed: use fewer grain_steps, a larger bin_size, "
             "or allow more memory"
         )
