@@ -33,9 +33,14 @@ FloatArray = NDArray[np.float64]
 
 OF_COUNTING = 0.65
 OF_HALVES = 0.35
-OF_SCATTER = 0.14
-OF_RIM = 0.3
+OF_SCATTER = 0.12
+OF_RIM = 0.8
 """What a unit of each of the four adds to the error."""
+
+OF_BEND = 0.28
+SMOOTH_STEPS = 0.125
+"""What scatter adds where it is a smooth bend, of less than that many steps of the scan; of a
+larger one most is the jump to another subgrain, which hardly moves the voxel's own orientation."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -75,6 +80,9 @@ def with_errors(found: Found, refinement: Refined, halves: list[VoxelPeaks]) -> 
     scatter[:, :2] = np.sqrt((scatter[:, :2] ** 2).mean(axis=1, keepdims=True))
     outside = 1 - _smooth(task, found.in_mask.astype(float), RIM_VOXELS)
     variance += (OF_SCATTER**2 + (OF_RIM * outside[:, None]) ** 2) * scatter**2
+    smooth = SMOOTH_STEPS * min(setting_steps_deg(task.model.store))
+    bend = scatter[:, :2] ** 2
+    variance[:, :2] += OF_BEND**2 * bend / (1 + bend / smooth**2)
     if halves:
         difference = _columns(halves[0]) - _columns(halves[1])
         variance += OF_HALVES**2 * _mean_around(task, difference**2, found.in_mask, HALVES_VOXELS)
