@@ -30,6 +30,9 @@ SETTLED_PIX = 0.03
 """Rounds of fitting and shifting, passes of each fit, steps of the projections that the shape was
 not fitted to, and the change that ends the rounds."""
 
+LEAST_TURN_DEG = 150.0
+"""Range of ω below which an axis elsewhere and a drift look alike: there only the axis is moved."""
+
 MOST_VOXELS = 40_000
 MOST_PROJECTIONS = 72
 """More voxels than that are merged into larger ones, and the shape is fitted to no more
@@ -201,7 +204,8 @@ def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> Sca
     design[:, 1, 3] = 1.0 if allowed.axis else 0.0
     solution = np.linalg.lstsq(design.reshape(-1, 4), wanted.ravel(), rcond=None)[0]
     drift = np.zeros_like(model.drift_pix)
-    if allowed.drift:
+    turned_deg = np.ptp(model.store.omega_deg[used])
+    if allowed.drift and (turned_deg >= LEAST_TURN_DEG or not allowed.axis):
         drift[used] = wanted - design @ solution
     column = model.geometry.centre_col_pix + (float(solution[3]) if allowed.axis else 0.0)
     return replace(model, geometry=replace(model.geometry, centre_col_pix=column), drift_pix=drift)
