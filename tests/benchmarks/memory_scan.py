@@ -26,6 +26,7 @@ class MemoryScan:
     images: NDArray[np.float32]
 
     communicator = ALONE
+    suspected: frozenset[int] = frozenset()
 
     @property
     def store(self) -> MemoryScan:

@@ -27,6 +27,7 @@ class WideScan:
 
     volume: np.ndarray
     projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
+    suspected: frozenset[int] = frozenset()
 
     def affine(self, projection):
         return GEOMETRY.affine(OMEGA[projection])

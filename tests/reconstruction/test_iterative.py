@@ -27,6 +27,7 @@ class TinyScan:
     volume: np.ndarray
     omitted: tuple[int, ...] = ()
     projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
+    suspected: frozenset[int] = frozenset()
 
     def affine(self, projection):
         return GEOMETRY.affine(OMEGA[projection])
@@ -111,6 +112,23 @@ def test_a_projection_that_disagrees_has_the_largest_residual():
     for _ in range(4):
         fit.run_pass("fit")
     assert np.argmax(fit.projection_residuals) == 5
+
+
+def test_a_suspected_projection_is_compared_but_not_learnt_from():
+    truth = planted_volume()
+    others = np.delete(np.arange(len(OMEGA)), 1)
+    fits = [
+        IterativeFit(scan, BINS, GRID, (0, 0, 0), threshold=0, subset_size=len(OMEGA))
+        for scan in (
+            TinyScan(truth, suspected=frozenset({1})),
+            TinyScan(truth, projections=others),
+        )
+    ]
+    fits[1].volume[...] = fits[0].volume
+    for fit in fits:
+        fit.run_pass("fit")
+    assert fits[0].volume == pytest.approx(fits[1].volume, rel=1e-4)
+    assert np.isfinite(fits[0].projection_residuals[1])
 
 
 def test_compare_against_numpy():

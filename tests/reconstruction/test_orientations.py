@@ -44,6 +44,7 @@ class TinyModel:
     communicator: Communicator = ALONE
     true_settings: FrameSettings | None = None
     centre_drift_deg: tuple[float, float] = (0.0, 0.0)
+    suspected: frozenset[int] = frozenset()
     course, drifted = ScanModel.course, ScanModel.drifted
 
     @property

@@ -33,6 +33,10 @@ not fitted to, and the change that ends the rounds."""
 LEAST_TURN_DEG = 150.0
 """Range of ω below which an axis elsewhere and a drift look alike: there only the axis is moved."""
 
+REWEIGHTINGS = 4
+OUTLIER = 4.0
+"""How often outlying projections are weighed again; at so many usual misfits one counts half."""
+
 MOST_VOXELS = 40_000
 MOST_PROJECTIONS = 72
 """More voxels than that are merged into larger ones, and the shape is fitted to no more
@@ -202,13 +206,30 @@ def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> Sca
     # Unknowns: a displacement of the sample (three), and the column of the axis.
     design = np.concatenate([maps, np.zeros((len(used), 2, 1))], axis=2)
     design[:, 1, 3] = 1.0 if allowed.axis else 0.0
-    solution = np.linalg.lstsq(design.reshape(-1, 4), wanted.ravel(), rcond=None)[0]
+    trusted = ~np.isin(used, list(model.suspected))
+    solution = _without_outliers(design, wanted, trusted)
     drift = np.zeros_like(model.drift_pix)
     turned_deg = np.ptp(model.store.omega_deg[used])
     if allowed.drift and (turned_deg >= LEAST_TURN_DEG or not allowed.axis):
-        drift[used] = wanted - design @ solution
+        drift[used] = np.where(trusted[:, None], wanted - design @ solution, 0)
     column = model.geometry.centre_col_pix + (float(solution[3]) if allowed.axis else 0.0)
     return replace(model, geometry=replace(model.geometry, centre_col_pix=column), drift_pix=drift)
+
+
+def _without_outliers(
+    design: FloatArray, wanted: FloatArray, trusted: NDArray[np.bool_]
+) -> FloatArray:
+    """Least squares over the trusted projections, in which those that stand out count less."""
+    weights = trusted.astype(float)
+    solution = np.zeros(design.shape[2])
+    for _ in range(REWEIGHTINGS):
+        root = np.sqrt(weights)[:, None]
+        rows, values = (design * root[..., None]).reshape(-1, 4), (wanted * root).ravel()
+        solution = np.linalg.lstsq(rows, values, rcond=None)[0]
+        misfit = np.linalg.norm(wanted - design @ solution, axis=1)
+        usual = float(np.median(misfit[trusted])) if trusted.any() else 0.0
+        weights = trusted / (1 + (misfit / (OUTLIER * usual + 1e-6)) ** 2)
+    return solution
 
 
 def best_shift(predicted: AnyFloats, measured: AnyFloats) -> FloatArray:
@@ -319,6 +340,11 @@ class SummedScan:
     def projections(self) -> NDArray[np.int64]:
         """Numbers of the projections that are used."""
         return self.model.projections
+
+    @property
+    def suspected(self) -> frozenset[int]:
+        """Numbers of the projections that are not learnt from."""
+        return self.model.suspected
 
     def affine(self, projection: int) -> FloatArray:
         """Map from sample to detector of a projection, (2, 4)."""

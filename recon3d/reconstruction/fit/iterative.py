@@ -24,6 +24,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import median_filter
 
 from recon3d.communicator import ALONE, Communicator
 from recon3d.projection.bins import OrientationBins, OrientationList
@@ -247,7 +248,8 @@ class IterativeFit:
         for measured in islice(images, count):
             weights = self.model.weights(measured.projection, self._shown)[measured.shown]
             self._residuals.note(measured.projection, self._accumulate(measured, weights))
-            sensitivity += weights.sum(axis=0)
+            if measured.projection not in self.model.suspected:
+                sensitivity += weights.sum(axis=0)
         self.communicator.sum(sensitivity)
         update = multiply if self.rule == "mlem" else add
         sensitivity[~self._open] = 0
@@ -284,6 +286,8 @@ class IterativeFit:
         where = (pixels.lookup, pixels.places)
         of_pixels = self._residuals.pixels(pixels.mask.shape)
         sums = compare(misfit, images, *where, self.threshold, floor, of_pixels)
+        if number in self.model.suspected:
+            return np.array(sums)
         if self.rule == "sirt":
             misfit /= self._cache.lengths(operator, number)
             misfit /= np.maximum(weights.sum(axis=1), 1e-6)
@@ -391,3 +395,27 @@ def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
     """Root of squared differences as a share of squared intensities; NaN where these are 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.sqrt(np.asarray(differences, float) / np.asarray(squares, float))
+
+
+NEIGHBOURS = 15
+"""Projections among which one has to stand out to be suspect."""
+
+
+def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
+    """Which projections the model explains far worse than those around them.
+
+    Another grain passing, or the beam lost: the residual is then beyond `limit` robust
+    standard deviations above the median of its neighbours, and at least half as large again.
+    What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none.
+
+    Parameters
+    ----------
+    residuals, shape (projections,)
+        Relative residual of each projection.
+    limit
+        Robust standard deviations.
+    """
+    known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
+    around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
+    deviation = 1.4826 * np.median(np.abs(known - around))
+    return residuals > np.maximum(around + limit * deviation, 1.5 * around)

@@ -225,6 +225,8 @@ def gather(
 
     for measured, settings in read_ahead(read, model.own, stage):
         number, pixels = measured.projection, measured.pixels
+        if number in model.suspected:
+            continue
         rest, sums = _differences(model, voxels, settings, measured)
         total += sums
         turning = jacobian(model, number, unknowns)

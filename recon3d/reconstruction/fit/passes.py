@@ -17,7 +17,7 @@ from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, refine_bent, shifts_agree
-from recon3d.reconstruction.fit.iterative import IterativeFit
+from recon3d.reconstruction.fit.iterative import IterativeFit, suspects
 from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
 from recon3d.reconstruction.fit.task import Task, cut_occupancy
 from recon3d.reconstruction.fit.widths import estimate_widths
@@ -38,6 +38,9 @@ WIDTH_PASSES = 2
 
 PASSES_TO_FILL = 2
 """After how many passes it shows which bins the grain fills."""
+
+MOST_SUSPECTED = 0.4
+"""Share of the projections above which those that stand out are learnt from all the same."""
 
 HALF_PASSES = 3
 """Passes of the fit of one half of the data: the refinement after it does the rest."""
@@ -98,6 +101,8 @@ def run_fit(
         watch, finished = task.checkpoints.watch(stage), len(fit.residuals)
     for number in range(finished + 1, passes + 1):
         before = fit.residuals[-1] if fit.residuals else np.inf
+        if settle and number > SETTLING_PASSES:
+            model = _without_suspects(model, task, fit)
         fit.run_pass(f"{description} {number}", before_subset=watch)
         if settings.tv_weight:
             fit.scale(smoother_share(fit.volume, task.inside, task.volume, settings.tv_weight))
@@ -117,6 +122,21 @@ def run_fit(
         if PASSES_TO_FILL <= number < passes:
             fit.close_empty_bins()
     return fit
+
+
+def _without_suspects(model: ScanModel, task: Task, fit: IterativeFit) -> ScanModel:
+    """Learn no more from projections that stand out, unless they are many; align the others."""
+    strange = model.projections[suspects(fit.projection_residuals)]
+    suspected = model.suspected | frozenset(map(int, strange))
+    if suspected == model.suspected or len(suspected) > MOST_SUSPECTED * len(model.projections):
+        return model
+    logger.info("%d projections are suspected and not learnt from", len(suspected))
+    voxels, _ = oriented_voxels(task, fit)
+    model = replace(model, suspected=suspected)
+    for _ in range(SETTLING_PASSES):
+        model = settled(model, task.experiment, voxels, widths=False)
+    fit.adopt(model)
+    return model
 
 
 def settled(

@@ -74,6 +74,11 @@ class Predictable(Protocol):
         """Sum of all frames that are used."""
         ...
 
+    @property
+    def suspected(self) -> frozenset[int]:
+        """Numbers of the projections that are compared, but not learnt from."""
+        ...
+
 
 @dataclass(frozen=True)
 class ScanModel:
@@ -97,6 +102,8 @@ class ScanModel:
         (row, column) by which the sample has drifted at each projection, likewise.
     communicator
         The processes that share the work, projection by projection.
+    suspected
+        Numbers of the projections that are compared with what is predicted, but not learnt from.
     centre_drift_deg
         By how much (μ_c, γ_c) drifts from the first projection to the last, evenly. The settings
         hold it already: they count from where the centre is at each projection.
@@ -112,6 +119,7 @@ class ScanModel:
     drift_pix: FloatArray
     communicator: Communicator = ALONE
     centre_drift_deg: tuple[float, float] = (0.0, 0.0)
+    suspected: frozenset[int] = frozenset()
 
     @property
     def course(self) -> FloatArray:
@@ -145,10 +153,11 @@ class ScanModel:
         return matrix
 
     def thinned(self, at_most: int) -> ScanModel:
-        """The same scan with fewer of its projections, spread evenly over ω."""
-        count = min(at_most, len(self.projections))
-        chosen = np.linspace(0, len(self.projections) - 1, count).round().astype(int)
-        return replace(self, projections=self.projections[chosen])
+        """The same scan with fewer of its projections, spread evenly over ω, none suspected."""
+        trusted = self.projections[~np.isin(self.projections, list(self.suspected))]
+        count = min(at_most, len(trusted))
+        chosen = np.linspace(0, len(trusted) - 1, count).round().astype(int)
+        return replace(self, projections=trusted[chosen])
 
     def frames(self, projection: int) -> NDArray[np.float32]:
         """Cleaned frames of a projection, (frames, rows, cols), oriented as the model has them."""

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from recon3d.config.volume import Volume
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
-from recon3d.reconstruction.fit.iterative import IterativeFit, relative
+from recon3d.reconstruction.fit.iterative import IterativeFit, relative, suspects
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, refined, run_fit
 from recon3d.reconstruction.fit.task import Found, cut_occupancy
 from recon3d.reconstruction.model.scanned import threshold_of
@@ -102,10 +101,6 @@ def with_halves(
     return agreed, halves
 
 
-NEIGHBOURS = 15
-"""Projections among which one has to stand out to be suspect."""
-
-
 @dataclass(frozen=True)
 class ShellCorrelation:
     """Fourier shell correlation of two volumes.
@@ -169,26 +164,6 @@ def fourier_shell_correlation(
     frequency = width * np.arange(shells + 1, dtype=np.float64)
     resolution = _resolution_nm(frequency, correlation - threshold)
     return ShellCorrelation(frequency, correlation, threshold, resolution)
-
-
-def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
-    """Which projections the model explains far worse than those around them.
-
-    Another grain passing, or the beam lost: the residual is then beyond `limit` robust
-    standard deviations above the median of its neighbours, and at least half as large again.
-    What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none.
-
-    Parameters
-    ----------
-    residuals, shape (projections,)
-        Relative residual of each projection.
-    limit
-        Robust standard deviations.
-    """
-    known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
-    around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
-    deviation = 1.4826 * np.median(np.abs(known - around))
-    return residuals > np.maximum(around + limit * deviation, 1.5 * around)
 
 
 def _resolution_nm(frequency_per_um: FloatArray, margin: FloatArray) -> float:
