@@ -237,7 +237,9 @@ class Reconstruct(Parameters):
         update_growing(self._figure, self._residuals, grain.occupancy)
         self.canvas.draw_idle()
         where = "" if self.folder is None else f", written to {self.folder / 'grain.h5'}"
-        self.tell(", ".join(f"{name}: {text}" for name, text in grain.facts().items()) + where)
+        facts = ", ".join(f"{name}: {text}" for name, text in grain.facts().items())
+        doubts = "".join(f"; in doubt: {doubt}" for doubt in grain.doubts)
+        self.tell(facts + where + doubts, bad=bool(doubts))
 
     def _told_of_stop(self) -> str:
         path = self._checkpoint
