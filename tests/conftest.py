@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,13 @@ from recon3d.files.grain import Grain
 settings.register_profile("compiled", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=3000)
 settings.load_profile("compiled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Let Ctrl-C reach the tests' programs, which a shell lets ones in its background ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 INI = {
     "sg_no": "225",

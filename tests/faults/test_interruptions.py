@@ -249,7 +249,9 @@ def test_hdf5_files_whose_writes_fail(fresh, tmp_path, capfd, monkeypatch, numbe
     assert main(words) == 1
     for message, name in ((told, "scan.h5"), (capfd.readouterr().err, "grain.h5")):
         assert f"{name} cannot be written: the " in message, message
-        assert len(message.strip().splitlines()) == 1, message
+        # So small a scan raises doubts, too.
+        errors = [line for line in message.strip().splitlines() if ": warning: " not in line]
+        assert len(errors) == 1, message
     assert not list((tmp_path / "out").iterdir())
     assert (scan / "out" / "grain.h5").read_bytes() == former
     assert not list((scan / "out").glob(".*"))
