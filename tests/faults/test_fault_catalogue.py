@@ -53,7 +53,9 @@ def test_a_fault(fault, fresh, tmp_path, capfd, monkeypatch):
         assert len(message.strip().splitlines()) <= 2
         assert results(tmp_path, scan) == []
     elif not fault.message:
-        assert message.replace("written:", "").count("recon3d: warning") == 0
+        # The scan of these tests is narrower than its grain, which is told every time.
+        told = [line for line in message.splitlines() if line.startswith("recon3d: warning")]
+        assert all("orientations reach past the scanned range" in line for line in told), told
 
 
 @pytest.mark.parametrize("fault", SKIPPABLE, ids=names(SKIPPABLE))

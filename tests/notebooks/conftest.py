@@ -45,8 +45,11 @@ def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [*command, f"--port={address.split(':')[1]}"]
+    # What a person's JupyterLab remembers of its last use does not count here.
+    own = {name: str(folder.parent / name) for name in ("WORKSPACES_DIR", "SETTINGS_DIR")}
+    environment = os.environ | {f"JUPYTERLAB_{name}": place for name, place in own.items()}
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ, cwd=folder)
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         try:
             for _ in range(240):
                 with contextlib.suppress(OSError):
