@@ -22,6 +22,8 @@ from recon3d.widgets import Session
 PHI0, CHI0 = -3.5, 1.2
 PLACES = {"PATH", "path", "getdata"}
 """Attributes that name folders, which differ."""
+WHOLE_FRAME = {"poi": (22, 20), "imgsize": (44, 40)}
+OTHERWISE = {*PLACES, "date", "suggested"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Data:
             "topotomo_",
             settings=folder / "choices.ini",
             show_progress=False,
+            **WHOLE_FRAME,
             **{"phi0": PHI0, "chi0": CHI0, "bgdir": self.folder / "background"} | more,
         )
 
@@ -85,14 +88,14 @@ def data(tmp_path_factory) -> Data:
 
 
 def contents(path: Path) -> dict[str, object]:
-    """All arrays and attributes of an HDF5 file, but for names of folders and dates."""
+    """All arrays and attributes of an HDF5 file, but for places, dates and who chose a value."""
     found: dict[str, object] = {}
 
     def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and name.rpartition("/")[2] not in {*PLACES, "date"}:
+        if isinstance(item, h5py.Dataset) and name.rpartition("/")[2] not in OTHERWISE:
             found[name] = (item.dtype.str, item.shape, np.array(item[()]).tobytes())
         for key, value in item.attrs.items():
-            if key not in PLACES:
+            if key not in OTHERWISE:
                 found[f"{name}:{key}"] = str(value)
 
     with h5py.File(path) as file:
@@ -169,7 +172,7 @@ def test_flat_field_and_bad_pixels(data, tmp_path):
 
 
 def test_a_step_that_is_switched_on_again_is_as_before(data, tmp_path):
-    session = data.session(tmp_path, binth=14.5)
+    session = data.session(tmp_path, framebg=4, binth=14.5)
     widget = session.tune_threshold()
     first, after = widget.params, np.array(widget._figure.images["after"].get_array())
     for step in widget.steps:

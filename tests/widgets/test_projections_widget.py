@@ -58,9 +58,8 @@ def test_what_is_off_the_rotation_stands_out(finished):
 
 
 def test_the_rotation_axis_is_where_it_was_simulated(projections, finished):
-    region = finished.plan
-    col = (region.poi or (34, 30))[0] - (region.imgsize or (68, 60))[0] // 2
-    assert projections.fit.axis_pix == pytest.approx(33.5 + 3.0 - col, abs=0.6)
+    column = 33.5 + 3.0 - finished.store.roi.col
+    assert projections.fit.axis_pix == pytest.approx(column, abs=0.6)
     assert not projections.fit.outlier.any()
 
 
@@ -83,7 +82,16 @@ def test_a_comparison_needs_the_experiment(finished):
 
 
 def test_new_projections_appear(finished, simulated):
-    plan = finished.plan
+    # What was not chosen was suggested when the scan was cleaned.
+    roi, used = finished.store.roi, finished.store.provenance["cleaning"]
+    plan = replace(
+        finished.plan,
+        poi=(roi.col + roi.cols // 2, roi.row + roi.rows // 2),
+        imgsize=(roi.cols, roi.rows),
+        cleaning=replace(
+            finished.plan.cleaning, framebg=int(used["framebg"]), binth=float(used["binth"])
+        ),
+    )
     scan = region_of(simulated.scan, plan)
     overview = GrowingOverview(plan.cleaning)
     part = scan.of_projections(range(5))
