@@ -307,6 +307,8 @@ def _two_orientations(case: Case) -> str | None:
     second = case.found.second_share
     if second is None or not case.found.in_mask.any():
         return None
+    if not tells_handedness(case.found.task.model.store):
+        return None  # where one tilt was scanned, distributions are wide until they are refined
     share = float((second[case.found.in_mask] > SECOND_COUNTS).mean())
     if share <= MOST_TWOFOLD:
         return None
