@@ -207,7 +207,7 @@ def draw_figures(
     draw_comparison(left, right, measured[brightest], modelled[brightest], extent)
     figures = {
         "slices": slices_figure(grain),
-        "trust": quality_figure(grain),
+        "quality": quality_figure(grain),
         "mosaicity": mosaicity,
         "measured_and_reprojected": comparison,
     }

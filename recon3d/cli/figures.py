@@ -69,7 +69,7 @@ def write_figures(
     if grain.strain is not None:
         draw["slices_strain"] = lambda: slices_figure(grain, "strain")
     if "residual" in grain.projections:
-        draw["trust"] = lambda: quality_figure(grain)
+        draw["quality"] = lambda: quality_figure(grain)
     try:
         model = find_model(grain, grain_path, scan, ini)
         draw["reprojections"] = lambda: _reprojections(grain, model)

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -120,11 +119,6 @@ def _circle(ax: Axes, fit: CentreOfMassFit, values: FloatArray) -> None:
         ax.plot(
             fit.omega_deg[fit.outlier], values[fit.outlier, index], "o", color=VERMILION, mfc="none"
         )
-
-
-def mark_omega(axes: Sequence[Axes], omega_deg: float) -> list[Line2D]:
-    """Draw a line at one rotation angle into several plots over ω."""
-    return [ax.axvline(omega_deg, color="0.4", linewidth=0.8, linestyle="--") for ax in axes]
 
 
 def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances) -> PathCollection:
