@@ -12,6 +12,7 @@ from .config.goniometer import Goniometer as Goniometer
 from .config.reconstruction import Settings as Settings
 from .config.volume import Volume as Volume
 from .errors import DataError as DataError
+from .errors import EngineFault as EngineFault
 from .errors import GridError as GridError
 from .errors import OutputError as OutputError
 from .errors import ParameterError as ParameterError
@@ -22,7 +23,6 @@ from .files.store import CleanedScan as CleanedScan
 from .files.store import open_store as open_store
 from .parallel.clean import clean as clean
 from .parallel.cluster import Cluster as Cluster
-from .parallel.driver import EngineFault as EngineFault
 from .parallel.reconstruct import reconstruct as reconstruct
 from .readers.edf.motors import UnknownMotorError as UnknownMotorError
 from .scan.scan import Scan as Scan

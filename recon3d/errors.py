@@ -45,6 +45,10 @@ class OutputError(Recon3DError):
     """A result cannot be written: the disk is full, or the folder cannot be used."""
 
 
+class EngineFault(Recon3DError):
+    """Engines could not go on: one died, hangs, or failed by a fault of its machine."""
+
+
 class Recon3DWarning(UserWarning):
     """Something that the user should know of, and that does not stop the run."""
 

@@ -13,7 +13,7 @@ from ipyparallel import Client
 from ipyparallel.error import EngineError, RemoteError
 
 from recon3d import __version__
-from recon3d.errors import ParameterError, Recon3DError, warn
+from recon3d.errors import EngineFault, ParameterError, Recon3DError, warn
 from recon3d.parallel.work import Fault, Job, Outcome, Sight, look, work_together
 
 logger = logging.getLogger(__name__)
@@ -33,10 +33,6 @@ SILENT_S = 900.0
 
 STOP_S = 300.0
 """How long engines may take to reach a place where all can stop."""
-
-
-class EngineFault(Recon3DError):
-    """Engines could not go on: one died, hangs, or failed by a fault of its machine."""
 
 
 class LoneFailure(Exception):

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from ipyparallel import Client
 
-from recon3d.errors import ParameterError, warn
+from recon3d.errors import EngineFault, ParameterError, warn
 from recon3d.parallel.driver import (
-    EngineFault,
     LoneFailure,
     Watcher,
     check_engines,
