@@ -43,6 +43,11 @@ class Volume(Declared):
         """Edges of one voxel."""
         return tuple(size / n for size, n in zip(self.size_um, self.shape, strict=True))
 
+    @property
+    def corner_um(self) -> tuple[float, ...]:
+        """The box's lowest corner."""
+        return tuple(p - s / 2 for p, s in zip(self.position_um, self.size_um, strict=True))
+
     def with_longest(self, voxels: int) -> Volume:
         """The same box with about cubic voxels, `voxels` of them along the most divided axis."""
         x, y, z = (max(round(n * voxels / max(self.shape)), 1) for n in self.shape)

@@ -3,7 +3,15 @@ import pytest
 import pyvista
 
 from recon3d.errors import ParameterError
-from recon3d.files.exports.paraview import export_vti
+from recon3d.files.exports.paraview import export_vti, write_vtkhdf
+
+
+def write_compressed(grain, path):
+    write_vtkhdf(grain, path.with_suffix(".vtkhdf"))
+    return path.with_suffix(".vtkhdf")
+
+
+both = pytest.mark.parametrize("write", [export_vti, write_compressed])
 
 
 def read_cells(path, shape):
@@ -16,8 +24,9 @@ def read_cells(path, shape):
     }
 
 
-def test_paraview_would_read_back_every_array(grain, tmp_path):
-    path = export_vti(grain, tmp_path / "grain.vti")
+@both
+def test_paraview_would_read_back_every_array(grain, tmp_path, write):
+    path = write(grain, tmp_path / "grain.vti")
     assert list(tmp_path.iterdir()) == [path]
     _, cells = read_cells(path, grain.volume.shape)
     expected = {
@@ -35,8 +44,9 @@ def test_paraview_would_read_back_every_array(grain, tmp_path):
         np.testing.assert_array_equal(cells[name], values, err_msg=name)
 
 
-def test_every_voxel_lies_where_it_is(grain, tmp_path):
-    image, cells = read_cells(export_vti(grain, tmp_path / "g.vti"), grain.volume.shape)
+@both
+def test_every_voxel_lies_where_it_is(grain, tmp_path, write):
+    image, cells = read_cells(write(grain, tmp_path / "g.vti"), grain.volume.shape)
     for index in [(0, 0, 0), (4, 0, 0), (0, 3, 0), (0, 0, 2), (2, 1, 1)]:
         centre = [grain.volume.axis_um(axis)[i] for axis, i in enumerate(index)]
         cell = image.find_containing_cell(centre)

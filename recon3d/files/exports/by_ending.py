@@ -10,7 +10,7 @@ import numpy as np
 
 from recon3d.errors import ParameterError
 from recon3d.files.exports.crystal_maps import Slice, write_ctf, write_orix
-from recon3d.files.exports.paraview import export_vti
+from recon3d.files.exports.paraview import export_vti, write_vtkhdf
 from recon3d.files.exports.volumes import write_csv, write_dream3d, write_ome_zarr
 from recon3d.files.grain import Grain
 
@@ -18,6 +18,7 @@ Axis = Literal["x", "y", "z"]
 
 WHOLE: dict[str, Callable[[Grain, Path], object]] = {
     ".vti": export_vti,
+    ".vtkhdf": write_vtkhdf,
     ".dream3d": write_dream3d,
     ".ome.zarr": write_ome_zarr,
     ".csv": write_csv,
@@ -45,8 +46,8 @@ def export_grain(
     grain
         The grain.
     path
-        The file; its ending names the format: .vti (ParaView), .dream3d, .ome.zarr, .csv, or, of
-        one slice, .ctf (MTEX, Channel 5) and .orix.h5.
+        The file; its ending names the format: .vti or .vtkhdf (ParaView), .dream3d, .ome.zarr,
+        .csv, or, of one slice, .ctf (MTEX, Channel 5) and .orix.h5.
     across
         The axis that slices are normal to.
     at_um
@@ -110,7 +111,7 @@ def slice_at(grain: Grain, across: Axis, at_um: float | None) -> int:
     axis = "xyz".index(across)
     volume = grain.volume
     place = volume.position_um[axis] if at_um is None else at_um
-    low = volume.position_um[axis] - volume.size_um[axis] / 2
+    low = volume.corner_um[axis]
     share = (place - low) / volume.size_um[axis]
     if not 0 <= share <= 1:
         raise ParameterError(

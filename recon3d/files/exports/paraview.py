@@ -1,4 +1,4 @@
-"""The grain as a VTK image, for ParaView."""
+"""The grain as an image of VTK (.vti, .vtkhdf) or XDMF, for ParaView."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyevtk.hl import imageToVTK
 from recon3d.atomic import complete_or_absent
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.exports.volumes import columns
+from recon3d.files.exports.volumes import columns, x_fastest
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 
@@ -46,27 +46,61 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".vti":
         raise ParameterError(f"{path}: expected a name that ends in .vti, as ParaView does")
-    volume = grain.volume
-    corner = tuple(p - s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True))
+    cells = {
+        name: tuple(map(np.asfortranarray, np.moveaxis(values, -1, 0)))
+        if values.ndim == 4
+        else np.asfortranarray(values)
+        for name, values in _cell_data(grain).items()
+    }
     with complete_or_absent(path) as temporary:
         imageToVTK(
             str(temporary.with_suffix("")),
-            origin=corner,
-            spacing=volume.voxel_um,
-            cellData=_cell_data(grain),
+            origin=grain.volume.corner_um,
+            spacing=grain.volume.voxel_um,
+            cellData=cells,
         )
     return path
 
 
-def _cell_data(grain: Grain) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for name, values in columns(grain).items():
-        plain = values.astype(np.uint8) if values.dtype == bool else values
-        cells[name] = np.asfortranarray(plain)
+def write_vtkhdf(grain: Grain, path: Path) -> None:
+    """Write the same as `export_vti` as an ImageData of VTKHDF, compressed.
+
+    Parameters
+    ----------
+    grain
+        The grain.
+    path
+        The file.
+
+    References
+    ----------
+    "VTKHDF File Format", docs.vtk.org.
+    """
+    volume, cells = grain.volume, _cell_data(grain)
+    with create_own(path, sum(values.nbytes for values in cells.values())) as file:
+        image = file.create_group("VTKHDF")
+        image.attrs["Version"] = np.array([1, 0])
+        image.attrs["Type"] = np.bytes_("ImageData")
+        image.attrs["WholeExtent"] = np.array([(0, n) for n in volume.shape]).ravel()
+        image.attrs["Origin"], image.attrs["Spacing"] = volume.corner_um, volume.voxel_um
+        image.attrs["Direction"] = np.eye(3).ravel()
+        for name, values in cells.items():
+            stored = x_fastest(values)
+            image.create_dataset(
+                f"CellData/{name}", data=stored, compression="gzip", compression_opts=1
+            )
+
+
+def _cell_data(grain: Grain) -> dict[str, NDArray[Any]]:
+    """Arrays over the volume: scalars (x, y, z), vectors (x, y, z, 3)."""
+    cells = {
+        name: values.astype(np.uint8) if values.dtype == bool else values
+        for name, values in columns(grain).items()
+    }
     for name in ("orientation", "orientation_error"):
         if f"{name}_a" in cells:
             a, b = cells[f"{name}_a"], cells[f"{name}_b"]
-            cells[name] = (a, b, np.where(np.isfinite(a), np.zeros_like(a), a))
+            cells[name] = np.stack((a, b, np.where(np.isfinite(a), np.zeros_like(a), a)), axis=-1)
     return cells
 
 
@@ -102,9 +136,7 @@ def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
     attributes = []
     with create_own(data) as file:
         for name, values in cells.items():
-            is_vector = isinstance(values, tuple)
-            turned = np.stack(values, axis=-1) if is_vector else values
-            turned = np.ascontiguousarray(np.moveaxis(turned, (0, 1, 2), (2, 1, 0)))
+            turned = x_fastest(values)
             file.create_dataset(name, data=turned, compression="gzip", compression_opts=1)
             attributes.append(_attribute(name, turned, data.name))
     with complete_or_absent(path) as temporary:
@@ -124,12 +156,11 @@ def _attribute(name: str, values: NDArray[Any], file: str) -> str:
 
 
 def _header(volume: Volume, attributes: list[str]) -> str:
-    corner = [p - s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True)]
     nodes = _numbers(n + 1 for n in reversed(volume.shape))
     origin, step = (
         f'<DataItem Dimensions="3" NumberType="Float" Precision="8" Format="XML">'
         f"{_numbers(reversed([*values]))}</DataItem>"
-        for values in (corner, volume.voxel_um)
+        for values in (volume.corner_um, volume.voxel_um)
     )
     return (
         '<?xml version="1.0"?>\n<Xdmf Version="2.0">\n<Domain>\n'

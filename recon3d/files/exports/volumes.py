@@ -38,6 +38,11 @@ def columns(grain: Grain) -> dict[str, NDArray[Any]]:
     return found
 
 
+def x_fastest(values: NDArray[Any]) -> NDArray[Any]:
+    """Values over the volume as VTK and DREAM.3D store them, (z, y, x, ...)."""
+    return np.ascontiguousarray(np.moveaxis(values, (0, 1, 2), (2, 1, 0)))
+
+
 def write_dream3d(grain: Grain, path: Path) -> None:
     """Write the grain for DREAM3D-NX: an image geometry with its arrays, in order z, y, x.
 
@@ -53,7 +58,6 @@ def write_dream3d(grain: Grain, path: Path) -> None:
     for name, values in grain.arrays().items():
         arrays[name] = values.astype(np.uint8) if values.dtype == bool else values
     volume, cell = grain.volume, lattice(grain.provenance)
-    corner = [p - s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True)]
     number = iter(range(1, 1000))
 
     def describe(item: Any, kind: str) -> Any:
@@ -77,15 +81,14 @@ def write_dream3d(grain: Grain, path: Path) -> None:
         structure = file.create_group("DataStructure")
         image = describe(structure.create_group("Grain"), "ImageGeom")
         image.attrs["_DIMENSIONS"] = np.array(volume.shape, np.uint64)
-        image.attrs["_ORIGIN"] = np.array(corner, np.float32)
+        image.attrs["_ORIGIN"] = np.array(volume.corner_um, np.float32)
         image.attrs["_SPACING"] = np.array(volume.voxel_um, np.float32)
         cells = describe(image.create_group("Cell Data"), "AttributeMatrix")
         image.attrs["Cell Data ID"] = cells.attrs["ObjectId"]
         tuples = volume.shape[::-1]
         cells.attrs["TupleDims"] = np.array(tuples, np.uint64)
         for name, values in arrays.items():
-            turned = np.ascontiguousarray(np.moveaxis(values, (0, 1, 2), (2, 1, 0)))
-            add(cells, name, turned, tuples)
+            add(cells, name, x_fastest(values), tuples)
         phases = describe(image.create_group("Cell Ensemble Data"), "AttributeMatrix")
         phases.attrs["TupleDims"] = np.array([2], np.uint64)
         laue = _UNKNOWN_STRUCTURE if cell is None else _LAUE_NUMBERS[cell.laue_group - 1]
