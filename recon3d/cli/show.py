@@ -66,8 +66,8 @@ def export(arguments: argparse.Namespace) -> None:
     """Write a grain, or summed projections, for another program.
 
     The format is what OUT ends with: .vti or .vtkhdf (ParaView), .dream3d, .ome.zarr, .csv (its
-    voxels), or, one slice, .ctf (MTEX, Channel 5) and .orix.h5. Given an .ini file in place of a grain,
-    the summed projections of the scan in the .ini's `path` and their geometry, as ASTRA's
+    voxels), or, one slice, .ctf (MTEX, Channel 5) and .orix.h5. Given an .ini file in place of a
+    grain, the summed projections of the scan in the .ini's `path` and their geometry, as ASTRA's
     vectors, go into an HDF5 file: another tomography program can then check the shape.
     """
     from recon3d.files.exports.by_ending import export_grain
