@@ -119,6 +119,10 @@ def test_one_version(repository):
     citation = yaml.safe_load((repository / "CITATION.cff").read_text("utf-8"))
     assert citation["version"] == recon3d.__version__
     assert str(Version(recon3d.__version__)) == recon3d.__version__
+    changes = (repository / "CHANGELOG.md").read_text("utf-8")
+    releases = [Version(found) for found in re.findall(r"^## \[([\d.]+)\]", changes, re.MULTILINE)]
+    assert releases[0] == Version(recon3d.__version__)
+    assert releases == sorted(releases, reverse=True)
 
 
 def test_the_package_says_that_it_is_typed(repository):
