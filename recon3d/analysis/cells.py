@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass
 
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
 from recon3d.analysis.surface import known_orientations
+from recon3d.compiled import njit
 from recon3d.errors import ParameterError, require_kind
 from recon3d.files.grain import Grain
 
@@ -112,6 +113,13 @@ def find_cells(
     ------
     ParameterError
         No voxel has an orientation, or a number is not positive.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> cells = r3.analysis.find_cells(r3.Grain.load("grain.h5"), threshold_deg=0.03)
+    >>> len(cells.table), len(cells.boundaries)
+    (2, 1)
     """
     require_kind("grain", grain, Grain, "a grain, from recon3d.Grain.load or reconstruct")
     if threshold_deg is not None and not threshold_deg > 0:

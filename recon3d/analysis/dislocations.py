@@ -89,6 +89,14 @@ def dislocation_density(grain: Grain, burgers_nm: float | None = None) -> Disloc
     ------
     ParameterError
         No Burgers vector is given, and the cell does not tell it.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> grain = r3.Grain.load("grain.h5")
+    >>> density, error, noise = r3.analysis.dislocation_density(grain, burgers_nm=0.286)
+    >>> density.shape
+    (12, 12, 12)
     """
     burgers_um = 1e-3 * (_burgers_nm(grain) if burgers_nm is None else burgers_nm)
     if not burgers_um > 0:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from recon3d.compiled import njit
 
 FloatArray = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -24,6 +24,14 @@ def kernel_average_misorientation(orientation_deg: NDArray[Any]) -> FloatArray:
     -------
     average_deg, shape (nx, ny, nz)
         NaN where the voxel, or every one of its six neighbours, is unknown.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> grain = r3.Grain.load("grain.h5")
+    >>> kernel_average = r3.analysis.kernel_average_misorientation(grain.orientation)
+    >>> bool((kernel_average[grain.mask] >= 0).all())
+    True
     """
     total = np.zeros(orientation_deg.shape[:3], np.float32)
     count = np.zeros(total.shape, np.uint8)

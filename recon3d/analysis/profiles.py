@@ -57,6 +57,13 @@ def line_profile(
     ------
     ParameterError
         An end is no place, the two are one, or the line lies outside the volume.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> profile = r3.analysis.line_profile(r3.Grain.load("grain.h5"), (0, 0, -2), (0, 0, 2))
+    >>> round(float(profile.from_start_deg[-1]), 2)
+    0.1
     """
     ends = np.array([start_um, end_um], float)
     if ends.shape != (2, 3) or not np.isfinite(ends).all():

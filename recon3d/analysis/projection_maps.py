@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.colors import orientation_range, orientation_rgba
+from recon3d.compiled import njit
 from recon3d.errors import ParameterError, require_kind
 from recon3d.scan.table import Projection
 
@@ -135,6 +136,13 @@ def mosaicity(
     ------
     ParameterError
         No axis moved, the frames do not fit the axes, or a number is out of its range.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> maps = r3.analysis.mosaicity(r3.open_store("scan.h5")[0])
+    >>> maps.mean.shape
+    (32, 32, 2)
     """
     require_kind("projection", projection, Projection, "a projection, such as scan[0]")
     if not 0 < peak_share <= 1:

@@ -129,6 +129,14 @@ def suggest(
         best is named.
     ParameterError
         What is given leaves the frame, or leaves nothing of it.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> scan = r3.open_scan("run1", prefix="topotomo_", show_progress=False)
+    >>> found = r3.suggest(scan, show_progress=False)
+    >>> found.kept_share > 0.98
+    True
     """
     steps = suggesting(
         scan,

@@ -17,6 +17,12 @@ class Cleaning(Declared):
     """How frames are cleaned; every step can be switched off.
 
     Counts and lengths are those of the detector's pixels, whether frames are binned or not.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> r3.Cleaning(framebg=6, binth=12, min_region_pix=40).binth
+    12.0
     """
 
     framebg: int | None = setting(

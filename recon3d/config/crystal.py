@@ -29,6 +29,14 @@ class Crystal(Declared):
     ParameterError
         The cell is impossible, hkl is 0 0 0, the wavelength is longer than 2d, or the matrix of
         the orientation is no rotation.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> cell = (4.0495, 4.0495, 4.0495, 90, 90, 90)
+    >>> crystal = r3.Crystal(cell, hkl=(2, 0, 0), wavelength_angstrom=0.7293, space_group=225)
+    >>> round(crystal.bragg_angle_deg, 3)
+    10.375
     """
 
     unit_cell: Six = setting(help="a, b, c in Å and α, β, γ in degrees, of any crystal system")

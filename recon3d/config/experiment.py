@@ -66,6 +66,15 @@ class Experiment:
         How to reconstruct them.
     path
         The folder with the cleaned scan; results go there too.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> experiment = r3.Experiment.from_ini("al.ini")
+    >>> experiment.volume.shape
+    (12, 12, 12)
+    >>> experiment.with_settings(iterations=5).settings.iterations
+    5
     """
 
     crystal: Crystal

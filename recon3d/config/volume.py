@@ -19,7 +19,17 @@ Three = tuple[float, float, float]
 
 @dataclass(frozen=True, repr=False)
 class Volume(Declared):
-    """The box of voxels that is reconstructed, in sample axes (x, y along **G**, z)."""
+    """The box of voxels that is reconstructed, in sample axes (x, y along **G**, z).
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> volume = r3.Volume(position_um=(0, 0, 0), size_um=(12, 12, 6), shape=(48, 48, 24))
+    >>> volume.voxel_um
+    (0.25, 0.25, 0.25)
+    >>> volume.axis_um(2)[:3]
+    array([-2.875, -2.625, -2.375])
+    """
 
     position_um: Three = setting(help="centre of the box", key="grain_pos", unit="µm")
     size_um: Three = setting(help="edges of the box", key="grain_dim", unit="µm", above=0)

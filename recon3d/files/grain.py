@@ -85,6 +85,15 @@ class Grain:
     ------
     ParameterError
         An array is not of the volume's shape.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> grain = r3.Grain.load("grain.h5")
+    >>> grain.orientation.shape
+    (12, 12, 12, 2)
+    >>> grain.doubts
+    ()
     """
 
     volume: Volume

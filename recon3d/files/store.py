@@ -226,6 +226,13 @@ def open_store(path: str | Path) -> CleanedScan:
     DataError
         The file cannot be opened, is no cleaned scan, is of a newer version than this
         program knows, or lacks a part.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> cleaned = r3.open_store("scan.h5")
+    >>> cleaned[0].frames.sum(axis=0).shape
+    (32, 32)
     """
     require_kind("path", path, (str, Path), "the path of a scan.h5")
     path = Path(path)

@@ -89,6 +89,15 @@ def clean(
     Recon3DWarning
         Frames are left out or saturated, counts had wrapped around, projections went without
         a dark frame or with too little beam to be normalised, or their currents are not known.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> scan = r3.open_scan("run1", prefix="topotomo_", show_progress=False)
+    >>> cleaning = r3.Cleaning(framebg=3, binth=12)
+    >>> cleaned = r3.clean(scan, cleaning, "cleaned.h5", show_progress=False)
+    >>> cleaned.shape
+    (12, 25, 32, 32)
     """
     require_kind("scan", scan, Scan, "a scan, from recon3d.open_scan")
     require_kind("cleaning", cleaning, Cleaning, "a recon3d.Cleaning")

@@ -86,6 +86,14 @@ def reconstruct(
         No voxel of the volume is lit often enough, or no projection is left.
     EngineFault
         Engines died, hung or failed twice without any progress between; the checkpoint is kept.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> experiment = r3.Experiment.from_ini("al.ini").with_settings(method="backprojection")
+    >>> grain = r3.reconstruct("scan.h5", experiment, show_progress=False)
+    >>> grain.mask.shape
+    (12, 12, 12)
     """
     if isinstance(clean, (str, Path)):
         clean = open_store(clean)

@@ -259,6 +259,15 @@ def open_scan(
     -----
     Recon3DWarning
         Frames are missing.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> scan = r3.open_scan("run1", prefix="topotomo_", show_progress=False)
+    >>> len(scan), scan[0].frames.shape
+    (12, (25, 32, 32))
+    >>> scan.crop(center=(16, 16), size=(24, 20)).shape
+    (12, 25, 20, 24)
     """
     choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
     source = open_source(

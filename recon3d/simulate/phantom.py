@@ -126,6 +126,11 @@ def make_phantom(
     ------
     ParameterError
         No such grain, a size that is not positive, or a negative spread.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> phantom = r3.simulate.make_phantom("subgrains", size_um=9.5, spread_deg=0.05, seed=4)
     """
     if name not in PHANTOMS:
         raise ParameterError(f"phantom '{name}' is not known: expected one of {list(PHANTOMS)}")

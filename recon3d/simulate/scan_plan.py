@@ -176,7 +176,7 @@ class ScanPlan:
     def _check_kind(self) -> None:
         if self.kind not in KINDS:
             raise ParameterError(f"kind '{self.kind}' is not known: expected one of {list(KINDS)}")
-        if not self.omega_deg:
+        if len(self.omega_deg) == 0:
             raise ParameterError("omega_deg is empty: expected the angle of each projection")
         if self.kind == "rocking" and self.gamma.number != 1:
             raise ParameterError(

@@ -116,6 +116,12 @@ def slices_figure(
     figure
         The slice normal to z, that normal to x beside it (with y in common) and that normal
         to y below it (with x in common), and the key.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> figure = r3.plot.slices_figure(r3.Grain.load("grain.h5"))
+    >>> figure.savefig("slices.png")
     """
     figure = new_figure(*slices_layout(grain.volume)[0])
     draw_slices(figure, grain, what, through=through or central_voxel(grain))

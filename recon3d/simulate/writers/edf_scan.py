@@ -83,6 +83,13 @@ def simulate_scan(
     ------
     ParameterError
         There are such frames already, or the grain lights no pixel.
+
+    Examples
+    --------
+    >>> import recon3d as r3
+    >>> phantom = r3.simulate.make_phantom("subgrains", size_um=9.5, spread_deg=0.05, seed=4)
+    >>> plan = r3.simulate.demo_plan()
+    >>> folder = r3.simulate.simulate_scan("planted", phantom, plan, voxels=48)  # doctest: +SKIP
     """
     out = Path(out)
     prepare_folder(out, prefix, overwrite=overwrite)
