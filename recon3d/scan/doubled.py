@@ -148,7 +148,7 @@ def are_copies(doubled: Sequence[Doubled], count: int) -> bool:
 
 
 def explain_doubled(
-    doubled: Sequence[Doubled], goniometer: Goniometer, source: FrameSource
+    doubled: Sequence[Doubled], goniometer: Goniometer, source: FrameSource, advice: str = ""
 ) -> DataError:
     """The error to raise where frames that were taken twice are not to be left out.
 
@@ -160,6 +160,8 @@ def explain_doubled(
         The names of the motors.
     source
         The frames.
+    advice
+        What else the scan needs, a sentence to add.
     """
     first = doubled[0]
     pair = sorted((first.index, first.winner))
@@ -171,7 +173,7 @@ def explain_doubled(
     return DataError(
         f"{names[0]} and {_beside(names[1], names[0])} were both taken at {first.where}{more}: "
         f"copies or a repeat (--skip-damaged uses {use}, which {first.why}), two scans mixed, or "
-        f"did a motor move that is not among {known}?"
+        f"did a motor move that is not among {known}?{advice}"
     )
 
 

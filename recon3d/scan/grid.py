@@ -277,10 +277,7 @@ def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniomete
     GridError
         The message names the motors and the rotation angles.
     """
-    if len(grid.moving) < 2:
-        return
-    half_done = math.prod(grid.grid_shape[1:]) // 2 + 1
-    flat = flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
+    flat = _flat(coordinates, grid)
     if not flat.size:
         return
     moving = [_MOTORS[coordinate](goniometer) for coordinate in grid.moving]
@@ -289,6 +286,22 @@ def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniomete
         f"({goniometer.omega}) = {_list(flat)}: there the frames cover only a line of "
         f"orientations, not a grid{_other_azimuth(coordinates)}"
     )
+
+
+def _flat(coordinates: Coordinates, grid: Candidate) -> FloatArray:
+    """Rotation angles at which two moving motors span a line only."""
+    if len(grid.moving) < 2:
+        return np.empty(0)
+    half_done = math.prod(grid.grid_shape[1:]) // 2 + 1
+    return flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
+
+
+def advice_on_azimuth(coordinates: Coordinates) -> str:
+    """What else a scan needs once its doubled frames are gone: the other azimuth, or nothing."""
+    grid = best_grid(coordinates)
+    if grid is None or not _flat(coordinates, grid).size or not _other_azimuth(coordinates):
+        return ""
+    return f" The rest needs --tilt-azimuth {90 - coordinates.origin.azimuth_deg:g}, too."
 
 
 def explain_misfit(

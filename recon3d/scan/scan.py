@@ -19,6 +19,7 @@ from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.doubled import Doubled, are_copies, explain_doubled, settle_doubled, warn_text
 from recon3d.scan.grid import (
+    advice_on_azimuth,
     best_grid,
     doubled_grid,
     explain_misfit,
@@ -323,9 +324,12 @@ def arrange_scan(
         shared = doubled_grid(coordinates)
         doubled = settle_doubled(shared, source) if shared else []
         if not (skip_doubled and are_copies(doubled, kept.size)):
-            told = explain_doubled(doubled, goniometer, source) if doubled else None
+            told = None
+            if doubled:
+                rest = advice_on_azimuth(choices.coordinates(source, _without(kept, doubled)))
+                told = explain_doubled(doubled, goniometer, source, rest)
             raise explain_misfit(coordinates, goniometer, told)
-        kept = np.setdiff1d(kept, [each.index for each in doubled])
+        kept = _without(kept, doubled)
         coordinates = choices.coordinates(source, kept)
         grid = best_grid(coordinates)
     if grid is None:
@@ -347,6 +351,10 @@ def arrange_scan(
         warn(warn_text(doubled, source))
     _warn_of_missing(scan)
     return scan
+
+
+def _without(kept: NDArray[np.int64], doubled: Sequence[Doubled]) -> NDArray[np.int64]:
+    return np.setdiff1d(kept, [each.index for each in doubled])
 
 
 def _warn_of_missing(scan: Scan) -> None:

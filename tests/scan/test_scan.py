@@ -169,6 +169,16 @@ def test_swapped_macro_needs_the_other_azimuth(write_folder, omega, sigma):
     check_frames(scan)
 
 
+def test_a_repeat_and_the_other_azimuth_are_told_together(write_folder):
+    once = mosaicity([20.0], MU, GAMMA, phi0=1, chi0=2, swapped=True)
+    folder = write_folder(once * 2)
+    with pytest.raises(DataError, match=r"both taken at .*needs --tilt-azimuth 90, too"):
+        open_quietly(folder)
+    with pytest.raises(DataError, match="both taken at") as told:
+        open_quietly(folder, tilt_azimuth_deg=90)
+    assert "too" not in str(told.value)
+
+
 def test_right_azimuth_is_suggested_where_90_was_given(write_folder):
     with pytest.raises(GridError, match="tilt_azimuth 0 they do form a grid"):
         open_quietly(write_folder(MOSAICITY), tilt_azimuth_deg=90)
