@@ -178,18 +178,3 @@ def turn_to_laboratory(
     omega = handedness * np.radians(np.asarray(omega_deg, float))
     a, b = np.asarray(a_deg, float), np.asarray(b_deg, float)
     return a * np.cos(omega) - b * np.sin(omega), a * np.sin(omega) + b * np.cos(omega)
-
-
-def turn_to_sample(
-    mu_deg: ArrayLike, gamma_deg: ArrayLike, omega_deg: ArrayLike, handedness: int
-) -> tuple[FloatArray, FloatArray]:
-    """Turn settings of the laboratory back into the sample, (μ - μ_c, γ - γ_c) to (a, b).
-
-    The inverse of `turn_to_laboratory`, with the same parameters.
-
-    Returns
-    -------
-    a, b
-        The tilt, in degrees, of a voxel that diffracts at that setting.
-    """
-    return turn_to_laboratory(mu_deg, gamma_deg, -np.asarray(omega_deg, float), handedness)

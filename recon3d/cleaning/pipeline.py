@@ -66,55 +66,17 @@ def clean(
     show_progress: bool = True,
     communicator: Communicator = ALONE,
 ) -> CleanedScan:
-    """Clean a scan and write it to a store.
-
-    One projection is in memory at a time, while the next one is read.
+    """Clean a scan and write it to a store: `recon3d.clean`, in each process that shares it.
 
     Parameters
     ----------
-    scan
-        The raw scan.
-    cleaning
-        The parameters of every step, in counts and pixels of the detector; where the scan is
-        binned, those of `Cleaning.for_bins` follow from them.
-    out
-        The file to write, usually scan.h5; it appears when it is complete.
-    background
-        Mean background frame, of a whole frame's shape or the region's; None for none.
-    flat_field
-        The detector's answer to even light, likewise.
-    bad_pixels
-        Not zero where the detector cannot be trusted, likewise.
-    provenance
-        What else is to be kept with the result, by name.
-    sink
-        Takes every projection, raw and cleaned, as it is done.
-    skip_damaged
-        Leave out frames that cannot be read, with a warning that names them.
-    show_progress
-        False for no bar.
+    scan, cleaning, out, background, flat_field, bad_pixels, provenance, sink
+        As for `recon3d.clean`; errors and warnings too.
+    skip_damaged, show_progress
+        Likewise.
     communicator
         The processes that share the work; each calls this function, with the same scan. The
         first one writes, so the others may leave out the sink.
-
-    Returns
-    -------
-    cleaned
-        The opened store.
-
-    Raises
-    ------
-    ParameterError
-        A calibration frame has the wrong shape, or `framebg` leaves nothing of the region.
-    DataError
-        Frames cannot be read, the ring current was asked for and is not known, all frames
-        are dark, or no projection has two frames.
-
-    Warns
-    -----
-    Recon3DWarning
-        Frames are left out or saturated, counts had wrapped around, projections went without
-        a dark frame or with too little beam to be normalised, or their currents are not known.
     """
     check_region(scan.shape[2:], cleaning.for_bins(*scan.binning))
     require_rocking(scan)

@@ -42,11 +42,6 @@ def repair_pixels(frame: ArrayLike, bad: BoolFrame) -> FloatFrame:
     return result
 
 
-def subtract_background(frame: ArrayLike, background: ArrayLike) -> FloatFrame:
-    """Subtract the mean background frame; the result may be negative (step 1)."""
-    return as_frame(frame) - as_frame(background, "the background")
-
-
 def weakest_frames(
     frames: NDArray[Any], valid: BoolFrame | None = None, bad: BoolFrame | None = None
 ) -> NDArray[np.intp]:
@@ -104,12 +99,6 @@ def dark_frame(
         return None
     mean = frames[weakest].mean(axis=0, dtype=np.float64)
     return (mean if background is None else mean - background).astype(np.float32)
-
-
-def subtract_dark(frame: ArrayLike, dark: ArrayLike | None) -> FloatFrame:
-    """Subtract the dark frame, where there is one, and clip at 0 (step 2)."""
-    frame = as_frame(frame)
-    return np.maximum(frame if dark is None else frame - as_frame(dark, "the dark frame"), 0)
 
 
 def counting_variance(

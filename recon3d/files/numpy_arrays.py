@@ -17,7 +17,6 @@ from recon3d.atomic import complete_or_absent, explaining_writes
 from recon3d.errors import ParameterError, warn
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import frame_settings
-from recon3d.progress import track
 from recon3d.scan.scan import Scan
 
 FINAL, UNMASKED, RAW = "dataarray_final.npy", "cleaning_img.npy", "dataarray.npy"
@@ -137,50 +136,6 @@ class ArrayWriter:
             file = SparseArrayFile(self.folder / name, shape, dtype.newbyteorder("="))
             self._files[name] = self._stack.enter_context(file)
         return self._files[name]
-
-
-def write_arrays(
-    store: CleanedScan,
-    folder: str | Path,
-    which: str = "final",
-    raw: Scan | None = None,
-    *,
-    properties: Mapping[str, Any] | None = None,
-    show_progress: bool = True,
-) -> None:
-    """Write the NumPy files of a scan that is cleaned already.
-
-    Parameters
-    ----------
-    store
-        The cleaned scan.
-    folder
-        Where the files go.
-    which
-        As in `ArrayWriter`. The frames before the mask (cleaning_img.npy) exist only during
-        cleaning, and only an `ArrayWriter` that was its sink leaves them.
-    raw
-        The raw scan, of the same region; needed for "all".
-    properties
-        More lines for Image_properties.txt.
-    show_progress
-        False for no bar.
-
-    Raises
-    ------
-    ParameterError
-        "all" without the raw scan, or with one of another shape.
-    """
-    if which == "all" and (raw is None or raw.shape != store.shape):
-        raise ParameterError(
-            f"arrays 'all' needs the raw scan of the shape {store.shape}"
-            + ("" if raw is None else f", not {raw.shape}")
-        )
-    with ArrayWriter(store, folder, which, properties) as writer:
-        count = store.shape[0] if writer.wants_frames else 0
-        for k in track(range(count), "arrays", unit="projection", show=show_progress):
-            frames = raw.read_projection(k) if raw is not None and which == "all" else None
-            writer.write(k, cleaned=store.read_projection(k), raw=frames)
 
 
 def is_grid(scan: Scan | CleanedScan) -> bool:

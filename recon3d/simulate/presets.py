@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,51 +55,26 @@ def full_plan() -> ScanPlan:
 
 def rocking_plan() -> ScanPlan:
     """Rocking alone, the rolling acceptance wide: 60 ω x 9 μ frames."""
-    return ScanPlan(
+    return replace(
+        demo_plan(),
         kind="rocking",
         omega_deg=_turn(60, 3.0),
         mu=Steps(0.104, 9),
         gamma=Steps(),
-        crystal=ALUMINIUM_200,
-        magnification_pix_per_um=6.0,
-        rows=96,
-        cols=96,
         turning_center_deg=(0.008, 0.0),
         rolling_width_deg=0.15,
-        axis_offset_pix=1.3,
     )
 
 
 def tilts_plan() -> ScanPlan:
     """Tilts above the rotation, base tilt fixed: 36 ω x 7 χ x 7 φ frames."""
-    return ScanPlan(
-        kind="tilts",
-        omega_deg=_turn(36, 5.0),
-        mu=Steps(0.096, 7),
-        gamma=Steps(0.096, 7),
-        crystal=ALUMINIUM_200,
-        magnification_pix_per_um=6.0,
-        rows=96,
-        cols=96,
-        axis_offset_pix=1.3,
-    )
+    return replace(demo_plan(), kind="tilts", turning_center_deg=(0.0, 0.0))
 
 
 def strain_plan() -> ScanPlan:
     """Rocking at several angles of the detector arm: 36 ω x 9 μ x 7 2θ frames."""
-    return ScanPlan(
-        kind="rocking",
-        omega_deg=_turn(36, 5.0),
-        mu=Steps(0.112, 9),
-        gamma=Steps(),
-        crystal=ALUMINIUM_200,
-        magnification_pix_per_um=6.0,
-        rows=96,
-        cols=96,
-        two_theta=Steps(0.03, 7),
-        turning_center_deg=(0.008, 0.0),
-        rolling_width_deg=0.15,
-        axis_offset_pix=1.3,
+    return replace(
+        rocking_plan(), omega_deg=_turn(36, 5.0), mu=Steps(0.112, 9), two_theta=Steps(0.03, 7)
     )
 
 
@@ -107,19 +83,15 @@ def off_centre_plan() -> ScanPlan:
 
     For a grain at `OFF_CENTRE_POSITION_UM`, with its region of interest.
     """
-    omega = _turn(36, 5.0, first=30.0)
     share = np.arange(36) / 35
-    return ScanPlan(
-        kind="mosaicity",
-        omega_deg=omega,
-        mu=Steps(0.096, 7),
-        gamma=Steps(0.096, 7),
-        crystal=ALUMINIUM_200,
-        magnification_pix_per_um=6.0,
+    return replace(
+        demo_plan(),
+        omega_deg=_turn(36, 5.0, first=30.0),
         rows=160,
         cols=224,
         handedness=-1,
         turning_center_deg=(0.011, 0.004),
+        axis_offset_pix=0.0,
         centre_row_pix=67.0,
         centre_col_pix=131.4,
         drift_pix=tuple((0.3 * float(s), 0.2 * float(np.sin(3 * s))) for s in share),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.files.numpy_arrays import ArrayWriter, SparseArrayFile, is_grid, write_arrays
+from recon3d.files.numpy_arrays import ArrayWriter, SparseArrayFile, is_grid
 from recon3d.files.store import open_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
@@ -71,6 +71,14 @@ def make_store(path, scan):
     return open_store(path), frames
 
 
+def write_arrays(store, folder, which="final", raw=None, **options):
+    """What the sink of a cleaning leaves of a scan."""
+    with ArrayWriter(store, folder, which, **options) as writer:
+        for k in range(len(store) if writer.wants_frames else 0):
+            frames = None if raw is None else raw.read_projection(k)
+            writer.write(k, cleaned=store.read_projection(k), raw=frames)
+
+
 def names(folder):
     return {path.name for path in folder.iterdir()} - {"scan.h5"}
 
@@ -80,7 +88,7 @@ SMALL = {"mu.npy", "gamma.npy", "omega.npy", "Image_properties.txt"}
 
 def test_final_frames_and_settings(tmp_path):
     store, frames = make_store(tmp_path / "scan.h5", make_scan())
-    write_arrays(store, tmp_path, properties={"binth": 12.0}, show_progress=False)
+    write_arrays(store, tmp_path, properties={"binth": 12.0})
     assert names(tmp_path) == SMALL | {"dataarray_final.npy"}
     final = np.load(tmp_path / "dataarray_final.npy")
     assert final.dtype == np.float32
@@ -102,21 +110,19 @@ def test_final_frames_and_settings(tmp_path):
 def test_all_adds_the_raw_frames(tmp_path):
     scan = make_scan()
     store, _ = make_store(tmp_path / "scan.h5", scan)
-    write_arrays(store, tmp_path, "all", scan, show_progress=False)
+    write_arrays(store, tmp_path, "all", scan)
     assert names(tmp_path) == SMALL | {"dataarray_final.npy", "dataarray.npy"}
     raw = np.load(tmp_path / "dataarray.npy")
     assert raw.dtype == np.uint16
     number = np.arange(24).reshape(4, 3, 2).transpose(1, 2, 0) + 1
     np.testing.assert_array_equal(raw, np.broadcast_to(number[..., None, None], raw.shape))
-    with pytest.raises(ParameterError, match="raw scan"):
-        write_arrays(store, tmp_path, "all")
     with pytest.raises(ParameterError, match="everything"):
         write_arrays(store, tmp_path, "everything")
 
 
 def test_none_leaves_the_small_files(tmp_path):
     store, _ = make_store(tmp_path / "scan.h5", make_scan())
-    write_arrays(store, tmp_path, "none", show_progress=False)
+    write_arrays(store, tmp_path, "none")
     assert names(tmp_path) == SMALL
 
 
@@ -146,7 +152,7 @@ def test_pieces_of_another_shape_are_refused(tmp_path):
 def test_gamma_first_is_turned_round(tmp_path):
     axes = (SettingAxis("gamma", GAMMA), SettingAxis("mu", MU))
     store, frames = make_store(tmp_path / "scan.h5", make_scan(axes=axes))
-    write_arrays(store, tmp_path, show_progress=False)
+    write_arrays(store, tmp_path)
     final = np.load(tmp_path / "dataarray_final.npy")
     expected = frames.reshape(4, 2, 3, 50, 60).transpose(2, 1, 0, 3, 4)
     np.testing.assert_array_equal(final, expected)
@@ -155,7 +161,7 @@ def test_gamma_first_is_turned_round(tmp_path):
 def test_a_rocking_scan_has_one_gamma(tmp_path):
     scan = make_scan("rocking", (SettingAxis("mu", 10 + 0.1 * np.arange(6)),))
     store, frames = make_store(tmp_path / "scan.h5", scan)
-    write_arrays(store, tmp_path, show_progress=False)
+    write_arrays(store, tmp_path)
     final = np.load(tmp_path / "dataarray_final.npy")
     assert final.shape == (6, 1, 4, 50, 60)
     np.testing.assert_array_equal(final[:, 0], frames.transpose(1, 0, 2, 3))
@@ -173,7 +179,7 @@ def test_other_grids_are_told_and_get_no_frames(tmp_path, kind, names_of_axes):
     store, _ = make_store(tmp_path / "scan.h5", make_scan(kind, axes))
     assert not is_grid(store)
     with pytest.warns(Recon3DWarning, match="no grid of mu x gamma"):
-        write_arrays(store, tmp_path, show_progress=False)
+        write_arrays(store, tmp_path)
     expected = {f"{name}.npy" for name in names_of_axes}
     assert names(tmp_path) == expected | {"omega.npy", "Image_properties.txt"}
 

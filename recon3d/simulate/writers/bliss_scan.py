@@ -55,43 +55,20 @@ def simulate_bliss(
 
     Parameters
     ----------
-    out
-        The folder.
-    phantom
-        The planted grain.
-    plan
-        What the scan does.
-    detector
-        The detector and the beam; the usual one where None.
+    out, phantom, plan, detector, results, voxels, dark_frames, overwrite, faults, show_progress
+        As for `recon3d.simulate.simulate_scan`; errors too.
     name
         Name of the file, without suffix.
-    results
-        The value of `path` in experiment.ini, counted from `out`.
-    voxels
-        Voxels along each axis of the box in experiment.ini.
-    dark_frames
-        Number of background frames, taken with the beam off.
     compression
         Of the frames: "bitshuffle" (with LZ4), "gzip" or "none".
     external
         Write the frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a
         rocking series, to which the file points.
-    overwrite
-        True to replace a file of that name.
-    faults
-        What is wrong with the scan.
-    show_progress
-        False for no progress bar.
 
     Returns
     -------
     path
         The file.
-
-    Raises
-    ------
-    ParameterError
-        There is such a file already, or the grain lights no pixel.
     """
     out = Path(out)
     path = _prepare(out, name, compression, overwrite=overwrite)
