@@ -49,8 +49,8 @@ class Crystal(Declared):
     )
     orientation_matrix: Nine | None = setting(
         None,
-        "the rotation U from the crystal's Cartesian axes to the sample's, row by row: with it "
-        "exports give whole orientations",
+        "the rotation U from the crystal's axes (x along a, z along c*) to the sample's, row by "
+        "row: with it exports give whole orientations",
     )
     euler_bunge_deg: tuple[float, float, float] | None = setting(
         None,

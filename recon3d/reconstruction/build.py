@@ -97,7 +97,8 @@ def prepare(
     turning = model.turning
     centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
     logger.info("turning centre (μ_c, γ_c) = (%.4f°, %.4f°)", *centre)
-    return model, evidence | {"handedness": handedness}
+    found = {"handedness": handedness, "base_tilt_sense": turning.base_tilt_sense}
+    return model, evidence | found
 
 
 def _align(model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64]) -> ScanModel:

@@ -45,6 +45,7 @@ def test_what_was_found_is_right_and_recorded(planted):
     assert provenance["turning_center"] == pytest.approx(scan.truth.turning_center_deg, abs=2e-3)
     assert provenance["effective_bins_minus"] < provenance["effective_bins_plus"]
     assert provenance["M"] == 4
+    assert provenance["base_tilt_sense"] == 1
 
 
 def test_tilts_above_the_rotation(planted):
