@@ -148,8 +148,8 @@ class Session:
             store = open_store(path)
             if store.provenance.get("getdata") == plan.texts():
                 return store
-        clean = partial(getdata, plan, show_progress=self.show_progress)
-        return self._asked_for("the scan is not cleaned with these choices yet", "Clean it", clean)
+        missing = "the scan is not cleaned with these choices yet"
+        return self._asked_for(missing, "Clean it", self._clean)
 
     @property
     def grain(self) -> Grain:
@@ -157,8 +157,8 @@ class Session:
         store = self.store
         if self._is_newer(store):
             return Grain.load(self.folder / "grain.h5")
-        work = partial(self._reconstruct, store)
-        return self._asked_for("there is no grain of these choices yet", "Reconstruct it", work)
+        missing = "there is no grain of these choices yet"
+        return self._asked_for(missing, "Reconstruct it", partial(self._reconstruct, store))
 
     def choose_roi(self) -> RegionOfInterest:
         """The widget of 01_choose_roi."""
@@ -289,6 +289,9 @@ class Session:
         if is_served():
             raise NotAskedError(missing, label, work)
         return work()
+
+    def _clean(self) -> CleanedScan:
+        return getdata(self.plan, show_progress=self.show_progress)
 
     def _reconstruct(self, store: CleanedScan) -> Grain:
         memory, show = self.settings.memory_gib(), self.show_progress

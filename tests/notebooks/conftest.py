@@ -67,7 +67,7 @@ def serve():
     return serving
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(require_or_skip):
     program = chromium(require_or_skip)
     with sync_playwright() as driver:

@@ -35,14 +35,16 @@ def opened(session):
     return shown
 
 
-def test_pages_of_a_finished_grain_change_no_file(finished, served):
+@pytest.mark.usefixtures("served")
+def test_pages_of_a_finished_grain_change_no_file(finished):
     before = files(finished.folder.parent)
     shown = opened(Session.start(settings=finished.settings.path, show_progress=False))
     assert not any(isinstance(widget, Waiting) for widget in shown)
     assert files(finished.folder.parent) == before
 
 
-def test_nothing_is_cleaned_or_chosen_before_it_is_asked_for(session, served, tmp_path):
+@pytest.mark.usefixtures("served")
+def test_nothing_is_cleaned_or_chosen_before_it_is_asked_for(session, tmp_path):
     before = files(tmp_path)
     roi, threshold, cleaning, *others, _ = opened(session)
     assert files(tmp_path) == before
@@ -58,7 +60,8 @@ def test_nothing_is_cleaned_or_chosen_before_it_is_asked_for(session, served, tm
     assert isinstance(session.reconstruct(), Reconstruct)
 
 
-def test_a_control_that_is_moved_is_saved(session, served):
+@pytest.mark.usefixtures("served")
+def test_a_control_that_is_moved_is_saved(session):
     threshold = session.tune_threshold()
     threshold.background.wait()
     assert "binth" not in session.settings.read()
@@ -67,7 +70,8 @@ def test_a_control_that_is_moved_is_saved(session, served):
     assert session.plan.poi == threshold.params["poi"]
 
 
-def test_other_data_are_refused(session, served, simulated, tmp_path):
+@pytest.mark.usefixtures("served")
+def test_other_data_are_refused(session, tmp_path):
     before = files(tmp_path)
     (tmp_path / "other").mkdir()
     with pytest.raises(ParameterError, match="other data"):
