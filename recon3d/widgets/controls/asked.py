@@ -8,14 +8,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import ipywidgets as controls
 
-from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.panel import Panel, button
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
-class NotAskedError(Recon3DError):
+class NotAskedError(Exception):
     """A served page needs what nobody has asked for yet.
 
     Parameters
