@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,9 @@ class CountWatch:
         How many pixels were hot and replaced.
     dropped_pixels
         How many pixels were above the threshold, but in regions too small to be the grain.
+    brightest
+        The brightest pixels of the projections of which nothing was left: see
+        `recon3d.cleaning.frames_of_projection.brightest_pixels`.
     """
 
     saturated_pixels: int = 0
@@ -144,6 +148,7 @@ class CountWatch:
     wrapped_projections: int = 0
     hot_pixels: int = 0
     dropped_pixels: int = 0
+    brightest: tuple[float, ...] = ()
 
     def take(self, tally: CountTally, name: Callable[[int], str]) -> None:
         """Take in a projection.
@@ -170,6 +175,8 @@ class CountWatch:
         self.wrapped_projections += other.wrapped_projections
         self.hot_pixels += other.hot_pixels
         self.dropped_pixels += other.dropped_pixels
+        both = zip_longest(self.brightest, other.brightest, fillvalue=0.0)
+        self.brightest = tuple(max(pair) for pair in both)
 
     def provenance(self) -> dict[str, int]:
         """What was found, in numbers."""

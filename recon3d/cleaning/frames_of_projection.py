@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,42 @@ def work_on_projection(
     return CleanedProjection(
         frames, unmasked, sums, start.dark_subtracted, start.hot_pixels, int(dropped.sum())
     )
+
+
+BRIGHTEST_OF = (
+    "as it was read",
+    "above the background and the dark frame",
+    "once hot pixels are replaced",
+    "once normalised",
+    "within the rim of framebg, above the frame's own background",
+)
+"""What `brightest_pixels` finds the brightest pixel of."""
+
+
+def brightest_pixels(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+) -> tuple[float, ...]:
+    """Find the brightest pixel of a projection at each of `BRIGHTEST_OF`, before the mask.
+
+    The parameters are as in `clean_projection`; of the normaliser nothing is changed.
+    """
+    framebg, _ = cleaning.chosen
+    with_hot = replace(cleaning, hot_pixels=0.0, hot_limit=None)
+    hot, cold = (
+        subtract_projection(raw, valid, currents, one, calibration, normalizer.begun_again())
+        for one in (with_hot, cleaning)
+    )
+    scaled = cold.frames * cold.factors[:, np.newaxis, np.newaxis]
+    inside = cold.frames.copy()
+    kernels.scale_frames(inside, cold.factors, framebg)
+    good = raw[valid][:, ~calibration.bad]
+    steps = (good, hot.frames, cold.frames, scaled, inside)
+    return tuple(float(step.max(initial=0)) for step in steps)
 
 
 def clean_projection(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.counts import CountWatch
-from recon3d.cleaning.frames_of_projection import check_region
+from recon3d.cleaning.frames_of_projection import BRIGHTEST_OF, check_region
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
 from recon3d.cleaning.suggest import with_suggestions
@@ -136,7 +136,7 @@ def _write_all(
         # Else its frames would be held while the next ones are worked on.
         del done, one
     normalizer, watch = work.normalizer, work.watch
-    _require_signal(left, scan, work.cleaning)
+    _require_signal(left, work)
     store.leave_out(damage_lines([*scan.left_out, *damaged]))
     store.note(**_normalization(normalizer), **watch.provenance())
     store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
@@ -210,16 +210,45 @@ def _writer(scan: Scan, out: str | Path, provenance: dict[str, Any]) -> StoreWri
     return StoreWriter(out, scan, provenance=provenance, source_files=names)
 
 
-def _require_signal(left: float, scan: Scan, cleaning: Cleaning) -> None:
+def _require_signal(left: float, work: Work) -> None:
+    """Raise a DataError that says at which step of cleaning the last pixel was lost."""
     if left > 0:
         return
+    scan, watch = work.scan, work.watch
+    own = work.cleaning.for_bins(*scan.binning)
+    framebg, binth = own.chosen
+    bins = "" if scan.binning.pixels == 1 else f" in a bin of {scan.binning.pixels} pixels"
     roi = scan.roi
-    raise DataError(
-        f"all frames are dark after cleaning: nothing exceeds binth = {cleaning.binth:g} over "
-        f"{cleaning.min_region_pix} pixels in the region of {roi.rows} x {roi.cols} pixels from "
-        f"row {roi.row}, column {roi.col}; is binth too high, framebg too wide, or the region "
-        "beside the grain?"
+    start = (
+        f"all frames are dark after cleaning: in the region of {roi.rows} x {roi.cols} pixels from "
+        f"row {roi.row}, column {roi.col} "
     )
+    if not watch.brightest:
+        raise DataError(f"{start}no frame can be used")
+    tops = [round(top, 1) for top in watch.brightest]
+    step = next((i for i, top in enumerate(tops) if top <= binth), None)
+    if step is None:
+        raise DataError(
+            f"{start}{watch.dropped_pixels} pixels exceed binth = {binth:g}{bins} (the brightest "
+            f"has {tops[-1]:g} counts), but no {own.min_region_pix} of them side by "
+            "side: is min_region too large, or is it noise?"
+        )
+    before = f"{tops[step - 1]:g} counts {BRIGHTEST_OF[step - 1]} but " if step else ""
+    why = _WHY_DARK[step].format(framebg=framebg)
+    raise DataError(
+        f"{start}the brightest pixel has {before}{tops[step]:g} {BRIGHTEST_OF[step]}, "
+        f"and binth is {binth:g}{bins}: {why}"
+    )
+
+
+_WHY_DARK = (
+    "was there no beam, is the region beside the grain, or binth too high?",
+    "no frame stands out from the weakest ones of its projection or from the background",
+    "what is bright are single pixels; --hot-pixels 0 keeps them",
+    "the beam or the total of the first projection is far below the others'",
+    "framebg = {framebg} covers the grain, or the region is beside it",
+)
+"""What takes the light away at each of `BRIGHTEST_OF`."""
 
 
 def _normalization(normalizer: Normalizer) -> dict[str, Any]:

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.counts import CountTally, CountWatch, mended
-from recon3d.cleaning.frames_of_projection import CleanedProjection, work_on_projection
+from recon3d.cleaning.frames_of_projection import (
+    CleanedProjection,
+    brightest_pixels,
+    work_on_projection,
+)
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.communicator import Communicator
 from recon3d.config.cleaning import Cleaning
@@ -142,6 +146,15 @@ class Work:
                 room,
             )
             watch.hot_pixels, watch.dropped_pixels = done.hot_pixels, done.dropped_pixels
+            if read.valid.any() and not done.sums.any():
+                watch.brightest = brightest_pixels(
+                    raw,
+                    read.valid,
+                    currents[read.k],
+                    cleaning,
+                    self.calibration,
+                    self.normalizer,
+                )
             room = done.frames
             kept = read.frames if self.keep or not self.sent else None
             yield Worked(read.k, read.valid, read.damaged, kept, done), (normalizer, watch)

@@ -97,6 +97,68 @@ def test_each_raw_frame_is_read_once_also_for_the_arrays(scan, tmp_path):
     assert (unmasked[~illuminated] > 0).any()
 
 
+ROW, COL = np.mgrid[:60, :70]
+DISC = np.hypot(ROW - 30, COL - 35) < 9
+"""The middle of the region of the frames."""
+RIM = np.hypot(ROW - 30, COL - 13) < 4
+"""Columns 10 to 16: within framebg = 8 of the region's left edge."""
+LONE = (ROW % 10 == 5) & (COL % 10 == 5)
+SPECKS = (ROW % 6 < 2) & (COL % 6 < 2)
+"""A ninth of all pixels; the lowest frame background beneath one is 6.5 of 90 counts."""
+
+
+def with_light(scan, light, *, steady=False):
+    """The same scan, of 7 counts everywhere and some in every third frame, or in all."""
+    frames = np.full((36, 60, 70), 7, np.uint16)
+    frames[:: 1 if steady else 3] += light.astype(np.uint16)
+    return replace(scan, source=replace(scan.source, frames=frames))
+
+
+@pytest.mark.parametrize(
+    ("light", "steady", "changes", "message"),
+    [
+        (0 * DISC, True, {}, r"has 7 as it was read, and binth is 40: was there no beam"),
+        (20 * DISC, False, {}, r"has 27 as it was read, and binth is 40: was there no beam"),
+        (
+            120 * DISC,
+            True,
+            {},
+            r"has 127 counts as it was read but 0 above .*dark frame, .*40: no frame stands out",
+        ),
+        (
+            500 * LONE,
+            False,
+            {},
+            r"has 500 counts above the background and the dark frame but 0 once hot .*single",
+        ),
+        (
+            90 * RIM,
+            False,
+            {"hot_pixels": 0.0},
+            r"has 90 counts once normalised but 0 within the rim of framebg, .*framebg = 8 covers",
+        ),
+        (
+            90 * SPECKS,
+            False,
+            {"close_radius_pix": 0, "hot_pixels": 0.0},
+            r"pixels exceed binth = 40 \(the brightest has 83\.5 counts\), but no 100 of them side",
+        ),
+    ],
+)
+def test_the_step_that_leaves_nothing_is_named(scan, tmp_path, light, steady, changes, message):
+    scan = with_light(scan, light, steady=steady)
+    cleaning = replace(CLEANING, normalize="none", **changes)
+    with pytest.raises(DataError, match=f"all frames are dark after cleaning: in the.*{message}"):
+        run(scan, tmp_path, cleaning)
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_bins_the_counts_are_those_of_bins(scan, tmp_path):
+    binned = with_light(scan, 20 * DISC).binned(2)
+    with pytest.raises(DataError, match=r"has 108 as .*binth is 160 in a bin of 4 pixels: was"):
+        run(binned, tmp_path)
+
+
 def test_missing_frames_stay_dark_and_are_known(scan, tmp_path):
     slots = scan.slots.copy()
     slots[1, 3] = slots[2, 0] = -1
@@ -117,7 +179,7 @@ def test_a_projection_with_too_few_frames_is_told_once(scan, tmp_path):
 
 
 def test_a_scan_without_signal_is_an_error_that_leaves_no_file(scan, tmp_path):
-    with pytest.raises(DataError, match=r"binth = 5000 .*48 x 50"):
+    with pytest.raises(DataError, match=r"48 x 50 .*binth is 5000"):
         run(scan, tmp_path, replace(CLEANING, binth=5000))
     assert list(tmp_path.iterdir()) == []
 

@@ -42,7 +42,7 @@ for _changes, _message in (
     ({"framebg": "1.5"}, "FRAMEBG is '1.5': expected a whole number"),
     ({"framebg": "16"}, "framebg is 16, but a region of 32 x 36 pixels (rows x columns)"),
     ({"binth": "nan"}, "BINTH is 'nan': expected a number of 0 or more, in counts"),
-    ({"binth": "1e9"}, "all frames are dark after cleaning: nothing exceeds binth = 1e+09"),
+    ({"binth": "1e9"}, "all frames are dark after cleaning: … as it was read, and binth is 1e+09"),
     ({"numangsteps": "five"}, "NUMANGSTEPS is 'five': expected one whole number or 2 whole"),
     ({"numangsteps": "5,0"}, "NUMANGSTEPS is '5,0': expected …whole numbers of 1 or more"),
     ({"angsteps": "1e9"}, "ANGSTEPS is '1e9': expected one number or 2 numbers from -360 to"),

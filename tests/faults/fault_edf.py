@@ -332,7 +332,7 @@ def swapped_settings(scan):
 
 @fault(
     "all frames are dark",
-    "all frames are dark after cleaning: nothing exceeds binth = 12 over 20 pixels in the region…",
+    "all frames are dark after cleaning: … the brightest pixel has 0 as it was read, and binth…",
 )
 def all_dark(scan):
     for path in frames(scan):
