@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -173,8 +173,8 @@ def mosaicity(
     sizes = np.array([shape[i] for i in moving])
     neighbours = _neighbours(places, sizes)
     total, sums, amplitude, count, peak_setting, peak_share_map = _maps(
-        np.ascontiguousarray(frames), known, reduced, _powers(reduced), places, sizes, neighbours,
-        float(background), float(peak_share),
+        np.ascontiguousarray(frames, np.float32), known, reduced, _powers(reduced), places, sizes,
+        neighbours, float(background), float(peak_share),
     )  # fmt: skip
     return _standardised(
         names, total, sums, amplitude, Peaks(count, middle + scale * peak_setting, peak_share_map),
@@ -238,7 +238,7 @@ def _standardised(
 
 @njit(cache=True, parallel=True)
 def _maps(
-    frames: NDArray[Any],
+    frames: NDArray[np.float32],
     known: NDArray[np.bool_],
     settings: FloatArray,
     powers: FloatArray,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.counts import SilentPixels, find_silent_pixels
-from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame
+from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame, places_of
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.errors import ParameterError
 from recon3d.readers.pixel_binning import NO_BINNING, Binning
@@ -37,7 +37,7 @@ class Calibration:
     bad_at: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bad_at", np.argwhere(self.bad).astype(np.int64))
+        object.__setattr__(self, "bad_at", places_of(self.bad))
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> Calibration:

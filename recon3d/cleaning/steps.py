@@ -38,7 +38,7 @@ def repair_pixels(frame: ArrayLike, bad: BoolFrame) -> FloatFrame:
         A bad pixel all of whose 8 neighbours are bad too is 0.
     """
     result = as_frame(frame)
-    kernels.repair_pixels(result, bad, np.argwhere(bad))
+    kernels.repair_pixels(result, bad, places_of(bad))
     return result
 
 
@@ -65,7 +65,7 @@ def weakest_frames(
         The two weakest with a sum above 0. None where fewer than 3 frames have one: the dark
         frame would then be made of the very frames that it is subtracted from.
     """
-    bad_at = np.argwhere(np.zeros(frames.shape[1:], bool) if bad is None else bad)
+    bad_at = places_of(np.zeros(frames.shape[1:], bool) if bad is None else bad)
     sums = kernels.integrate_frames(as_counts(frames), bad_at)
     usable = sums > 0 if valid is None else valid & (sums > 0)
     candidates = np.flatnonzero(usable)
@@ -163,9 +163,9 @@ def replace_hot_pixels(
     result = as_frame(frame)
     if min(result.shape) < 2:
         raise ParameterError(f"hot pixels need neighbours; the frame has only {result.shape}")
-    spread = np.broadcast_to(np.asarray(variance, np.float32), result.shape)
+    spread = np.full(result.shape, variance, np.float32)
     top = kernels.NO_LIMIT if limit is None else float(limit)
-    kernels.replace_hot_pixels(result, np.ascontiguousarray(spread), float(sigmas), top)
+    kernels.replace_hot_pixels(result, spread, float(sigmas), top)
     return result
 
 
@@ -269,6 +269,16 @@ def as_frame(values: ArrayLike, what: str = "the frame") -> FloatFrame:
     return frame
 
 
+def places_of(bad: BoolFrame) -> NDArray[np.int64]:
+    """Rows and columns of the pixels of a mask, (n, 2), as the compiled loops take them."""
+    return np.ascontiguousarray(np.argwhere(bad), np.int64)
+
+
+COMPILED_FOR = (np.uint16, np.int32, np.float32, np.float64)
+"""Counts of other types are converted to the first of these that holds them: compiling the loops
+for a type takes some 5 s."""
+
+
 def as_counts(frames: NDArray[Any]) -> NDArray[Any]:
     """Frames as the compiled loops take them, without a copy where they are so already.
 
@@ -277,9 +287,10 @@ def as_counts(frames: NDArray[Any]) -> NDArray[Any]:
     DataError
         They are no real numbers, or not all finite.
     """
-    native = np.ascontiguousarray(frames, dtype=frames.dtype.newbyteorder("="))
-    if native.dtype.kind not in "iuf":
+    if frames.dtype.kind not in "iuf":
         raise DataError(f"frames of type {frames.dtype} cannot be cleaned: expected real numbers")
+    fits = (kind for kind in COMPILED_FOR if np.can_cast(frames.dtype, kind))
+    native = np.ascontiguousarray(frames, dtype=next(fits, np.float64))
     if native.dtype.kind == "f" and not np.isfinite(native).all():
         raise DataError("a projection holds counts that are not finite")
     return native

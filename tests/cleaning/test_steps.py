@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.cleaning.calibration import Calibration, flat_field_gain
 from recon3d.cleaning.steps import (
+    as_counts,
     counting_variance,
     dark_frame,
     frame_background,
@@ -25,6 +26,28 @@ from recon3d.cleaning.steps import (
 )
 from recon3d.errors import ParameterError
 from recon3d.readers.source import Roi
+
+
+@pytest.mark.parametrize(
+    ("recorded", "compiled"),
+    [
+        (">u2", "u2"),
+        ("u1", "u2"),
+        ("i1", "i4"),
+        ("i2", "i4"),
+        ("u4", "f8"),
+        ("i8", "f8"),
+        ("f2", "f4"),
+        (">f8", "f8"),
+    ],
+)
+def test_counts_of_every_type_are_those_of_a_type_that_loops_are_compiled_for(recorded, compiled):
+    kind = np.dtype(recorded)
+    about = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+    frames = np.array([[[about.min, 0, 7, about.max]]], kind)
+    found = as_counts(frames)
+    assert found.dtype == compiled
+    np.testing.assert_array_equal(found, frames)
 
 
 def test_flat_field_and_repair_bring_back_an_even_scene():
