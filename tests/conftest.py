@@ -17,10 +17,24 @@ from id06_folders import frame, write_edf
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 
+MOST_WORKERS = 4
+"""More of them make the scans that files share too often."""
+
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=3000)
 settings.load_profile("compiled")
+
+
+ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Test a file by this process, and more of them by one process of one thread a core."""
+    if len(config.args) == 1 and not Path(config.args[0].partition("::")[0]).is_dir():
+        return 0
+    os.environ |= ONE_THREAD
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 @pytest.fixture(scope="session", autouse=True)

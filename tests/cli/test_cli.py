@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from recon3d.cli.exit_status import run_command
 from recon3d.cli.main import build_parser, main, plain_numbers
@@ -264,14 +263,3 @@ def test_simulate_then_refuse_to_overwrite(tmp_path, capsys):
     assert len(list(out.glob("*.edf"))) == 60 * 9
     assert main(["simulate", str(out), "--scan", "rocking", "--quiet"]) == 1
     assert "is there already" in capsys.readouterr().err
-
-
-def test_demo_prints_a_table_and_draws(tmp_path, capsys):
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--quiet"]) == 0
-    table = capsys.readouterr().out
-    assert "sample frame" in table
-    assert "fixed laboratory angles" in table
-    pictures = list((tmp_path / "demo" / "figures").glob("*.png"))
-    assert len(pictures) >= 3
-    for picture in pictures:
-        assert imread(picture)[..., :3].std() > 0.05, picture
