@@ -97,8 +97,11 @@ class SettingsFile:
         known = {key: text for key, text in self.read().items() if key not in set(forget)}
         kept = known | {key: as_text(value) for key, value in values.items()}
         lines = [f"{key} {quoted(kept[key])}" for key in KEYS if key in kept]
+        text = "\n".join([_HEADING, *lines, ""])
+        if self.path.exists() and self.path.read_text(encoding="utf-8") == text:
+            return
         with complete_or_absent(self.path) as temporary:
-            temporary.write_text("\n".join([_HEADING, *lines, ""]), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
     def getdata_texts(self) -> dict[str, str]:
         """What the file says to `getdata`, with paths that hold from any folder."""

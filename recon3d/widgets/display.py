@@ -12,6 +12,11 @@ from matplotlib.figure import Figure
 from recon3d.files.grain import Grain
 
 
+def is_served() -> bool:
+    """Whether voila runs this process: a page that is opened shows, and changes nothing."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+
+
 def show(figure: Figure, dpi: int = 110) -> None:
     """Show a figure below a cell, without pyplot.
 
@@ -34,7 +39,7 @@ def png_of(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def open_viewer(grain: Grain) -> bool:
+def open_viewer(grain: Grain) -> str:
     """Open a grain in napari, where there is a display and napari is installed.
 
     Parameters
@@ -44,16 +49,15 @@ def open_viewer(grain: Grain) -> bool:
 
     Returns
     -------
-    opened
-        False where it cannot be; the reason is printed.
+    told
+        That it is open; or why it cannot be, and what to do instead.
     """
     view = getattr(import_module("recon3d"), "view", None)
     has_display = sys.platform != "linux" or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-    if view is None or not has_display:
-        reason = "this machine has no display" if view else "this version has no viewer"
-        print(f"{reason}: on one that has, `recon3d view grain.h5` opens the grain")
-        return False
+    if view is None or not has_display or is_served():
+        reason = "this machine has no display" if not has_display else "there is no viewer here"
+        return f"{reason}: on a machine that has, `recon3d view grain.h5` opens the grain"
     view(grain)
-    return True
+    return "the grain is open in napari"

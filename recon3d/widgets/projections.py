@@ -33,6 +33,8 @@ class Projections(Panel):
         The settings file to which `save` writes.
     experiment, grain
         Where there is a grain already: measured frames are shown against reprojected ones.
+    excluded_deg
+        Rotation angles, in degrees, of projections that are left out already.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Projections(Panel):
         *,
         experiment: Experiment | None = None,
         grain: Grain | None = None,
+        excluded_deg: Iterable[float] = (),
     ) -> None:
         super().__init__(settings)
         self.store = glances if isinstance(glances, CleanedScan) else None
@@ -49,7 +52,7 @@ class Projections(Panel):
         self.glances = sorted(found, key=lambda glance: glance.omega_deg)
         if not self.glances:
             raise ParameterError("there is no projection to show yet")
-        self._excluded: set[float] = set()
+        self._excluded = {self._nearest(angle) for angle in excluded_deg}
         self._make_controls()
         self._make_figures()
         self.children = [

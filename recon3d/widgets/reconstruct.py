@@ -22,6 +22,7 @@ from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.fit.passes import HALF_PASSES
 from recon3d.widgets.controls.panel import button, new_canvas, row
 from recon3d.widgets.controls.parameters import Parameters
+from recon3d.widgets.display import is_served
 from recon3d.widgets.engines import Engines
 
 STAGES = {
@@ -139,13 +140,15 @@ class Reconstruct(Parameters):
         self.tell("stopping after this pass ...")
 
     def done(self, timeout_s: float = 24 * 3600.0) -> None:
-        """Start, if nobody did, and wait for the grain.
+        """Start, if nobody did, and wait for the grain; a served page waits for *Start*.
 
         Raises
         ------
         TimeoutError
             It takes longer than `timeout_s`.
         """
+        if is_served():
+            return
         if self.grain is None:
             self.start()
         try:

@@ -69,7 +69,9 @@ class RegionOfInterest(Panel):
             self.canvas,
             self.status,
         ]
+        # A suggestion that nobody asked for is shown, and saved by `done`.
         self._wanted = settings is not None and None in (self._plan.poi, self._plan.imgsize)
+        self._pressed = False
         self.refresh()
         self.sample()
 
@@ -103,7 +105,7 @@ class RegionOfInterest(Panel):
 
     def suggest(self) -> None:
         """Choose the box that the data suggest, and the width of its rim with it."""
-        self._wanted = True
+        self._wanted = self._pressed = True
         self.sample()
 
     @property
@@ -241,7 +243,7 @@ class RegionOfInterest(Panel):
             self._keep(found)
         else:
             self._suggestion = found
-            self._set(found.box)
+            self._set(found.box, save=self._pressed)
 
     def _keep(self, light: Light) -> None:
         if len(self._images) > 3 * SAMPLED:
@@ -252,7 +254,7 @@ class RegionOfInterest(Panel):
             self._show(self._image(SHOWN[self.shown.value], self.projection.value))
         self._show_outside()
 
-    def _set(self, roi: Roi) -> None:
+    def _set(self, roi: Roi, *, save: bool = True) -> None:
         if not self.attempt(roi.require_inside, self.scan.source.frame_shape):
             return
         self._roi = roi
@@ -260,7 +262,8 @@ class RegionOfInterest(Panel):
         self._show_numbers()
         self._set_selector()
         self._show_outside()
-        self.save()
+        if save:
+            self.save()
 
     def _set_selector(self) -> None:
         left, top = self._roi.col - 0.5, self._roi.row - 0.5

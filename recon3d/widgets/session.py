@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import ipywidgets as controls
 
 from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
@@ -20,8 +25,9 @@ from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.simulate.lesson import simulate_lesson
+from recon3d.widgets.controls.asked import NotAskedError, when_asked
 from recon3d.widgets.controls.panel import Panel
-from recon3d.widgets.display import show
+from recon3d.widgets.display import is_served, open_viewer, show
 from recon3d.widgets.engines import Engines
 from recon3d.widgets.grain import GrainSlices, GrainSurface
 from recon3d.widgets.live import Live
@@ -32,6 +38,7 @@ from recon3d.widgets.roi import RegionOfInterest
 from recon3d.widgets.threshold import Threshold
 
 SIMULATED = "simulated"
+Made = TypeVar("Made")
 
 
 class Session:
@@ -128,7 +135,8 @@ class Session:
             self._scan = self._open()
             origin = self._scan.origin
             # What was found is written down, so that the command line finds the same.
-            self.settings.update({"phi0": origin.phi_deg, "chi0": origin.chi_deg})
+            if not is_served():
+                self.settings.update({"phi0": origin.phi_deg, "chi0": origin.chi_deg})
         return self._scan
 
     @property
@@ -140,7 +148,8 @@ class Session:
             store = open_store(path)
             if store.provenance.get("getdata") == plan.texts():
                 return store
-        return getdata(plan, show_progress=self.show_progress)
+        missing = "the scan is not cleaned with these choices yet"
+        return self._asked_for(missing, "Clean it", self._clean)
 
     @property
     def grain(self) -> Grain:
@@ -148,11 +157,8 @@ class Session:
         store = self.store
         if self._is_newer(store):
             return Grain.load(self.folder / "grain.h5")
-        experiment = self.experiment
-        memory = self.settings.memory_gib()
-        grain = reconstruct(store, experiment, memory_gib=memory, show_progress=self.show_progress)
-        write_results(grain, self.folder)
-        return grain
+        missing = "there is no grain of these choices yet"
+        return self._asked_for(missing, "Reconstruct it", partial(self._reconstruct, store))
 
     def choose_roi(self) -> RegionOfInterest:
         """The widget of 01_choose_roi."""
@@ -166,6 +172,7 @@ class Session:
         """The widget of 02_tune_threshold."""
         return Threshold(self.scan, self.plan, self.settings)
 
+    @when_asked
     def check_projections(self) -> Projections:
         """The widget of 03_check_projections; it compares with the grain where there is one."""
         if self.growing:
@@ -175,29 +182,55 @@ class Session:
         found: dict[str, Any] = {}
         if self._grain_is_of(store):
             found = {"grain": self.grain, "experiment": self.experiment}
-        widget = Projections(store, self.settings, **found)
-        excluded = self.experiment.settings.omega_exclude if self._has_experiment else ()
-        if excluded:
-            widget.value = excluded
-        return widget
+        if self._has_experiment:
+            found["excluded_deg"] = self.experiment.settings.omega_exclude
+        return Projections(store, self.settings, **found)
 
+    @when_asked
     def reconstruct(self, **options: Any) -> Reconstruct:
         """The widget of 04_reconstruct; its engines outlive it, for the next one."""
         self._engines = self._engines or Engines()
         options = {"folder": self.folder, "engines": self._engines} | options
         return Reconstruct(self.store, self.experiment, self.settings, **options)
 
-    def mosaicity(self) -> Mosaicity:
-        """A map of one projection, or of the grain where there is one."""
-        store = self.store
-        if self._grain_is_of(store):
-            return Mosaicity(store, self.grain, self.experiment)
-        return Mosaicity(store, experiment=self.experiment if self._has_experiment else None)
+    @when_asked
+    def mosaicity(self, shown: str = "projection") -> Mosaicity:
+        """A map of one projection, or of the grain where there is one.
 
+        Parameters
+        ----------
+        shown
+            What is shown first: "projection" or "slice".
+        """
+        store = self.store
+        if shown == "slice" or self._grain_is_of(store):
+            widget = Mosaicity(store, self.grain, self.experiment)
+        else:
+            widget = Mosaicity(store, experiment=self.experiment if self._has_experiment else None)
+        widget.shown.value = shown
+        return widget
+
+    @when_asked
+    def show_grain(self) -> controls.HTML:
+        """What is known of the grain, and what makes it doubtful, as a table."""
+        return controls.HTML(self.grain._repr_html_())
+
+    @when_asked
+    def clean(self) -> controls.HTML:
+        """Clean the whole scan with what was chosen, and tell what became of it."""
+        store = self.store
+        projections, frames, rows, cols = store.shape
+        return controls.HTML(
+            f"{html.escape(str(store.path))}: {projections} projections of {frames} frames, "
+            f"{cols} x {rows} pixels"
+        )
+
+    @when_asked
     def slices(self) -> GrainSlices:
         """Slices through the grain, to be moved."""
         return GrainSlices(self.grain)
 
+    @when_asked
     def surface(self) -> GrainSurface:
         """The grain in 3D, to be turned with the mouse."""
         return GrainSurface(self.grain)
@@ -214,7 +247,11 @@ class Session:
 
     def show_quality(self) -> None:
         """Show how far the grain can be trusted."""
-        grain = self.grain
+        try:
+            grain = self.grain
+        except NotAskedError as missing:
+            print(missing)
+            return
         if grain.residual.size:
             show(quality_figure(grain))
         else:
@@ -222,9 +259,14 @@ class Session:
 
     def results(self) -> None:
         """Name the files that were written, and the commands that do the same."""
-        for path in sorted(self.folder.iterdir()):
+        for path in sorted(self.folder.glob("*")):
             print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
         print(self.commands())
+
+    @when_asked
+    def open_viewer(self) -> controls.HTML:
+        """Open the grain in napari, where there is a display; tell where it can be opened else."""
+        return controls.HTML(html.escape(open_viewer(self.grain)))
 
     def commands(self) -> str:
         """The two commands that do the same from the command line."""
@@ -241,6 +283,21 @@ class Session:
 
     def _grain_is_of(self, store: CleanedScan) -> bool:
         return self._has_experiment and self._is_newer(store)
+
+    def _asked_for(self, missing: str, label: str, work: Callable[[], Made]) -> Made:
+        """Do what a page needs; on one that is served, only when somebody presses the button."""
+        if is_served():
+            raise NotAskedError(missing, label, work)
+        return work()
+
+    def _clean(self) -> CleanedScan:
+        return getdata(self.plan, show_progress=self.show_progress)
+
+    def _reconstruct(self, store: CleanedScan) -> Grain:
+        memory, show = self.settings.memory_gib(), self.show_progress
+        grain = reconstruct(store, self.experiment, memory_gib=memory, show_progress=show)
+        write_results(grain, self.folder)
+        return grain
 
     def _is_newer(self, store: CleanedScan) -> bool:
         """Whether there is a grain that was made after the scan was last cleaned."""
@@ -287,6 +344,11 @@ class Session:
     def _begin(self, values: dict[str, Any]) -> None:
         """Forget what was chosen for another scan."""
         known = self.settings.read()
+        if known and is_served():
+            raise ParameterError(
+                f"{self.settings.path} is about other data ({known.get('datadir')}), and a served "
+                "page begins nothing anew: run the notebook in JupyterLab, or name other settings"
+            )
         if known:
             warn(f"{self.settings.path} was about other data: its choices begin anew")
         self.settings.update(values, forget=known)

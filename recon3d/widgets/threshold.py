@@ -51,10 +51,13 @@ class Threshold(CleaningSteps):
     ) -> None:
         super().__init__(plan or GetData(datadir=""), settings)
         self._whole = scan
-        self._suggesting = False
+        self._suggesting = self._pressed = False
+        self._region: dict[str, Any] = {}
         self._build(scan if plan is None else region_of(scan, plan), self._plan.cleaning)
         if None in (self._plan.cleaning.framebg, self._plan.cleaning.binth):
-            self._suggest(self.scan, self._plan.cleaning)
+            is_open = settings is not None and self._plan.poi is None
+            region = whole_frames(scan).binned(*self.scan.binning) if is_open else self.scan
+            self._suggest(region, self._plan.cleaning)
 
     def _build(self, scan: Scan, cleaning: Cleaning) -> None:
         """Make controls and figures for a scan of one region."""
@@ -87,7 +90,7 @@ class Threshold(CleaningSteps):
     def params(self) -> dict[str, Any]:
         """Every cleaning parameter by its key; those that are still sought are left to the data."""
         sought = {"framebg": self._plan.cleaning.framebg, "binth": self._plan.cleaning.binth}
-        return super().params | (sought if self._suggesting else {})
+        return super().params | self._region | (sought if self._suggesting else {})
 
     @property
     def kept(self) -> float:
@@ -97,16 +100,19 @@ class Threshold(CleaningSteps):
 
     def suggest(self) -> None:
         """Take the rim and the threshold that the data suggest for this region."""
+        self._pressed = True
         self._suggest(self.scan, replace(self.value, framebg=None, binth=None))
 
     def suggest_all(self) -> None:
         """Take the region, the rim and the threshold that the data suggest together."""
+        self._pressed = True
         whole = whole_frames(self._whole).binned(*self.scan.binning)
         self._suggest(whole, replace(self.value, framebg=None, binth=None))
 
     def _suggest(self, scan: Scan, cleaning: Cleaning) -> None:
         self.tell("looking for light in projections spread over the scan ...")
         self._suggesting = True
+        self.allow(False)
         roi = scan.roi
         keep: dict[str, Any] = {}
         if scan is self.scan:
@@ -220,15 +226,21 @@ class Threshold(CleaningSteps):
 
     def _take_suggestion(self, found: Suggestion) -> None:
         self._suggesting = False
+        self.allow(True)
         chosen = replace(self.value, framebg=found.framebg, binth=found.binth)
         if found.box != self.scan.roi:
-            if self.settings is not None:
-                self.settings.update({"poi": found.poi, "imgsize": found.imgsize})
+            self._region = {"poi": found.poi, "imgsize": found.imgsize}
             self._plan = replace(self._plan, poi=found.poi, imgsize=found.imgsize)
             self._build(region_of(self._whole, self._plan), chosen)
-            self.attempt(self.save)
         else:
-            self.value = chosen
+            self._show(chosen)
+            self.attempt(self.refresh)
+        if self._pressed:
+            self.attempt(self.save)
+
+    def _show_error(self, error: Exception) -> None:
+        self.allow(True)  # where the data suggest nothing, the user chooses
+        super()._show_error(error)
 
     def _show_kept(self) -> None:
         shares = {

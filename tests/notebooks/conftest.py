@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from recon3d.cli.main import main
-from recon3d.widgets import Session
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 """Chromium as root, and WebGL drawn by the processor."""
@@ -69,7 +67,7 @@ def serve():
     return serving
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(require_or_skip):
     program = chromium(require_or_skip)
     with sync_playwright() as driver:
@@ -78,13 +76,3 @@ def page(require_or_skip):
         page.set_default_timeout(60_000)
         yield page
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def served(copied, serve):
-    """Voila on a free port of this machine, in the folder of the notebooks."""
-    Session.start(settings=copied / "choices.ini", show_progress=False)
-    command = [sys.executable, "-m", "voila", str(copied), "--no-browser"]
-    command += ["--Voila.ip=127.0.0.1", "--VoilaConfiguration.show_tracebacks=True"]
-    with serve(command, "voila/tree", copied) as address:
-        yield f"{address}/voila/render"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from widget_scan import CHI0, PHI0, simulate_widget_scan
 
 from recon3d.scan.scan import Scan, open_scan
-from recon3d.simulate.phantom import make_phantom
-from recon3d.simulate.presets import demo_plan
-from recon3d.simulate.writers.edf_scan import simulate_scan
 from recon3d.widgets import Session
-
-PHI0, CHI0 = -3.5, 1.2
 
 
 @dataclass(frozen=True)
@@ -40,18 +36,7 @@ class Simulated:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory) -> Simulated:
     folder = tmp_path_factory.mktemp("widgets") / "frames"
-    plan = replace(
-        demo_plan(),
-        omega_deg=tuple(15.0 * k for k in range(12)),
-        rows=60,
-        cols=68,
-        magnification_pix_per_um=4.0,
-        axis_offset_pix=3.0,
-    )
-    phantom = make_phantom(size_um=8.0, spread_deg=0.05, seed=4)
-    simulate_scan(folder, phantom, plan, voxels=16, show_progress=False)
-    with (folder / "experiment.ini").open("a", encoding="utf-8") as ini:
-        ini.write("split_half false\nrocking_width 0.016\nrolling_width 0.03\niterations 2\n")
+    simulate_widget_scan(folder)
     scan = open_scan(folder, "topotomo_", phi0_deg=PHI0, chi0_deg=CHI0, show_progress=False)
     return Simulated(folder, scan)
 

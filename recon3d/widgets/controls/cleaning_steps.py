@@ -58,9 +58,7 @@ class CleaningSteps(Panel):
 
     @value.setter
     def value(self, cleaning: Cleaning) -> None:
-        self._held = True
-        self._set_controls(cleaning)
-        self._held = False
+        self._show(cleaning)
         self.changed()
 
     @property
@@ -117,8 +115,20 @@ class CleaningSteps(Panel):
         ]
         self._set_controls(cleaning)
         sliders = (self.framebg, self.binth, self.min_region, self.normalize)
+        self._movable = [moved for moved in (*self.steps, *sliders) if not moved.disabled]
         for moved in (*self.steps, *sliders):
             moved.observe(lambda _: self._moved(), "value")
+
+    def allow(self, allowed: bool) -> None:
+        """Let the controls be moved, or not: while the data are asked, they show no choice yet."""
+        for moved in self._movable:
+            moved.disabled = not allowed
+
+    def _show(self, cleaning: Cleaning) -> None:
+        """Set the controls without answering to it."""
+        self._held = True
+        self._set_controls(cleaning)
+        self._held = False
 
     def _moved(self) -> None:
         if not self._held:

@@ -14,6 +14,7 @@ from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import Background
+from recon3d.widgets.display import is_served
 
 WIDTH_IN = 10.8
 """Width of a figure: what JupyterLab, without its side bar, leaves of a screen 1280 pixels wide."""
@@ -36,6 +37,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
         self.settings = settings
         self.status = controls.HTML()
         self.background = Background(self._show_error)
+        self._failed: Exception | None = None
 
     @property
     def params(self) -> dict[str, Any]:
@@ -50,16 +52,34 @@ class Panel(controls.VBox):  # type: ignore[misc]
     def finish(self, ready: Callable[[], bool], timeout_s: float = 600.0) -> None:
         """Wait until a choice is ready, save it, and tell what was saved.
 
+        On a served page a button is shown in its place: nobody has asked for anything yet.
+
         Raises
         ------
         TimeoutError
             It is not ready after `timeout_s`.
+        Recon3DError
+            What was to be chosen by the data could not be; the error says why.
         """
+        if is_served():
+            from IPython.display import display
+
+            display(button("Save", lambda: self.attempt(self._save_shown), "what is shown above"))
+            return
         self.background.wait(timeout_s, until=ready)
+        if not ready() and self._failed is not None:
+            raise self._failed
+        print(self._saved())
+
+    def _saved(self) -> str:
+        """Save what was chosen, and tell it."""
         self.save()
         saved = ", ".join(f"{key} {as_text(value)}" for key, value in self.params.items())
         where = "" if self.settings is None else f" in {self.settings.path.name}"
-        print(f"saved{where}: {saved}")
+        return f"saved{where}: {saved}"
+
+    def _save_shown(self) -> None:
+        self.tell(self._saved())
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line of text; a bad one in a colour that stands out."""
@@ -67,6 +87,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
         self.status.value = f'<span style="color:{color}">{html.escape(text)}</span>'
 
     def _show_error(self, error: Exception) -> None:
+        self._failed = error
         self.tell(str(error), bad=True)
 
     def attempt(self, work: Any, *arguments: Any) -> bool:

@@ -1,0 +1,95 @@
+"""What a served page (voila) would write or compute by being opened waits for a button."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar, cast
+
+import ipywidgets as controls
+
+from recon3d.widgets.controls.panel import Panel, button
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+class NotAskedError(Exception):
+    """A served page needs what nobody has asked for yet.
+
+    Parameters
+    ----------
+    text
+        What is missing.
+    label
+        What the button says.
+    work
+        Makes it; called in the background.
+    """
+
+    def __init__(self, text: str, label: str, work: Callable[[], Any]) -> None:
+        super().__init__(text)
+        self.label, self.work = label, work
+
+
+class Waiting(Panel):
+    """A line on what is missing, a button that makes it, and then what was wanted.
+
+    Parameters
+    ----------
+    missing
+        What the page needs.
+    make
+        Makes what was wanted; it may need something else, which is asked for in turn.
+    """
+
+    def __init__(self, missing: NotAskedError, make: Callable[[], Any]) -> None:
+        super().__init__()
+        self._make = make
+        self._ask(missing)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Nothing is chosen here."""
+        return {}
+
+    def done(self) -> None:
+        """Nothing is finished before it was asked for."""
+
+    def _ask(self, missing: NotAskedError) -> None:
+        self._missing = missing
+        self.button = button(missing.label, self._start)
+        self.children = [self.status, self.button]
+        self.tell(str(missing))
+
+    def _start(self) -> None:
+        self.button.disabled = True
+        self.tell(f"{self._missing.label}: working; it may take minutes ...")
+        self.background.start(self._work(), lambda _: self._show())
+
+    def _work(self) -> Iterator[bool]:
+        self._missing.work()
+        yield True
+
+    def _show(self) -> None:
+        try:
+            self.children = [cast(controls.Widget, self._make())]
+        except NotAskedError as missing:
+            self._ask(missing)
+
+    def _show_error(self, error: Exception) -> None:
+        self.button.disabled = False
+        super()._show_error(error)
+
+
+def when_asked(make: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Let a method that makes a widget give a `Waiting` where something must be asked for."""
+
+    @functools.wraps(make)
+    def made(*args: Given.args, **options: Given.kwargs) -> Made:
+        try:
+            return make(*args, **options)
+        except NotAskedError as missing:
+            return cast(Made, Waiting(missing, lambda: make(*args, **options)))
+
+    return made
