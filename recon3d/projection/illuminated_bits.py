@@ -22,7 +22,7 @@ def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def count_illuminated(hits, seen, points, affine, bits, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
+def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
     """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
 
     Parameters
@@ -35,6 +35,8 @@ def count_illuminated(hits, seen, points, affine, bits, cols, frame_of, kinds): 
         The map to (row, col).
     bits : (frames, rows, cols / 8)
         The lit pixels of some frames, as `pack` gives them.
+    known : (rows, cols / 8)
+        The pixels that count.
     cols : int
         Width of the images.
     frame_of : (kinds,) of int
@@ -50,6 +52,7 @@ def count_illuminated(hits, seen, points, affine, bits, cols, frame_of, kinds): 
         row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
         row, col = row + (down >= 0.5), col + (right >= 0.5)
         if inside and 0 <= row < rows and 0 <= col < cols:
-            seen[voxel] += 1
+            counts = (known[row, col >> 3] >> (col & 7)) & 1
+            seen[voxel] += counts
             if frame_of[kind] >= 0:
-                hits[voxel] += (bits[frame_of[kind], row, col >> 3] >> (col & 7)) & 1
+                hits[voxel] += counts & (bits[frame_of[kind], row, col >> 3] >> (col & 7))

@@ -7,6 +7,9 @@ from numba import prange
 
 from recon3d.compiled import njit
 
+UNKNOWN = -1.0
+"""What a pixel reads of which nothing is known: it agrees with whatever is predicted."""
+
 NO_PIXELS = np.empty((0, 0, 2))
 """For `compare`, where the sums of each pixel are not asked for."""
 
@@ -36,11 +39,13 @@ def _compare_pixel(expected, values, near, threshold, floor):  # type: ignore[no
     """Turn what is expected into ratios or differences; return the sums of the squares."""
     differences, squares = 0.0, 0.0
     for frame in range(values.size):
-        censored = (values[frame] <= 0) & (near[frame] > 0)
-        target = min(expected[frame], threshold) if censored else values[frame]
+        value = max(values[frame], values.dtype.type(0))
+        censored = (value <= 0) & (near[frame] > 0)
+        target = min(expected[frame], threshold) if censored else value
+        target = expected[frame] if values[frame] < 0 else target
         near[frame] = target
         differences += (target - expected[frame]) ** 2
-        squares += values[frame] ** 2
+        squares += value**2
     for frame in range(values.size):
         if floor < 0:
             expected[frame] = near[frame] - expected[frame]
@@ -63,7 +68,7 @@ def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  
     predicted : (pixels + 1, frames)
         Replaced by the ratios; the last row becomes zero.
     measured : (pixels + 1, frames)
-        The cleaned frames.
+        The cleaned frames, `UNKNOWN` where they are not known.
     lookup : (rows + 2, cols + 2) of int
         Number of each pixel, with a border of one pixel.
     places : (pixels, 2) of int

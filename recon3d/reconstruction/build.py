@@ -18,6 +18,7 @@ from recon3d.projection.weights import Acceptance, FrameSettings, Turning
 from recon3d.reconstruction.fit.alignment import Alignment, align
 from recon3d.reconstruction.fit.backprojection import backproject_at_once
 from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.fit.edges import with_edges
 from recon3d.reconstruction.model.checks import require_plausible
 from recon3d.reconstruction.model.estimates import (
     base_tilt_sense,
@@ -44,8 +45,12 @@ from recon3d.reconstruction.model.scanned import (
     threshold_of,
     two_theta_step_deg,
 )
+from recon3d.reconstruction.model.unknown import UnknownPixels
 
 logger = logging.getLogger(__name__)
+
+ROUNDS = 3
+"""How often edges of the illumination are looked for, and the scan is aligned without them."""
 
 TRIAL_VOXELS = 3000
 TRIAL_PROJECTIONS = 48
@@ -85,6 +90,11 @@ def prepare(
     points = voxel_centres_um(experiment.volume)
     first = build_model(store, experiment, experiment.settings.handedness or 1, communicator)
     aligned = _align(first, experiment, points)
+    for _ in range(ROUNDS if experiment.settings.frame == "sample" else 0):
+        cut = with_edges(aligned, points, experiment.volume, threshold_of(store))
+        if cut is aligned:
+            break
+        aligned = _align(cut, experiment, points)
     column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
     handedness, evidence = _handedness(aligned, experiment, points)
@@ -106,16 +116,11 @@ def _align(model: ScanModel, experiment: Experiment, points_um: NDArray[np.float
     allowed = Alignment.of(experiment)
     if not allowed.any:
         return model
+    threshold = threshold_of(model.store)
     support = find_support(model, points_um, 0.75, 2)
     if not support.any():
         return model
-    return align(
-        model,
-        points_um[support],
-        experiment.volume,
-        threshold_of(model.store),
-        allowed,
-    )
+    return align(model, points_um[support], experiment.volume, threshold, allowed)
 
 
 def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:
@@ -123,7 +128,12 @@ def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) 
     known = replace(experiment.detector, rotation_center_pix=aligned.rotation_center)
     known_at = replace(experiment, detector=known)
     model = build_model(aligned.store, known_at, handedness, aligned.communicator)
-    return replace(model, geometry=aligned.geometry, drift_pix=aligned.drift_pix)
+    return replace(
+        model,
+        geometry=aligned.geometry,
+        drift_pix=aligned.drift_pix,
+        unknown=aligned.unknown,
+    )
 
 
 def build_model(
@@ -157,7 +167,20 @@ def build_model(
         drift_pix=np.zeros((len(store.omega_deg), 2)),
         communicator=communicator,
     )
-    return model.drifted(drift)
+    return replace(model.drifted(drift), unknown=_unknown_pixels(model))
+
+
+def _unknown_pixels(model: ScanModel) -> UnknownPixels | None:
+    """Pixels that are dead in all projections, if there are any."""
+    total = np.zeros(model.image_shape, np.float32)
+    for number in map(int, model.own):
+        total += model.summed(number)
+    model.communicator.sum(total)
+    unknown = UnknownPixels.of_total(total, len(model.store.omega_deg))
+    if not unknown.dead.any():
+        return None
+    logger.info("%d pixels are dead", int(unknown.dead.sum()))
+    return unknown
 
 
 def _turning_centre(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
 
 from recon3d.errors import ParameterError
 from recon3d.simulate.fields import Gradient
@@ -161,6 +162,13 @@ def _quarter(truth: Truth, range_deg: float) -> Truth:
     return replace(truth, plan=replace(truth.plan, omega_deg=tuple(map(float, omega))))
 
 
+def _few(truth: Truth, number: float) -> Truth:
+    first, last = truth.plan.omega_deg[0], truth.plan.omega_deg[-1]
+    step = (last - first) / (truth.plan.projections - 1)
+    omega = first + np.arange(round(number)) * (last - first + step) / round(number)
+    return replace(truth, plan=replace(truth.plan, omega_deg=tuple(map(float, omega))))
+
+
 def _weak(truth: Truth, counts: float) -> Truth:
     return replace(truth, detector=replace(truth.detector, peak_counts=counts))
 
@@ -200,6 +208,26 @@ def _extinction(light: Light, _: Truth, __: int, brightest: float, share: float)
     return np.float32(share * brightest) * np.tanh(light / np.float32(share * brightest))
 
 
+def _absorption(light: Light, truth: Truth, projection: int, _: float, depth: float) -> Light:
+    """A plate, longest along the beam at ω = 0, and thicker towards one side of the image."""
+    plan = truth.plan
+    omega = np.radians(plan.omega_deg[projection])
+    centre = plan.geometry(projection).centre_col_pix
+    across = (np.arange(light.shape[2]) - centre) / light.shape[2]
+    path = depth * (np.cos(omega) ** 2 + across * np.sin(omega))
+    return light * np.exp(-path).astype(np.float32)
+
+
+def _axis_tilt(light: Light, truth: Truth, projection: int, _: float, tilt_deg: float) -> Light:
+    """The rotation axis is turned in the plane of the image."""
+    geometry = truth.plan.geometry(projection)
+    centre = np.array([geometry.centre_row_pix, geometry.centre_col_pix])
+    c, s = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
+    turn = np.array([[c, -s], [s, c]])
+    offset = centre - turn @ centre
+    return np.stack([affine_transform(frame, turn, offset, order=1) for frame in light])
+
+
 _SHARE = (0.0, 1.0)
 _EITHER_SIGN = (-np.inf, np.inf)
 FAULTS: dict[str, Kind] = {
@@ -232,9 +260,7 @@ FAULTS: dict[str, Kind] = {
         _EITHER_SIGN,
         change=_acceptance,
     ),
-    "quarter": Kind(
-        "ω covers a part of its range", "degrees of ω", 90.0, (1.0, 360.0), change=_quarter
-    ),
+    "quarter": Kind("ω covers another range", "degrees of ω", 90.0, (1.0, 360.0), change=_quarter),
     "weak": Kind("little light", "counts at the peak", 30.0, (1.0, 60000.0), change=_weak),
     "zingers": Kind(
         "spots of 2 x 2 pixels, struck at random", "spots a frame", 3.0, change=_zingers
@@ -250,6 +276,20 @@ FAULTS: dict[str, Kind] = {
     "second_grain": Kind(
         "another grain passes", "share of the projections", 0.2, _SHARE, light=_second_grain
     ),
+    "absorption": Kind(
+        "the sample absorbs, more along one direction than along others",
+        "absorption lengths",
+        0.3,
+        light=_absorption,
+    ),
+    "axis_tilt": Kind(
+        "the rotation axis is turned against the columns of the detector",
+        "degrees",
+        1.0,
+        (-45.0, 45.0),
+        light=_axis_tilt,
+    ),
+    "few": Kind("few projections", "projections", 12.0, (1.0, np.inf), change=_few),
     "extinction": Kind(
         "light saturates as T tanh(light / T)",
         "T as a share of the brightest pixel",

@@ -1,6 +1,6 @@
 """Reconstruct scans that obey the model less, and compare with what was planted.
 
-python tests/benchmarks/hard_scans.py [--only NAME ...] [--keep FOLDER] [--seed N]
+python tests/benchmarks/hard_scans.py [--only NAME ...] [--keep FOLDER] [--seed N ...]
 
 Each scan is simulated as `recon3d simulate --fault ...` does it, cleaned and reconstructed with
 default settings: 36 ω x 7 x 7 or 60 ω x 9 frames of 96 x 96 pixels, 48³ voxels, about a minute
@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class HardScan:
 
 SCANS = {
     "reference": HardScan(),
+    "12 projections": HardScan(faults=("few:12",)),
+    "18 projections": HardScan(faults=("few:18",)),
+    "360 degrees": HardScan(faults=("quarter:360",)),
+    "axis tilt": HardScan(faults=("axis_tilt:1",)),
+    "absorption": HardScan(faults=("absorption",)),
     "rocking": HardScan("rocking"),
     "rocking bent": HardScan("rocking", faults=("bent",)),
     "rocking bent back": HardScan("rocking", faults=("bent:-0.06",)),
@@ -148,23 +154,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some scans, by their names")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where scans are kept")
-    parser.add_argument("--seed", type=int, default=1, help="of grain and noise")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="of grain and noise")
     options = parser.parse_args()
     start_with_sleeping_threads()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         print(HEAD, flush=True)
-        for name in options.only or SCANS:
+        for name, seed in product(options.only or SCANS, options.seed):
             scan = SCANS[name]
-            place = folder / f"{name.replace(',', '').replace(' ', '_')}_{options.seed}"
-            prepare(place, scan, options.seed)
+            place = folder / f"{name.replace(',', '').replace(' ', '_')}_{seed}"
+            prepare(place, scan, seed)
             experiment = Experiment.from_ini(place / "experiment.ini")
             experiment = experiment.with_settings(**scan.settings)
             started = time.process_time()
             grain = reconstruct(open_store(place / "scan.h5"), experiment, show_progress=False)
             spent = time.process_time() - started
-            print(row(name, grain, Truth.load(place / "truth.h5"), spent), flush=True)
+            print(row(f"{name} {seed}", grain, Truth.load(place / "truth.h5"), spent), flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,12 @@ def plain_repair(frame, bad):
 
 
 def plain_hot(frame, sigmas, limit, variance):
-    """Hot pixels by the two rules; also says where they were."""
+    """Hot pixels and spots of 2 x 2 by their rules; also says where they were."""
+
+    def stands_out(value, median, low, high, extra):
+        far = value > median + sigmas * (median + extra) ** 0.5 and value > 2 * median
+        return sigmas > 0 and far and value - low > 3 * (high - low)
+
     mirrored = np.pad(np.array(frame, float), 1, mode="reflect")
     result, hot = np.array(frame, float), np.zeros(frame.shape, bool)
     for row, col in np.ndindex(frame.shape):
@@ -40,10 +45,20 @@ def plain_hot(frame, sigmas, limit, variance):
         value = block.pop(4)
         around = sorted(block)
         median = statistics.median(around)
-        noise = (median + variance[row, col]) ** 0.5
-        far = value > median + sigmas * noise and value > 2 * median
-        alone = value - around[1] > 3 * (around[5] - around[1])
-        if (sigmas > 0 and far and alone) or (limit is not None and value > limit):
+        if (limit is not None and value > limit) or stands_out(
+            value, median, around[1], around[5], variance[row, col]
+        ):
+            result[row, col], hot[row, col] = median, True
+            continue
+        wide = np.array(frame[max(row - 2, 0) : row + 3, max(col - 2, 0) : col + 3], float)
+        if (
+            wide.shape != (5, 5)
+            or sum(value - other <= sigmas * variance[row, col] ** 0.5 for other in around) > 4
+        ):
+            continue
+        square = sorted([*wide[0], *wide[-1], *wide[1:-1, 0], *wide[1:-1, -1]])
+        median = statistics.median(square)
+        if stands_out(value, median, square[1], square[14], variance[row, col]):
             result[row, col], hot[row, col] = median, True
     return result, hot
 

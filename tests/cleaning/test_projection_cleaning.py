@@ -125,14 +125,14 @@ def test_hot_pixels_do_not_count_as_beam():
 def test_what_is_replaced_and_dropped_is_counted():
     raw = np.full((6, *SHAPE), 100, np.uint16)
     raw[3, 15:30, 15:30] += 500  # the grain
-    raw[3, 40:42, 8:10] += 500  # a speck of 4 pixels, too small to be the grain
+    raw[3, 40:44, 8:10] += 500  # a speck of 8 pixels, too small to be the grain
     raw[4, 12:15, 30:32] += 500  # one of 6 pixels, in a frame without the grain
     raw[[3, 4, 5], [40, 35, 20], [30, 20, 35]] = 9000  # three hot pixels
     arguments = (np.ones(6, bool), np.full(6, 200.0))
     calibration, normalizer = Calibration.none(SHAPE), Normalizer("none")
-    cleaning = Cleaning(framebg=3, binth=30, min_region_pix=8)
+    cleaning = Cleaning(framebg=3, binth=30, min_region_pix=12)
     done = work_on_projection(raw, *arguments, cleaning, calibration, normalizer)
-    assert (done.hot_pixels, done.dropped_pixels) == (3, 10)
+    assert (done.hot_pixels, done.dropped_pixels) == (3, 14)
     assert np.count_nonzero(done.frames) == 15 * 15
     every = replace(cleaning, hot_pixels=0, min_region_pix=1)
     done = work_on_projection(raw, *arguments, every, calibration, normalizer)

@@ -180,9 +180,9 @@ def test_any_number_of_hot_pixels_goes():
 
 def test_a_limit_removes_what_no_frame_can_hold():
     frame = np.full((8, 9), 10.0)
-    frame[3:5, 4:6] = 70000
+    frame[3:6, 4:6] = 70000
     assert replace_hot_pixels(frame, 8).max() == 70000
-    frame[3:5, 4:6] = 10
+    frame[3:6, 4:6] = 10
     frame[3, 4] = frame[0, 0] = 70000
     np.testing.assert_array_equal(replace_hot_pixels(frame, 0, limit=60000), 10)
 
@@ -203,6 +203,17 @@ def test_hot_pixels_are_those_of_plain_loops(seed, rows, cols, levels, sigmas, l
     expected, _ = plain_hot(frame, sigmas, limit, variance.astype(np.float32).astype(float))
     found = replace_hot_pixels(frame, sigmas, limit, variance)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_spot_of_four_pixels_goes_and_lines_and_larger_spots_stay():
+    frame = np.random.default_rng(0).normal(100, 3, (30, 30))
+    frame[5:7, 5:7] += 900
+    cleaned = replace_hot_pixels(frame, 8, variance=9.0)
+    assert cleaned[5:7, 5:7].max() < 115
+    for kept in (np.s_[20:22, 3:20], np.s_[3:20, 20:22], np.s_[12:15, 12:15]):
+        line = frame.copy()
+        line[kept] += 900
+        assert (replace_hot_pixels(line, 8, variance=9.0)[kept] > 900).mean() > 0.8
 
 
 def test_the_quick_look_at_the_neighbours_misses_no_hot_pixel():

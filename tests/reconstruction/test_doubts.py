@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recon3d.errors import Recon3DWarning
+from recon3d.reconstruction.model.unknown import UnknownPixels
 from recon3d.reconstruction.quality import doubts
 from recon3d.reconstruction.quality.doubts import Case, doubts_of
 from recon3d.reconstruction.quality.evidence import Evidence
@@ -17,7 +18,17 @@ STEP = 0.032
 OMEGA = np.arange(0.0, 180.0, 10.0)
 
 
-def case(monkeypatch, *, omega=OMEGA, binth=12.0, evidence=None, record=None, **found):
+def case(
+    monkeypatch,
+    *,
+    omega=OMEGA,
+    binth=12.0,
+    evidence=None,
+    record=None,
+    aside=(),
+    unknown=None,
+    **found,
+):
     """A scan in which all is well, but for what is given."""
     count = len(omega)
     monkeypatch.setattr(doubts, "setting_steps_deg", lambda _: (STEP, STEP))
@@ -38,6 +49,9 @@ def case(monkeypatch, *, omega=OMEGA, binth=12.0, evidence=None, record=None, **
         store=store,
         projections=np.arange(count),
         turning=SimpleNamespace(handedness=1),
+        suspected=frozenset(aside),
+        unknown=unknown,
+        image_shape=(64, 64),
         omega_deg=lambda k: float(omega[k]),
     )
     settings = SimpleNamespace(frame="sample")
@@ -77,11 +91,16 @@ def case(monkeypatch, *, omega=OMEGA, binth=12.0, evidence=None, record=None, **
 
 def test_where_all_is_well_there_is_no_doubt(monkeypatch):
     assert doubts_of(case(monkeypatch)) == ()
+    assert doubts_of(case(monkeypatch, aside=(3,))) == ()
 
 
 DRIFT = np.stack([np.linspace(0, 0.03, 18), np.zeros(18)], axis=1)
 HALF_DARK = np.where(np.arange(18) < 6, 0.08, 0.0)
 PASSING = np.where(np.arange(18) == 4, 0.6, 0.07)
+CUT = UnknownPixels(
+    np.zeros((64, 64), bool),
+    np.array([[(0, 0), (64, 40 if k < 6 else 64)] for k in range(18)]),
+)
 DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
 
 
@@ -98,6 +117,8 @@ DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
         ({"evidence": {"curvature": np.full(18, -0.2)}}, "extinction"),
         ({"evidence": {"residual": 0.6}}, "explains the frames poorly: residual 0.60.*M, rotation"),
         ({"second_share": np.full(64, 0.3)}, "100% of the voxels hold a second orientation"),
+        ({"aside": (3, 4)}, "2 of 18 projections were set aside.*ω = 30.00, 40.00°"),
+        ({"unknown": CUT}, "cuts the grain in 6 of 18 projections .ω from 0 to 50°"),
         ({"in_mask": np.ones(64, bool)}, "border of the volume along x, y, z"),
         ({"evidence": {"residuals": PASSING, "missing": PASSING / 10}}, "at ω = 40.00°"),
     ],

@@ -9,7 +9,7 @@ from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import IlluminatedPixels, Projector
-from recon3d.projection.ratios import compare
+from recon3d.projection.ratios import UNKNOWN, compare
 from recon3d.reconstruction.fit.iterative import IterativeFit, deal
 from recon3d.reconstruction.fit.passes import smoother_share
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
@@ -139,9 +139,11 @@ def test_compare_against_numpy():
     predicted = np.append(40 * rng.random((30, 4)), np.zeros((1, 4)), axis=0).astype(np.float32)
     image = measured[:30].reshape(5, 6, 4)
     padded = np.pad(image, ((1, 1), (1, 1), (0, 0))) > 0
+    measured[3] = UNKNOWN
     near = np.any([padded[r : r + 5, c : c + 6] for r in range(3) for c in range(3)], axis=0)
     censored = (near & (image <= 0)).reshape(30, 4)
     target = np.where(censored, np.minimum(predicted[:30], 12), measured[:30])
+    target[3] = predicted[3]
     expected = (target + 2) / (predicted[:30] + 2)
     differences = ((target - predicted[:30]) ** 2).sum(axis=1)
     of_pixels = np.zeros((5, 6, 2))
@@ -150,7 +152,8 @@ def test_compare_against_numpy():
     assert predicted[:30] == pytest.approx(expected, rel=1e-5)
     assert not predicted[30].any()
     assert sums[:, 0] == pytest.approx(differences, rel=1e-4)
-    assert sums[:, 1] == pytest.approx((measured[:30] ** 2).sum(axis=1), rel=1e-4)
+    squares = (np.maximum(measured[:30], 0) ** 2).sum(axis=1)
+    assert sums[:, 1] == pytest.approx(squares, rel=1e-4)
     assert totals == pytest.approx(sums.sum(axis=0))
 
 

@@ -77,9 +77,38 @@ def _median_if_hot(
     median = 0.5 * (ring[3] + ring[4])
     if value > limit:
         return median
+    if sigmas <= 0:
+        return -1.0
+    if _stands_out(value, median, ring[1], ring[5], variance, sigmas):
+        return median
+    # A spot of 2 x 2 pixels: nothing of it is two pixels away. A thin line crosses that square
+    # twice, so no more than one bright pixel may lie on it.
+    square = np.empty(16, np.float32)
+    if not _square_around(frame, row, col, square):
+        return -1.0
+    square.sort()
+    median = 0.5 * (square[7] + square[8])
+    return median if _stands_out(value, median, square[1], square[14], variance, sigmas) else -1.0
+
+
+@njit(inline="always")
+def _stands_out(value, median, low, high, variance, sigmas):  # type: ignore[no-untyped-def]
+    """Whether a pixel is far above its surroundings, of some median and contrast."""
     far = value - median > sigmas * np.sqrt(median + variance) and value > CONTRAST * median
-    alone = value - ring[1] > ISOLATION * (ring[5] - ring[1])
-    return median if sigmas > 0 and far and alone else -1.0
+    return far and value - low > ISOLATION * (high - low)
+
+
+@njit(cache=True)
+def _square_around(frame: FloatFrame, row: int, col: int, square: FloatFrame) -> bool:
+    """Fill in the 16 pixels two away from a pixel; False where some lie outside the frame."""
+    rows, cols = frame.shape
+    if not (2 <= row < rows - 2 and 2 <= col < cols - 2):
+        return False
+    for k in range(5):
+        square[k], square[5 + k] = frame[row - 2, col - 2 + k], frame[row + 2, col - 2 + k]
+    for k in range(3):
+        square[10 + k], square[13 + k] = frame[row - 1 + k, col - 2], frame[row - 1 + k, col + 2]
+    return True
 
 
 @njit(cache=True)

@@ -150,7 +150,8 @@ def shift_equations(predicted, measured):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     predicted, measured : (rows, cols)
-        The image to be scaled and shifted, and the one to be met; their edges are left out.
+        The image to be scaled and shifted, and the one to be met; their edges are left out, and
+        so are pixels below 0, which are not known.
 
     Returns
     -------
@@ -168,6 +169,8 @@ def shift_equations(predicted, measured):  # type: ignore[no-untyped-def]
         s00 = s01 = s02 = s11 = s12 = s22 = t0 = t1 = t2 = predicted.dtype.type(0)
         for col in range(1, cols - 1):
             value, meets = line[col], target[col]
+            if meets < 0:
+                continue
             down = half * (above[col] - below[col])
             right_slope = half * (line[col - 1] - line[col + 1])
             s00 += value * value

@@ -34,8 +34,8 @@ LEAST_TURN_DEG = 150.0
 """Range of ω below which an axis elsewhere and a drift look alike: there only the axis is moved."""
 
 REWEIGHTINGS = 4
-OUTLIER = 4.0
-"""How often outlying projections are weighed again; at so many usual misfits one counts half."""
+OUTLIER = 6.0
+"""How often projections are weighed again, and beyond how many usual misfits one counts less."""
 
 MOST_VOXELS = 40_000
 MOST_PROJECTIONS = 72
@@ -228,7 +228,7 @@ def _without_outliers(
         solution = np.linalg.lstsq(rows, values, rcond=None)[0]
         misfit = np.linalg.norm(wanted - design @ solution, axis=1)
         usual = float(np.median(misfit[trusted])) if trusted.any() else 0.0
-        weights = trusted / (1 + (misfit / (OUTLIER * usual + 1e-6)) ** 2)
+        weights = trusted * np.minimum(1, (OUTLIER * usual + 1e-6) / (misfit + 1e-9)) ** 2
     return solution
 
 
@@ -301,7 +301,8 @@ def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> An
 
 def _misfit(predicted: AnyFloats, measured: AnyFloats) -> float:
     """Root of squared differences as a share of the measured; the prediction scaled to them."""
-    predicted, measured = predicted.astype(np.float64), measured.astype(np.float64)
+    known = measured >= 0
+    predicted, measured = predicted[known].astype(np.float64), measured[known].astype(np.float64)
     square = float((predicted**2).sum())
     scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
     return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))

@@ -13,7 +13,7 @@ from recon3d.projection.cells import merge_pixels
 from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_illuminated, pack
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
-from recon3d.reconstruction.model.scan_model import ScanModel, orient
+from recon3d.reconstruction.model.scan_model import ScanModel
 
 FloatArray = NDArray[np.float64]
 
@@ -22,6 +22,8 @@ def find_support(
     model: ScanModel, points_um: FloatArray, share: float, margin_pix: int = 0
 ) -> NDArray[np.bool_]:
     """Which points are lit, in any frame, in some share of the projections.
+
+    Where a projection says nothing of a pixel, it counts as lit.
 
     Parameters
     ----------
@@ -44,11 +46,11 @@ def find_support(
     cols = model.image_shape[1]
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
     for number in track(model.own, "support", unit="projection"):
-        illuminated = orient(model.store.read_summed(number), model.detector) > 0
+        illuminated = model.summed(number) != 0
         bits = pack(morphology.binary_dilation(illuminated, disk) if margin_pix else illuminated)
-        count_illuminated(
-            hits, seen, points_um, model.affine(number), bits[None], cols, the_sum, alike
-        )
+        everywhere = np.full_like(bits, 255)
+        where = (points_um, model.affine(number), bits[None], everywhere, cols)
+        count_illuminated(hits, seen, *where, the_sum, alike)
     model.communicator.sum(hits)
     return hits >= share * len(model.projections)
 
@@ -63,8 +65,8 @@ def completeness(
 ) -> NDArray[np.float32]:
     """Share of the projections in which each voxel's own (μ, γ) frame is lit.
 
-    Projections in which no frame was measured near the voxel's own setting do not count, but
-    the share is never taken of fewer than half of all projections.
+    Projections in which no frame was measured near the voxel's own setting, or its pixel is not
+    known, do not count, but the share is never taken of fewer than half of all projections.
 
     Parameters
     ----------
@@ -89,10 +91,9 @@ def completeness(
     ):
         place = np.full(model.store.shape[1] + 1, DARK)
         place[numbers], place[-1] = np.arange(numbers.size), UNMEASURED
-        affine = model.affine(int(number))
-        count_illuminated(
-            hits, seen, points_um, affine, packed, shape[1], place[frame_of], peak_bins
-        )
+        unknown = np.zeros(shape, bool) if model.unknown is None else model.unknown.of(int(number))
+        where = (points_um, model.affine(int(number)), packed, pack(~unknown), shape[1])
+        count_illuminated(hits, seen, *where, place[frame_of], peak_bins)
     model.communicator.sum(hits)
     model.communicator.sum(seen)
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
@@ -134,7 +135,8 @@ def best_cutoff(
         np.maximum.at(most, (row[seen], col[seen]), share[seen])
         most = morphology.maximum_filter(most, reach) if reach > 1 else most
         passed = np.searchsorted(CUTS, most.ravel(), side="right")
-        lit = model.summed(int(number)).ravel() > 0
+        summed = model.summed(int(number)).ravel()
+        lit, passed = summed > 0, np.where(summed < 0, 0, passed)
         counts += [np.bincount(which, minlength=len(CUTS) + 1) for which in (passed, passed[lit])]
         total += np.count_nonzero(lit)
     for sums in (counts, total):
@@ -222,7 +224,7 @@ def read_illuminated(
     bits
         Where to keep which pixels are lit.
     """
-    numbers, frames, _ = model.illuminated_frames(number)
+    numbers, frames = model.illuminated_frames(number)[:2]
     if bits is not None:
         bits.keep(number, numbers, frames)
     if cell_pix > 1:

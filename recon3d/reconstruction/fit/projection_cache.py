@@ -15,6 +15,7 @@ from recon3d.progress import track
 from recon3d.projection.bins import Orientations
 from recon3d.projection.forward import FrameOperator
 from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.projection.ratios import UNKNOWN
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, Predictable
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class ProjectionImages(NamedTuple):
     pixels
         Which pixels.
     images, shape (pixels + 1, shown frames)
-        Their intensities; the last row is zero.
+        Their intensities, `UNKNOWN` where they are not known; the last row is zero.
     shown, shape (frames,)
         Which frames: in all others nothing was measured, and nothing can be predicted.
     """
@@ -75,6 +76,8 @@ def take_pixels(
     shown[illuminated.numbers] = True
     places = np.cumsum(shown) - 1
     images = pixels.gather(illuminated.frames, places[illuminated.numbers], int(shown.sum()))
+    if illuminated.unknown is not None:
+        images[:-1][illuminated.unknown[pixels.mask]] = UNKNOWN
     return ProjectionImages(projection, pixels, images, shown)
 
 

@@ -23,6 +23,7 @@ from recon3d.projection.weights import (
     frame_weights,
     scaled_settings,
 )
+from recon3d.reconstruction.model.unknown import UnknownPixels
 
 FloatArray = NDArray[np.float64]
 
@@ -38,11 +39,14 @@ class IlluminatedFrames(NamedTuple):
         Their intensities.
     total
         How many frames the projection has, the dark ones included.
+    unknown, shape (rows, cols)
+        Pixels of which nothing is known; None where there are none.
     """
 
     numbers: NDArray[np.int64]
     frames: NDArray[np.float32]
     total: int
+    unknown: NDArray[np.bool_] | None = None
 
     @classmethod
     def all_of(cls, frames: NDArray[np.float32]) -> IlluminatedFrames:
@@ -107,6 +111,8 @@ class ScanModel:
     centre_drift_deg
         By how much (μ_c, γ_c) drifts from the first projection to the last, evenly. The settings
         hold it already: they count from where the centre is at each projection.
+    unknown
+        Pixels that say nothing; None where all of them do.
     """
 
     store: CleanedScan
@@ -120,6 +126,7 @@ class ScanModel:
     communicator: Communicator = ALONE
     centre_drift_deg: tuple[float, float] = (0.0, 0.0)
     suspected: frozenset[int] = frozenset()
+    unknown: UnknownPixels | None = None
 
     @property
     def course(self) -> FloatArray:
@@ -166,7 +173,9 @@ class ScanModel:
     def illuminated_frames(self, projection: int) -> IlluminatedFrames:
         """Cleaned frames of a projection that are not dark all over, oriented likewise."""
         numbers, frames = self.store.read_illuminated(projection)
-        return IlluminatedFrames(numbers, orient(frames, self.detector), self.store.shape[1])
+        unknown = None if self.unknown is None else self.unknown.of(projection)
+        upright = orient(frames, self.detector)
+        return IlluminatedFrames(numbers, upright, self.store.shape[1], unknown)
 
     @property
     def pixels(self) -> ImagePixels:
@@ -200,8 +209,13 @@ class ScanModel:
         return float(self.store.integrated[self.projections].sum())
 
     def summed(self, projection: int) -> NDArray[np.float32]:
-        """Sum of the cleaned frames of a projection, (rows, cols), oriented as the model has it."""
+        """Sum of the cleaned frames of a projection, (rows, cols), oriented as the model has it.
+
+        `UNKNOWN` where a pixel says nothing.
+        """
         image = orient(self.store.read_summed(projection), self.detector)
+        if self.unknown is not None:
+            image = self.unknown.mark(image, projection)
         return np.ascontiguousarray(image)
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.reconstruction.fit.task import Found
+from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     setting_steps_deg,
     tells_handedness,
@@ -18,6 +20,8 @@ from recon3d.reconstruction.model.scanned import (
 from recon3d.reconstruction.quality.evidence import Evidence
 
 FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
 
 POOR_EXCESS = 0.35
 """Residual beyond counting noise above which the model does not describe the scan; good scans
@@ -48,6 +52,9 @@ MOST_OUTLIERS = 0.4
 
 MOST_TWOFOLD = 0.2
 """Share of the grain's voxels that may have a second orientation."""
+
+MOST_ASIDE = 0.1
+"""Share of the projections that may be set aside without a doubt."""
 
 STRANGE = 0.35
 STRANGE_TIMES = 2.2
@@ -214,6 +221,24 @@ def _hidden(case: Case) -> str | None:
     )
 
 
+def _edges(case: Case) -> str | None:
+    """Projections of which a part lies beyond the edge of the illumination."""
+    model = case.found.task.model
+    if model.unknown is None:
+        return None
+    size = np.diff(model.unknown.lit[model.projections], axis=1)[:, 0]
+    cut = (size < model.image_shape).any(axis=1)
+    if not cut.any():
+        return None
+    omega = [model.omega_deg(int(k)) for k in model.projections[cut]]
+    return (
+        f"the illumination, or the region of interest, cuts the grain in {cut.sum()} of {cut.size} "
+        f"projections (ω from {min(omega):.0f} to {max(omega):.0f}°): what lies beyond its edge "
+        "was taken as unknown; where few others show it, shape and axis may be wrong: widen the "
+        "beam, or move the grain to its middle"
+    )
+
+
 def _drift(case: Case) -> str | None:
     """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
     if case.evidence is None:
@@ -261,16 +286,30 @@ def _strange(case: Case) -> NDArray[np.int64]:
 
 
 def _suspects(case: Case) -> str | None:
-    strange, model = _strange(case), case.found.task.model
-    if not strange.size:
+    model = case.found.task.model
+    aside = sorted(model.suspected)
+    if len(aside) > MOST_ASIDE * len(model.projections):
+        return (
+            f"{len(aside)} of {len(model.projections)} projections were set aside, because the "
+            "grain does not explain them as it does the others (another grain passing, or the "
+            f"beam lost?): ω = {_angles(model, aside)}°; the result rests on the others alone, and "
+            "omega_exclude leaves these out for good"
+        )
+    strange = [k for k in _strange(case) if k not in model.suspected]
+    if not strange:
+        if aside:
+            logger.info("set aside: the projections at ω = %s°", _angles(model, aside))
         return None
-    angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in strange)
-    if len(angles) > 200:
-        angles = f"{angles[:200]} ..."
     return (
-        f"the grain does not explain the projections at ω = {angles}° as it does the others "
+        f"the grain does not explain the projections at ω = {_angles(model, strange)}° as it does "
+        "the others "
         "(another grain passing, or the beam lost?): omega_exclude leaves them out"
     )
+
+
+def _angles(model: ScanModel, projections: Sequence[int]) -> str:
+    angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in projections)
+    return f"{angles[:160]} ..." if len(angles) > 160 else angles
 
 
 def _outliers(case: Case) -> str | None:
@@ -342,6 +381,7 @@ CHECKS: tuple[Callable[[Case], str | None], ...] = (
     _counts,
     _scanned_range,
     _region,
+    _edges,
     _hidden,
     _drift,
     _suspects,

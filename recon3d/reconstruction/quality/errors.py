@@ -129,6 +129,10 @@ def quality_of(found: Found) -> NDArray[np.float32]:
     for number, frame_of, strange in zip(model.projections, frames, suspect, strict=True):
         row, col = model.affine(int(number)) @ at.T
         inside = (row > -0.5) & (row < rows - 0.5) & (col > -0.5) & (col < cols - 0.5)
+        if model.unknown is not None:
+            at_row = np.clip(np.rint(row), 0, rows - 1).astype(int)
+            at_col = np.clip(np.rint(col), 0, cols - 1).astype(int)
+            inside &= ~model.unknown.of(int(number))[at_row, at_col]
         seen += inside & (frame_of[peaks.bins] >= 0) & (not strange)
     return seen / np.float32(len(model.store.omega_deg))
 

@@ -131,7 +131,7 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
         return frames.astype(np.float64)
 
     predicted = predict(0, 0.0)
-    lit = measured > 0
+    lit, dark = measured > 0, measured == 0
     if not (predicted[lit] > 0).any():
         return np.concatenate([np.full(7, np.nan), np.zeros(3)])
     widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
@@ -146,14 +146,16 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
     _add_columns(columns, images, scaled, model.image_shape[1])
     bright = scaled > FAR_ABOVE_THRESHOLD * threshold
     rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))
+    rest[~(lit | dark)] = 0
+    measured[~(lit | dark)] = 0
     far = rest > OUTLIER * np.sqrt(scaled + threshold) + OUTLIER * threshold
     total = scaled.sum()
     return np.array(
         [
             *shift,
             _curvature(scaled[lit], measured[lit]),
-            scaled[bright & ~lit].sum() / total,
-            scaled[~lit].sum() / total,
+            scaled[bright & dark].sum() / total,
+            scaled[dark].sum() / total,
             (rest[far] ** 2).sum() / (rest**2).sum(),
             np.percentile(measured[lit], 95),
             (measured**2).sum(),
@@ -176,6 +178,7 @@ def _add_columns(
     columns: FloatArray, images: ProjectionImages, predicted: FloatArray, cols: int
 ) -> None:
     """Add the counts of the pixels of a projection to those of their columns."""
-    places = images.pixels.places[:, 1]
-    columns[0] += np.bincount(places, images.images[:-1].sum(axis=1), minlength=cols)
-    columns[1] += np.bincount(places, predicted[:-1].sum(axis=1), minlength=cols)
+    places, known = images.pixels.places[:, 1], images.images[:-1] >= 0
+    for row, counts in enumerate((images.images[:-1].astype(np.float64), predicted[:-1])):
+        of_pixels = np.where(known, counts, 0).sum(axis=1)
+        columns[row] += np.bincount(places, of_pixels, minlength=cols)

@@ -1,0 +1,52 @@
+"""Pixels that say nothing: dead ones, and those beyond an edge of the illumination."""
+
+import numpy as np
+import pytest
+
+from recon3d.reconstruction.build import prepare
+from recon3d.reconstruction.model.unknown import UnknownPixels, dead_pixels
+
+
+def test_lines_and_pixels_between_bright_ones_are_dead_and_rims_are_not():
+    row, col = np.indices((40, 50))
+    total = np.sqrt(np.maximum(15.0**2 - (row - 20) ** 2 - (col - 25) ** 2, 0)).astype(np.float32)
+    assert not dead_pixels(total).any()
+    total[:, [20, 31, 32]] = 0.5
+    total[25, 26] = 0
+    expected = np.zeros(total.shape, bool)
+    expected[13:28, [20, 31, 32]] = True
+    expected[25, 26] = True
+    assert (dead_pixels(total) & expected).sum() >= 0.95 * expected.sum()
+    assert set(np.flatnonzero(dead_pixels(total).any(axis=0))) == {20, 26, 31, 32}
+
+
+def test_what_is_not_lit_is_unknown_in_its_own_projection():
+    lit = np.array([[(0, 0), (4, 6)], [(1, 0), (4, 3)]])
+    dead = np.zeros((4, 6), bool)
+    dead[2, 2] = True
+    unknown = UnknownPixels(dead, lit)
+    assert np.array_equal(np.argwhere(unknown.of(0)), [(2, 2)])
+    assert (~unknown.of(1)).sum() == 3 * 3 - 1
+    assert unknown.mark(np.ones((4, 6), np.float32), 1)[1].tolist() == [1, 1, 1, -1, -1, -1]
+
+
+@pytest.fixture(scope="module")
+def cut(planted):
+    scan = planted("demo", faults=("edge:0.334",))
+    return scan, prepare(scan.store, scan.experiment)[0]
+
+
+def test_an_edge_of_the_illumination_is_found_where_it_is(cut):
+    scan, model = cut
+    plan = scan.truth.plan
+    radius_pix = scan.truth.phantom.radius_um * plan.magnification_pix_per_um
+    edge = plan.roi_centre_pix[1] + 0.3 * radius_pix
+    middle = slice(6, 12)
+    assert np.abs(model.unknown.lit[middle, 1, 1] - (edge - 2.5)).max() < 2
+    others = np.delete(model.unknown.lit, middle, axis=0)
+    assert np.array_equal(others, np.tile([(0, 0), (64, 64)], (12, 1, 1)))
+
+
+def test_the_axis_is_found_past_an_edge(cut):
+    scan, model = cut
+    assert model.rotation_center == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
