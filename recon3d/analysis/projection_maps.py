@@ -9,6 +9,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from recon3d.analysis.moments import accumulate, read_row
 from recon3d.colors import orientation_range, orientation_rgba
 from recon3d.compiled import njit
 from recon3d.errors import ParameterError, require_kind
@@ -171,75 +172,48 @@ def mosaicity(
     scale = np.maximum(np.nanmax(np.abs(settings - middle[:, None]), axis=1), 1e-12)
     reduced = np.where(known, (settings - middle[:, None]) / scale[:, None], 0.0)
     sizes = np.array([shape[i] for i in moving])
-    neighbours = _neighbours(places, sizes)
-    total, sums, amplitude, count, peak_setting, peak_share_map = _maps(
-        np.ascontiguousarray(frames, np.float32), known, reduced, _powers(reduced), places, sizes,
-        neighbours, float(background), float(peak_share),
+    total, moments, covariance, amplitude, count, peak_setting, share = _maps(
+        np.ascontiguousarray(frames, np.float32), np.flatnonzero(known), reduced[:, known],
+        _powers(reduced[:, known]), places[:, known], sizes, _neighbours(places, sizes, known),
+        float(background), float(peak_share),
     )  # fmt: skip
-    return _standardised(
-        names, total, sums, amplitude, Peaks(count, middle + scale * peak_setting, peak_share_map),
-        middle, scale,
-    )  # fmt: skip
-
-
-def _powers(settings: FloatArray) -> FloatArray:
-    """First to fourth powers of the settings and their products, (frames, terms)."""
-    products = (settings[:, None] * settings).reshape(-1, settings.shape[1])
-    return np.concatenate([settings, settings**2, settings**3, settings**4, products]).T.copy()
-
-
-def _neighbours(places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Frames whose settings are at most one step away along each axis, -1 for none, (frames, n)."""
-    steps = np.indices((3,) * len(sizes)).reshape(len(sizes), -1) - 1
-    steps = steps[:, np.any(steps != 0, axis=0)]
-    there = places[:, :, None] + steps[:, None]
-    inside = np.all((there >= 0) & (there < sizes[:, None, None]), axis=0)
-    order = np.full(tuple(sizes), -1)
-    order[tuple(places)] = np.arange(places.shape[1])
-    clipped = np.clip(there, 0, sizes[:, None, None] - 1)
-    return np.where(inside, order[tuple(clipped)], -1)
-
-
-def _standardised(
-    names: tuple[str, ...],
-    total: FloatArray,
-    sums: FloatArray,
-    amplitude: FloatArray,
-    peaks: Peaks,
-    middle: FloatArray,
-    scale: FloatArray,
-) -> Mosaicity:
-    """Central moments from the raw ones, in the units of the settings."""
-    count = len(names)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        raw = sums / total[..., None]
-        m1, m2, m3, m4 = (raw[..., i * count : (i + 1) * count] for i in range(4))
-        covariance = raw[..., 4 * count :].reshape(*total.shape, count, count)
-        covariance = covariance - m1[..., :, None] * m1[..., None, :]
-        variance = m2 - m1**2
-        # A pixel that is lit at one setting only has no width, but rounding.
-        variance = np.where(variance > 1e-12, variance, np.nan)
-        third = m3 - 3 * m1 * m2 + 2 * m1**3
-        fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-        skewness, kurtosis = third / variance**1.5, fourth / variance**2 - 3
-    dark = ~(total > 0)
-    amplitude[dark] = np.nan
     return Mosaicity(
         names,
         total,
-        middle + scale * m1,
+        middle + scale * moments[0],
         covariance * scale[:, None] * scale,
-        skewness,
-        kurtosis,
-        amplitude,
-        peaks,
+        skewness=moments[1],
+        kurtosis=moments[2],
+        amplitude=amplitude,
+        peaks=Peaks(count, middle + scale * peak_setting, share),
     )
+
+
+def _powers(settings: FloatArray) -> FloatArray:
+    """1, first to fourth powers of the settings, and their products, (terms, frames)."""
+    products = (settings[:, None] * settings).reshape(-1, settings.shape[1])
+    one = np.ones((1, settings.shape[1]))
+    return np.concatenate([one, settings, settings**2, settings**3, settings**4, products])
+
+
+def _neighbours(
+    places: NDArray[np.int64], sizes: NDArray[np.int64], known: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Known frames at most one step away along each axis, -1 for none, (known frames, n)."""
+    steps = np.indices((3,) * len(sizes)).reshape(len(sizes), -1) - 1
+    steps = steps[:, np.any(steps != 0, axis=0)]
+    there = places[:, known][:, :, None] + steps[:, None]
+    inside = np.all((there >= 0) & (there < sizes[:, None, None]), axis=0)
+    order = np.full(tuple(sizes), -1)
+    order[tuple(places[:, known])] = np.arange(known.sum())
+    clipped = np.clip(there, 0, sizes[:, None, None] - 1)
+    return np.where(inside, order[tuple(clipped)], -1)
 
 
 @njit(cache=True, parallel=True)
 def _maps(
     frames: NDArray[np.float32],
-    known: NDArray[np.bool_],
+    known: NDArray[np.int64],
     settings: FloatArray,
     powers: FloatArray,
     places: NDArray[np.int64],
@@ -247,91 +221,135 @@ def _maps(
     neighbours: NDArray[np.int64],
     background: float,
     peak_share: float,
-) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray]:
-    """Sums of powers and products of the settings, the highest points of curves, and peaks."""
-    length, rows, cols = frames.shape
+) -> tuple[
+    FloatArray, FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray
+]:
+    """Total, (mean, skewness, kurtosis), covariance, the highest points of curves, and peaks."""
+    _, rows, cols = frames.shape
     axes = len(sizes)
     total = np.zeros((rows, cols))
-    sums = np.zeros((rows, cols, powers.shape[1]))
+    moments = np.zeros((3, rows, cols, axes))
+    covariance = np.zeros((rows, cols, axes, axes))
     amplitude = np.zeros((rows, cols, axes))
     count = np.zeros((rows, cols), np.int64)
     peak_setting = np.full((rows, cols, MOST_PEAKS, axes), np.nan)
     share = np.full((rows, cols, MOST_PEAKS), np.nan)
     for row in prange(rows):
-        counts = np.zeros((cols, length))
-        for frame in range(length):
-            if known[frame]:
-                for col in range(cols):
-                    counts[col, frame] = max(np.float64(frames[frame, row, col]) - background, 0.0)
-        sums[row] = counts @ powers
-        curves = np.zeros((axes, sizes.max()))
-        for col in range(cols):
-            curves[:] = 0
-            for frame in range(length):
-                value = np.float64(counts[col, frame])
-                if value == 0:
-                    continue
-                total[row, col] += value
-                for i in range(axes):
-                    curves[i, places[i, frame]] += value
-            for i in range(axes):
-                amplitude[row, col, i] = curves[i].max()
-            if total[row, col] > 0:
-                count[row, col] = _peaks_of(
-                    counts[col], settings, neighbours, peak_share, total[row, col],
-                    peak_setting[row, col], share[row, col],
-                )  # fmt: skip
-    return total, sums, amplitude, count, peak_setting, share
+        counts = np.empty((len(known), cols))
+        read_row(frames, known, row, background, counts)
+        found = np.zeros((len(powers), cols))
+        accumulate(counts, powers, found)
+        total[row] = found[0]
+        _standardise(found, moments[:, row], covariance[row])
+        for axis in range(axes):
+            _highest(counts, places[axis], sizes[axis], found[0], amplitude[row, :, axis])
+        _peaks_of_row(
+            counts, settings, neighbours, peak_share, found[0], count[row], peak_setting[row],
+            share[row],
+        )  # fmt: skip
+    return total, moments, covariance, amplitude, count, peak_setting, share
 
 
 @njit(cache=True)
-def _peaks_of(
+def _standardise(sums: FloatArray, moments: FloatArray, covariance: FloatArray) -> None:
+    """Mean, skewness, kurtosis (3, cols, axes) and covariance from sums of `_powers`."""
+    axes = moments.shape[2]
+    for col in range(sums.shape[1]):
+        share = 1 / sums[0, col] if sums[0, col] > 0 else np.nan
+        for axis in range(axes):
+            m1, m2, m3, m4 = (
+                sums[1 + axis, col] * share,
+                sums[1 + axes + axis, col] * share,
+                sums[1 + 2 * axes + axis, col] * share,
+                sums[1 + 3 * axes + axis, col] * share,
+            )
+            variance = m2 - m1**2
+            # A pixel that is lit at one setting only has no width, but rounding.
+            if not variance > 1e-12:
+                variance = np.nan
+            moments[0, col, axis] = m1
+            moments[1, col, axis] = (m3 - 3 * m1 * m2 + 2 * m1**3) / variance**1.5
+            fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+            moments[2, col, axis] = fourth / variance**2 - 3
+            for other in range(axes):
+                product = sums[1 + 4 * axes + axis * axes + other, col] * share
+                covariance[col, axis, other] = product - m1 * sums[1 + other, col] * share
+
+
+@njit(cache=True)
+def _highest(
+    counts: FloatArray,
+    places: NDArray[np.int64],
+    size: int,
+    total: FloatArray,
+    highest: FloatArray,
+) -> None:
+    """The highest point of the curve along an axis, summed over the others; NaN where dark."""
+    curve = np.zeros((size, counts.shape[1]))
+    for frame in range(len(counts)):
+        curve[places[frame]] += counts[frame]
+    for place in range(size):
+        for col in range(len(highest)):
+            highest[col] = max(highest[col], curve[place, col])
+    for col in range(len(highest)):
+        if total[col] <= 0:
+            highest[col] = np.nan
+
+
+@njit(cache=True)
+def _peaks_of_row(
     counts: FloatArray,
     settings: FloatArray,
     neighbours: NDArray[np.int64],
     peak_share: float,
-    total: float,
+    total: FloatArray,
+    number: NDArray[np.int64],
     setting_out: FloatArray,
     share_out: FloatArray,
-) -> int:
-    """Find the peaks of one pixel: settings that hold, with those beside them, the most."""
-    length, axes = len(counts), len(settings)
-    held = np.zeros(length)
-    for frame in range(length):
-        if counts[frame] > 0:
-            held[frame] += counts[frame]
-            for other in neighbours[frame]:
-                if other >= 0:
-                    held[other] += counts[frame]
-    limit = peak_share * held.max()
-    found = 0
-    for frame in range(length):
-        if held[frame] < limit or held[frame] == 0:
-            continue
-        highest = True
+) -> None:
+    """Find the peaks of a row's pixels: settings that hold, with those beside them, the most."""
+    held, limit = counts.copy(), np.zeros(counts.shape[1])
+    for frame in range(len(counts)):
         for other in neighbours[frame]:
-            # Of equals beside each other the first one counts.
-            if other >= 0 and (
-                held[other] > held[frame] or (held[other] == held[frame] and other < frame)
-            ):
-                highest = False
-                break
-        if not highest:
-            continue
-        part = held[frame] / total
-        place = min(found, MOST_PEAKS)
-        while place > 0 and share_out[place - 1] < part:
-            if place < MOST_PEAKS:
-                share_out[place] = share_out[place - 1]
-                setting_out[place] = setting_out[place - 1]
-            place -= 1
-        if place < MOST_PEAKS:
-            share_out[place] = part
-            for i in range(axes):
-                moment = counts[frame] * settings[i, frame]
-                for other in neighbours[frame]:
-                    if other >= 0:
-                        moment += counts[other] * settings[i, other]
-                setting_out[place, i] = moment / held[frame]
-        found = min(found + 1, MOST_PEAKS)
-    return found
+            if other >= 0:
+                held[frame] += counts[other]
+        for col in range(len(limit)):
+            limit[col] = max(limit[col], peak_share * held[frame, col])
+    for frame in range(len(counts)):
+        for col in range(len(limit)):
+            if held[frame, col] < limit[col] or held[frame, col] <= 0:
+                continue
+            highest = True
+            for other in neighbours[frame]:
+                # Of equals beside each other the first one counts.
+                if other >= 0 and (
+                    held[other, col] > held[frame, col]
+                    or (held[other, col] == held[frame, col] and other < frame)
+                ):
+                    highest = False
+                    break
+            if highest:
+                place = _rank(held[frame, col] / total[col], share_out[col], setting_out[col])
+                number[col] = min(number[col] + 1, MOST_PEAKS)
+                if place == MOST_PEAKS:
+                    continue
+                for axis in range(len(settings)):
+                    moment = counts[frame, col] * settings[axis, frame]
+                    for other in neighbours[frame]:
+                        if other >= 0:
+                            moment += counts[other, col] * settings[axis, other]
+                    setting_out[col, place, axis] = moment / held[frame, col]
+
+
+@njit(cache=True)
+def _rank(share: float, shares: FloatArray, settings: FloatArray) -> int:
+    """Make room for a peak among those of a pixel, the strongest first, and say where."""
+    place = MOST_PEAKS
+    while place > 0 and not shares[place - 1] >= share:
+        place -= 1
+        if place < MOST_PEAKS - 1:
+            shares[place + 1] = shares[place]
+            settings[place + 1] = settings[place]
+    if place < MOST_PEAKS:
+        shares[place] = share
+    return place

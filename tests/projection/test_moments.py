@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from recon3d.analysis import moments
 from recon3d.analysis.moments import projection_moments
 from recon3d.errors import ParameterError
 
@@ -19,26 +18,18 @@ def plain_moments(frames, mu, gamma):
         )
 
 
+@pytest.mark.parametrize("number", [4, 6])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_the_kernel_agrees_with_plain_numpy(dtype):
-    frames = np.random.default_rng(1).integers(0, 60_000, (4, 7, 5)).astype(dtype)
+def test_the_kernel_agrees_with_plain_numpy(dtype, number):
+    frames = np.random.default_rng(1).integers(0, 60_000, (number, 7, 5)).astype(dtype)
     frames[:, 2, 3] = 0
-    result = projection_moments(frames, MU, GAMMA)
-    for mine, plain in zip(result, plain_moments(frames, MU, GAMMA), strict=True):
-        np.testing.assert_allclose(mine, plain, rtol=1e-12, atol=1e-15)
+    mu, gamma = np.append(MU, [0.2, -0.3])[:number], np.append(GAMMA, [0.1, 0.3])[:number]
+    result = projection_moments(frames, mu, gamma)
+    for mine, plain in zip(result, plain_moments(frames, mu, gamma), strict=True):
+        # Single precision about the middle of the settings, of which 0.6° is the range.
+        np.testing.assert_allclose(mine, plain, rtol=1e-7, atol=1e-7)
     assert np.isnan(result[1][2, 3])
     assert result[0][2, 3] == 0
-
-
-def test_the_kernel_runs_as_python_too():
-    frames = np.random.default_rng(2).random((4, 3, 2), np.float32)
-    known = np.ones(4, bool)
-    for mine, plain in zip(
-        moments._moments.py_func(frames, MU, GAMMA, known),
-        plain_moments(frames, MU, GAMMA),
-        strict=True,
-    ):
-        np.testing.assert_allclose(mine, plain)
 
 
 def test_a_pixel_lit_once_has_that_setting():
