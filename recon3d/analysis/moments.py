@@ -13,6 +13,9 @@ from recon3d.errors import ParameterError
 
 FloatImage = NDArray[np.float64]
 
+_BLOCK = 128
+"""Frames whose rows are held at once, and summed in single precision."""
+
 
 def projection_moments(
     frames: NDArray[Any], mu_deg: ArrayLike, gamma_deg: ArrayLike
@@ -32,8 +35,8 @@ def projection_moments(
     total
         Shape (rows, cols): the sum over the frames, in their counts.
     mean_mu, mean_gamma
-        Shape (rows, cols), degrees: the intensity-weighted mean setting, NaN where the
-        total is not positive.
+        Shape (rows, cols), degrees: the intensity-weighted mean setting, to some 1e-7 of the
+        range of settings; NaN where the total is not positive.
 
     Raises
     ------
@@ -72,10 +75,14 @@ def _means(
     total = np.empty((rows, cols))
     mean_mu, mean_gamma = np.empty_like(total), np.empty_like(total)
     for row in prange(rows):
-        counts = np.empty((len(known), cols), weights.dtype)
-        read_row(frames, known, row, 0.0, counts)
-        sums = np.zeros((3, cols), weights.dtype)
-        accumulate(counts, weights, sums)
+        counts = np.empty((min(len(known), _BLOCK), cols), weights.dtype)
+        sums = np.zeros((3, cols))
+        for first in range(0, len(known), _BLOCK):
+            block = known[first : first + _BLOCK]
+            part = np.zeros((3, cols), weights.dtype)
+            read_row(frames, block, row, 0.0, counts)
+            accumulate(counts[: len(block)], weights[:, first : first + _BLOCK], part)
+            sums += part
         for col in range(cols):
             total[row, col] = sums[0, col]
             share = 1 / total[row, col] if total[row, col] > 0 else np.nan

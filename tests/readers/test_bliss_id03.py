@@ -60,7 +60,8 @@ def compare(path, scan, fast, slow, shape):
     np.testing.assert_allclose(total, weights.sum(axis=0))
     for mean, values in zip((mean_mu, mean_chi), readings, strict=True):
         expected = np.einsum("frc,f->rc", weights, values) / weights.sum(axis=0)
-        np.testing.assert_allclose(mean, expected, atol=1e-9)
+        # Sums of 128 frames are in single precision: 1e-7 of the range, here some 3°.
+        np.testing.assert_allclose(mean, expected, atol=3e-7)
 
 
 @pytest.mark.parametrize("entry", ["1", "2"])
