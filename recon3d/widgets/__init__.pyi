@@ -1,3 +1,4 @@
+from .cells import GrainCells as GrainCells
 from .display import open_viewer as open_viewer
 from .display import show as show
 from .engines import Engines as Engines

@@ -51,12 +51,19 @@ def cells_figure(grain: Grain, cells: Cells) -> Figure:
     cells
         Its cells.
     """
+    figure = new_figure(*slices_layout(grain.volume)[0])
+    draw_cells(figure, grain, cells)
+    return figure
+
+
+def draw_cells(figure: Figure, grain: Grain, cells: Cells) -> None:
+    """Draw what `cells_figure` shows into an empty figure of the size of `slices_layout`."""
     means = np.full((len(cells) + 1, 2), np.nan, np.float32)
     means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
     flat = replace(grain, orientation=means[cells.labels])
     range_deg, center_deg = orientation_range(grain.a_deg, grain.b_deg)
-    size, boxes = slices_layout(grain.volume)
-    figure, voxel = new_figure(*size), central_voxel(grain)
+    _, boxes = slices_layout(grain.volume)
+    voxel = central_voxel(grain)
     for axis in _CUTS:
         ax = place_axes(figure, boxes[axis])
         index = voxel["xyz".index(axis)]
@@ -66,7 +73,6 @@ def cells_figure(grain: Grain, cells: Cells) -> Figure:
         at = grain.volume.axis_um("xyz".index(axis))[index]
         ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
     draw_color_key(place_axes(figure, boxes["key"]), range_deg, center_deg=center_deg)
-    return figure
 
 
 def _draw_numbers(
