@@ -58,3 +58,14 @@ def test_a_new_user_runs_all_and_follows_the_link(page, lab, copied):
         assert f"{saved} " in (copied / "choices.ini").read_text("utf-8")
         page.locator(".jp-Notebook:visible a", has_text=re.compile(r"^0\d_")).last.click()
     page.locator(".jp-Notebook:visible h1", has_text="3. ").wait_for()
+
+
+def test_h5web_shows_the_orientations_of_a_grain_first(page, lab, copied, grain_factory):
+    grain_factory((9, 8, 7)).save(copied / "planted.h5")
+    page.goto(lab.replace("/?", "/lab?reset&"))
+    page.locator(".jp-DirListing-item", has_text="planted.h5").dblclick()
+    page.get_by_role("tab", name="NX RGB").wait_for()
+    page.locator("canvas").first.wait_for()
+    page.get_by_text("orientation (a, b) in colours").first.wait_for()
+    # A slice with the most of the grain, not the first one, where there is nothing.
+    assert page.get_by_role("slider").first.get_attribute("aria-valuenow") == "1"
