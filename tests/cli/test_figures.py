@@ -108,6 +108,11 @@ def test_quantities_have_their_units(grain, grain_factory):
     assert "strain" not in quantities_of(grain_factory(strain=False))
     with pytest.raises(ParameterError, match="'strain': the grain has"):
         values_of(grain_factory(strain=False), "strain")
+    errors = np.full((*grain.mask.shape, 2), (3e-3, 4e-3), np.float32)
+    with_errors = grain_factory(orientation_error=errors, quality=grain.completeness)
+    assert {"error", "quality"} <= set(quantities_of(with_errors))
+    # 3 and 4 together, as in precision_mdeg.
+    np.testing.assert_allclose(values_of(with_errors, "error"), 5, rtol=1e-4)
     low, high = limits_of("a", values_of(grain, "a"))
     assert low == -high
     grey = scalar_colors("spread", np.array([np.nan, 1.0]), (0, 2))

@@ -32,14 +32,27 @@ QUANTITIES = {
     "completeness": Quantity("completeness", "viridis", 1, everywhere=True),
     "occupancy": Quantity("occupancy", "viridis", 1, everywhere=True),
     "strain": Quantity("strain (10⁻⁶)", "RdBu_r", 1e6, signed=True),
+    "error": Quantity("error of the orientation (mdeg)", "inferno", 1e3),
+    "strain error": Quantity("error of the strain (10⁻⁶)", "inferno", 1e6),
+    "quality": Quantity("share of frames seen", "viridis", 1),
     "misorientation": Quantity("neighbour misorientation (mdeg)", "inferno", 1e3),
 }
 """Scalars by their names. The colour maps are safe for the colour-blind."""
 
+ARRAYS = {
+    "spread": "orientation_spread",
+    "error": "orientation_error",
+    "strain error": "strain_error",
+    "a": "orientation",
+    "b": "orientation",
+    "misorientation": "orientation",
+}
+"""The array of a grain that a scalar is from, where it has another name."""
+
 
 def quantities_of(grain: Grain) -> list[str]:
     """Names of the scalars that a grain has."""
-    return [name for name in QUANTITIES if name != "strain" or grain.strain is not None]
+    return [name for name in QUANTITIES if getattr(grain, ARRAYS.get(name, name)) is not None]
 
 
 def values_of(grain: Grain, name: str) -> Any:
@@ -60,11 +73,13 @@ def values_of(grain: Grain, name: str) -> Any:
     if name not in quantities_of(grain):
         raise ParameterError(f"'{name}': the grain has {', '.join(quantities_of(grain))}")
     factor = np.float32(QUANTITIES[name].factor)
+    array: Any = getattr(grain, ARRAYS.get(name, name))
     if name in ("a", "b"):
-        return grain.orientation[..., "ab".index(name)] * factor
+        return array[..., "ab".index(name)] * factor
+    if name == "error":
+        return np.hypot(array[..., 0], array[..., 1]) * factor
     if name == "misorientation":
-        return _neighbours(grain.orientation) * factor
-    array: Any = grain.orientation_spread if name == "spread" else getattr(grain, name)
+        return _neighbours(array) * factor
     return array if factor == 1 else array * factor
 
 
@@ -73,6 +88,8 @@ def limits_of(name: str, values: NDArray[Any]) -> tuple[float, float]:
     look = QUANTITIES[name]
     if look.everywhere:
         return 0.0, 1.0 if name == "completeness" else 1.25
+    if name == "quality":
+        return 0.0, 1.0
     known = values[np.isfinite(values)]
     high = float(np.percentile(np.abs(known), 99)) if known.size else 1.0
     high = high if high > 0 else 1.0
