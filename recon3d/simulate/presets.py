@@ -39,12 +39,11 @@ def demo_plan() -> ScanPlan:
 
 def full_plan() -> ScanPlan:
     """A scan as at the beamline: 226 ω x 11 μ x 11 γ frames of 300 x 300 pixels."""
-    return ScanPlan(
-        kind="mosaicity",
+    return replace(
+        demo_plan(),
         omega_deg=_turn(226, 0.8),
         mu=Steps(0.16, 11),
         gamma=Steps(0.16, 11),
-        crystal=ALUMINIUM_200,
         magnification_pix_per_um=18.57,
         rows=300,
         cols=300,

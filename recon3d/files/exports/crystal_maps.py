@@ -125,17 +125,7 @@ def write_ctf(grain: Grain, cut: Slice, path: Path) -> None:
 
 
 def write_orix(grain: Grain, cut: Slice, path: Path) -> None:
-    """Write a slice as the HDF5 file of orix, with the grain's other maps as properties.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    cut
-        The slice.
-    path
-        The file.
-    """
+    """Write a slice, as `write_ctf` does, as the HDF5 file of orix, with all maps of the grain."""
     found, cell = map_of(grain, cut), lattice(grain.provenance)
     euler = np.radians(found.euler_deg)
     data: dict[str, Any] = {
