@@ -44,8 +44,9 @@ the edge, of the brightest one's, that no rim of a grain has; and what is lost a
 
 SHARP = 0.7
 SHARP_PIX = 3
+SHARP_FROM_PIX = 6 * SHARP_PIX
 """Brightness, as a share of the brightest line's, so many lines before the last lit one, from which
-the light ends sharply."""
+the light ends sharply; and of how many lit lines: every smaller grain ends as sharply."""
 
 ALIKE_PIX = 1.5
 FEWEST = 3
@@ -102,17 +103,21 @@ def _ends(
     for axis in range(2):
         profiles = [image.sum(axis=1 - axis) for image in (predicted, measured)]
         for side in range(2):
-            ends[axis, side] = _end(*(line[:: -1 if side else 1] for line in profiles))
+            # A facet across the rotation axis ends sharply at the same row at every ω.
+            sharp = SHARP if axis == 1 else np.inf
+            ends[axis, side] = _end(*(line[:: -1 if side else 1] for line in profiles), sharp)
     return ends
 
 
-def _end(predicted: FloatArray, measured: FloatArray) -> float:
+def _end(predicted: FloatArray, measured: FloatArray, sharp: float) -> float:
     """The last line before the far end of two profiles that is lit at least by half; or inf."""
     lit = np.flatnonzero(measured > DARK * measured.max())
     if lit.size <= SHARP_PIX or not predicted[lit].any():
         return np.inf
+    if lit.size < SHARP_FROM_PIX:
+        sharp = np.inf
     inner = measured[lit[-1] - SHARP_PIX]
-    if inner < SHARP * measured.max() and not _goes_on(predicted, measured, lit):
+    if inner < sharp * measured.max() and not _goes_on(predicted, measured, lit):
         return np.inf
     return float(np.flatnonzero(measured > inner / 2)[-1])
 
