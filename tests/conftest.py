@@ -30,8 +30,8 @@ ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_TH
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Test a file by this process, and more of them by one process of one thread a core."""
-    if len(config.args) == 1 and not Path(config.args[0].partition("::")[0]).is_dir():
+    """Test single files by this process, and folders by one process of one thread a core."""
+    if not any(Path(name.partition("::")[0]).is_dir() for name in config.args):
         return 0
     os.environ |= ONE_THREAD
     return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
