@@ -101,11 +101,11 @@ def _ends(
     predicted = projector.image(shape, model.affine(number), model.image_shape).astype(np.float64)
     ends = np.full((2, 2), np.inf)
     for axis in range(2):
-        profiles = [image.sum(axis=1 - axis) for image in (predicted, measured)]
-        for side in range(2):
-            # A facet across the rotation axis ends sharply at the same row at every ω.
-            sharp = SHARP if axis == 1 else np.inf
-            ends[axis, side] = _end(*(line[:: -1 if side else 1] for line in profiles), sharp)
+        expected, found = (image.sum(axis=1 - axis) for image in (predicted, measured))
+        # A facet across the rotation axis ends sharply at the same row at every ω.
+        sharp = SHARP if axis == 1 else np.inf
+        for side, turn in enumerate((1, -1)):
+            ends[axis, side] = _end(expected[::turn], found[::turn], sharp)
     return ends
 
 
