@@ -233,10 +233,10 @@ def _require_signal(left: float, work: Work) -> None:
             f"has {tops[-1]:g} counts), but no {own.min_region_pix} of them side by "
             "side: is min_region too large, or is it noise?"
         )
-    before = f"{tops[step - 1]:g} counts {BRIGHTEST_OF[step - 1]} but " if step else ""
+    before = f"{tops[step - 1]:g} counts {BRIGHTEST_OF[step - 1]}, but " if step else ""
     why = _WHY_DARK[step].format(framebg=framebg)
     raise DataError(
-        f"{start}the brightest pixel has {before}{tops[step]:g} {BRIGHTEST_OF[step]}, "
+        f"{start}the brightest pixel has {before}{tops[step]:g} counts {BRIGHTEST_OF[step]}, "
         f"and binth is {binth:g}{bins}: {why}"
     )
 

@@ -332,7 +332,7 @@ def swapped_settings(scan):
 
 @fault(
     "all frames are dark",
-    "all frames are dark after cleaning: … the brightest pixel has 0 as it was read, and binth…",
+    "all frames are dark after cleaning: … the brightest pixel has 0 counts as it was read…",
 )
 def all_dark(scan):
     for path in frames(scan):
