@@ -11,7 +11,7 @@ from typing import Any
 from recon3d.atomic import make_folder, require_writable
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.suggest import Suggestion, suggest
+from recon3d.cleaning.suggest import Suggestion, kept_share, suggest
 from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
@@ -152,8 +152,11 @@ def _looked_at(
         compare_steps(scan, plan.angsteps, plan.numangsteps)
     plan, suggestion = completed(plan, scan, images, show_progress=show_progress)
     make_folder(folder)
-    more = {} if suggestion is None else {"suggested": suggestion.record()}
-    return images, region_of(scan, plan), plan, more
+    scan = region_of(scan, plan)
+    if suggestion is not None:
+        return images, scan, plan, {"suggested": suggestion.record()}
+    check_region(scan.shape[2:], plan.cleaning.for_bins(*scan.binning))
+    return images, scan, plan, {"kept_share": kept_share(scan, plan.cleaning, **images)}
 
 
 def completed(

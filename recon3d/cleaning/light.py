@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from recon3d.files.store import CleanedScan
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
 
@@ -189,3 +190,112 @@ def share_outside(lights: list[Light], roi: Roi) -> list[float]:
         inside = float(light.signal[roi.slices].sum(dtype=np.float64))
         shares.append(1 - inside / total if total > 0 else 0.0)
     return shares
+
+
+LEAST_KEPT = 0.98
+"""Share of the signal above 3 standard deviations that cleaning should keep at least."""
+
+_EDGE_PIXELS = 3
+"""Lit pixels along one edge of the region from which a grain touches it."""
+_DIM = 0.1
+"""Share of a typical lit pixel from which another one is lit."""
+_FULL = 0.9
+"""Share of the lit pixels of a region from which they are its shape and not the grain's."""
+_FALLEN = 0.7
+"""Share of the usual counts below which those of several projections in a row have fallen."""
+_SIDES = ("top", "bottom", "left", "right")
+
+
+class RegionWatch:
+    """Sees, one cleaned projection after another, whether the region holds the whole grain.
+
+    Parameters
+    ----------
+    framebg
+        Width of the cornice, in pixels of the cleaned frames.
+    """
+
+    def __init__(self, framebg: int) -> None:
+        self._rim = framebg
+        self._found: dict[float, tuple[list[int], float, float]] = {}
+
+    def look(self, omega_deg: float, summed: NDArray[np.float32]) -> None:
+        """Take a projection into account: the sum over its cleaned frames, (rows, cols)."""
+        rows, cols = summed.shape
+        inner = summed[self._rim : rows - self._rim, self._rim : cols - self._rim]
+        signal = inner[inner > 0]
+        if not signal.size:
+            return
+        lit = inner > _DIM * float(np.median(signal))
+        edges = (lit[0], lit[-1], lit[:, 0], lit[:, -1])
+        touched = [side for side, edge in enumerate(edges) if edge.sum() >= _EDGE_PIXELS]
+        self._found[omega_deg] = touched, float(lit.mean()), float(signal.sum(dtype=np.float64))
+
+    def doubts(self, kept_share: float = 1.0) -> tuple[str, ...]:
+        """Sentences on what is wrong, each with what to do; none where all is well.
+
+        Parameters
+        ----------
+        kept_share
+            Share of the signal above 3 standard deviations of the noise that cleaning keeps.
+        """
+        if not self._found:
+            return ()
+        omega = sorted(self._found)
+        told = [self._edges(omega), self._fall(omega)]
+        if kept_share < LEAST_KEPT:
+            told.append(
+                f"{kept_share:.1%} of the signal above 3 standard deviations of the noise is kept: "
+                f"light falls into the rim of framebg {self._rim} pixels, or binth cuts it; choose "
+                "both from the data (-), or a wider region"
+            )
+        return tuple(filter(None, told))
+
+    def _edges(self, omega: list[float]) -> str:
+        """On a grain that is cut, or a mask that is the region's shape."""
+        if np.median([self._found[angle][1] for angle in omega]) > _FULL:
+            return (
+                "the mask is a rectangle: nearly every pixel of the region is lit; binth is within "
+                "the noise, or the region lies inside the grain"
+            )
+        cut = [angle for angle in omega if self._found[angle][0]]
+        if not cut:
+            return ""
+        sides = sorted({side for angle in cut for side in self._found[angle][0]})
+        return (
+            f"the grain touches the edge of the region ({', '.join(_SIDES[i] for i in sides)}) in "
+            f"{len(cut)} of {len(omega)} projections, first at ω = {cut[0]:g}°, and is cut there; "
+            "choose a wider region or a narrower framebg, or take both from the data (-)"
+        )
+
+    def _fall(self, omega: list[float]) -> str:
+        """On counts that fall over several projections; a single dark one stands out anyway."""
+        totals = np.array([self._found[angle][2] for angle in omega])
+        if totals.size < 5:
+            return ""
+        steady = np.median(np.lib.stride_tricks.sliding_window_view(totals, 3), axis=1)
+        lowest = int(steady.argmin())
+        share = float(steady[lowest] / np.median(totals))
+        if share >= _FALLEN:
+            return ""
+        return (
+            f"the counts of a projection fall to {share:.0%} of the usual at ω = "
+            f"{omega[lowest + 1]:g}°: did the beam weaken, or the grain leave it or the Bragg "
+            "condition?"
+        )
+
+
+def doubts_of_scan(store: CleanedScan) -> tuple[str, ...]:
+    """Why a cleaned scan may not hold the whole grain; none where all is well.
+
+    Parameters
+    ----------
+    store
+        The cleaned scan; the sums over its frames are looked at.
+    """
+    made = store.provenance
+    watch = RegionWatch(int(made.get("cleaning_of_bins", made["cleaning"])["framebg"]))
+    for k, omega in enumerate(store.omega_deg.tolist()):
+        watch.look(omega, store.read_summed(k))
+    share = made.get("kept_share", made.get("suggested", {}).get("kept_share", 1.0))
+    return watch.doubts(float(share))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.frames_of_projection import BRIGHTEST_OF, check_region
+from recon3d.cleaning.light import RegionWatch
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
 from recon3d.cleaning.suggest import with_suggestions
@@ -99,7 +101,11 @@ def clean(
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and communicator.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
-    said = {**(provenance or {}), "cleaning": asdict(cleaning), **_binning(scan, own)}
+    said = {
+        **(provenance or {}),
+        "cleaning": asdict(cleaning),
+        **_binning(scan, own),
+    }
     said |= silent.counts()
     if suggested is not None:
         said["suggested"] = suggested.record()
@@ -108,7 +114,8 @@ def clean(
 
     def written() -> Path:
         with _writer(scan, out, said) as store:
-            _write_all(store, work, communicator, sink)
+            kept = said.get("suggested", said).get("kept_share", math.nan)
+            _write_all(store, work, communicator, sink, kept)
         return Path(out)
 
     if communicator.rank > 0:
@@ -119,15 +126,16 @@ def clean(
 
 
 def _write_all(
-    store: StoreWriter, work: Work, communicator: Communicator, sink: Sink | None
+    store: StoreWriter, work: Work, communicator: Communicator, sink: Sink | None, kept: float
 ) -> None:
     """Write every projection as it is done, and tell what is to be told of the scan."""
     scan, without_dark, left = work.scan, list[int](), 0.0
     damaged: list[Damage] = []
+    region = RegionWatch(work.cleaning.for_bins(*scan.binning).chosen[0])
     for one in work.shared(communicator):
         damaged += _forget(store, one)
         done = one.done
-        store.write(one.k, done.frames)
+        region.look(float(scan.omega_deg[one.k]), store.write(one.k, done.frames))
         if sink is not None:
             sink.write(one.k, raw=one.raw, unmasked=done.unmasked, cleaned=done.frames)
         if one.valid.any() and not done.dark_subtracted:
@@ -144,6 +152,10 @@ def _write_all(
     _warn(scan, without_dark, normalizer.unscaled)
     _warn_of_damage(damaged)
     watch.tell()
+    doubts = region.doubts(kept)
+    store.doubt(doubts)
+    for doubt in doubts:
+        warn(doubt)
 
 
 def _forget(store: StoreWriter, read: Worked) -> list[Damage]:

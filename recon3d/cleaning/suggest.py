@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,9 +15,15 @@ from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
-from recon3d.cleaning.light import Light, look_for_light, spread_projections, whole_frames
+from recon3d.cleaning.light import (
+    LEAST_KEPT,
+    Light,
+    look_for_light,
+    spread_projections,
+    whole_frames,
+)
 from recon3d.config.cleaning import Cleaning
-from recon3d.errors import DataError, ParameterError, warn
+from recon3d.errors import DataError, ParameterError
 from recon3d.progress import track
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
@@ -24,12 +31,9 @@ from recon3d.scan.scan import Scan
 log = logging.getLogger(__name__)
 Pair = tuple[int, int]
 
-LEAST_KEPT = 0.98
-"""Share of the signal above 3 standard deviations that a suggestion keeps at least."""
-
 _FRAMES = 1500
 _FEWEST_PROJECTIONS, _MOST_PROJECTIONS = 9, 36
-_JUDGED = 6
+_JUDGED, _GLANCED_AT = 6, 3
 _NARROWEST, _WIDEST = 4, 20
 _SLACK_PIX = 4
 _LARGEST_GROWTH = 2.0
@@ -74,15 +78,9 @@ class Suggestion:
         return self.box.cols, self.box.rows
 
     def tell(self) -> None:
-        """Write the reasons to the log; warn where what was given takes signal away."""
+        """Write the reasons to the log."""
         for reason in self.reasons:
             log.info("suggested: %s", reason)
-        if self.kept_share < LEAST_KEPT:
-            warn(
-                f"{self.kept_share:.1%} of the signal above 3 standard deviations of the noise is "
-                f"kept with framebg {self.framebg} and binth {self.binth:g}: choose - for what was "
-                "given, or a wider region"
-            )
 
     def record(self) -> dict[str, Any]:
         """What the provenance keeps."""
@@ -233,6 +231,26 @@ def with_suggestions(
     return replace(cleaning, framebg=found.framebg, binth=found.binth), found
 
 
+def kept_share(scan: Scan, cleaning: Cleaning, **images: Any) -> float:
+    """Share of the signal that chosen values keep, from a few projections; NaN if none is read.
+
+    Parameters
+    ----------
+    scan
+        The raw scan, cropped.
+    cleaning, images
+        As in `suggest`; `framebg` and `binth` are chosen.
+    """
+    framebg, _ = cleaning.chosen
+    judge = _Judge(scan, cleaning, framebg, images)
+    try:
+        for k in spread_projections(scan, _GLANCED_AT):
+            judge.look(k)
+    except DataError:  # the frames that cannot be read are told when all are cleaned
+        return math.nan
+    return judge.share
+
+
 def _count(scan: Scan) -> int:
     """How many projections are looked at."""
     return int(np.clip(_FRAMES // scan.shape[1], _FEWEST_PROJECTIONS, _MOST_PROJECTIONS))
@@ -370,6 +388,11 @@ class _Judge:
                 )
                 kept = float(signal.above.sum(where=frames > 0, dtype=np.float64))
                 self.kept[rim, width] = self.kept.get((rim, width), 0.0) + kept
+
+    @property
+    def share(self) -> float:
+        """Share of the signal that the first way keeps; 1 where there is no signal."""
+        return next(iter(self.kept.values())) / self.total if self.total > 0 else 1.0
 
     def verdict(self, why_rim: str) -> Suggestion:
         """The first way that keeps enough."""

@@ -6,6 +6,8 @@
     /entry/origin, /entry/roi, /entry/binning, /entry/provenance   as attributes
     /entry/left_out        the frames that were left out, and why
 
+The attribute `doubts` of the file says why the scan may not hold the whole grain.
+
 Frames that are dark everywhere are not written, and read as zeros. What is compressed carries a
 checksum, which HDF5 compares before it unpacks; files of version 0.1 have none.
 """
@@ -144,6 +146,12 @@ class CleanedScan(ScanTable):
             if "source_files" not in entry["data"]:
                 return np.full(self.shape[:2], "")
             return np.char.decode(_part(entry["data/source_files"], np.s_[:]), "utf-8")
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why it may not hold the whole grain; none in files from before that was looked at."""
+        with self._opened() as entry:
+            return tuple(map(str, entry.file.attrs.get("doubts", ())))
 
     @property
     def left_out(self) -> list[str]:

@@ -92,7 +92,11 @@ class StoreWriter:
         if "source_files" in data:
             data["source_files"][k, frame] = ""
 
-    def write(self, k: int, frames: Frames) -> None:
+    def doubt(self, doubts: Sequence[str]) -> None:
+        """Note why the scan may be wrong, as the attribute `doubts` of the file."""
+        self._file.attrs.create("doubts", list(doubts), (len(doubts),), h5py.string_dtype())
+
+    def write(self, k: int, frames: Frames) -> Frames:
         """Write projection `k`.
 
         Parameters
@@ -101,6 +105,11 @@ class StoreWriter:
             Number of the projection; each one is written once, in any order.
         frames
             Shape (frames, rows, cols), float32, counts of 0 or more.
+
+        Returns
+        -------
+        summed, shape (rows, cols)
+            Their sum.
 
         Raises
         ------
@@ -129,6 +138,7 @@ class StoreWriter:
         with explaining_writes(self.path):
             self._file.settle()
         self._written.add(k)
+        return summed
 
     def _chunk_runs(self, illuminated: NDArray[np.bool_]) -> Iterator[slice]:
         """Stretches of frames, in whole chunks, that hold all lit ones."""

@@ -106,6 +106,7 @@ def reconstruct(
     doubts = doubts_of(Case(found, record, evidence))
     for doubt in doubts if first else ():
         warn(doubt)
+    doubts = (*clean.doubts, *doubts)  # those of the scan were said when it was cleaned
     grain = with_counts(_grain(found, experiment.record() | record), clean)
     return replace(grain, doubts=doubts)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import ipywidgets as controls
 import numpy as np
 
+from recon3d.cleaning.light import doubts_of_scan
 from recon3d.cleaning.overview import ProjectionGlance, glances_of_store
 from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import SettingsFile
@@ -19,7 +20,15 @@ from recon3d.plot.scan.detector_frames import bright_counts, draw_frame, update_
 from recon3d.plot.scan.film import draw_film, draw_scan_health, update_film
 from recon3d.reconstruction.model.estimates import CentreOfMassFit, fit_centre_of_mass
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
-from recon3d.widgets.controls.panel import Panel, button, new_canvas, row, slider
+from recon3d.widgets.controls.panel import (
+    Panel,
+    button,
+    mend_button,
+    new_canvas,
+    row,
+    show_if,
+    slider,
+)
 
 
 class Projections(Panel):
@@ -35,6 +44,8 @@ class Projections(Panel):
         Where there is a grain already: measured frames are shown against reprojected ones.
     excluded_deg
         Rotation angles, in degrees, of projections that are left out already.
+    clean_anew
+        Cleans the scan with what the data suggest, where the stored one is in doubt.
     """
 
     def __init__(
@@ -45,6 +56,7 @@ class Projections(Panel):
         experiment: Experiment | None = None,
         grain: Grain | None = None,
         excluded_deg: Iterable[float] = (),
+        clean_anew: Callable[[], CleanedScan] | None = None,
     ) -> None:
         super().__init__(settings)
         self.store = glances if isinstance(glances, CleanedScan) else None
@@ -53,14 +65,18 @@ class Projections(Panel):
         if not self.glances:
             raise ParameterError("there is no projection to show yet")
         self._excluded = {self._nearest(angle) for angle in excluded_deg}
+        self._clean_anew = clean_anew
+        self.doubts = () if self.store is None else doubts_of_scan(self.store)
         self._make_controls()
         self._make_figures()
+        self.mend = mend_button(self._mend, "clean again with what the data suggest")
         self.children = [
             row(self.play, self.projection, self.mark),
             self.canvas,
             row(
                 button("Leave out what stands out", self.exclude_outliers, "off the rotation"),
                 button("Keep all", self.keep_all, "leave nothing out"),
+                self.mend,
             ),
             self.status,
             self.health_canvas,
@@ -152,7 +168,7 @@ class Projections(Panel):
             ax.set_ylabel("" if number else "row (pixel)", fontsize=TEXT_SIZE)
             bar = figure.add_axes((0.278 + 0.32 * number, 0.14, 0.009, 0.74))
             draw_color_bar(self._compared[-1], bar, "counts")
-        self.compare_canvas.layout.display = None
+        show_if(True, self.compare_canvas)
         self.refresh()
 
     def _make_controls(self) -> None:
@@ -170,7 +186,7 @@ class Projections(Panel):
         self._film = draw_film(self.canvas.figure, self.glances)
         self.health_canvas = new_canvas(5.6)
         self.compare_canvas = new_canvas(3.8)
-        self.compare_canvas.layout.display = "none"
+        show_if(False, self.compare_canvas)
 
     def _draw_health(self) -> None:
         draw_scan_health(self.health_canvas.figure, self.glances, self.fit, self.value)
@@ -182,12 +198,27 @@ class Projections(Panel):
         out = ", ".join(f"{angle:g}°" for angle in fit.omega_deg[fit.outlier])
         stands = f"off the rotation: {out}" if out else "none is off the rotation"
         left = ", ".join(f"{angle:g}°" for angle in self.value) or "nothing"
+        show_if(bool(self.doubts and self._clean_anew), self.mend)
         missing = sum(int(np.count_nonzero(~glance.valid)) for glance in self.glances)
         self.tell(
             f"{len(self.glances)} projections, {missing} frames missing; {stands}; "
-            f"left out: {left}",
-            bad=bool(out) or missing > 0,
+            f"left out: {left}" + "".join(f"; in doubt: {doubt}" for doubt in self.doubts),
+            bad=bool(out) or missing > 0 or bool(self.doubts),
         )
+
+    def _mend(self) -> None:
+        assert self._clean_anew is not None
+        self.mend.disabled = True
+        self.tell("cleaning again with what the data suggest ...")
+        self.background.start((clean() for clean in [self._clean_anew]), self._set_store)
+
+    def _set_store(self, store: CleanedScan) -> None:
+        """Go on with the scan as it was cleaned anew; a grain of the old one is not compared."""
+        self.store, self.doubts = store, doubts_of_scan(store)
+        self.mend.disabled = False
+        self._model = None
+        show_if(False, self.compare_canvas)
+        self.set_glances(glances_of_store(store))
 
     def _marked(self, out: bool) -> None:
         if self._held:

@@ -28,7 +28,17 @@ from recon3d.plot.scan.detector_frames import draw_frame, raw_limits, update_fra
 from recon3d.plot.scan.region import draw_region, update_region
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
-from recon3d.widgets.controls.panel import Panel, button, check, choice, new_canvas, row, slider
+from recon3d.widgets.controls.panel import (
+    Panel,
+    button,
+    check,
+    choice,
+    mend_button,
+    new_canvas,
+    row,
+    show_if,
+    slider,
+)
 
 SAMPLED = 9
 """Projections that are looked at for the suggestion, and for what falls outside."""
@@ -63,9 +73,14 @@ class RegionOfInterest(Panel):
         self._moving = False
         self._make_controls()
         self._make_figure()
+        self.mend = mend_button(self.suggest, "another region, and the rim that goes with it")
         self.children = [
             row(self.shown, self.projection, self.frame, self.log_colors),
-            row(*self.numbers, button("Suggest", self.suggest, "the box that holds all light")),
+            row(
+                *self.numbers,
+                button("Suggest", self.suggest, "the box that holds all light"),
+                self.mend,
+            ),
             self.canvas,
             self.status,
         ]
@@ -220,8 +235,30 @@ class RegionOfInterest(Panel):
         )
         if self._suggestion and self._suggestion.box == self._roi:
             told += f"; suggested with framebg {self._suggestion.framebg}"
-        count = len(self._images)
-        self.tell(f"{columns}, {rows}; {told} ({count} projections looked at)", bad=lost > 0.01)
+        in_rim = self._in_rim
+        if in_rim > 0.01:
+            told += f"; {in_rim:.1%} of it falls into the rim of framebg {self._rim} pixels"
+        bad = max(lost, in_rim) > 0.01
+        show_if(bad, self.mend)
+        self.tell(f"{columns}, {rows}; {told} ({len(self._images)} projections looked at)", bad=bad)
+
+    @property
+    def _rim(self) -> int:
+        """Width of the rim that was chosen, or goes with the suggested box."""
+        if self._suggestion is not None:
+            return self._suggestion.framebg if self._suggestion.box == self._roi else 0
+        return self._plan.cleaning.framebg or 0
+
+    @property
+    def _in_rim(self) -> float:
+        """Share of the light that falls into the rim, in the worst projection."""
+        roi, rim = self._roi, self._rim
+        if min(roi.rows, roi.cols) <= 2 * rim:
+            return 1.0
+        inner = Roi(roi.row + rim, roi.col + rim, roi.rows - 2 * rim, roi.cols - 2 * rim)
+        images = list(self._images.values())
+        pairs = zip(share_outside(images, inner), share_outside(images, roi), strict=True)
+        return max((less - more for less, more in pairs), default=0.0)
 
     def _look(self) -> Iterator[Light | Suggestion | None]:
         sampled = spread_projections(self.scan, SAMPLED)

@@ -13,7 +13,7 @@ import ipywidgets as controls
 from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.experiment import Experiment
-from recon3d.config.getdata import GetData
+from recon3d.config.getdata import SUGGESTED, GetData
 from recon3d.config.settings_file import SettingsFile, ini_beside
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.files.grain import Grain
@@ -184,7 +184,7 @@ class Session:
             found = {"grain": self.grain, "experiment": self.experiment}
         if self._has_experiment:
             found["excluded_deg"] = self.experiment.settings.omega_exclude
-        return Projections(store, self.settings, **found)
+        return Projections(store, self.settings, clean_anew=self._clean_anew, **found)
 
     @when_asked
     def reconstruct(self, **options: Any) -> Reconstruct:
@@ -289,6 +289,10 @@ class Session:
         if is_served():
             raise NotAskedError(missing, label, work)
         return work()
+
+    def _clean_anew(self) -> CleanedScan:
+        self.settings.update(dict.fromkeys(SUGGESTED))
+        return self._clean()
 
     def _clean(self) -> CleanedScan:
         return getdata(self.plan, show_progress=self.show_progress)

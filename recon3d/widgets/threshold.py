@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from recon3d.cleaning.frame_preview import FramePreview, Kept
 from recon3d.cleaning.getdata import region_of
-from recon3d.cleaning.light import coarse_to_fine, whole_frames
-from recon3d.cleaning.suggest import LEAST_KEPT, Suggestion, suggesting
+from recon3d.cleaning.light import LEAST_KEPT, coarse_to_fine, whole_frames
+from recon3d.cleaning.suggest import Suggestion, suggesting
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
@@ -26,7 +26,15 @@ from recon3d.plot.scan.cleaning import (
 from recon3d.plot.scan.detector_frames import draw_frame_grid, frame_grid, setting_text, thinned
 from recon3d.scan.scan import Scan
 from recon3d.widgets.controls.cleaning_steps import CleaningSteps
-from recon3d.widgets.controls.panel import button, check, new_canvas, row, slider
+from recon3d.widgets.controls.panel import (
+    button,
+    check,
+    mend_button,
+    new_canvas,
+    row,
+    show_if,
+    slider,
+)
 
 PAUSE_S = 0.4
 """How long a slider must rest before the whole scan is looked at."""
@@ -67,9 +75,7 @@ class Threshold(CleaningSteps):
         self._make_preview()
         self._cleaned_as = self.params
         self._make_figures()
-        self.mend = button("Mend", self.suggest_all, "another region, rim and threshold")
-        self.mend.button_style = "danger"
-        self.mend.layout.display = "none"
+        self.mend = mend_button(self.suggest_all, "another region, rim and threshold")
         self.children = [
             row(self.projection, self.frame, self.all_frames),
             row(self.framebg, self.binth, self.min_region),
@@ -250,7 +256,7 @@ class Threshold(CleaningSteps):
         self.kept_canvas.draw_idle()
         done = f"{len(self._kept)} of {self.scan.shape[0]} projections"
         little = self.kept < LEAST_KEPT
-        self.mend.layout.display = None if little else "none"
+        show_if(little, self.mend)
         advice = ": signal is lost; press Mend, or choose a wider region in 01" if little else ""
         self.tell(f"{self.kept:.1%} of the signal is kept ({done}){advice}", bad=little)
 
@@ -259,7 +265,7 @@ class Threshold(CleaningSteps):
         return int(np.prod(sizes[:-1])), sizes[-1]
 
     def _show_grid(self) -> None:
-        self.grid_canvas.layout.display = None if self.all_frames.value else "none"
+        show_if(self.all_frames.value, self.grid_canvas)
         self.attempt(self.refresh)
 
     def _draw_grid(self, frames: NDArray[np.float32]) -> None:

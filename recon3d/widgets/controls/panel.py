@@ -83,7 +83,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line of text; a bad one in a colour that stands out."""
-        color = "#b34700" if bad else "#333333"
+        color = "#c00000" if bad else "#333333"
         self.status.value = f'<span style="color:{color}">{html.escape(text)}</span>'
 
     def _show_error(self, error: Exception) -> None:
@@ -213,3 +213,16 @@ def button(name: str, action: Any, tip: str = "") -> controls.Button:
     made = controls.Button(description=name, tooltip=tip, layout=controls.Layout(width="auto"))
     made.on_click(lambda _: action())
     return made
+
+
+def mend_button(action: Any, tip: str) -> controls.Button:
+    """A red button that mends what is in doubt, hidden until there is something."""
+    made = button("Mend", action, tip)
+    made.button_style = "danger"
+    show_if(False, made)
+    return made
+
+
+def show_if(shown: bool, widget: controls.DOMWidget) -> None:
+    """Show a control or a figure, or take it off the page."""
+    widget.layout.display = None if shown else "none"
