@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
@@ -177,3 +180,34 @@ def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: st
     """
     ax.set_box_aspect(8)
     return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label)
+
+
+def pixel_at(image: AxesImage, x: float, y: float) -> tuple[int, int]:
+    """Row and column of the array of an image at a place given in its axes' units."""
+    left, right, bottom, top = image.get_extent()
+    rows, cols = image.get_array().shape[:2]  # type: ignore[union-attr]
+    first, last = (bottom, top) if image.origin == "lower" else (top, bottom)
+    row, col = (y - first) / (last - first) * rows, (x - left) / (right - left) * cols
+    return int(np.clip(row, 0, rows - 1)), int(np.clip(col, 0, cols - 1))
+
+
+def value_at(image: AxesImage, x: float, y: float) -> float:
+    """What an image shows at a place given in its axes' units; NaN where it shows nothing."""
+    array: NDArray[np.float64] = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+    return float(array[pixel_at(image, x, y)])
+
+
+def read_out(image: AxesImage, text: Callable[[float, float], str]) -> None:
+    """Tell, below a figure in the browser, what is under the mouse.
+
+    Parameters
+    ----------
+    image
+        The image; its colours are not told.
+    text
+        Tells it of a place, given in the units of the axes.
+    """
+    image.mouseover = False
+    ax = image.axes
+    assert ax is not None
+    ax.format_coord = text  # type: ignore[method-assign, assignment]

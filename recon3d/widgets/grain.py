@@ -50,7 +50,7 @@ class GrainSlices(Panel):
             slider(f"{name} (voxel)", voxel[i], 0, shape[i] - 1) for i, name in enumerate("xyz")
         ]
         width, height = slices_layout(grain.volume)[0]
-        self.canvas = new_canvas(height, width)
+        self.canvas = new_canvas(height, width, fits=False)
         self.children = [self.what, row(*self.through), self.canvas, self.status]
         for control in (self.what, *self.through):
             control.observe(lambda _: self.attempt(self.refresh), "value")

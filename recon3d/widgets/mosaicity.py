@@ -94,6 +94,7 @@ class Mosaicity(Panel):
         self.axis.disabled = self.index.disabled = not is_slice
         figure = self.canvas.figure
         figure.clear()
+        self._mark: Any = None
         self.ax = figure.add_axes((0.04, 0.1, 0.34, 0.8))
         self._key = figure.add_axes((0.46, 0.66, 0.12, 0.24))
         self._tilts = figure.add_axes((0.68, 0.57, 0.29, 0.33))
@@ -108,7 +109,12 @@ class Mosaicity(Panel):
         self.canvas.draw_idle()
 
     def click(self, horizontal: float, vertical: float) -> None:
-        """Look behind a place of the map, given in the units of its axes (µm)."""
+        """Look behind a place of the map, given in the units of its axes (µm), and mark it."""
+        if self._mark is not None:
+            self._mark.remove()
+        (self._mark,) = self.ax.plot(
+            [horizontal], [vertical], "o", ms=9, mfc="none", mec="black", mew=1.5, scalex=False
+        )
         if self.shown.value == "slice":
             self.pick_voxel(self._voxel_at(horizontal, vertical))
         else:

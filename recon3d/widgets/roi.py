@@ -220,6 +220,8 @@ class RegionOfInterest(Panel):
             f"{self.shown.value}, ω = {self.scan.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1
         )
         self._bar.update_normal(self._drawn)
+        # Exponents are smaller than the rest.
+        self._bar.ax.tick_params(labelsize=TEXT_SIZE + (2 if self.log_colors.value else 0))
         self.canvas.draw_idle()
 
     def _show_outside(self) -> None:

@@ -12,6 +12,12 @@ from recon3d.errors import Recon3DWarning
 from recon3d.simulate.lesson import simulate_lesson
 
 
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("region") / "frames"
+    return folder, *simulate_lesson(folder, show_progress=False)
+
+
 def disk(row=25, col=25, radius=10, counts=100.0):
     rows, cols = np.mgrid[:50, :50]
     return np.where((rows - row) ** 2 + (cols - col) ** 2 < radius**2, counts, 0).astype("f4")
@@ -62,10 +68,10 @@ def test_signal_that_is_lost_is_told():
     ("size", "framebg", "expected"),
     [((84, 72), 6, ""), ((50, 44), 6, "touches the edge"), ((60, 54), 20, "of the signal above")],
 )
-def test_the_doubts_of_a_scan_are_kept_with_it(tmp_path, size, framebg, expected):
-    phi0, chi0 = simulate_lesson(tmp_path / "frames", show_progress=False)
+def test_the_doubts_of_a_scan_are_kept_with_it(simulated, tmp_path, size, framebg, expected):
+    folder, phi0, chi0 = simulated
     plan = GetData(
-        str(tmp_path / "frames"),
+        str(folder),
         "topotomo_",
         poi=(52, 42),
         imgsize=size,

@@ -154,6 +154,9 @@ def test_a_rectangle_is_dragged(page, night, copied):
                 break
             page.wait_for_timeout(200)
     assert values == chosen
+    page.set_viewport_size({"width": 1600, "height": 1400})
+    wait_for(page, lambda: page.locator(CANVAS).last.bounding_box()["width"] > 1.2 * box["width"])
+    page.set_viewport_size({"width": 1280, "height": 1400})
     assert settled(page, unlike=before)
     screenshot(page, "01_dragged")
     wait_for(page, lambda: chosen_of(copied).get("poi") == "34,30")

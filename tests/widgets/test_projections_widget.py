@@ -106,3 +106,18 @@ def test_new_projections_appear(finished, simulated):
     for glance, stored in zip(widget.glances, glances_of_store(finished.store), strict=True):
         np.testing.assert_allclose(glance.summed, stored.summed, rtol=1e-4, atol=0.5)
         np.testing.assert_allclose(glance.mu_deg, stored.mu_deg)
+
+
+def test_a_cut_grain_is_in_doubt_and_mended(simulated, tmp_path):
+    session = simulated.session(
+        tmp_path / "c.ini", framebg=6, binth=12.0, min_region=40, poi=(36, 30), imgsize=(30, 30)
+    )
+    with pytest.warns(UserWarning, match="rectangle"):
+        films = session.check_projections()
+    assert "the mask is a rectangle" in films.status.value
+    assert films.mend.layout.display is None
+    films.mend.click()
+    films.background.wait()
+    assert films.doubts == session.store.doubts == ()
+    assert films.mend.layout.display == "none"
+    assert films.store.shape[2] > 30

@@ -70,6 +70,40 @@ def test_the_suggested_box_holds_all_light_of_every_projection(roi, simulated):
     assert roi.params["framebg"] == roi._suggestion.framebg >= 4
 
 
+def test_light_in_the_rim_is_told_and_mended(simulated, tmp_path):
+    settings = SettingsFile(tmp_path / "choices.ini")
+    chosen = {"poi": (36, 30), "imgsize": (60, 56), "framebg": 20}
+    settings.update({"datadir": simulated.folder, **chosen})
+    widget = RegionOfInterest(simulated.scan, settings)
+    widget.background.wait()
+    widget.value = (36, 30), (60, 56)
+    assert "falls into the rim of framebg 20 pixels" in widget.status.value
+    assert widget.mend.layout.display is None
+    widget.mend.click()
+    widget.background.wait()
+    assert "falls into the rim" not in widget.status.value
+    assert widget.mend.layout.display == "none"
+    assert 0 < settings.getdata().cleaning.framebg < 20
+
+
+def test_figures_are_as_wide_as_the_page(roi):
+    roi.page.width_px = 1900
+    wide, high = roi.canvas.figure.get_size_inches()
+    assert wide == pytest.approx(9.0 / 10.8 * 18)
+    roi.page.width_px = 700
+    narrow, low = roi.canvas.figure.get_size_inches()
+    assert narrow == pytest.approx(9.0 / 10.8 * 6.4)
+    assert low < high
+
+
+def test_the_mouse_reads_counts(roi, simulated):
+    roi.shown.value = "single frame"
+    roi.background.wait()
+    frame = simulated.scan.read_frame(int(simulated.scan.slots[6, 24]))
+    text = roi.ax.format_coord(40.2, 29.8)
+    assert text == f"column 40, row 30: {frame[30, 40]:.4g} counts"
+
+
 def test_light_outside_is_told_and_drawn(roi, drawn):
     roi.suggest()
     roi.background.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,10 @@ from recon3d.plot.parts import (
     draw_scale_bar,
     make_bare,
     new_figure,
+    pixel_at,
     place_axes,
+    read_out,
+    value_at,
 )
 
 Axis = Literal["x", "y", "z"]
@@ -90,11 +94,30 @@ def draw_slice(
         image = ax.imshow(rgba, origin="lower", extent=extent, interpolation="nearest")
     else:
         image = _draw_values(ax, grain, axis, index, what)
+    read_out(image, _reader(image, grain, axis, index, what))
     everywhere = what != "orientation" and QUANTITIES[what].everywhere
     draw_outline(ax, mask, extent, "white" if everywhere else "0.25")
     make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
     draw_scale_bar(ax)
     return image
+
+
+def _reader(
+    image: AxesImage, grain: Grain, axis: Axis, index: int, what: str
+) -> Callable[[float, float], str]:
+    """What a slice tells of a place: where it is in µm, and its tilts in mdeg or its value."""
+    first, second = SHOWN_AXES[axis]
+
+    def text(x: float, y: float) -> str:
+        place = f"{first} = {x:.2f} µm, {second} = {y:.2f} µm"
+        if what != "orientation":
+            return f"{place}: {QUANTITIES[what].label} {value_at(image, x, y):.4g}"
+        row, col = pixel_at(image, x, y)
+        tilts = [cut(grain.orientation[..., i], axis, index)[row, col] for i in (0, 1)]
+        a, b = (1000 * float(tilt) for tilt in tilts)
+        return f"{place}: a = {a:.1f}, b = {b:.1f} mdeg" if np.isfinite(a) else f"{place}: outside"
+
+    return text
 
 
 def slices_figure(

@@ -16,8 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.parts import TEXT_SIZE, read_out, value_at
 
 Image = NDArray[Any]
 
@@ -95,6 +96,7 @@ def draw_frame(
     ax.tick_params(labelsize=TEXT_SIZE)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(4, integer=True))
+    read_out(drawn, lambda x, y: f"column {x:.0f}, row {y:.0f}: {value_at(drawn, x, y):.4g} counts")
     return drawn
 
 
@@ -141,7 +143,8 @@ def raw_limits(image: Image) -> tuple[float, float]:
         Recorded counts.
     """
     step = max(max(image.shape) // 256, 1)
-    low, high = np.percentile(image[::step, ::step], (1, 99.5))
+    calm = ndimage.median_filter(image[::step, ::step], 3)
+    low, high = np.percentile(calm, (1, 99.9))
     return float(low), float(high)
 
 
@@ -176,6 +179,7 @@ def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
     ax.set_xlabel("counts after step 5", fontsize=TEXT_SIZE)
     ax.set_ylabel("pixels", fontsize=TEXT_SIZE)
     ax.tick_params(labelsize=TEXT_SIZE)
+    ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
     parts = HistogramParts(bars, line)
     _fit_histogram(parts, numbers, edges)
     return parts

@@ -48,6 +48,7 @@ def draw_region(ax: Axes, roi: Roi, signal: NDArray[Any]) -> RegionParts:
         interpolation="nearest",
         zorder=2.5,
     )
+    lost.mouseover = False  # the readout is that of the frame below
     parts = RegionParts(shade, lost)
     update_region(parts, roi, signal)
     return parts

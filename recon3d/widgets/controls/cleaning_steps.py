@@ -97,11 +97,8 @@ class CleaningSteps(Panel):
         self.mask = check("6 mask", True, "zero outside the lit regions")
         self.fill_holes = control(keys["fill_holes"], True, label="fill holes")
         self.close_mask = check("close", True, "the mask, with a small disk")
-        self.use_background = check("1 background", True, "the mean of the background frames")
-        self.use_background.disabled = self._images["background"] is None
-        self.use_detector = check("0 flat field, bad pixels", True, "as getdata was given them")
-        known = [self._images[name] is not None for name in ("flat_field", "bad_pixels")]
-        self.use_detector.disabled = not any(known)
+        self.use_background = self._given("1 background", "background")
+        self.use_detector = self._given("0 flat field, bad pixels", "flat_field", "bad_pixels")
         self.normalize = control(keys["normalize"], "auto", label="4 normalise")
         self.steps = [
             self.use_detector,
@@ -118,6 +115,13 @@ class CleaningSteps(Panel):
         self._movable = [moved for moved in (*self.steps, *sliders) if not moved.disabled]
         for moved in (*self.steps, *sliders):
             moved.observe(lambda _: self._moved(), "value")
+
+    def _given(self, label: str, *names: str) -> Any:
+        """A step that needs images; greyed, with the reason, where none of them was given."""
+        missing = all(self._images[name] is None for name in names)
+        made = check(f"{label} (none given)" if missing else label, True, "as getdata was given it")
+        made.disabled = missing
+        return made
 
     def allow(self, allowed: bool) -> None:
         """Let the controls be moved, or not: while the data are asked, they show no choice yet."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ipywidgets as controls
+import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.figure import Figure
+from traitlets import validate
 
 from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import Background
+from recon3d.widgets.controls.page_width import PageWidth, size_for
 from recon3d.widgets.display import is_served
 
 WIDTH_IN = 10.8
@@ -33,11 +36,34 @@ class Panel(controls.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, settings: SettingsFile | None = None) -> None:
+        self.page = PageWidth()
         super().__init__()
+        self.page.observe(lambda _: self._fit(), "width_px")
         self.settings = settings
         self.status = controls.HTML()
         self.background = Background(self._show_error)
         self._failed: Exception | None = None
+
+    @validate("children")
+    def _below_page(self, proposed: dict[str, Any]) -> tuple[Any, ...]:
+        """Keep the line that measures the page first."""
+        others = [child for child in proposed["value"] if child is not self.page]
+        return (self.page, *others)
+
+    def _fit(self) -> None:
+        """Give every figure the width that the page has now."""
+        for canvas in self._canvases(self):
+            size = size_for(canvas.designed_in, WIDTH_IN, self.page.width_px, DPI)
+            if not np.allclose(size, canvas.figure.get_size_inches(), atol=0.02):
+                canvas.figure.set_size_inches(*size)
+                canvas.draw_idle()
+
+    def _canvases(self, box: Any) -> Iterator[Canvas]:
+        for child in getattr(box, "children", ()):
+            if isinstance(child, Canvas) and hasattr(child, "designed_in"):
+                yield child
+            elif not isinstance(child, Panel):
+                yield from self._canvases(child)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -111,13 +137,15 @@ class Panel(controls.VBox):  # type: ignore[misc]
         super().close()
 
 
-def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
+def new_canvas(height_in: float, width_in: float = WIDTH_IN, *, fits: bool = True) -> Canvas:
     """A canvas for a figure in the browser, without pyplot and its state.
 
     Parameters
     ----------
     height_in, width_in
         Size in inches, at 100 pixels an inch.
+    fits
+        Whether it grows and shrinks with the page.
     """
     figure = Figure(figsize=(width_in, height_in), dpi=DPI)
     canvas = Canvas(figure)
@@ -127,6 +155,8 @@ def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
     canvas.resizable = False
     canvas.toolbar_position = "right"
     canvas.toolbar_visible = "fade-in-fade-out"
+    if fits:
+        canvas.designed_in = (width_in, height_in)
     return canvas
 
 
@@ -149,7 +179,7 @@ def slider(
         description=name,
         tooltip=tip,
         continuous_update=True,
-        style={"description_width": "100px"},
+        style={"description_width": "130px"},
         layout=controls.Layout(width="350px"),
     )
 
@@ -173,7 +203,7 @@ def choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropd
         description=name,
         tooltip=tip,
         style={"description_width": "100px"},
-        layout=controls.Layout(width="270px"),
+        layout=controls.Layout(width=f"{max(150 + 8 * max(map(len, map(str, options))), 270)}px"),
     )
 
 
@@ -202,10 +232,11 @@ def control(
         return check(label, value, declared.help)
     if declared.choices:
         return choice(label, declared.choices, value, declared.help)
-    unit = f", in {declared.unit}" if declared.unit else ""
+    if declared.unit and declared.unit not in label:
+        label = f"{label} ({declared.unit})"
     low = declared.least or 0 if low is None else low
     high = declared.most or 1 if high is None else high
-    return slider(label, value, low, high, step=step, tip=declared.help + unit)
+    return slider(label, value, low, high, step=step, tip=declared.help)
 
 
 def button(name: str, action: Any, tip: str = "") -> controls.Button:
