@@ -23,11 +23,11 @@ def preview_grain(
     cleaning: Cleaning,
     experiment: Experiment,
     *,
-    projections: int = 24,
+    projections: int = 16,
     voxels: int = 24,
     **calibration: Any,
 ) -> Grain:
-    """Backproject a few projections onto coarse voxels.
+    """Reconstruct from a few projections on coarse voxels, in a few passes.
 
     Parameters
     ----------
@@ -47,7 +47,9 @@ def preview_grain(
     Returns
     -------
     grain
-        By backprojection in the sample frame; the drift is not looked for.
+        By the iterative method in the sample frame: backprojected, a third of a scan shows a
+        grain half as large again. The rotation axis is that of the centres of mass, and the
+        drift is not looked for.
 
     Raises
     ------
@@ -56,8 +58,10 @@ def preview_grain(
     """
     coarse = replace(experiment, volume=experiment.volume.with_longest(voxels))
     chosen = coarse.with_settings(
-        method="backprojection",
+        method="iterative",
         frame="sample",
+        iterations=4,
+        split_half=False,
         align="none",
         completeness_cutoff=None,
         omega_exclude=(),

@@ -20,7 +20,7 @@ from recon3d.parallel.reconstruct import reconstruct
 from recon3d.plot.grain.growing import draw_growing, update_growing
 from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.fit.passes import HALF_PASSES
-from recon3d.widgets.controls.panel import button, new_canvas, row
+from recon3d.widgets.controls.panel import button, new_canvas, push, row
 from recon3d.widgets.controls.parameters import Parameters
 from recon3d.widgets.display import is_served
 from recon3d.widgets.engines import Engines
@@ -218,7 +218,7 @@ class Reconstruct(Parameters):
         if news.stage == "iteration" and math.isfinite(news.residual):
             self._residuals.append(news.residual)
             update_growing(self._figure, self._residuals, news.occupancy)
-            self.canvas.draw_idle()
+            push(self.canvas)
             self.tell(
                 f"pass {news.iteration}: residual {news.residual:.3f}, "
                 f"{self._time_left(news.iteration)}"
@@ -238,7 +238,7 @@ class Reconstruct(Parameters):
         self.grain = grain
         self.bar.value = self.bar.max
         update_growing(self._figure, self._residuals, grain.occupancy)
-        self.canvas.draw_idle()
+        push(self.canvas)
         where = "" if self.folder is None else f", written to {self.folder / 'grain.h5'}"
         facts = ", ".join(f"{name}: {text}" for name, text in grain.facts().items())
         doubts = "".join(f"; in doubt: {doubt}" for doubt in grain.doubts)

@@ -94,10 +94,14 @@ def test_settings_have_units():
 def test_a_growing_grain_shows_its_middle_slices():
     figure = new_figure(12, 3.4)
     drawn = draw_growing(figure, Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
-    occupancy = np.random.default_rng(0).random((6, 8, 10)).astype(np.float32)
+    occupancy = np.zeros((6, 8, 10), np.float32)
+    occupancy[3, 4, 5] = 1
     update_growing(drawn, [0.5, 0.2], occupancy)
-    np.testing.assert_array_equal(drawn.slices["z"].get_array(), occupancy[:, :, 5].T)
-    np.testing.assert_array_equal(drawn.slices["x"].get_array(), occupancy[3])
+    # A Gaussian of 0.7 voxels, cut at 3, keeps this much along each axis.
+    kept = 1 / np.exp(-(np.arange(-3, 4) ** 2) / (2 * 0.7**2)).sum()
+    for axis, at in (("z", (4, 3)), ("x", (4, 5)), ("y", (5, 3))):
+        shown = drawn.slices[axis].get_array()
+        assert shown[at] == shown.max() == pytest.approx(kept**3, rel=1e-3)
     assert list(drawn.residual.get_ydata()) == [0.5, 0.2]
 
 

@@ -54,7 +54,7 @@ def test_nothing_is_cleaned_or_chosen_before_it_is_asked_for(session, tmp_path):
     assert roi.status.value
     cleaning.button.click()
     cleaning.background.wait()
-    assert "12 projections of 49 frames" in cleaning.children[0].value
+    assert "12 projections of 49 frames" in cleaning.children[-1].value
     assert (session.folder / "scan.h5").exists()
     assert not (session.folder / "grain.h5").exists()
     assert isinstance(session.reconstruct(), Reconstruct)

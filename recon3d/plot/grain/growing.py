@@ -11,12 +11,14 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from recon3d.config.volume import Volume
 from recon3d.plot.grain.slices import AXIS_LABELS, SHOWN_AXES, Axis, cut, slice_extent_um
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, draw_scale_bar, make_bare
 from recon3d.plot.scan.detector_frames import BLUE
 from recon3d.plot.scan.overview import label
+from recon3d.reconstruction.fit.task import SMOOTHING_VOXELS
 
 _HIGHEST = 1.25
 
@@ -65,14 +67,18 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
         draw_scale_bar(ax)
         at = volume.axis_um("xyz".index(axis))[middle]
         ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE + 1)
-    draw_color_bar(slices["z"], figure.add_axes((0.93, 0.16, 0.009, 0.7)), "occupancy")
+    bar = figure.add_axes((0.93, 0.16, 0.009, 0.7))
+    draw_color_bar(slices["z"], bar, "occupancy, smoothed as for the mask")
     return GrowingFigure(line, slices)
 
 
 def update_growing(
     drawn: GrowingFigure, residuals: Sequence[float], occupancy: NDArray[np.float32] | None
 ) -> None:
-    """Show the residuals so far, and the slices of the occupancy, where there is one."""
+    """Show the residuals so far, and slices of the occupancy, where there is one.
+
+    It is smoothed as it is before the mask is cut from it: the single voxels of a fit are noisy.
+    """
     passes = np.arange(1, len(residuals) + 1)
     drawn.residual.set_data(passes, residuals)
     ax = drawn.residual.axes
@@ -81,5 +87,6 @@ def update_growing(
     ax.set_ylim(0, 1.1 * max(residuals, default=0.9))
     if occupancy is None:
         return
+    smoothed = ndimage.gaussian_filter(occupancy, SMOOTHING_VOXELS, mode="constant")
     for axis, image in drawn.slices.items():
-        image.set_data(cut(occupancy, axis, occupancy.shape["xyz".index(axis)] // 2))
+        image.set_data(cut(smoothed, axis, occupancy.shape["xyz".index(axis)] // 2))

@@ -160,6 +160,12 @@ def new_canvas(height_in: float, width_in: float = WIDTH_IN, *, fits: bool = Tru
     return canvas
 
 
+def push(canvas: Canvas) -> None:
+    """Draw a figure and send it at once: while a cell runs, no browser can ask for it."""
+    canvas.draw()
+    canvas.manager.refresh_all()
+
+
 def row(*children: Any) -> controls.HBox:
     """Controls side by side, that go on below where the page is narrow."""
     layout = controls.Layout(flex_flow="row wrap", align_items="center")
