@@ -103,10 +103,9 @@ def reconstruct(
         found = method(task_of(experiment, model, **outside))
         voxels = found.voxels
         evidence = None if voxels is None else look_at_frames(found.task.model, voxels)
-    doubts = doubts_of(Case(found, record, evidence))
+    doubts = (*clean.doubts, *doubts_of(Case(found, record, evidence)))
     for doubt in doubts if first else ():
         warn(doubt)
-    doubts = (*clean.doubts, *doubts)  # those of the scan were said when it was cleaned
     grain = with_counts(_grain(found, experiment.record() | record), clean)
     return replace(grain, doubts=doubts)
 
