@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,4 +99,6 @@ def open_jupyterlab(folder: Path) -> int:
 def jupyterlab_command(folder: Path) -> list[str]:
     """The command that serves a folder on the loopback address."""
     options = [f"--ServerApp.ip={LOOPBACK}", f"--ServerApp.root_dir={folder.resolve()}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in a container; JupyterLab asks for it
+        options.append("--allow-root")
     return [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url={FIRST}"]

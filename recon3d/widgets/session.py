@@ -20,6 +20,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.results import write_results
+from recon3d.readers.open import look_at_frame_shape
 from recon3d.reconstruction.model.checks import check_centres
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
@@ -99,8 +100,8 @@ class Session:
 
         Raises
         ------
-        ParameterError
-            There is no such data.
+        ParameterError, DataError
+            There is no such data, no frame of that name, or the .ini file is wrong.
         """
         session = cls(SettingsFile(Path(settings)), show_progress=show_progress, growing=growing)
         known = session.settings.read()
@@ -330,6 +331,8 @@ class Session:
     ) -> None:
         if not data.exists():
             raise ParameterError(f"{data}: there is no such folder or file of frames")
+        if not self.growing:
+            look_at_frame_shape(data, name)
         known, given = self.settings.read(), data.resolve()
         values = {"datadir": given, "dataname": name, **more}
         ini = (
@@ -338,6 +341,7 @@ class Session:
             else ini_beside(given, self.settings.path)
         )
         if ini is not None:
+            Experiment.from_ini(ini)  # what is wrong with it is said here, in the first cell
             values["experiment"] = ini
         same = "datadir" in known and Path(self.settings.getdata().datadir) == given
         if same and known.get("dataname", "''").strip("'") == name:

@@ -21,7 +21,7 @@ LEFT_OF_CUT = """() => [...document.querySelectorAll(
 
 @pytest.fixture(scope="module")
 def lab(copied, serve):
-    command = [*jupyterlab_command(copied), "--no-browser", "--allow-root"]
+    command = [*jupyterlab_command(copied), "--no-browser"]
     command.append(f"--IdentityProvider.token={TOKEN}")
     with serve(command, f"api?token={TOKEN}", copied) as address:
         yield f"{address}/?token={TOKEN}"

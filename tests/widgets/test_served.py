@@ -1,5 +1,7 @@
 """A page that voila serves shows what was saved, and changes nothing until a button is pressed."""
 
+import shutil
+
 import pytest
 
 from recon3d.errors import ParameterError
@@ -71,9 +73,10 @@ def test_a_control_that_is_moved_is_saved(session):
 
 
 @pytest.mark.usefixtures("served")
-def test_other_data_are_refused(session, tmp_path):
-    before = files(tmp_path)
+def test_other_data_are_refused(session, simulated, tmp_path):
     (tmp_path / "other").mkdir()
+    shutil.copy(simulated.folder / "topotomo_0000.edf", tmp_path / "other" / "a_0000.edf")
+    before = files(tmp_path)
     with pytest.raises(ParameterError, match="other data"):
         Session.start(tmp_path / "other", "a_", settings=session.settings.path)
     assert files(tmp_path) == before

@@ -1,10 +1,12 @@
 """What a session passes on from one notebook to the next."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from recon3d.cli.main import main
-from recon3d.errors import ParameterError
+from recon3d.errors import DataError, ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
 from recon3d.widgets import Session
@@ -104,18 +106,25 @@ def test_other_data_begin_anew_and_the_same_go_on(simulated, tmp_path):
     assert Session.start(settings=settings).plan.cleaning.binth == 33
     other = tmp_path / "other"
     other.mkdir()
+    shutil.copy(simulated.folder / "topotomo_0000.edf", other / "a_0000.edf")
     with pytest.warns(UserWarning, match="other data"):
         moved = Session.start(other, "a_", settings=settings)
     assert set(moved.settings.read()) == {"datadir", "dataname", "outputdirname"}
-
-
-def test_missing_data_are_named(tmp_path):
-    with pytest.raises(ParameterError, match="nowhere"):
-        Session.start(tmp_path / "nowhere", settings=tmp_path / "choices.ini")
-    (tmp_path / "data").mkdir()
-    session = Session.start(tmp_path / "data", "x_", settings=tmp_path / "choices.ini")
     with pytest.raises(ParameterError, match="'experiment' is missing"):
-        _ = session.experiment
+        _ = moved.experiment
+
+
+def test_what_is_wrong_is_said_in_the_first_cell_and_nothing_is_written(simulated, tmp_path):
+    settings = tmp_path / "choices.ini"
+    with pytest.raises(ParameterError, match="nowhere"):
+        Session.start(tmp_path / "nowhere", settings=settings)
+    with pytest.raises(DataError, match="x_"):
+        Session.start(simulated.folder, "x_", settings=settings)
+    wrong = tmp_path / "wrong.ini"
+    wrong.write_text("hkl [2, 0]\n", "utf-8")
+    with pytest.raises(ParameterError, match="unit_cell"):
+        Session.start(simulated.folder, "topotomo_", wrong, settings=settings)
+    assert not settings.exists()
 
 
 def test_what_follows_from_a_grain(finished, capsys):
