@@ -8,7 +8,7 @@ import pytest
 
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
-from recon3d.reconstruction.model.checks import require_memory, require_plausible
+from recon3d.reconstruction.model.checks import check_before, require_memory, require_plausible
 from recon3d.reconstruction.run import reconstruct
 
 
@@ -78,3 +78,16 @@ def test_a_memory_limit_counts(monkeypatch):
         require_memory(volume)
     monkeypatch.setattr("resource.getrlimit", lambda _: (4 << 30, 4 << 30))
     require_memory(volume)
+
+
+def test_centres_of_another_region_than_the_suggested_one_are_refused(planted):
+    scan = planted("demo")
+    detector = replace(scan.experiment.detector, rotation_center_pix=40.0)
+    experiment = replace(scan.experiment, detector=detector)
+    said = {"getdata": {"poi": "None", "imgsize": "None"}, "suggested": {"framebg": 8}}
+    suggested = replace(scan.store, provenance=scan.store.provenance | said)
+    with pytest.raises(ParameterError, match="rotation_center of the"):
+        check_before(suggested, experiment)
+    check_before(suggested, scan.experiment)
+    said["getdata"] = {"poi": "48,48", "imgsize": "80,80"}
+    check_before(replace(suggested, provenance=scan.store.provenance | said), experiment)

@@ -141,6 +141,21 @@ def check_centres(experiment: Experiment) -> None:
         )
 
 
+def _require_own_region(store: CleanedScan, experiment: Experiment) -> None:
+    """Refuse centres that count from a region of interest, where the data suggested another one."""
+    said = store.provenance.get("getdata", {})
+    chosen = all(said.get(key, "-") not in ("-", "None") for key in ("poi", "imgsize"))
+    given = [key for key in ("centre_row", "rotation_center") if key in experiment.record()]
+    if given and "suggested" in store.provenance and not chosen:
+        roi = store.roi
+        raise ParameterError(
+            f"{' and '.join(given)} of the .ini file count from the region of interest, and that "
+            f"of {store.path} was suggested (column {roi.col}, row {roi.row} on): leave them out, "
+            f"or give getdata POI {roi.col + roi.cols // 2},{roi.row + roi.rows // 2} and IMGSIZE "
+            f"{roi.cols},{roi.rows}, and make them count from there"
+        )
+
+
 def check_before(store: CleanedScan, experiment: Experiment) -> None:
     """Look whether a scan can be reconstructed as an experiment says, before it is begun.
 
@@ -149,7 +164,8 @@ def check_before(store: CleanedScan, experiment: Experiment) -> None:
     DataError
         Too few projections have signal.
     ParameterError
-        The volume does not fit into the memory of this computer.
+        The volume does not fit into the memory of this computer, or centres count from another
+        region of interest.
 
     Warns
     -----
@@ -158,6 +174,7 @@ def check_before(store: CleanedScan, experiment: Experiment) -> None:
     """
     check_energy(store.motors, experiment.crystal)
     require_projections(store)
+    _require_own_region(store, experiment)
     require_memory(experiment.volume)
 
 
