@@ -172,10 +172,11 @@ def mosaicity(
     scale = np.maximum(np.nanmax(np.abs(settings - middle[:, None]), axis=1), 1e-12)
     reduced = np.where(known, (settings - middle[:, None]) / scale[:, None], 0.0)
     sizes = np.array([shape[i] for i in moving])
+    # In one layout, since the loops would be compiled for each.
+    reduced, own = (np.ascontiguousarray(values[:, known]) for values in (reduced, places))
     total, moments, covariance, amplitude, count, peak_setting, share = _maps(
-        np.ascontiguousarray(frames, np.float32), np.flatnonzero(known), reduced[:, known],
-        _powers(reduced[:, known]), places[:, known], sizes, _neighbours(places, sizes, known),
-        float(background), float(peak_share),
+        np.ascontiguousarray(frames, np.float32), np.flatnonzero(known), reduced, _powers(reduced),
+        own, sizes, _neighbours(places, sizes, known), float(background), float(peak_share),
     )  # fmt: skip
     return Mosaicity(
         names,
