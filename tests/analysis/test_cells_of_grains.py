@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.analysis.cells import find_cells
+from recon3d.analysis.cells import _absorb, find_cells
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
@@ -115,3 +115,10 @@ def test_impossible_numbers_are_refused(grain_factory):
     empty = grain_factory(mask=np.zeros((5, 4, 3), bool))
     with pytest.raises(ParameterError, match="no voxel"):
         find_cells(empty)
+
+
+def test_what_is_too_small_goes_to_the_neighbour_of_nearest_orientation():
+    tilts = np.array([[0.1, 0.0]] * 3 + [[0.28, 0.1]] + [[0.3, 0.1]] * 3)
+    faces = np.stack([np.arange(6), np.arange(1, 7)], axis=1)
+    pieces = np.array([0, 0, 0, -1, 1, 1, 1])
+    assert _absorb(pieces, tilts, faces, 2).tolist() == [0, 0, 0, 1, 1, 1, 1]

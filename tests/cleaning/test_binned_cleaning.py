@@ -163,6 +163,17 @@ def test_a_tally_frame_by_frame_says_what_all_frames_say(frames, limit, hot):
     assert (tally.wrapped, tally.saturated) == plain_verdict(frames)
 
 
+def test_what_is_at_the_largest_count_in_every_frame_is_not_saturated():
+    tally = CountTally()
+    for number in range(4):
+        frame = np.full((6, 7), 40, np.uint16)
+        frame[0, :3] = 65535
+        if number == 2:
+            frame[3:5, :6] = 65535
+        tally.look(number, frame)
+    assert tally.saturated == {2: 12}
+
+
 def test_a_flat_field_of_uneven_pixels_is_taken_out_of_bins():
     rng = np.random.default_rng(3)
     answer = rng.uniform(0.5, 2, (20, 24))

@@ -39,3 +39,14 @@ def test_a_frame_is_lit_from_a_hundredth_of_the_brightest_on(monkeypatch):
     assert share.ravel().tolist() == [1, 0.3, 0]
     frames[:2, 2] = 3  # twice, in just a fifth
     assert scanned._illuminated_share(model, bins).ravel().tolist() == [1, 0.3, 1]
+
+
+def test_steps_are_those_of_what_was_scanned():
+    axes = [
+        SimpleNamespace(name="mu", values_deg=np.array([0.1, 0.14])),
+        SimpleNamespace(name="gamma", values_deg=np.zeros(1)),
+    ]
+    store = SimpleNamespace(kind="rocking", axes=axes)
+    np.testing.assert_allclose(scanned.setting_steps_deg(store), (0.04, np.inf))
+    store.kind = "tilts"
+    np.testing.assert_allclose(scanned.setting_steps_deg(store), (0.04, 0.04))
