@@ -23,11 +23,15 @@ class Acceptance:
         Standard deviations in μ and γ; infinite where the instrument is wide open.
     two_theta_width_deg
         Standard deviation in 2θ.
+    slope_deg_per_pix
+        By how much the setting in γ moves with the row and with the column of the image, from
+        where the sample's origin falls. Weights of bins, which are nowhere, do not hold it.
     """
 
     rocking_width_deg: float
     rolling_width_deg: float
     two_theta_width_deg: float = np.inf
+    slope_deg_per_pix: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -274,6 +274,7 @@ def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
         "rotation_center": model.rotation_center,
         "turning_center": [turning.centre_mu_deg, turning.centre_gamma_deg],
         "turning_center_drift": list(model.centre_drift_deg),
+        "acceptance_slope": list(np.divide(acceptance.slope_deg_per_pix, model.pixels.size)),
     }
     if settings.frame == "lab":
         return used

@@ -66,6 +66,7 @@ def case(
         "in_mask": inner.ravel() > 0,
         "second_share": np.zeros(64),
         "residual": np.array([0.15]),
+        "voxels": None,
     }
     nothing = np.zeros(count)
     seen = Evidence(

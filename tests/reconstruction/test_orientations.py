@@ -15,6 +15,7 @@ from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
 from recon3d.readers.pixel_binning import Binning
 from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
+from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 
 VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
@@ -151,3 +152,30 @@ def test_the_truth_stays_where_it_is():
     found_model, found, _ = refine_orientations(model, truth, unknowns, PLACE)
     assert found_model.turning == model.turning
     assert found.orientations.a_deg == pytest.approx(a, abs=1e-4)
+
+
+@dataclass(frozen=True)
+class SlopedModel(TinyModel):
+    """The same, seen by an instrument whose acceptance in γ moves over the image."""
+
+    geometry = GEOMETRY
+    true_slope = (0.001, -0.003)
+
+    def frames(self, projection):
+        pixels = IlluminatedPixels.from_mask(np.ones((17, 17), bool))
+        sloped = replace(self.acceptance, slope_deg_per_pix=self.true_slope)
+        seen = replace(self, turning=self.true_turning, acceptance=sloped)
+        settings = settings_in_place(seen, self.truth, projection)
+        images = self.truth.frames(settings, self.affine(projection), pixels)
+        return np.ascontiguousarray(images[:-1].T.reshape(-1, 17, 17))
+
+
+def test_a_slope_of_the_acceptance_is_found_with_the_orientations():
+    a, b, none = smooth_field(1, 0.02), smooth_field(2, 0.02), np.zeros(len(INSIDE))
+    turning = Turning(1, 0.004, -0.003)
+    model = SlopedModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
+    unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True, slope=True)
+    found, voxels, _ = refine_orientations(model, grain(a + 0.004, b, none), unknowns, PLACE)
+    assert found.acceptance.slope_deg_per_pix == pytest.approx((0.001, -0.003), abs=3e-4)
+    assert median_mdeg(voxels.orientations.a_deg, a) < 1
+    assert median_mdeg(voxels.orientations.b_deg, b) < 1

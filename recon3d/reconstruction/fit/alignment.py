@@ -16,6 +16,7 @@ from recon3d.projection.bins import OrientationBins, Orientations
 from recon3d.projection.kernels.images import shift_equations
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.iterative import IterativeFit, relative
+from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 
 FloatArray = NDArray[np.float64]
@@ -295,7 +296,7 @@ def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
 
 def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> AnyFloats:
     """Predict the summed frames of a projection, (rows, cols), up to their scale."""
-    settings = model.scaled_settings(projection, voxels.orientations)
+    settings = settings_in_place(model, voxels, projection)
     return voxels.summed(settings, model.affine(projection), model.image_shape)
 
 

@@ -2,7 +2,7 @@
 
 A grain that the other projections show goes on where the light ends: there the frames are dark
 though the shape predicts counts, or they end more sharply than a grain does. Where several
-projections, too far apart in ω to see the same facet edge on, end at the same row or column, what
+projections, too far apart in ω to see the same facet edge on, end at the same column, what
 lies beyond it is not known.
 """
 
@@ -93,31 +93,25 @@ def with_edges(
 def _ends(
     model: ScanModel, projector: Projector, shape: NDArray[np.float32], number: int
 ) -> FloatArray:
-    """Where the light ends in a projection though the grain does not: (rows or columns, side).
+    """The columns, counted from either side, at which a projection ends though the grain does not.
 
-    Infinite where it does not. Rows and columns are counted from either side.
+    Infinite where it does not. Rows are not looked at: a facet across the rotation axis ends at the
+    same row at every ω.
     """
     measured = replace(model, unknown=None).summed(number).astype(np.float64)
     predicted = projector.image(shape, model.affine(number), model.image_shape).astype(np.float64)
-    ends = np.full((2, 2), np.inf)
-    for axis in range(2):
-        expected, found = (image.sum(axis=1 - axis) for image in (predicted, measured))
-        # A facet across the rotation axis ends sharply at the same row at every ω.
-        sharp = SHARP if axis == 1 else np.inf
-        for side, turn in enumerate((1, -1)):
-            ends[axis, side] = _end(expected[::turn], found[::turn], sharp)
-    return ends
+    profiles = np.stack([predicted.sum(axis=0), measured.sum(axis=0)])
+    return np.array([_end(*profiles), _end(*profiles[:, ::-1])])
 
 
-def _end(predicted: FloatArray, measured: FloatArray, sharp: float) -> float:
+def _end(predicted: FloatArray, measured: FloatArray) -> float:
     """The last line before the far end of two profiles that is lit at least by half; or inf."""
     lit = np.flatnonzero(measured > DARK * measured.max())
     if lit.size <= SHARP_PIX or not predicted[lit].any():
         return np.inf
-    if lit.size < SHARP_FROM_PIX:
-        sharp = np.inf
     inner = measured[lit[-1] - SHARP_PIX]
-    if inner < sharp * measured.max() and not _goes_on(predicted, measured, lit):
+    sharp = lit.size >= SHARP_FROM_PIX and inner >= SHARP * measured.max()
+    if not sharp and not _goes_on(predicted, measured, lit):
         return np.inf
     return float(np.flatnonzero(measured > inner / 2)[-1])
 
@@ -133,13 +127,13 @@ def _goes_on(predicted: FloatArray, measured: FloatArray, lit: NDArray[np.int64]
 
 
 def _shared(ends: FloatArray, omega_deg: FloatArray) -> FloatArray:
-    """Leave out the ends (projections, 2, 2) that not enough projections share.
+    """Leave out the ends (projections, 2) that not enough projections share.
 
     An edge that most of them share is one of all.
     """
     places = np.where(np.isfinite(ends), ends, -1e9)
     near = np.abs(places[:, None] - places[None]) < ALIKE_PIX
-    omega = omega_deg[:, None, None]
+    omega = omega_deg[:, None]
     last = np.where(near, omega, -np.inf).max(axis=1)
     first = np.where(near, omega, np.inf).min(axis=1)
     shared = (near.sum(axis=1) >= FEWEST) & (last - first >= LEAST_RANGE_DEG)
@@ -149,19 +143,21 @@ def _shared(ends: FloatArray, omega_deg: FloatArray) -> FloatArray:
 
 
 def _cut_at(model: ScanModel, ends: FloatArray) -> ScanModel:
-    """The scan with all unknown beyond some ends (projections, 2, 2); itself if it is already."""
+    """The scan with all unknown beyond some ends (projections, 2); itself if it is already."""
     rows, cols = model.image_shape
     unknown = model.unknown or UnknownPixels(
         np.zeros((rows, cols), bool), np.zeros((len(model.store.omega_deg), 2, 2), np.int64)
     )
     lit = np.tile(np.array([(0, 0), (rows, cols)]), (len(unknown.lit), 1, 1))
-    for number, found in zip(model.projections, ends, strict=True):
-        for axis, side in np.argwhere(np.isfinite(found)):
-            last = int(found[axis, side]) - SOFT_PIX
-            size = model.image_shape[axis]
-            lit[number, 1 - side, axis] = size - 1 - last if side else last + 1
-    cut = np.isfinite(ends).any(axis=(1, 2))
+    of_used = lit[model.projections, :, 1]
+    cut = np.isfinite(ends)
+    last = np.where(cut, ends, 0).astype(np.int64) - SOFT_PIX
+    of_used[:, 1] = np.where(cut[:, 0], last[:, 0] + 1, cols)
+    of_used[:, 0] = np.where(cut[:, 1], cols - 1 - last[:, 1], 0)
+    lit[model.projections, :, 1] = of_used
     if np.array_equal(lit, unknown.lit) or not (cut.any() or model.unknown):
         return model
-    logger.info("the illumination ends inside the grain in %d projections", int(cut.sum()))
+    logger.info(
+        "the illumination ends inside the grain in %d projections", int(cut.any(axis=1).sum())
+    )
     return replace(model, unknown=replace(unknown, lit=lit))

@@ -41,10 +41,15 @@ logger = logging.getLogger(__name__)
 
 STEPS = 8
 SETTLED = 0.003
-"""How many steps at most, and the relative change of the residual that ends them."""
+"""How many steps as a rule, and the relative change of the residual that ends them."""
+
+MOST_STEPS = 40
+STILL_FALLING = 0.01
+"""How many at most, where slopes are free, and the relative change with which more are taken: what
+the orientations made up for until then comes off them slowly."""
 
 MOMENTUM = 0.85
-"""Share of a smoothed step that is taken again with the next one."""
+"""Share of a smoothed step, that of common unknowns included, taken again with the next one."""
 
 FARTHEST_STEP = 0.5
 """How far a step may move an orientation, in widths: the slopes hold near by only."""
@@ -64,6 +69,8 @@ class Unknowns:
         Standard deviation, in voxels, with which changes of Δθ are smoothed; 0 for not at all.
     drift
         The drift over the scan of those parts of the turning centre that may be changed.
+    slope
+        The slope of the acceptance in γ over the image.
     """
 
     shift: bool
@@ -71,6 +78,7 @@ class Unknowns:
     centre_gamma: bool
     smoothing: float = 0.0
     drift: bool = False
+    slope: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ def refine_orientations(
     smoothing
         Standard deviation, in voxels, with which steps are smoothed; such steps have momentum.
     steps
-        How many at most; the refinement ends where the residual hardly falls.
+        How many as a rule; the refinement ends where the residual hardly falls.
 
     Returns
     -------
@@ -121,8 +129,9 @@ def refine_orientations(
     """
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    for model_then, voxels_then, residual in islice(walk, steps):
-        if not residual < least * (1 - SETTLED):
+    for number, (model_then, voxels_then, residual) in enumerate(islice(walk, MOST_STEPS)):
+        more = number < steps or (unknowns.slope and residual < least * (1 - STILL_FALLING))
+        if not (more and residual < least * (1 - SETTLED)):
             break
         model, voxels, least = model_then, voxels_then, residual
     return model, voxels, least
@@ -143,22 +152,24 @@ def smoothed_steps(
     model, voxels, unknowns, place, smoothing, description
         As in `refine_orientations`.
     """
-    velocity = np.zeros((len(voxels.intensity), 3))
+    velocity, push = np.zeros((len(voxels.intensity), 3)), np.zeros(())
     for number in count(1):
         normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
         logger.info("%s %d: residual %.4f", description, number, residual)
         yield model, voxels, residual
         change, common = _solve(normal, 3 if unknowns.shift else 2)
         velocity *= MOMENTUM if smoothing else 0
+        push = common + (MOMENTUM * push if smoothing else 0)
         velocity[:, : change.shape[1]] += _limited(change, model, unknowns, place, smoothing)
-        model, voxels = _moved(model, voxels, normal, unknowns, velocity, common)
+        model, voxels = _moved(model, voxels, normal, unknowns, velocity, push)
 
 
 def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
     """How a voxel's setting, in widths, follows the unknowns at a projection: (3, unknowns).
 
     The unknowns are a, b, Δθ where it is free, then the parts of the turning centre that are, and
-    their drifts.
+    their drifts; then γ that changes as 1, cos ω and sin ω do, of which slopes over the image are
+    made up for a voxel.
     """
     units = OrientationList(*np.eye(3))
     turning = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
@@ -168,6 +179,9 @@ def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArra
     columns += [np.eye(3)[:, [axis]] for axis in free]
     if unknowns.drift:
         columns += [model.course[projection] * np.eye(3)[:, [axis]] for axis in free]
+    if unknowns.slope:
+        omega = np.radians(model.omega_deg(projection))
+        columns += [part * np.eye(3)[:, [1]] for part in (1.0, np.cos(omega), np.sin(omega))]
     acceptance = model.acceptance
     widths = (
         acceptance.rocking_width_deg,
@@ -235,7 +249,21 @@ def gather(
         gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
     for array in (matrix, right, strengths, total):
         model.communicator.sum(array)
+    if unknowns.slope:
+        parts = _slope_parts(model, points)
+        right = np.concatenate([right[:, :-3], np.matmul(right[:, None, -3:], parts)[:, 0]], axis=1)
+        matrix = np.concatenate([matrix[..., :-3], np.matmul(matrix[..., -3:], parts)], axis=2)
+        below = np.matmul(matrix[:, -3:].transpose(0, 2, 1), parts).transpose(0, 2, 1)
+        matrix = np.concatenate([matrix[:, :-3], below], axis=1)
     return Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
+
+
+def _slope_parts(model: ScanModel, points_um: FloatArray) -> FloatArray:
+    """What slopes over rows and columns add to γ as 1, cos ω and sin ω: (voxels, 3, 2)."""
+    at_0, at_90, at_180 = (model.geometry.affine(omega)[:, :3] for omega in (0.0, 90.0, 180.0))
+    middle = (at_0 + at_180) / 2
+    parts = np.stack([middle, at_0 - middle, at_90 - middle])
+    return np.einsum("pic,vc->vpi", parts, points_um)
 
 
 def _differences(
@@ -284,7 +312,9 @@ def _moved(
     a, b, shift = np.stack(voxels.orientations.centres_deg()) + change.T
     centre = [model.turning.centre_mu_deg, model.turning.centre_gamma_deg]
     free = _free_centres(model, unknowns)
-    drift = [0.0, 0.0]
+    drift, slope = [0.0, 0.0], (0.0, 0.0)
+    if unknowns.slope:
+        common, slope = common[:-2], (float(common[-2]), float(common[-1]))
     for number, value in enumerate(map(float, common)):
         (centre if number < len(free) else drift)[free[number % len(free)]] += value
     if unknowns.shift and unknowns.centre_mu and 0 not in free:
@@ -298,7 +328,9 @@ def _moved(
         voxels.intensity * np.clip(1 + ratio, 0.5, 2),
     )
     turning = replace(model.turning, centre_mu_deg=centre[0], centre_gamma_deg=centre[1])
-    model = replace(model, turning=turning)
+    steeper = np.add(model.acceptance.slope_deg_per_pix, slope)
+    acceptance = replace(model.acceptance, slope_deg_per_pix=(float(steeper[0]), float(steeper[1])))
+    model = replace(model, turning=turning, acceptance=acceptance)
     return (model.drifted((drift[0], drift[1])) if unknowns.drift else model), moved
 
 

@@ -24,8 +24,10 @@ from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     gamma_scanned,
+    setting_steps_deg,
     strain_axis,
     tells_drift,
+    tells_handedness,
     tells_shift,
     threshold_of,
 )
@@ -47,6 +49,11 @@ HALF_PASSES = 3
 
 FEWEST_TO_REFINE = 6
 """Projections below which a tilt and a turning centre cannot be told apart."""
+
+CLEAR_SLOPE = 0.15
+SLOPE_SMOOTHING_VOXELS = 2.0
+"""Steps of γ over half of the grain from which the acceptance is known to move over the image, and
+the smoothing, which comes with momentum, of the first steps that know it."""
 
 SHIFT_SMOOTHING_VOXELS = 1.5
 """Over which distance shifts that are told from μ alone are made smooth: they are less precise."""
@@ -223,6 +230,8 @@ def _refined_voxels(
         model, voxels, _ = refine_orientations(
             model, voxels, unknowns, place, description=description
         )
+        if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
+            model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
         return replace(task, model=model), voxels
     from_mu = unknowns.shift and tells_shift(model.store)
     # What is known of all projections is known of a part of them: its widths are not free.
@@ -242,6 +251,33 @@ def _refined_voxels(
     return replace(task, model=model), voxels
 
 
+def slope_steps(model: ScanModel, voxels: OrientedVoxels) -> float:
+    """By how many steps of γ the acceptance moves over half of the grain's image."""
+    slope = np.array(model.acceptance.slope_deg_per_pix)
+    places = voxels.projector.points_um @ model.geometry.affine(0.0)[:, :3].T
+    half = 2 * places.std(axis=0)
+    return float(np.abs(slope * half).max() / setting_steps_deg(model.store)[1])
+
+
+def _past_slope(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    task: Task,
+    unknowns: Unknowns,
+    place: Place,
+    description: str,
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Go on where the acceptance moves over the image, which the fit before does not know."""
+    for smoothing in (SLOPE_SMOOTHING_VOXELS, 0.0):
+        model, voxels, _ = refine_orientations(
+            model, voxels, unknowns, place, description=description, smoothing=smoothing
+        )
+        free = free_widths(model, task.experiment)
+        if free and smoothing:
+            model = replace(model, acceptance=estimate_widths(model, voxels, free))
+    return model, voxels
+
+
 def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
     """What a refinement may change: what the scan tells, and the settings leave open."""
     open_centre = experiment.settings.turning_center_deg is None
@@ -254,6 +290,7 @@ def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:
         centre_gamma=open_centre and gamma_seen and gamma_scanned(model.store),
         smoothing=0.0 if scanned else SHIFT_SMOOTHING_VOXELS,
         drift=open_centre and tells_drift(model.store),
+        slope=open_centre and tells_drift(model.store) and tells_handedness(model.store),
     )
 
 

@@ -91,10 +91,19 @@ def frames_reached(
     """
     illuminated = model.illuminated_frames(number)
     mask = voxels.projector.covered_pixels(model.affine(number), illuminated.frames.shape[1:])
-    of_frames, of_voxels = model.scaled_settings(number, voxels.orientations)
+    of_frames, of_voxels = settings_in_place(model, voxels, number)
     reached = voxels.reached((of_frames, of_voxels))
     images = take_pixels(number, illuminated, IlluminatedPixels.from_mask(mask), reached)
     return images, (of_frames[images.shown], of_voxels)
+
+
+def settings_in_place(model: ScanModel, voxels: OrientedVoxels, number: int) -> ScaledSettings:
+    """Settings of the frames of a projection, and of the voxels where they fall on the image."""
+    of_frames, of_voxels = model.scaled_settings(number, voxels.orientations)
+    slope = np.array(model.acceptance.slope_deg_per_pix) / model.acceptance.rolling_width_deg
+    if slope.any():
+        of_voxels[:, 1] += voxels.projector.points_um @ (slope @ model.affine(number)[:, :3])
+    return of_frames, of_voxels
 
 
 def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> np.float32:

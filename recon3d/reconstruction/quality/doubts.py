@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.reconstruction.fit.passes import CLEAR_SLOPE, slope_steps
 from recon3d.reconstruction.fit.task import Found
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
@@ -241,7 +242,7 @@ def _edges(case: Case) -> str | None:
 
 def _drift(case: Case) -> str | None:
     """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
-    if case.evidence is None:
+    if case.evidence is None or _slope(case):
         return None
     model = case.found.task.model
     omega = model.store.omega_deg[case.evidence.projections]
@@ -283,6 +284,19 @@ def _strange(case: Case) -> NDArray[np.int64]:
     residuals = case.evidence.residuals
     limit = max(STRANGE, STRANGE_TIMES * float(np.nanmedian(residuals)))
     return case.evidence.projections[residuals > limit]
+
+
+def _slope(case: Case) -> str | None:
+    """An acceptance in γ that moves over the image."""
+    found, voxels = case.found, case.found.voxels
+    if voxels is None or slope_steps(found.task.model, voxels) < CLEAR_SLOPE:
+        return None
+    slope = 100 * max(found.task.model.acceptance.slope_deg_per_pix, key=abs)
+    return (
+        f"the acceptance in γ moves over the image by {slope:.2g}° in 100 pixels: orientations are "
+        "corrected for it, the shape is not, and what lies past the scanned range is missing on "
+        "one side; align the objective, or scan a wider range of γ"
+    )
 
 
 def _suspects(case: Case) -> str | None:
@@ -346,7 +360,7 @@ def _two_orientations(case: Case) -> str | None:
     second = case.found.second_share
     if second is None or not case.found.in_mask.any():
         return None
-    if not tells_handedness(case.found.task.model.store):
+    if not tells_handedness(case.found.task.model.store) or _slope(case):
         return None  # where one tilt was scanned, distributions are wide until they are refined
     share = float((second[case.found.in_mask] > SECOND_COUNTS).mean())
     if share <= MOST_TWOFOLD:
@@ -384,6 +398,7 @@ CHECKS: tuple[Callable[[Case], str | None], ...] = (
     _edges,
     _hidden,
     _drift,
+    _slope,
     _suspects,
     _outliers,
     _dead_columns,

@@ -179,7 +179,10 @@ def _tilted(grain: Grain, task: Task) -> Trial:
     )
     place = Place(inside, grain.volume.shape)
     unknowns = replace(
-        unknowns_of(task.model, task.experiment), centre_mu=False, centre_gamma=False
+        unknowns_of(task.model, task.experiment),
+        centre_mu=False,
+        centre_gamma=False,
+        slope=False,
     )
     moved = []
     for angles in track(((0.0, 0.0), tilt), "tilt", unit="fit"):
