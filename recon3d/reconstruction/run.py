@@ -26,8 +26,9 @@ from recon3d.reconstruction.fit.backprojection import (
 )
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, best_cutoff, completeness
-from recon3d.reconstruction.fit.passes import occupancy_of, refined, run_fit
-from recon3d.reconstruction.fit.task import Found, Report, Task, task_of
+from recon3d.reconstruction.fit.passes import fit_from_coarse, occupancy_of, refined
+from recon3d.reconstruction.fit.sizes import seen_in, sizes_of
+from recon3d.reconstruction.fit.task import Found, Report, Task, require_memory, task_of
 from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import frames_of_bins, strain_axis, tells_shift
@@ -99,8 +100,10 @@ def reconstruct(
     if first and report is not None:
         report("alignment", 0, float("nan"), None)
     with bars_shown(show_progress and first), clean.kept_open() as opened:
-        model, record = prepare(opened, experiment, communicator)
-        found = method(task_of(experiment, model, **outside))
+        coarsest, *finer = sizes_of(opened, experiment)
+        model, record = prepare(coarsest.store, coarsest.experiment, communicator)
+        task = task_of(coarsest.experiment, model, finer=tuple(finer), **outside)
+        found = _with_all_pixels(method(task), opened)
         voxels = found.voxels
         evidence = None if voxels is None else look_at_frames(found.task.model, voxels)
     doubts = (*clean.doubts, *doubts_of(Case(found, record, evidence)))
@@ -141,10 +144,10 @@ def by_backprojection(task: Task) -> Found:
 
 def by_iteration(task: Task) -> Found:
     """Fit all orientation distributions to the frames; the mask is cut at half occupancy."""
-    _require_memory(task)
+    require_memory(task, task.bins.size)
     settings = task.experiment.settings
     task.tell("iteration")
-    fit = run_fit(task, "iteration", settle=True, passes=settings.iterations)
+    task, fit = fit_from_coarse(task, "iteration")
     task.tell("refinement")
     refinement = refined(task, fit, "refinement")
     task, peaks = refinement.task, refinement.peaks
@@ -168,6 +171,31 @@ def by_iteration(task: Task) -> Found:
     return with_errors(found, refinement, halves)
 
 
+def _with_all_pixels(found: Found, store: CleanedScan) -> Found:
+    """Say what was found in the pixels of the scan as it was cleaned."""
+    task = found.task
+    model, times = task.model, task.model.store.binning.rows // store.binning.rows
+    if times == 1:
+        return found
+    shape = seen_in(model, store, task.experiment).image_shape
+    images = {name: _enlarged(image, times, shape) for name, image in found.images.items()}
+    return replace(
+        found,
+        task=replace(task, model=seen_in(model, store, task.experiment)),
+        images=images,
+    )
+
+
+def _enlarged(
+    image: NDArray[np.float64], times: int, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """An image in pixels `times` smaller, of some shape; NaN where it has none."""
+    large = np.full(shape, np.nan)
+    filled = image.repeat(times, axis=0).repeat(times, axis=1)
+    large[: filled.shape[0], : filled.shape[1]] = filled
+    return large
+
+
 METHODS: dict[tuple[str, str], Callable[[Task], Found]] = {
     ("backprojection", "sample"): by_backprojection,
     ("backprojection", "lab"): by_backprojection,
@@ -185,18 +213,6 @@ def _method_of(experiment: Experiment) -> Callable[[Task], Found]:
             f"'{settings.frame}': use --method backprojection for comparison"
         )
     return method
-
-
-def _require_memory(task: Task) -> None:
-    voxels, bins = len(task.inside), task.bins.size
-    needed_gib = 8 * voxels * bins / 2**30
-    logger.info("%d voxels x %d bins: %.2f GiB", voxels, bins, needed_gib)
-    if needed_gib > task.memory_gib:
-        raise ParameterError(
-            f"the distributions of {voxels} voxels x {bins} bins need {needed_gib:.3g} GiB, more "
-            f"than the {task.memory_gib:g} GiB allowed: use fewer grain_steps, a larger bin_size, "
-            "or allow more memory"
-        )
 
 
 def _in_parts(task: Task, peaks_of: Callable[[NDArray[np.float64]], VoxelPeaks]) -> VoxelPeaks:

@@ -37,6 +37,7 @@ from recon3d.reconstruction.fit.projection_cache import (
     ProjectionImages,
     read_ahead,
 )
+from recon3d.reconstruction.fit.sizes import Coarse
 from recon3d.reconstruction.model.scan_model import Predictable
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,28 @@ class IterativeFit:
         self._residuals = Residuals(model.projections)
         # Denormal numbers would make a pass ten times slower.
         self._lowest = np.float32(level * 1e-6)
+
+    def begin(self, coarse: Coarse, inside: NDArray[np.int64], shape: tuple[int, ...]) -> None:
+        """Begin with what larger voxels have found, and with the bins that they fill.
+
+        Parameters
+        ----------
+        coarse
+            What they have found.
+        inside, shape
+            Numbers of the fit's voxels in a volume of some shape.
+        """
+        self._name(coarse.columns)
+        self.see_through(self.model)
+        self._held = self.communicator.hold((len(inside), coarse.columns.size))
+
+        def fill(rows: slice) -> None:
+            coarse.fill(rows, inside, shape, self.volume)
+            part = self.volume[rows]
+            np.maximum(part, self._lowest, out=part)
+            part[:, ~self._open] = 0
+
+        self._held.each_row(fill)
 
     def adopt(self, model: Predictable) -> None:
         """Go on with a better model of the same projections, from where the fit stands."""

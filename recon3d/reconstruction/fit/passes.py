@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -18,8 +19,9 @@ from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, refine_bent, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit, suspects
-from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
-from recon3d.reconstruction.fit.task import Task, cut_occupancy
+from recon3d.reconstruction.fit.orientations import STEPS, Place, Unknowns, refine_orientations
+from recon3d.reconstruction.fit.sizes import FINER_PASSES, Coarse
+from recon3d.reconstruction.fit.task import Task, cut_occupancy, finer_task, require_memory
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
@@ -47,6 +49,9 @@ MOST_SUSPECTED = 0.4
 HALF_PASSES = 3
 """Passes of the fit of one half of the data: the refinement after it does the rest."""
 
+STEPS_FROM_COARSE = 5
+"""Steps of the refinement after a fit that began with larger voxels, at most."""
+
 FEWEST_TO_REFINE = 6
 """Projections below which a tilt and a turning centre cannot be told apart."""
 
@@ -64,8 +69,9 @@ def run_fit(
     description: str,
     *,
     passes: int,
-    settle: bool = False,
-    stage: str = "",
+    settle: int = 0,
+    stage: str | None = None,
+    done: Sequence[float] = (),
     columns: NDArray[np.int64] | None = None,
 ) -> IterativeFit:
     """Run the passes of a fit, until the residual hardly changes.
@@ -79,11 +85,14 @@ def run_fit(
     passes
         How many at most.
     settle
-        Look for the widths, the axis and the drift again after the first passes.
+        After how many passes to look again for the axis, the drift and, at first, the widths;
+        projections that stand out are then left out.
     stage
-        What its checkpoint is called; "" for the fit of all projections.
+        What its checkpoint is called; None for none.
+    done
+        Residuals of the passes that were done with larger voxels.
     columns
-        Numbers of the bins that may be filled; all of them where None.
+        Numbers of the bins that may be filled where no larger voxels tell; all where None.
 
     Returns
     -------
@@ -100,15 +109,20 @@ def run_fit(
         rule=settings.algorithm,
         communicator=model.communicator,
     )
-    if columns is not None:
+    if task.coarse is not None:
+        fit.begin(task.coarse, task.inside, task.volume.shape)
+    elif columns is not None:
         fit.keep_bins(columns)
-    watch, finished = None, 0
-    if task.checkpoints is not None:
+    fit.residuals = list(done)
+    watch = None
+    if task.checkpoints is not None and stage is not None:
         model = task.checkpoints.resume(stage, fit, model)
-        watch, finished = task.checkpoints.watch(stage), len(fit.residuals)
-    for number in range(finished + 1, passes + 1):
-        before = fit.residuals[-1] if fit.residuals else np.inf
-        if settle and number > SETTLING_PASSES:
+        watch = task.checkpoints.watch(stage)
+    first, last = len(fit.residuals) + 1, len(done) + passes
+    for number in range(first, last + 1):
+        nth = number - len(done)
+        before = fit.residuals[-1] if nth > 1 else np.inf
+        if settle and nth > settle:
             model = _without_suspects(model, task, fit)
         fit.run_pass(f"{description} {number}", before_subset=watch)
         if settings.tv_weight:
@@ -117,18 +131,42 @@ def run_fit(
         logger.info("%s %d: residual %.4f", description, number, residual)
         if task.report is not None:
             occupancy, _ = occupancy_of(task, fit)
-            task.report(description, number, residual, task.fill(occupancy))
-        settling = settle and number <= min(SETTLING_PASSES, passes - 1)
+            task.report(description, number, residual, task.shown(occupancy))
+        settling = nth <= min(settle, passes - 1)
         if settling:
             voxels, _ = oriented_voxels(task, fit)
-            model = settled(model, task.experiment, voxels, widths=number <= WIDTH_PASSES)
+            model = settled(model, task.experiment, voxels, widths=nth <= WIDTH_PASSES)
             fit.adopt(model)
         if not settling and abs(before - residual) < settings.stop_change * residual:
             logger.info("%s: the residual has settled", description)
             break
-        if PASSES_TO_FILL <= number < passes:
+        if PASSES_TO_FILL <= number < last:
             fit.close_empty_bins()
     return fit
+
+
+def fit_from_coarse(task: Task, description: str) -> tuple[Task, IterativeFit]:
+    """Run the fits of all projections, one after another with finer voxels.
+
+    Returns
+    -------
+    task
+        Of the finest voxels, with what the fit before has left.
+    fit
+        Its fit.
+    """
+    passes = task.experiment.settings.iterations - FINER_PASSES * len(task.finer)
+    settle, done = SETTLING_PASSES, list[float]()
+    while task.finer:
+        fit = run_fit(task, description, passes=passes, settle=settle, done=done)
+        occupancy, _ = occupancy_of(task, fit)
+        ratio = task.volume.voxel_um[0] / task.finer[0].experiment.volume.voxel_um[0]
+        found = Coarse(fit.volume.copy(), fit.columns, task.inside, task.volume.shape, round(ratio))
+        task = replace(task, model=cast(ScanModel, fit.model))
+        task = finer_task(task, found, occupancy)
+        require_memory(task, fit.columns.size)
+        passes, settle, done = FINER_PASSES, 1, fit.residuals
+    return task, run_fit(task, description, passes=passes, settle=settle, stage="", done=done)
 
 
 def _without_suspects(model: ScanModel, task: Task, fit: IterativeFit) -> ScanModel:
@@ -227,8 +265,9 @@ def _refined_voxels(
     model = task.model
     unknowns = unknowns_of(model, task.experiment)
     if gamma_scanned(model.store):
+        steps = STEPS if task.coarse is None else STEPS_FROM_COARSE
         model, voxels, _ = refine_orientations(
-            model, voxels, unknowns, place, description=description
+            model, voxels, unknowns, place, description=description, steps=steps
         )
         if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
             model, voxels = _past_slope(model, voxels, task, unknowns, place, description)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,18 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
-from recon3d.errors import DataError
+from recon3d.errors import DataError, ParameterError
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.fit.sizes import Coarse, Size, may_be_grain, seen_in
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
+
+logger = logging.getLogger(__name__)
 
 SMOOTHING_VOXELS = 0.7
 """Standard deviation with which the occupancy is smoothed before it is cut at one half."""
@@ -57,6 +61,10 @@ class Task:
     bent, shifts
         Whether the refinement of all projections went from coarse to fine, and whether it found
         shifts Δθ from μ alone: those of parts of them do alike. None where it is not known.
+    finer
+        The sizes of voxels and pixels that are still to come.
+    coarse
+        What was found with larger voxels, for a fit to begin with; None for nothing.
     """
 
     experiment: Experiment
@@ -70,6 +78,8 @@ class Task:
     checkpoints: Checkpoints | None = None
     bent: bool | None = None
     shifts: bool | None = None
+    finer: tuple[Size, ...] = ()
+    coarse: Coarse | None = None
 
     @property
     def volume(self) -> Volume:
@@ -90,6 +100,17 @@ class Task:
         """Spread what is known of the voxels of the support over the whole volume."""
         full = np.full((*self.volume.shape, *values.shape[1:]), empty, np.float32)
         full.reshape(-1, *values.shape[1:])[self.inside] = values
+        return full
+
+    def shown(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """The same over the voxels that are wanted in the end, each like its larger voxel now."""
+        full = self.fill(values)
+        if self.finer:
+            wanted = self.finer[-1].experiment.volume.shape
+            times = -(-wanted[0] // full.shape[0])
+            for axis in range(3):
+                full = full.repeat(times, axis=axis)
+            full = full[: wanted[0], : wanted[1], : wanted[2]]
         return full
 
     def in_mask(self, values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -179,6 +200,57 @@ def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
     inside = inside[np.argsort(points[inside, 1], kind="stable")]
     bins, reach = _choose_bins(experiment, model)
     return Task(experiment, model, inside, points[inside], bins, reach, **outside)
+
+
+def require_memory(task: Task, bins: int) -> None:
+    """Refuse distributions that need more memory than is allowed, and say what would fit.
+
+    Raises
+    ------
+    ParameterError
+        They do.
+    """
+    voxels = len(task.inside)
+    needed_gib = 8 * voxels * bins / 2**30
+    logger.info("%d voxels x %d bins: %.2f GiB", voxels, bins, needed_gib)
+    if needed_gib > task.memory_gib:
+        fits = int(max(task.volume.shape) * (task.memory_gib / needed_gib) ** (1 / 3))
+        raise ParameterError(
+            f"the distributions of {voxels} voxels x {bins} bins need {needed_gib:.3g} GiB, more "
+            f"than the {task.memory_gib:g} GiB allowed: use fewer grain_steps (about {fits} would "
+            "fit), a larger bin_size, or allow more memory"
+        )
+
+
+def finer_task(task: Task, found: Coarse, occupancy: NDArray[np.float32]) -> Task:
+    """Go on with the next finer size of voxels.
+
+    Parameters
+    ----------
+    task
+        What was worked on, with the scan as it is known now.
+    found
+        Its distributions.
+    occupancy, shape (voxels,)
+        Its occupancy: finer voxels are looked for near those that hold anything.
+    """
+    size, *rest = task.finer
+    volume = size.experiment.volume
+    model = seen_in(task.model, size.store, size.experiment)
+    near = may_be_grain(task.fill(occupancy), volume.shape, found.ratio).ravel()
+    inside = np.flatnonzero(near)
+    points = voxel_centres_um(volume)
+    inside = inside[find_support(model, points[inside], 0.75, 2)]
+    inside = inside[np.argsort(points[inside, 1], kind="stable")]
+    return replace(
+        task,
+        experiment=size.experiment,
+        model=model,
+        inside=inside,
+        points_um=points[inside],
+        finer=tuple(rest),
+        coarse=found,
+    )
 
 
 def bin_deg(model: ScanModel, experiment: Experiment) -> float:

@@ -1,0 +1,203 @@
+"""From coarse to fine: the sizes of voxels and pixels that a grain is fitted at, one by one.
+
+Large voxels on merged pixels tell axis, drift, widths and which orientations there are at a
+small part of the cost. What they leave is where the next size begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from recon3d.config.experiment import Experiment
+from recon3d.config.volume import Volume
+from recon3d.files.store import CleanedScan
+from recon3d.projection.cells import cell_width
+from recon3d.reconstruction.model.merged_scan import merged_scan
+from recon3d.reconstruction.model.scan_model import ImagePixels, ScanModel, projection_geometry
+from recon3d.reconstruction.model.scanned import gamma_scanned
+
+FEWEST_VOXELS = 8000
+"""Voxels of the whole volume below which larger ones tell too little."""
+
+FINER_PASSES = 3
+COARSEST_PASSES = 4
+"""Passes at every size but the coarsest, and at least so many at that."""
+
+LEAST_OCCUPANCY = 0.1
+"""Occupancy of a large voxel from which on it, and those around it, may be grain."""
+
+ROWS = 1 << 14
+"""Voxels that are worked on at a time."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size of voxels and pixels.
+
+    Parameters
+    ----------
+    store
+        The scan, with pixels merged that voxels would not resolve.
+    experiment
+        The experiment, its volume divided into voxels of this size.
+    """
+
+    store: CleanedScan
+    experiment: Experiment
+
+
+def sizes_of(store: CleanedScan, experiment: Experiment) -> list[Size]:
+    """The sizes at which a scan is fitted, the coarsest first, the wanted one last.
+
+    There is one size where voxels or passes are few. Where γ was not scanned, too: large voxels
+    hide a bend that shows in μ alone.
+
+    Parameters
+    ----------
+    store
+        The scan with all its pixels.
+    experiment
+        The experiment with the wanted voxels.
+    """
+    iterations, voxels = experiment.settings.iterations, prod(experiment.volume.shape)
+    levels = 0
+    if gamma_scanned(store) and experiment.settings.method == "iterative":
+        most = (iterations - COARSEST_PASSES) // FINER_PASSES
+        while levels < most and voxels >= FEWEST_VOXELS * 8 ** (levels + 1):
+            levels += 1
+    if not levels:
+        return [Size(store, experiment)]
+    pixel_um = max(store.binning) / experiment.detector.magnification_pix_per_um
+    sizes: list[Size] = []
+    merged = 1
+    for level in range(levels + 1):
+        volume = merged_volume(experiment.volume, 1 << level)
+        across = cell_width(min(volume.voxel_um) / pixel_um) or 1
+        more = max(across // merged, 1)
+        store, merged = merged_scan(store, more), merged * more
+        sizes.insert(0, Size(store, replace(experiment, volume=volume)))
+    return sizes
+
+
+def merged_volume(volume: Volume, times: int) -> Volume:
+    """The volume in voxels `times` as large, beginning at the same corner."""
+    nx, ny, nz = (-(-n // times) for n in volume.shape)
+    x, y, z = (n * times * edge for n, edge in zip((nx, ny, nz), volume.voxel_um, strict=True))
+    px, py, pz = (
+        corner + size / 2 for corner, size in zip(volume.corner_um, (x, y, z), strict=True)
+    )
+    return Volume((px, py, pz), (x, y, z), (nx, ny, nz))
+
+
+def seen_in(model: ScanModel, store: CleanedScan, experiment: Experiment) -> ScanModel:
+    """A model of the same scan with pixels merged otherwise.
+
+    Parameters
+    ----------
+    model
+        The scan as it is known.
+    store
+        The same scan in other pixels.
+    experiment
+        The experiment.
+    """
+    before, pixels = model.pixels, ImagePixels.of(store, model.detector)
+    axis = pixels.col_of(before.detector_col(model.geometry.centre_col_pix))
+    return replace(
+        model,
+        store=store,
+        geometry=projection_geometry(experiment, pixels, axis),
+        drift_pix=pixels.shifts_of(before.detector_shifts(model.drift_pix)),
+    )
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """What a fit with larger voxels has found.
+
+    Parameters
+    ----------
+    volume, shape (voxels, columns)
+        Its orientation distributions.
+    columns
+        Numbers of the bins that they hold.
+    inside, shape (voxels,)
+        Numbers of its voxels in a volume of shape `shape`.
+    shape
+        Voxels of its volume along each axis.
+    ratio
+        How many of the finer voxels make one of them along each axis.
+    """
+
+    volume: NDArray[np.float32]
+    columns: NDArray[np.int64]
+    inside: NDArray[np.int64]
+    shape: tuple[int, ...]
+    ratio: int
+
+    def neighbours(
+        self, inside: NDArray[np.int64], shape: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The large voxels around finer ones, -1 for none, and their shares, (voxels, 8) each.
+
+        Parameters
+        ----------
+        inside, shape
+            Numbers of the finer voxels in a volume of some shape.
+        """
+        row_of = np.full(prod(self.shape), -1)
+        row_of[self.inside] = np.arange(len(self.inside))
+        place = (np.stack(np.unravel_index(inside, shape)) + 0.5) / self.ratio - 0.5
+        first = np.floor(place).astype(np.int64)
+        part = (place - first).astype(np.float32)
+        rows = np.empty((len(inside), 8), np.int64)
+        shares = np.ones((len(inside), 8), np.float32)
+        last = np.array(self.shape)[:, None] - 1
+        for corner, steps in enumerate(np.ndindex(2, 2, 2)):
+            at = np.clip(first + np.array(steps)[:, None], 0, last)
+            rows[:, corner] = row_of[np.ravel_multi_index(tuple(at), self.shape)]
+            for axis, step in enumerate(steps):
+                shares[:, corner] *= part[axis] if step else 1 - part[axis]
+        return rows, shares
+
+    def fill(
+        self,
+        rows: slice,
+        inside: NDArray[np.int64],
+        shape: tuple[int, ...],
+        out: NDArray[np.float32],
+    ) -> None:
+        """Fill rows of finer distributions, interpolated; their sum over the grain is the same."""
+        for start in range(*rows.indices(len(out))[:2], ROWS):
+            part = slice(start, min(start + ROWS, rows.indices(len(out))[1]))
+            near, shares = self.neighbours(inside[part], shape)
+            shares *= (near >= 0) / np.float32(self.ratio**3)
+            values = np.zeros((len(near), self.columns.size), np.float32)
+            for corner in range(8):
+                values += shares[:, corner, None] * self.volume[near[:, corner]]
+            out[part] = values
+
+
+def may_be_grain(
+    occupancy: NDArray[np.float32], shape: tuple[int, ...], ratio: int
+) -> NDArray[np.bool_]:
+    """Which finer voxels may be grain, by the occupancy of larger ones, (nx, ny, nz).
+
+    Parameters
+    ----------
+    occupancy, shape (nx, ny, nz)
+        Of the larger voxels.
+    shape
+        Finer voxels along each axis.
+    ratio
+        How many of them make a larger one along each axis.
+    """
+    near = binary_dilation(occupancy > LEAST_OCCUPANCY, np.ones((3, 3, 3), bool))
+    for axis in range(3):
+        near = near.repeat(ratio, axis=axis)
+    return near[: shape[0], : shape[1], : shape[2]]
