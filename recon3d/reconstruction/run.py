@@ -27,7 +27,7 @@ from recon3d.reconstruction.fit.backprojection import (
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, best_cutoff, completeness
 from recon3d.reconstruction.fit.passes import fit_from_coarse, occupancy_of, refined
-from recon3d.reconstruction.fit.sizes import seen_in, sizes_of
+from recon3d.reconstruction.fit.sizes import Size, seen_in, sizes_of
 from recon3d.reconstruction.fit.task import Found, Report, Task, require_memory, task_of
 from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -100,10 +100,11 @@ def reconstruct(
     if first and report is not None:
         report("alignment", 0, float("nan"), None)
     with bars_shown(show_progress and first), clean.kept_open() as opened:
-        coarsest, *finer = sizes_of(opened, experiment)
-        model, record = prepare(coarsest.store, coarsest.experiment, communicator)
-        task = task_of(coarsest.experiment, model, finer=tuple(finer), **outside)
-        found = _with_all_pixels(method(task), opened)
+        model, record = prepare(opened, experiment, communicator)
+        coarsest, *finer = sizes_of(model, experiment)
+        first_model = seen_in(model, coarsest)
+        task = task_of(coarsest.experiment, first_model, finer=tuple(finer), **outside)
+        found = _with_all_pixels(method(task), Size(opened, experiment, model.unknown))
         voxels = found.voxels
         evidence = None if voxels is None else look_at_frames(found.task.model, voxels)
     doubts = (*clean.doubts, *doubts_of(Case(found, record, evidence)))
@@ -171,19 +172,17 @@ def by_iteration(task: Task) -> Found:
     return with_errors(found, refinement, halves)
 
 
-def _with_all_pixels(found: Found, store: CleanedScan) -> Found:
+def _with_all_pixels(found: Found, whole: Size) -> Found:
     """Say what was found in the pixels of the scan as it was cleaned."""
-    task = found.task
-    model, times = task.model, task.model.store.binning.rows // store.binning.rows
+    model = found.task.model
+    times = model.store.binning.rows // whole.store.binning.rows
     if times == 1:
         return found
-    shape = seen_in(model, store, task.experiment).image_shape
-    images = {name: _enlarged(image, times, shape) for name, image in found.images.items()}
-    return replace(
-        found,
-        task=replace(task, model=seen_in(model, store, task.experiment)),
-        images=images,
-    )
+    model = seen_in(model, whole)
+    images = {
+        name: _enlarged(image, times, model.image_shape) for name, image in found.images.items()
+    }
+    return replace(found, task=replace(found.task, model=model), images=images)
 
 
 def _enlarged(

@@ -13,12 +13,14 @@ from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.fit import sizes
 from recon3d.reconstruction.fit.sizes import (
     Coarse,
+    Size,
     may_be_grain,
     merged_volume,
     seen_in,
     sizes_of,
 )
 from recon3d.reconstruction.model.merged_scan import merged_scan
+from recon3d.reconstruction.model.unknown import UnknownPixels
 from recon3d.reconstruction.run import reconstruct
 
 
@@ -58,7 +60,7 @@ def test_a_point_falls_on_the_same_place_in_merged_pixels(planted):
     model = build_model(scan.store, scan.experiment, 1)
     drift = np.random.default_rng(0).normal(size=model.drift_pix.shape)
     model = replace(model, drift_pix=drift)
-    merged = seen_in(model, merged_scan(scan.store, 2), scan.experiment)
+    merged = seen_in(model, Size(merged_scan(scan.store, 2), scan.experiment))
     point = np.array([1.0, -0.5, 2.0, 1.0])
     # The middle of a pixel of two lies half a pixel beyond that of its first one.
     assert 2 * (merged.affine(3) @ point) + 0.5 == pytest.approx(model.affine(3) @ point)
@@ -89,12 +91,30 @@ def test_finer_voxels_are_looked_for_around_larger_ones():
 
 def test_sizes_follow_voxels_and_passes(planted):
     scan = planted("demo")
+    model = build_model(scan.store, scan.experiment, 1)
     many = replace(scan.experiment, volume=replace(scan.experiment.volume, shape=(101, 101, 101)))
-    assert [s.experiment.volume.shape[0] for s in sizes_of(scan.store, many)] == [26, 51, 101]
+    assert [s.experiment.volume.shape[0] for s in sizes_of(model, many)] == [26, 51, 101]
     few = many.with_settings(iterations=7)
-    assert [s.experiment.volume.shape[0] for s in sizes_of(scan.store, few)] == [51, 101]
-    assert len(sizes_of(scan.store, many.with_settings(iterations=6))) == 1
-    assert len(sizes_of(scan.store, scan.experiment)) == 1
+    assert [s.experiment.volume.shape[0] for s in sizes_of(model, few)] == [51, 101]
+    assert len(sizes_of(model, many.with_settings(iterations=6))) == 1
+    assert len(sizes_of(model, scan.experiment)) == 1
+
+
+def test_a_merged_pixel_is_unknown_where_any_part_is(planted, monkeypatch):
+    monkeypatch.setattr(sizes, "FEWEST_VOXELS", 500)
+    scan = planted("demo")
+    dead = np.zeros((64, 64), bool)
+    dead[10, 21] = True
+    lit = np.tile(np.array([(3, 0), (64, 62)]), (len(scan.store), 1, 1))
+    model = replace(build_model(scan.store, scan.experiment, 1), unknown=UnknownPixels(dead, lit))
+    size = sizes_of(model, scan.experiment)[0]
+    merged = size.unknown.of(0)
+    assert merged.shape == size.store.shape[2:]
+    times = 64 // merged.shape[0]
+    assert times > 1
+    whole = model.unknown.of(0)[: times * len(merged), : times * len(merged)]
+    wanted = whole.reshape(len(merged), times, len(merged), times).any(axis=(1, 3))
+    assert np.array_equal(merged, wanted)
 
 
 def test_a_grain_from_coarse_to_fine(planted, monkeypatch):

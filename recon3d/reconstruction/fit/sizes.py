@@ -20,6 +20,7 @@ from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.model.merged_scan import merged_scan
 from recon3d.reconstruction.model.scan_model import ImagePixels, ScanModel, projection_geometry
 from recon3d.reconstruction.model.scanned import gamma_scanned
+from recon3d.reconstruction.model.unknown import UnknownPixels
 
 FEWEST_VOXELS = 8000
 """Voxels of the whole volume below which larger ones tell too little."""
@@ -45,13 +46,16 @@ class Size:
         The scan, with pixels merged that voxels would not resolve.
     experiment
         The experiment, its volume divided into voxels of this size.
+    unknown
+        Pixels that say nothing; None where all of them do.
     """
 
     store: CleanedScan
     experiment: Experiment
+    unknown: UnknownPixels | None = None
 
 
-def sizes_of(store: CleanedScan, experiment: Experiment) -> list[Size]:
+def sizes_of(model: ScanModel, experiment: Experiment) -> list[Size]:
     """The sizes at which a scan is fitted, the coarsest first, the wanted one last.
 
     There is one size where voxels or passes are few. Where γ was not scanned, too: large voxels
@@ -59,11 +63,12 @@ def sizes_of(store: CleanedScan, experiment: Experiment) -> list[Size]:
 
     Parameters
     ----------
-    store
+    model
         The scan with all its pixels.
     experiment
         The experiment with the wanted voxels.
     """
+    store = model.store
     iterations, voxels = experiment.settings.iterations, prod(experiment.volume.shape)
     levels = 0
     if gamma_scanned(store) and experiment.settings.method == "iterative":
@@ -71,7 +76,7 @@ def sizes_of(store: CleanedScan, experiment: Experiment) -> list[Size]:
         while levels < most and voxels >= FEWEST_VOXELS * 8 ** (levels + 1):
             levels += 1
     if not levels:
-        return [Size(store, experiment)]
+        return [Size(store, experiment, model.unknown)]
     pixel_um = max(store.binning) / experiment.detector.magnification_pix_per_um
     sizes: list[Size] = []
     merged = 1
@@ -80,7 +85,8 @@ def sizes_of(store: CleanedScan, experiment: Experiment) -> list[Size]:
         across = cell_width(min(volume.voxel_um) / pixel_um) or 1
         more = max(across // merged, 1)
         store, merged = merged_scan(store, more), merged * more
-        sizes.insert(0, Size(store, replace(experiment, volume=volume)))
+        unknown = _merged_unknown(model, store, merged)
+        sizes.insert(0, Size(store, replace(experiment, volume=volume), unknown))
     return sizes
 
 
@@ -94,25 +100,48 @@ def merged_volume(volume: Volume, times: int) -> Volume:
     return Volume((px, py, pz), (x, y, z), (nx, ny, nz))
 
 
-def seen_in(model: ScanModel, store: CleanedScan, experiment: Experiment) -> ScanModel:
+def _merged_unknown(model: ScanModel, store: CleanedScan, times: int) -> UnknownPixels | None:
+    """Merged pixels of which some part is unknown."""
+    if model.unknown is None or times == 1:
+        return model.unknown
+    before, pixels = model.pixels, ImagePixels.of(store, model.detector)
+    rows, cols = store.shape[2:]
+    shape = (cols, rows) if model.detector.transpose else (rows, cols)
+    # Of pixels left over, those at the end of a flipped image are at its beginning.
+    first = np.array(
+        [
+            round((new - (wide - 1) / 2 - old + (size - 1) / 2) / size)
+            for new, wide, old, size in zip(
+                pixels.first, pixels.size, before.first, before.size, strict=True
+            )
+        ]
+    )
+    stop = first + times * np.array(shape)
+    dead = model.unknown.dead[first[0] : stop[0], first[1] : stop[1]]
+    blocks = np.asarray(dead.reshape(shape[0], times, shape[1], times).any(axis=(1, 3)))
+    lit = model.unknown.lit - first
+    begin, end = -(-lit[:, 0] // times), lit[:, 1] // times
+    return UnknownPixels(blocks, np.clip(np.stack([begin, end], axis=1), 0, shape))
+
+
+def seen_in(model: ScanModel, size: Size) -> ScanModel:
     """A model of the same scan with pixels merged otherwise.
 
     Parameters
     ----------
     model
         The scan as it is known.
-    store
-        The same scan in other pixels.
-    experiment
-        The experiment.
+    size
+        Its pixels.
     """
-    before, pixels = model.pixels, ImagePixels.of(store, model.detector)
+    before, pixels = model.pixels, ImagePixels.of(size.store, model.detector)
     axis = pixels.col_of(before.detector_col(model.geometry.centre_col_pix))
     return replace(
         model,
-        store=store,
-        geometry=projection_geometry(experiment, pixels, axis),
+        store=size.store,
+        geometry=projection_geometry(size.experiment, pixels, axis),
         drift_pix=pixels.shifts_of(before.detector_shifts(model.drift_pix)),
+        unknown=size.unknown,
     )
 
 

@@ -236,7 +236,7 @@ def finer_task(task: Task, found: Coarse, occupancy: NDArray[np.float32]) -> Tas
     """
     size, *rest = task.finer
     volume = size.experiment.volume
-    model = seen_in(task.model, size.store, size.experiment)
+    model = seen_in(task.model, size)
     near = may_be_grain(task.fill(occupancy), volume.shape, found.ratio).ravel()
     inside = np.flatnonzero(near)
     points = voxel_centres_um(volume)
