@@ -10,8 +10,9 @@ import pytest
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.reconstruction.build import build_model
-from recon3d.reconstruction.fit import sizes
-from recon3d.reconstruction.fit.sizes import (
+from recon3d.reconstruction.model import sizes
+from recon3d.reconstruction.model.merged_scan import merged_scan
+from recon3d.reconstruction.model.sizes import (
     Coarse,
     Size,
     may_be_grain,
@@ -19,7 +20,6 @@ from recon3d.reconstruction.fit.sizes import (
     seen_in,
     sizes_of,
 )
-from recon3d.reconstruction.model.merged_scan import merged_scan
 from recon3d.reconstruction.model.unknown import UnknownPixels
 from recon3d.reconstruction.run import reconstruct
 

@@ -37,8 +37,8 @@ from recon3d.reconstruction.fit.projection_cache import (
     ProjectionImages,
     read_ahead,
 )
-from recon3d.reconstruction.fit.sizes import Coarse
 from recon3d.reconstruction.model.scan_model import Predictable
+from recon3d.reconstruction.model.sizes import Coarse
 
 logger = logging.getLogger(__name__)
 

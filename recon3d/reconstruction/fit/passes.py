@@ -20,7 +20,6 @@ from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, refine_bent, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit, suspects
 from recon3d.reconstruction.fit.orientations import STEPS, Place, Unknowns, refine_orientations
-from recon3d.reconstruction.fit.sizes import FINER_PASSES, Coarse
 from recon3d.reconstruction.fit.task import Task, cut_occupancy, finer_task, require_memory
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -33,6 +32,7 @@ from recon3d.reconstruction.model.scanned import (
     tells_shift,
     threshold_of,
 )
+from recon3d.reconstruction.model.sizes import FINER_PASSES, Coarse
 
 logger = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import find_support
-from recon3d.reconstruction.fit.sizes import Coarse, Size, may_be_grain, seen_in
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
+from recon3d.reconstruction.model.sizes import Coarse, Size, may_be_grain, seen_in
 
 logger = logging.getLogger(__name__)
 
