@@ -129,7 +129,7 @@ def _threshold(case: Case) -> str | None:
         return None
     threshold = threshold_of(case.found.task.model.store)
     signal = float(np.nanmedian(case.evidence.signal))
-    if threshold <= MOST_OF_SIGNAL * signal:
+    if not threshold > MOST_OF_SIGNAL * signal:  # no signal at all is told elsewhere
         return None
     pixels = case.found.task.model.store.binning.pixels
     return (
