@@ -44,12 +44,12 @@ the edge, of the brightest one's, that no rim of a grain has; and what is lost a
 
 SHARP = 0.7
 SHARP_PIX = 3
-SHARP_FROM_PIX = 6 * SHARP_PIX
+SHARP_FROM_PIX = 9 * SHARP_PIX
 """Brightness, as a share of the brightest line's, so many lines before the last lit one, from which
 the light ends sharply; and of how many lit lines: every smaller grain ends as sharply."""
 
 ALIKE_PIX = 1.5
-FEWEST = 3
+FEWEST = 5
 LEAST_RANGE_DEG = 12.0
 """Distance within which edges are the same one, how many projections must share it, and the range
 of ω that they must span."""
