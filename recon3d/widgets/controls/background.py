@@ -91,7 +91,7 @@ class Background:
         end = time.monotonic() + timeout_s
         while True:
             # What is handed over may begin another job.
-            self._drain()
+            self._drain(until)
             if until() or not (self.busy or self._due):
                 return
             if time.monotonic() > end:
@@ -125,8 +125,8 @@ class Background:
         if self._loop is not None and self._loop.is_running():
             self._loop.call_soon_threadsafe(self._drain)
 
-    def _drain(self) -> None:
-        while self._due:
+    def _drain(self, until: Callable[[], bool] = lambda: False) -> None:
+        while self._due and not until():
             stop, hand_over = self._due.popleft()
             if not stop.is_set():
                 hand_over()
