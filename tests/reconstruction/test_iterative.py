@@ -10,7 +10,7 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN, compare
-from recon3d.reconstruction.fit.iterative import IterativeFit, deal
+from recon3d.reconstruction.fit.iterative import IterativeFit, deal, suspects
 from recon3d.reconstruction.fit.passes import smoother_share
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 
@@ -161,3 +161,10 @@ def test_compare_against_numpy():
 def test_every_projection_is_dealt_once(count, size):
     groups = deal(np.arange(10, 10 + count), size)
     assert sorted(np.concatenate(groups)) == list(range(10, 10 + count))
+
+
+def test_many_projections_of_another_grain_are_suspected_although_they_pull_at_all():
+    residuals = [0.87, 0.29, 0.74, 0.35, 0.35, 0.37, 0.53, 0.78, 0.35, 0.26, 0.28, 0.35, 0.29, 0.31]
+    strange = np.flatnonzero(suspects(np.array(residuals)))
+    assert list(strange) == [0, 2, 7]
+    assert not suspects(np.linspace(0.45, 0.75, 12)).any()
