@@ -129,8 +129,9 @@ def refine_orientations(
     """
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    for number, (model_then, voxels_then, residual) in enumerate(islice(walk, MOST_STEPS)):
-        more = number < steps or (unknowns.slope and residual < least * (1 - STILL_FALLING))
+    most = MOST_STEPS if unknowns.slope else steps
+    for number, (model_then, voxels_then, residual) in enumerate(islice(walk, most)):
+        more = number < steps or residual < least * (1 - STILL_FALLING)
         if not (more and residual < least * (1 - SETTLED)):
             break
         model, voxels, least = model_then, voxels_then, residual
