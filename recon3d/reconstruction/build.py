@@ -89,6 +89,7 @@ def prepare(
     require_plausible(store, experiment)
     points = voxel_centres_um(experiment.volume)
     first = build_model(store, experiment, experiment.settings.handedness or 1, communicator)
+    first = with_dead_pixels(first)
     aligned = _align(first, experiment, points)
     for _ in range(ROUNDS if experiment.settings.frame == "sample" else 0):
         cut = with_edges(aligned, points, experiment.volume, threshold_of(store))
@@ -167,20 +168,20 @@ def build_model(
         drift_pix=np.zeros((len(store.omega_deg), 2)),
         communicator=communicator,
     )
-    return replace(model.drifted(drift), unknown=_unknown_pixels(model))
+    return model.drifted(drift)
 
 
-def _unknown_pixels(model: ScanModel) -> UnknownPixels | None:
-    """Pixels that are dead in all projections, if there are any."""
+def with_dead_pixels(model: ScanModel) -> ScanModel:
+    """The model with the pixels that are dead in all projections unknown."""
     total = np.zeros(model.image_shape, np.float32)
     for number in map(int, model.own):
         total += model.summed(number)
     model.communicator.sum(total)
     unknown = UnknownPixels.of_total(total, len(model.store.omega_deg))
     if not unknown.dead.any():
-        return None
+        return model
     logger.info("%d pixels are dead", int(unknown.dead.sum()))
-    return unknown
+    return replace(model, unknown=unknown)
 
 
 def _turning_centre(

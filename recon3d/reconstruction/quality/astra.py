@@ -61,7 +61,7 @@ def export_sums(model: ScanModel, path: str | Path) -> None:
         chunks = (1, *shape)
         sums = file.create_dataset("sums", (len(used), *shape), "f4", chunks=chunks, shuffle=True)
         for place, number in enumerate(used):
-            sums[place] = np.maximum(model.summed(number), 0)
+            sums[place] = model.summed(number)
         file["omega"] = model.store.omega_deg[used]
         file["omega"].attrs["units"] = "degree"
         file["affine"] = affine

@@ -14,7 +14,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
-from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.build import build_model, with_dead_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel
 
 
@@ -32,7 +32,10 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     detector = replace(experiment.detector, rotation_center_pix=float(found["rotation_center"]))
     mu, gamma = (float(value) for value in found["turning_center"])
     given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
-    model = build_model(store, given, int(found["handedness"]))
+    model = with_dead_pixels(build_model(store, given, int(found["handedness"])))
+    slope = np.multiply(found.get("acceptance_slope", (0, 0)), model.pixels.size)
+    acceptance = replace(model.acceptance, slope_deg_per_pix=(float(slope[0]), float(slope[1])))
+    model = replace(model, acceptance=acceptance)
     by_mu, by_gamma = (float(value) for value in found.get("turning_center_drift", (0, 0)))
     model = model.drifted((by_mu, by_gamma))
     drift = np.zeros_like(model.drift_pix)
