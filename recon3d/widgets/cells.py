@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import ipywidgets as controls
 import numpy as np
 
@@ -49,11 +47,6 @@ class GrainCells(Panel):
     def value(self) -> Cells | None:
         """The cells that are shown; None where there are none to find."""
         return self._found
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Nothing that a settings file keeps."""
-        return {}
 
     def refresh(self) -> None:
         """Find the cells as it is chosen, and draw them."""

@@ -62,11 +62,6 @@ class GrainSlices(Panel):
         x, y, z = (int(control.value) for control in self.through)
         return x, y, z
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """Nothing that a settings file keeps."""
-        return {}
-
     def refresh(self) -> None:
         """Draw the slices through the chosen voxel."""
         self.canvas.figure.clear()
@@ -125,11 +120,6 @@ class GrainSurface(Panel):
     def value(self) -> str:
         """The quantity that colours the surface."""
         return str(self.what.value)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Nothing that a settings file keeps."""
-        return {}
 
     def shown(self) -> NDArray[np.bool_]:
         """The voxels that are shown: the grain's, on one side of the plane that cuts it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import ipywidgets as controls
 
@@ -66,11 +65,6 @@ class Live(Panel):
     @value.setter
     def value(self, follow: bool) -> None:
         self.switch.value = follow
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Nothing is chosen here."""
-        return {}
 
     def preview(self) -> None:
         """Make a rough grain of what is there so far, and show it when it is done."""

@@ -82,11 +82,6 @@ class Mosaicity(Panel):
         """What was clicked: a pixel or a voxel, its mean tilt, and the frames that lit it."""
         return dict(self._picked)
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """Nothing is chosen here for `getdata` or `reconstruct`."""
-        return {}
-
     def refresh(self) -> None:
         """Draw the map anew."""
         is_slice = self.shown.value == "slice"

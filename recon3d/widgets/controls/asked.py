@@ -48,11 +48,6 @@ class Waiting(Panel):
         self._make = make
         self._ask(missing)
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """Nothing is chosen here."""
-        return {}
-
     def done(self) -> None:
         """Nothing is finished before it was asked for."""
 

