@@ -93,7 +93,6 @@ def clean(
             show_progress=show_progress,
         ),
     )
-    own = cleaning.for_bins(*scan.binning)
     scan, calibration, silent = calibrated(
         scan, background, flat_field, bad_pixels, communicator=communicator
     )
@@ -101,26 +100,22 @@ def clean(
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and communicator.rank == 0
     work = Work(scan, cleaning, calibration, normalizer, keep, skip_damaged, show)
-    said = {
-        **(provenance or {}),
-        "cleaning": asdict(cleaning),
-        **_binning(scan, own),
-    }
-    said |= silent.counts()
-    if suggested is not None:
-        said["suggested"] = suggested.record()
-    if communicator.rank == 0:
+    if communicator.rank > 0:
+        for _ in work.shared(communicator):
+            pass
+    else:
         silent.warn(scan)
 
     def written() -> Path:
+        said = (provenance or {}) | {"cleaning": asdict(cleaning)} | _binning(scan, cleaning)
+        said |= silent.counts()
+        if suggested is not None:
+            said["suggested"] = suggested.record()
         with _writer(scan, out, said) as store:
             kept = said.get("suggested", said).get("kept_share", math.nan)
             _write_all(store, work, communicator, sink, kept)
         return Path(out)
 
-    if communicator.rank > 0:
-        for _ in work.shared(communicator):
-            pass
     # Members wait here for the first one: the file has its name then.
     return open_store(from_first(communicator, written))
 
@@ -195,10 +190,11 @@ def _warn_of_damage(damaged: list[Damage]) -> None:
         warn(f"{len(damaged)} frames are left out: {list_damage(damaged)}")
 
 
-def _binning(scan: Scan, own: Cleaning) -> dict[str, Any]:
+def _binning(scan: Scan, cleaning: Cleaning) -> dict[str, Any]:
     """What the provenance says of binned frames, and the log; nothing where none are."""
     if scan.binning.pixels == 1:
         return {}
+    own = cleaning.for_bins(*scan.binning)
     rows, cols = scan.binning.left_over((scan.roi.rows, scan.roi.cols))
     log.info(
         "binned %d x %d (rows x columns) to %d x %d; %d rows and %d columns at the end of the "

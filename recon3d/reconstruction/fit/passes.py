@@ -100,19 +100,7 @@ def run_fit(
         With the model that it ended with.
     """
     settings, model = task.experiment.settings, task.model
-    fit = IterativeFit(
-        model,
-        task.bins,
-        task.points_um,
-        task.volume.voxel_um,
-        threshold=threshold_of(model.store),
-        rule=settings.algorithm,
-        communicator=model.communicator,
-    )
-    if task.coarse is not None:
-        fit.begin(task.coarse, task.inside, task.volume.shape)
-    elif columns is not None:
-        fit.keep_bins(columns)
+    fit = _begun_fit(task, columns)
     fit.residuals = list(done)
     watch = None
     if task.checkpoints is not None and stage is not None:
@@ -142,6 +130,25 @@ def run_fit(
             break
         if PASSES_TO_FILL <= number < last:
             fit.close_empty_bins()
+    return fit
+
+
+def _begun_fit(task: Task, columns: NDArray[np.int64] | None) -> IterativeFit:
+    """A fit before its first pass: from larger voxels where there were any, else all alike."""
+    model = task.model
+    fit = IterativeFit(
+        model,
+        task.bins,
+        task.points_um,
+        task.volume.voxel_um,
+        threshold=threshold_of(model.store),
+        rule=task.experiment.settings.algorithm,
+        communicator=model.communicator,
+    )
+    if task.coarse is not None:
+        fit.begin(task.coarse, task.inside, task.volume.shape)
+    elif columns is not None:
+        fit.keep_bins(columns)
     return fit
 
 
