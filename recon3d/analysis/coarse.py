@@ -41,12 +41,10 @@ def coarsened(grain: Grain, step: int) -> Grain:
         return grain
     volume = grain.volume
     kept = [volume.axis_um(axis)[step // 2 :: step] for axis in range(3)]
-    size = [n.size * step * edge for n, edge in zip(kept, volume.voxel_um, strict=True)]
-    smaller = Volume(
-        position_um=tuple(float(n.mean()) for n in kept),  # type: ignore[arg-type]
-        size_um=tuple(size),  # type: ignore[arg-type]
-        shape=tuple(n.size for n in kept),  # type: ignore[arg-type]
-    )
+    x, y, z = (float(n.mean()) for n in kept)
+    nx, ny, nz = (n.size for n in kept)
+    ex, ey, ez = (step * edge for edge in volume.voxel_um)
+    smaller = Volume((x, y, z), (nx * ex, ny * ey, nz * ez), (nx, ny, nz))
     arrays: dict[str, Any] = {
         name: _later(array, step, smaller) if name in RARELY else _every(array, step)
         for name, array in grain.arrays().items()

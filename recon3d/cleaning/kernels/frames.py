@@ -92,7 +92,9 @@ def _median_if_hot(
 
 
 @njit(inline="always")
-def _stands_out(value, median, low, high, variance, sigmas):  # type: ignore[no-untyped-def]
+def _stands_out(
+    value: float, median: float, low: float, high: float, variance: float, sigmas: float
+) -> bool:
     """Whether a pixel is far above its surroundings, of some median and contrast."""
     far = value - median > sigmas * np.sqrt(median + variance) and value > CONTRAST * median
     return far and value - low > ISOLATION * (high - low)

@@ -316,8 +316,7 @@ def _suspects(case: Case) -> str | None:
         return None
     return (
         f"the grain does not explain the projections at ω = {_angles(model, strange)}° as it does "
-        "the others "
-        "(another grain passing, or the beam lost?): omega_exclude leaves them out"
+        "the others (another grain passing, or the beam lost?): omega_exclude leaves them out"
     )
 
 
