@@ -136,3 +136,29 @@ def test_a_quarter_turn_keeps_the_number_of_projections(truth):
     assert plan.projections == truth.plan.projections
     assert np.ptp(plan.omega_deg) < 90
     assert replace(plan, omega_deg=truth.plan.omega_deg) == truth.plan
+
+
+def test_few_projections_cover_the_same_range(truth):
+    few = planted(truth, "few:3").plan.omega_deg
+    first, last = truth.plan.omega_deg[0], truth.plan.omega_deg[-1]
+    whole = (last - first) * truth.plan.projections / (truth.plan.projections - 1)
+    assert few == pytest.approx([first, first + whole / 3, first + 2 * whole / 3])
+
+
+def test_what_absorbs_dims_most_along_its_length(truth):
+    absorbing = planted(truth, "absorption:0.3")
+    frames = ideal_frames(point_cloud(truth.phantom, truth.plan), truth.plan, 0)
+    # At ω = 0 the plate lies along the beam, and is as thick on either side.
+    np.testing.assert_allclose(spoil(frames, absorbing, 0, 1.0), frames * np.exp(-0.3), rtol=1e-5)
+
+
+def test_a_tilted_axis_turns_the_image_about_where_the_axis_falls(truth):
+    tilted = planted(truth, "axis_tilt:10")
+    geometry = truth.plan.geometry(0)
+    row, col = round(geometry.centre_row_pix), round(geometry.centre_col_pix)
+    frames = np.zeros((1, truth.plan.rows, truth.plan.cols), np.float32)
+    frames[0, row - 2 : row + 3, col + 5 : col + 8] = 1
+    turned = spoil(frames, tilted, 0, 1.0)[0]
+    at = np.array(np.nonzero(turned > 0.5)).mean(axis=1) - (row, col)
+    assert abs(np.degrees(np.arctan2(at[0], at[1]))) == pytest.approx(10, abs=4)
+    assert np.hypot(*at) == pytest.approx(6, abs=0.5)
