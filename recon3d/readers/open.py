@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError, GridError, ParameterError, require_kind, warn
+from recon3d.errors import DataError, ParameterError, require_kind, warn
+from recon3d.readers.bliss.entries import scan_file
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
-from recon3d.readers.bliss.locate import scan_file
-from recon3d.readers.bliss.odd import odd_entry
 from recon3d.readers.edf.folder import EdfFolder, look_at_shape, mean_frame
 from recon3d.readers.edf.image import HeadReader, read_whole
 from recon3d.readers.edf.listing import is_edf
-from recon3d.readers.source import FrameSource
-
-_NAMED = 3
 
 
 def open_source(
@@ -77,29 +70,6 @@ def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None
         There are no such files.
     """
     return None if scan_file(path, prefix) else look_at_shape(path, prefix)
-
-
-@contextmanager
-def explaining_misfits(source: FrameSource) -> Iterator[None]:
-    """Add to the error of a scan that forms no grid that some entries may be no part of it."""
-    try:
-        yield
-    except DataError as error:
-        if not isinstance(source, BlissFile):
-            raise
-        odd = odd_entry(source.records, source.goniometer)
-        if odd:
-            raise type(error)(f"{source.path}, {odd}") from error
-        if len(source.records) < 2:
-            raise
-        listed = ""
-        if isinstance(error, GridError):
-            titles = Counter((record.title or "no title")[:40] for record in source.records)
-            listed = f" ({'; '.join(f'{n} x {title}' for title, n in titles.most_common(_NAMED))})"
-        raise type(error)(
-            f"{error} Should one of the {len(source.records)} entries{listed} be left out? Choose, "
-            "as in --entries 3.1,5-40"
-        ) from error
 
 
 def mean_background(

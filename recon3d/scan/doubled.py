@@ -14,7 +14,14 @@ from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError
 from recon3d.readers.damage import Damage
 from recon3d.readers.source import FrameSource, KnowsMerits, Roi
-from recon3d.scan.grid import Candidate
+from recon3d.scan.coordinates import Choices, Coordinates
+from recon3d.scan.grid import (
+    Candidate,
+    advice_on_azimuth,
+    best_grid,
+    doubled_grid,
+    explain_misfit,
+)
 from recon3d.scan.table import short
 
 MOST_DOUBLED = 0.25
@@ -50,6 +57,59 @@ class Doubled:
         used = _beside(source.name(self.winner), source.name(self.index))
         reason = f"was taken where {used} was, at {self.where}, which {self.why} and is used"
         return source.name(self.index), reason
+
+
+def grid_without_doubled(
+    source: FrameSource,
+    coordinates: Coordinates,
+    choices: Choices,
+    goniometer: Goniometer,
+    *,
+    skip: bool,
+) -> tuple[Candidate, Coordinates, list[Doubled]]:
+    """The grid that frames fill once those that were taken twice are left out.
+
+    Parameters
+    ----------
+    source, coordinates
+        All frames, which fill no grid.
+    choices
+        What the user says of the scan.
+    goniometer
+        The names of the motors, for messages.
+    skip
+        Whether frames may be left out; otherwise doubled ones are only told.
+
+    Returns
+    -------
+    grid, coordinates
+        Of the frames that are left.
+    doubled
+        The frames that are not used.
+
+    Raises
+    ------
+    DataError, GridError
+        No frames, or too many, were taken twice, or the others fill no grid either.
+    """
+    count = coordinates.motors.shape[0]
+    shared = doubled_grid(coordinates)
+    doubled = settle_doubled(shared, source) if shared else []
+    grid = told = None
+    if doubled:
+        rest = choices.coordinates(source, others_than(doubled, count))
+        if skip and are_copies(doubled, count):
+            coordinates, grid = rest, best_grid(rest)
+        else:
+            told = explain_doubled(doubled, goniometer, source, advice_on_azimuth(rest))
+    if grid is None:
+        raise explain_misfit(coordinates, goniometer, told)
+    return grid, coordinates, doubled
+
+
+def others_than(doubled: Sequence[Doubled], count: int) -> NDArray[np.int64]:
+    """The frames, out of so many, that are used."""
+    return np.setdiff1d(np.arange(count), [each.index for each in doubled])
 
 
 def settle_doubled(grid: Candidate, source: FrameSource) -> list[Doubled]:

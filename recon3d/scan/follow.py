@@ -14,9 +14,8 @@ import numpy as np
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.readers.bliss.entries import is_hdf5
+from recon3d.readers.bliss.entries import is_hdf5, scan_file
 from recon3d.readers.bliss.file import BlissFile
-from recon3d.readers.bliss.locate import scan_file
 from recon3d.readers.edf.folder import EdfFile, EdfFolder
 from recon3d.readers.edf.image import HeadReader
 from recon3d.readers.edf.listing import list_edf

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, GridError
 from recon3d.geometry import TiltOrigin
-from recon3d.scan.coordinates import Coordinates, middle
-from recon3d.scan.grouping import Grouping
+from recon3d.scan.coordinates import Coordinates, Grouping, middle
 from recon3d.scan.table import SettingAxis, short
 
 FloatArray = NDArray[np.float64]

@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError, warn
+from recon3d.readers.bliss.odd import explaining_misfits
 from recon3d.readers.damage import Damage
-from recon3d.readers.open import explaining_misfits, open_source
+from recon3d.readers.open import open_source
 from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
 from recon3d.scan.coordinates import Choices
-from recon3d.scan.doubled import Doubled, are_copies, explain_doubled, settle_doubled, warn_text
-from recon3d.scan.grid import (
-    advice_on_azimuth,
-    best_grid,
-    doubled_grid,
-    explain_misfit,
-    refuse_flat,
-    refuse_narrow_rotation,
-)
+from recon3d.scan.doubled import Doubled, grid_without_doubled, others_than, warn_text
+from recon3d.scan.grid import best_grid, refuse_flat, refuse_narrow_rotation
 from recon3d.scan.table import ScanTable, short
 
 FloatArray = NDArray[np.float64]
@@ -318,22 +312,13 @@ def arrange_scan(
         Frames are missing.
     """
     coordinates = choices.coordinates(source)
-    kept, doubled = np.arange(coordinates.motors.shape[0]), list[Doubled]()
-    grid = best_grid(coordinates)
+    grid, doubled = best_grid(coordinates), list[Doubled]()
+    kept = np.arange(coordinates.motors.shape[0])
     if grid is None:
-        shared = doubled_grid(coordinates)
-        doubled = settle_doubled(shared, source) if shared else []
-        if not (skip_doubled and are_copies(doubled, kept.size)):
-            told = None
-            if doubled:
-                rest = advice_on_azimuth(choices.coordinates(source, _without(kept, doubled)))
-                told = explain_doubled(doubled, goniometer, source, rest)
-            raise explain_misfit(coordinates, goniometer, told)
-        kept = _without(kept, doubled)
-        coordinates = choices.coordinates(source, kept)
-        grid = best_grid(coordinates)
-    if grid is None:
-        raise explain_misfit(coordinates, goniometer)
+        grid, coordinates, doubled = grid_without_doubled(
+            source, coordinates, choices, goniometer, skip=skip_doubled
+        )
+        kept = others_than(doubled, kept.size)
     refuse_flat(coordinates, grid, goniometer)
     slots = grid.slots()
     scan = Scan(
@@ -351,10 +336,6 @@ def arrange_scan(
         warn(warn_text(doubled, source))
     _warn_of_missing(scan)
     return scan
-
-
-def _without(kept: NDArray[np.int64], doubled: Sequence[Doubled]) -> NDArray[np.int64]:
-    return np.setdiff1d(kept, [each.index for each in doubled])
 
 
 def _warn_of_missing(scan: Scan) -> None:

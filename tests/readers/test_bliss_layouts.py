@@ -12,8 +12,7 @@ import pytest
 from bliss_files import SHAPE, add_entry, external, stack, topotomo
 
 from recon3d.errors import DataError, GridError, Recon3DWarning
-from recon3d.readers.bliss.entries import is_being_written
-from recon3d.readers.bliss.locate import scan_file
+from recon3d.readers.bliss.entries import is_being_written, scan_file
 from recon3d.readers.open import mean_background
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import open_scan

@@ -1,19 +1,48 @@
-"""The entry whose readings of a motor are unlike those of the others, for messages."""
+"""Which entry of a file may be no part of its scan: to tell where frames form no grid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
+from recon3d.errors import DataError, GridError
+from recon3d.readers.bliss.file import BlissFile
 from recon3d.readers.bliss.records import EntryRecord
+from recon3d.readers.source import FrameSource
 
 FloatArray = NDArray[np.float64]
 _UNLIKE = 5.0
 _LEAST_DEG = 0.5
 _PARTS = ("omega", "base_tilt", "chi", "phi")
+_NAMED = 3
+
+
+@contextmanager
+def explaining_misfits(source: FrameSource) -> Iterator[None]:
+    """Add to the error of a scan that forms no grid that some entries may be no part of it."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(source, BlissFile):
+            raise
+        odd = odd_entry(source.records, source.goniometer)
+        if odd:
+            raise type(error)(f"{source.path}, {odd}") from error
+        if len(source.records) < 2:
+            raise
+        listed = ""
+        if isinstance(error, GridError):
+            titles = Counter((record.title or "no title")[:40] for record in source.records)
+            listed = f" ({'; '.join(f'{n} x {title}' for title, n in titles.most_common(_NAMED))})"
+        raise type(error)(
+            f"{error} Should one of the {len(source.records)} entries{listed} be left out? Choose, "
+            "as in --entries 3.1,5-40"
+        ) from error
 
 
 def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:

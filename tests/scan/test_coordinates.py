@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon3d.scan.grouping import groupings
+from recon3d.scan.coordinates import groupings
 
 
 def group_positions(values, step=None):
