@@ -16,11 +16,13 @@ import hdf5plugin  # noqa: F401 (an import registers the filters of compressed f
 from recon3d.errors import DataError, ParameterError, Recon3DError
 
 SUFFIXES = (".h5", ".hdf5", ".nxs")
-_LINK = re.compile(r"(?:.*_)?\d{1,9}\.1")
+_LINK = re.compile(r"(?:.*_)?\d{1,9}\.\d{1,9}")
 _EDF = re.compile(r"\.edf(\.\w+)?$", re.IGNORECASE)
 _MOST_OPENED = 40
 _FEW_FILES = 3
 _NAMED = 8
+_ENTRY = re.compile(r"\d{1,9}\.\d{1,9}")
+_LARGEST_PART = 10**9
 _LABELS, _LONG = 3, 240
 _MISMATCHES = (TypeError, AttributeError, IndexError)
 """What comes of a dataset where a group is expected, and the like."""
@@ -91,7 +93,7 @@ def _followed(path: Path) -> Path:
         It holds links to several files, to one that is not there, or no scan at all.
     """
     with opened(path) as file:
-        if numbers_in(file):
+        if entries_in(file):
             return path
         targets, names = _targets(file), list(file)
     if not targets:
@@ -149,7 +151,7 @@ def _leads_to_scan(path: Path) -> bool:
     """Whether a file has entries of scans, or links to some."""
     try:
         with opened(path) as file:
-            return bool(numbers_in(file) or _targets(file))
+            return bool(entries_in(file) or _targets(file))
     except DataError:
         return False
 
@@ -228,20 +230,26 @@ _CAUSES = {
 }
 
 
-def numbers_in(file: h5py.File) -> list[int]:
-    """Numbers N of the entries `N.1` of a file, increasing."""
-    return sorted(int(name[:-2]) for name in file if re.fullmatch(r"\d{1,9}\.1", name))
+def entries_in(file: h5py.File) -> list[str]:
+    """Names of the entries `N.1`, `N.2`, ... of a file, in the order of their numbers."""
+    return sorted(filter(_ENTRY.fullmatch, file), key=numbers_of)
 
 
-def entry_numbers(file: h5py.File, wanted: str | None = None) -> list[int]:
-    """Numbers N of the entries `N.1` of a file, increasing.
+def numbers_of(entry: str) -> tuple[int, int]:
+    """Number of a scan, and which of its entries it is: (3, 2) of "3.2"."""
+    scan, _, part = entry.partition(".")
+    return int(scan), int(part)
+
+
+def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
+    """Names of the entries to use, in the order of their numbers.
 
     Parameters
     ----------
     file
         The file.
     wanted
-        A list such as "3.1,5-40"; None for all.
+        A list such as "3.1,5-40", in which 5 stands for 5.1, 5.2 and so on; None for all.
 
     Raises
     ------
@@ -250,33 +258,36 @@ def entry_numbers(file: h5py.File, wanted: str | None = None) -> list[int]:
     ParameterError
         The list cannot be understood, or names an entry that is not in the file.
     """
-    numbers = numbers_in(file)
-    if not numbers:
+    entries = entries_in(file)
+    if not entries:
         raise DataError(
             f"{file.filename} has no entry 1.1, 2.1, ..., as BLISS writes them, but "
             f"{_listed(list(file)) or 'nothing at all'}"
         )
     if wanted is None:
-        return numbers
-    chosen: set[int] = set()
+        return entries
+    chosen: set[str] = set()
     for part in wanted.split(","):
         first, last = _parse_range(part.strip(), wanted)
-        found = [number for number in numbers if first <= number <= last]
+        found = [entry for entry in entries if first <= numbers_of(entry) <= last]
         if not found:
-            names = _listed([f"{number}.1" for number in numbers])
-            raise ParameterError(f"entries {part.strip()}: {file.filename} has {names}")
+            raise ParameterError(f"entries {part.strip()}: {file.filename} has {_listed(entries)}")
         chosen.update(found)
-    return sorted(chosen)
+    return sorted(chosen, key=numbers_of)
 
 
-def _parse_range(part: str, wanted: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,9})(?:\.1)?(?:\s*-\s*(\d{1,9})(?:\.1)?)?", part)
+def _parse_range(part: str, wanted: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The first and the last entry of a range, by their numbers."""
+    match = re.fullmatch(r"(\d{1,9})(\.\d{1,9})?(?:\s*-\s*(\d{1,9})(\.\d{1,9})?)?", part)
     if match is None:
         raise ParameterError(
-            f"entries '{wanted[:60]}': expected numbers and ranges such as 3.1,5-40; frames are in "
-            "the entries N.1"
+            f"entries '{wanted[:60]}': expected numbers and ranges such as 3.1,5-40"
         )
-    return int(match[1]), int(match[2] or match[1])
+    first, first_part, last, last_part = match.groups()
+    if last is None:
+        last, last_part = first, first_part
+    end = int(last_part[1:]) if last_part else _LARGEST_PART
+    return (int(first), int((first_part or ".0")[1:])), (int(last), end)
 
 
 def _listed(names: list[str]) -> str:

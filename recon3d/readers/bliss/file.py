@@ -1,4 +1,4 @@
-"""Scans in HDF5 files as BLISS writes them: one or several projections in each entry `N.1`."""
+"""Scans in HDF5 files as BLISS writes them: one or several projections in each entry."""
 
 from __future__ import annotations
 
@@ -15,23 +15,16 @@ from recon3d.errors import DataError, warn
 from recon3d.progress import track
 from recon3d.readers.beamline import choose_goniometer
 from recon3d.readers.bliss.entries import (
-    entry_numbers,
+    choose_entries,
     explained,
     is_being_written,
     list_entries,
     opened,
 )
-from recon3d.readers.bliss.motors import (
-    absent_parts,
-    known_and_moving,
-)
+from recon3d.readers.bliss.frames import frame_table, frames_left_out
+from recon3d.readers.bliss.motors import absent_parts, known_and_moving
 from recon3d.readers.bliss.reader import FrameReader
-from recon3d.readers.bliss.records import (
-    EntryRecord,
-    frame_table,
-    frames_left_out,
-    read_records,
-)
+from recon3d.readers.bliss.records import EntryRecord, read_records
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
@@ -120,10 +113,10 @@ class BlissFile:
             warn(f"{path} is open for writing elsewhere: what is in it by now is used")
         known = tuple(GONIOMETERS.values()) if goniometer is None else (goniometer,)
         with opened(path) as file:
-            numbers = entry_numbers(file, entries)
+            chosen = choose_entries(file, entries)
             name = "" if detector == "-" else detector
             records, skipped = read_records(
-                file, numbers, name, known, skip_damaged=skip_damaged, show=show_progress
+                file, chosen, name, known, skip_damaged=skip_damaged, show=show_progress
             )
         try:
             names = goniometer or choose_goniometer(
@@ -211,8 +204,8 @@ def mean_bliss_frame(
     path = Path(path)
     with opened(path) as file:
         name = "" if detector == "-" else detector
-        numbers = entry_numbers(file, entries)
-        records, skipped = read_records(file, numbers, name, (), show=show_progress)
+        chosen = choose_entries(file, entries)
+        records, skipped = read_records(file, chosen, name, (), show=show_progress)
     if skipped:
         warn(f"{path}: entries left out: {list_entries(skipped)}")
     reader = FrameReader(path)

@@ -85,6 +85,10 @@ def read_current(entry: h5py.Group, name: str, frames: int) -> Reading:
     return next((number for number in numbers if isinstance(number, float)), None)
 
 
+def _is_list(values: Reading, frames: int) -> bool:
+    return isinstance(values, np.ndarray) and values.size == frames
+
+
 @dataclass(frozen=True, eq=False)
 class EntryMotors:
     """What one entry records of the motors.
@@ -93,9 +97,12 @@ class EntryMotors:
     ----------
     readings
         By the motor's name, of all beamlines.
+    lent
+        Motors whose lists of readings are those of another entry of the same scan.
     """
 
     readings: dict[str, Reading]
+    lent: tuple[str, ...] = ()
 
     @classmethod
     def read(
@@ -104,6 +111,17 @@ class EntryMotors:
         """Read the motors that play a part on one of the goniometers."""
         names = {getattr(goniometer, part) for goniometer in goniometers for part in PARTS}
         return cls({name: read_reading(entry, name, frames) for name in sorted(names)})
+
+    def completed_by(self, other: EntryMotors, frames: int) -> EntryMotors:
+        """The same with what only another entry of the scan has, of lists those for all frames."""
+        own = {name: values for name, values in self.readings.items() if values is not None}
+        fitting = {name for name, values in own.items() if _is_list(values, frames)}
+        lists = {
+            name: values
+            for name, values in other.readings.items()
+            if name not in fitting and _is_list(values, frames)
+        }
+        return EntryMotors(other.readings | own | lists, tuple(lists))
 
     def of(self, goniometer: Goniometer) -> dict[str, Reading]:
         """The readings by the parts that the motors play."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -24,17 +23,18 @@ from recon3d.readers.bliss.datasets import (
     presence,
     shape_of,
 )
-from recon3d.readers.bliss.entries import explained, link_target, list_entries, text_of
+from recon3d.readers.bliss.entries import (
+    explained,
+    link_target,
+    list_entries,
+    numbers_of,
+    text_of,
+)
 from recon3d.readers.bliss.motors import (
     EntryMotors,
     Reading,
-    absent_parts,
-    frames_with_readings,
-    motor_columns,
     read_current,
 )
-from recon3d.readers.damage import Damage
-from recon3d.readers.motors import MotorTable
 
 FloatArray = NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
 
 def read_records(
     file: h5py.File,
-    numbers: list[int],
+    entries: list[str],
     detector: str,
     goniometers: tuple[Goniometer, ...] = tuple(GONIOMETERS.values()),
     *,
@@ -160,8 +160,9 @@ def read_records(
     ----------
     file
         The file.
-    numbers
-        Numbers N of the entries `N.1`.
+    entries
+        Names of the entries. Of a scan with several (`N.1`, `N.2`, ...) the first that has frames
+        of the detector is read; the others hold what was taken at a pace of their own.
     detector
         Name of the detector; empty where there is only one.
     goniometers
@@ -186,14 +187,15 @@ def read_records(
     """
     found: dict[str, dict[str, str]] = {}
     damaged: dict[str, str] = {}
-    for number in numbers:
-        with _collecting(damaged, file, f"{number}.1"):
-            found[f"{number}.1"] = frame_datasets(file[f"{number}.1"])
+    for entry in entries:
+        with _collecting(damaged, file, entry):
+            found[entry] = frame_datasets(file[entry])
     if not found:
         raise DataError(f"{file.filename}: {list_entries(damaged)}")
     name = _choose_detector(file, found, detector)
-    records, skipped = [], {}
-    for entry in track(found, "Reading entries", unit="entry", show=show):
+    read, skipped = _one_of_each_scan(found, name)
+    records = []
+    for entry in track(read, "Reading entries", unit="entry", show=show):
         with _collecting(damaged, file, entry):
             lost = "" if name in found[entry] else lost_frames(file[entry], name)
             label = f"{entry} ({text_of(file[entry], 'title') or 'no title'})"
@@ -205,9 +207,41 @@ def read_records(
                 skipped[label] = "no frame yet"
             else:
                 records.append(_read_record(file, entry, found[entry][name], goniometers))
+    for label in [label for label in damaged if _is_spare(label, records)]:
+        skipped[label] = damaged.pop(label)
     if damaged and not (skip_damaged and records):
         raise DataError(f"{file.filename} is damaged: {list_entries(damaged)}")
+    lent = {record.entry: ", ".join(record.motors.lent) for record in records if record.motors.lent}
+    if lent:
+        warn(
+            f"{file.filename}: readings of the first entry of a scan are used: {list_entries(lent)}"
+        )
     return _of_one_layout(records, skipped), skipped | damaged
+
+
+def _is_spare(label: str, records: list[EntryRecord]) -> bool:
+    """Whether a damaged entry is a further one of a scan of which another has the frames."""
+    scan, part = numbers_of(label.removeprefix("entry "))
+    return part > 1 and any(numbers_of(record.entry)[0] == scan for record in records)
+
+
+def _one_of_each_scan(
+    found: dict[str, dict[str, str]], detector: str
+) -> tuple[list[str], dict[str, str]]:
+    """The entry to read of each scan, and why others with frames of the detector are not."""
+    holders: dict[int, list[str]] = {}
+    for entry, datasets in found.items():
+        if detector in datasets:
+            holders.setdefault(numbers_of(entry)[0], []).append(entry)
+    read = [
+        entry for entry in found if numbers_of(entry)[0] not in holders and entry.endswith(".1")
+    ]
+    others = dict[str, str]()
+    for first, *more in holders.values():
+        read.append(first)
+        why = f"the frames of {detector} in the first entry of the scan are used"
+        others |= dict.fromkeys(more, why)
+    return sorted(read, key=numbers_of), others
 
 
 @contextmanager
@@ -224,12 +258,20 @@ def _collecting(damaged: dict[str, str], file: h5py.File, entry: str) -> Iterato
 
 
 def _choose_detector(file: h5py.File, found: dict[str, dict[str, str]], wanted: str) -> str:
-    counts = Counter(name for datasets in found.values() for name in datasets)
-    if wanted and wanted in counts:
+    first_of_scans = {entry: held for entry, held in found.items() if numbers_of(entry)[1] < 2}
+    everywhere = Counter(name for datasets in found.values() for name in datasets)
+    counts = Counter(name for datasets in first_of_scans.values() for name in datasets)
+    counts = counts or everywhere
+    if wanted and wanted in everywhere:
         return wanted
-    listed = ", ".join(f"{name} (in {_plural(count)})" for name, count in counts.most_common())
+    listed = ", ".join(f"{name} (in {_plural(count)})" for name, count in everywhere.most_common())
     if len(counts) == 1 and not wanted:
-        return next(iter(counts))
+        chosen = next(iter(counts))
+        if len(everywhere) > 1:
+            warn(
+                f"{file.filename} has frames of {listed}: those of {chosen} are read; name another"
+            )
+        return chosen
     first = file[next(iter(found))]
     lost = lost_frames(first, wanted)
     if lost:
@@ -266,6 +308,9 @@ def _read_record(
     count = shape_of(frames)[0]
     names = dict.fromkeys(goniometer.ring_current for goniometer in goniometers)
     motors = EntryMotors.read(group, goniometers, count)
+    first = file.get(f"{numbers_of(entry)[0]}.1")
+    if numbers_of(entry)[1] > 1 and isinstance(first, h5py.Group):
+        motors = motors.completed_by(EntryMotors.read(first, goniometers, count), count)
     return EntryRecord(
         entry=entry,
         title=text_of(group, "title"),
@@ -293,139 +338,3 @@ def _of_one_layout(records: list[EntryRecord], skipped: dict[str, str]) -> list[
 
 def _layout(record: EntryRecord) -> str:
     return f"{record.shape[1]} x {record.shape[2]} pixels of {record.dtype.name}"
-
-
-_ONE_OMEGA_DEG = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class FrameTable:
-    """Places and motor readings of the frames that can be read, and what the others lack.
-
-    Parameters
-    ----------
-    places
-        Record and index in it of each frame, shape (frames, 2).
-    motors
-        Their readings.
-    lacks
-        Why frames are left out, by their entries.
-    """
-
-    places: NDArray[np.int64]
-    motors: MotorTable
-    lacks: dict[str, str]
-
-
-def frame_table(
-    records: list[EntryRecord], goniometer: Goniometer, *, skip_damaged: bool
-) -> FrameTable:
-    """Places and motor readings of all frames that can be read.
-
-    Parameters
-    ----------
-    records
-        The entries.
-    goniometer
-        The names of the motors.
-    skip_damaged
-        Leave frames out that are not on the disk, or lack a reading.
-
-    Raises
-    ------
-    DataError
-        Frames or readings lack; all entries in which they do are named.
-    """
-    absent = absent_parts([record.motors for record in records], goniometer)
-    rows, places = [], []
-    lacks: dict[str, str] = {}
-    problems: dict[str, str] = {}
-    for number, record in enumerate(records):
-        name = f"entry {record.entry}"
-        try:
-            frames, lack = _usable(record, goniometer, absent, skip_damaged)
-        except DataError as error:
-            problems[name] = str(error)
-            continue
-        lacks |= {name: lack} if lack else {}
-        columns = motor_columns(record.motors, goniometer, absent, frames)
-        rows.append(np.stack([*columns, _current(record, goniometer, columns[0], frames)]))
-        places.append(np.stack([np.full_like(frames, number), frames], axis=1))
-    if problems:
-        raise DataError(list_entries(problems))
-    table = np.concatenate(rows, axis=1)
-    if not table.size:
-        raise DataError(list_entries(lacks))
-    _tell(lacks, absent, goniometer)
-    if "omega" in absent:
-        table[0] = 0.0
-    return FrameTable(np.concatenate(places), MotorTable(*table), lacks)
-
-
-def _usable(
-    record: EntryRecord, goniometer: Goniometer, absent: list[str], skip_damaged: bool
-) -> tuple[NDArray[np.int64], str]:
-    """The frames of an entry that are there and whose motors are known, and why not the others."""
-    frames, lack = record.frames(goniometer, skip_damaged=skip_damaged)
-    try:
-        motor_columns(record.motors, goniometer, absent, frames)
-    except DataError as error:
-        if not skip_damaged:
-            raise
-        known = frames_with_readings(record.motors, goniometer, absent, frames)
-        return known, f"{error} ({known.size} frames are used)"
-    return frames, lack
-
-
-def frames_left_out(
-    path: Path, records: list[EntryRecord], table: FrameTable, skipped: dict[str, str]
-) -> tuple[Damage, ...]:
-    """Every frame that is not used, and every entry that is damaged or of another layout.
-
-    Parameters
-    ----------
-    path
-        The file.
-    records, table
-        Its entries, and their frames that are used.
-    skipped
-        Why each other entry was left out.
-    """
-    used = {(int(record), int(frame)) for record, frame in table.places}
-    frames = [
-        (
-            f"{path}, entry {record.entry}, frame {frame}",
-            table.lacks.get(f"entry {record.entry}", ""),
-        )
-        for number, record in enumerate(records)
-        for frame in range(record.shape[0])
-        if (number, frame) not in used
-    ]
-    return (*((f"{path}, {label}", reason) for label, reason in skipped.items()), *frames)
-
-
-def _current(
-    record: EntryRecord, goniometer: Goniometer, omega_deg: FloatArray, frames: NDArray[np.int64]
-) -> FloatArray:
-    """Ring current of the frames, NaN where it is not recorded.
-
-    One number for the whole entry says nothing of how the beam decayed from one projection
-    to the next, so it counts in an entry of one projection only.
-    """
-    recorded = record.current[goniometer.ring_current]
-    column = np.full(frames.size, np.nan)
-    if isinstance(recorded, np.ndarray):
-        column[:] = recorded[frames]
-    elif isinstance(recorded, float) and frames.size and not np.ptp(omega_deg) > _ONE_OMEGA_DEG:
-        column[:] = recorded
-    return np.where(np.isfinite(column) & (column > 0), column, np.nan)
-
-
-def _tell(lacks: dict[str, str], absent: list[str], goniometer: Goniometer) -> None:
-    """Warn of what is left out."""
-    for part in absent:
-        warn(
-            f"there is no motor '{getattr(goniometer, part)}' in the file: {part} is taken as still"
-        )
-    if lacks:
-        warn(f"frames are left out: {list_entries(lacks)}")
