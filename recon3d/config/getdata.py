@@ -14,6 +14,8 @@ Tilts = tuple[float, float]
 
 SUGGESTED = ("poi", "imgsize", "framebg", "binth")
 """The keys that the data suggest, as one choice, where they are `-` or not given."""
+NOT_GIVEN = (*SUGGESTED, "phi0", "chi0", "angsteps", "numangsteps")
+"""The keys for which `-` says that nothing is given."""
 PATHS = ("datadir", "bgdir", "outputpath", "flat_field", "bad_pixels")
 """The keys whose values are paths; those in a settings file count from its folder."""
 
@@ -51,7 +53,7 @@ class GetData(Declared):
     outputdirname: str = setting("results", "name of the output folder", place=True)
     phi0: float | None = setting(
         None,
-        "reading of phi from which rolling is counted; the middle of its range where not given",
+        "reading of phi from which rolling is counted; - for the middle of its range",
         unit="degrees",
         least=-360,
         most=360,
@@ -62,7 +64,7 @@ class GetData(Declared):
     )
     angsteps: Tilts | None = setting(
         None,
-        "step of the tilts, one number or mu,gamma (the motors are the truth)",
+        "step of the tilts, one number or mu,gamma; - for what the motors tell (they are the truth)",
         unit="degrees",
         least=-360,
         most=360,
@@ -71,7 +73,7 @@ class GetData(Declared):
     )
     numangsteps: Pair | None = setting(
         None,
-        "number of settings, one number or mu,gamma (the motors are the truth)",
+        "number of settings, one number or mu,gamma; - for what the motors tell (they are the truth)",
         least=1,
         one_for_all=True,
         place=True,
@@ -144,7 +146,7 @@ class GetData(Declared):
         """
         if texts.get("datadir", "None").lower() == "none":
             raise ParameterError("the key 'datadir' is missing: give the folder or file of frames")
-        given = {key: text for key, text in texts.items() if text != "-" or key not in SUGGESTED}
+        given = {key: text for key, text in texts.items() if text != "-" or key not in NOT_GIVEN}
         return cls(**parse_texts(cls, given), cleaning=Cleaning(**parse_texts(Cleaning, given)))
 
     def texts(self) -> dict[str, str]:

@@ -147,6 +147,11 @@ def test_what_is_to_be_suggested():
     assert GetData.from_texts(plan.texts()) == plan
 
 
+def test_a_dash_for_what_the_motors_tell():
+    words = dict.fromkeys(("phi0", "chi0", "angsteps", "numangsteps"), "-")
+    assert GetData.from_texts({"datadir": "x"} | words) == GetData(datadir="x")
+
+
 @given(cleanings, st.booleans(), st.sampled_from(["final", "all", "none"]))
 def test_the_texts_of_a_plan_give_it_again(cleaning, skip, arrays):
     plan = GetData(datadir="x #1", cleaning=cleaning, skip_damaged=skip, arrays=arrays, poi=(3, 4))
