@@ -64,7 +64,7 @@ class GetData(Declared):
     )
     angsteps: Tilts | None = setting(
         None,
-        "step of the tilts, one number or mu,gamma; - for what the motors tell (they are the truth)",
+        "step of the tilts, one number or mu,gamma; - for none (the motors are the truth)",
         unit="degrees",
         least=-360,
         most=360,
@@ -73,7 +73,7 @@ class GetData(Declared):
     )
     numangsteps: Pair | None = setting(
         None,
-        "number of settings, one number or mu,gamma; - for what the motors tell (they are the truth)",
+        "number of settings, one number or mu,gamma; - for none (the motors are the truth)",
         least=1,
         one_for_all=True,
         place=True,
