@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from recon3d.config.volume import Volume
 from recon3d.projection.kernels import footprint as kernels
@@ -246,9 +247,14 @@ class Projector:
         return row_taps, col_taps
 
     def covered_pixels(self, affine: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Which pixels of an image (rows, cols) the voxels fall on at ω."""
+        """Which pixels of an image (rows, cols) the voxels fall on at ω, footprint included.
+
+        Voxels wider than two pixels leave gaps between the pixels around their centres.
+        """
         mask = np.zeros(shape, bool)
         kernels.mark_covered(mask, self.points_um, affine)
+        for axis, taps in enumerate(self.footprint(affine)):
+            mask = maximum_filter1d(mask, taps.size, axis, mode="constant")
         return mask
 
 

@@ -97,15 +97,14 @@ def test_voxel_centres_follow_the_volume():
     assert points.mean(axis=(0, 1, 2)) == pytest.approx(VOLUME.position_um)
 
 
-def test_shadow_is_where_the_projection_is_not_zero():
+@pytest.mark.parametrize("voxel_um", [(0.0, 0.0, 0.0), (1.5, 0.4, 2.0)])
+@pytest.mark.parametrize("omega_deg", [0.0, 21.0])
+def test_pixels_are_covered_where_the_projection_is_not_zero(omega_deg, voxel_um):
     points = voxel_centres_um(VOLUME)[::3]
-    projector = Projector(points)
-    affine = GEOMETRY.affine(21.0)
-    ones = np.ones((len(points), 1))
-    images = projector.forward(ones, affine, IlluminatedPixels.from_mask(np.ones((14, 15), bool)))
-    assert np.array_equal(
-        projector.covered_pixels(affine, (14, 15)), images[:-1].reshape(14, 15) > 0
-    )
+    projector = Projector(points, voxel_um)
+    affine = GEOMETRY.affine(omega_deg)
+    image = projector.image(np.ones(len(points)), affine, (14, 15))
+    assert np.array_equal(projector.covered_pixels(affine, (14, 15)), image > 0)
 
 
 @pytest.mark.parametrize("width", [0.3, 1.0, 1.7, 2.0, 3.0, 3.4])
