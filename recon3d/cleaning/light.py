@@ -43,8 +43,7 @@ class Light(NamedTuple):
 
 def whole_frames(scan: Scan) -> Scan:
     """The scan without a region of interest, and without bins."""
-    rows, cols = scan.source.frame_shape
-    return scan.binned(1).crop((cols // 2, rows // 2), (cols, rows))
+    return scan.binned(1).within(Roi.whole(scan.source.frame_shape))
 
 
 def spread_projections(scan: Scan, most: int) -> list[int]:

@@ -186,7 +186,7 @@ def suggesting(
     if poi is not None and imgsize is not None:
         given = Roi.around(poi, imgsize)
         given.require_inside(scan.source.frame_shape)
-    region = scan.binned(1) if given is None else scan.binned(1).crop(poi, imgsize)  # type: ignore[arg-type]
+    region = scan.binned(1) if given is None else scan.binned(1).within(given)
     if lights is None:
         lights = []
         calm, _, _ = calibrated(region, **images)
@@ -200,10 +200,10 @@ def suggesting(
         region = whole_frames(scan)
         if given is not None:
             lights = [light._replace(signal=light.signal[given.slices]) for light in lights]
-            region = region.crop(poi, imgsize)  # type: ignore[arg-type]
+            region = region.within(given)
     lit = _extent(lights, region)
     box, framebg, why = _layout(lit, scan.source.frame_shape, cleaning, poi, imgsize)
-    cropped = scan.crop((box.col + box.cols // 2, box.row + box.rows // 2), (box.cols, box.rows))
+    cropped = scan.within(box)
     judge = _Judge(cropped, cleaning, framebg, images)
     for k in spread_projections(cropped, _JUDGED):
         judge.look(k)

@@ -76,7 +76,10 @@ class Scan(ScanTable):
         ParameterError
             The ROI leaves the frame, or has no room for the bins.
         """
-        roi = Roi.around(whole_pair("center", center), whole_pair("size", size))
+        return self.within(Roi.around(whole_pair("center", center), whole_pair("size", size)))
+
+    def within(self, roi: Roi) -> Scan:
+        """The same scan with another ROI; as `crop`."""
         roi.require_inside(self.source.frame_shape)
         self.binning.require_room((roi.rows, roi.cols))
         return replace(self, roi=roi)
