@@ -12,6 +12,7 @@ from scipy import ndimage
 from recon3d.files.store import CleanedScan
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
+from recon3d.scan.table import short
 
 Image = NDArray[np.float32]
 
@@ -263,7 +264,7 @@ class RegionWatch:
         sides = sorted({side for angle in cut for side in self._found[angle][0]})
         return (
             f"the grain touches the edge of the region ({', '.join(_SIDES[i] for i in sides)}) in "
-            f"{len(cut)} of {len(omega)} projections, first at ω = {cut[0]:g}°, and is cut there; "
+            f"{len(cut)} of {len(omega)} projections, first at ω = {short(cut[0])}°, and is cut there; "
             "choose a wider region or a narrower framebg, or take both from the data (-)"
         )
 
