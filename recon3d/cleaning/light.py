@@ -264,8 +264,8 @@ class RegionWatch:
         sides = sorted({side for angle in cut for side in self._found[angle][0]})
         return (
             f"the grain touches the edge of the region ({', '.join(_SIDES[i] for i in sides)}) in "
-            f"{len(cut)} of {len(omega)} projections, first at ω = {short(cut[0])}°, and is cut there; "
-            "choose a wider region or a narrower framebg, or take both from the data (-)"
+            f"{len(cut)} of {len(omega)} projections, first at ω = {short(cut[0])}°, and is cut "
+            "there; choose a wider region or a narrower framebg, or take both from the data (-)"
         )
 
     def _fall(self, omega: list[float]) -> str:
