@@ -14,6 +14,7 @@ from .config.volume import Volume as Volume
 from .errors import DataError as DataError
 from .errors import EngineFault as EngineFault
 from .errors import GridError as GridError
+from .errors import NoSuchProjectionError as NoSuchProjectionError
 from .errors import OutputError as OutputError
 from .errors import ParameterError as ParameterError
 from .errors import Recon3DError as Recon3DError

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.arguments import checked
+
 Center = tuple[float, float]
 
 CENTER_LIGHTNESS = 0.89
@@ -34,6 +36,7 @@ _SRGB_FROM_LMS = np.array(
 )
 
 
+@checked(range_deg="> 0")
 def orientation_colors(
     a_deg: ArrayLike, b_deg: ArrayLike, range_deg: float, center_deg: Center = (0.0, 0.0)
 ) -> NDArray[np.float64]:
@@ -102,6 +105,7 @@ def _srgb_from_oklab(oklab: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
+@checked(a_deg="(*)", b_deg="(*)")
 def orientation_range(a_deg: ArrayLike, b_deg: ArrayLike) -> tuple[float, Center]:
     """Range and centre of the colours that suit a set of tilts.
 

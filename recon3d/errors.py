@@ -33,6 +33,10 @@ class ParameterError(Recon3DError, ValueError):
     """A value given by the user is missing, of the wrong type, or impossible."""
 
 
+class NoSuchProjectionError(ParameterError, IndexError):
+    """A scan has no projection of that number."""
+
+
 class DataError(Recon3DError):
     """A data file, or a set of them, is damaged, incomplete or inconsistent."""
 
@@ -65,29 +69,6 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
     warnings.warn(shortened(message), Recon3DWarning, stacklevel=level)
-
-
-def require_kind(argument: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
-    """Refuse an argument that is something else than was expected.
-
-    Parameters
-    ----------
-    argument, value
-        Its name, and what was given for it.
-    kind
-        The type, or the types, that it may have.
-    what
-        What was expected, in words.
-
-    Raises
-    ------
-    ParameterError
-        It has another type.
-    """
-    if not isinstance(value, kind):
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
-        raise ParameterError(f"{argument} is {shown}: expected {what}")
 
 
 def behind(error: BaseException) -> BaseException:

@@ -17,6 +17,7 @@ import recon3d
 PACKAGE = Path(recon3d.__file__).parent
 ROOMS = (
     "errors",
+    "arguments",
     "progress",
     "atomic",
     "communicator",

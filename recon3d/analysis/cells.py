@@ -12,8 +12,9 @@ from scipy.ndimage import center_of_mass
 
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
 from recon3d.analysis.surface import known_orientations
+from recon3d.arguments import checked
 from recon3d.compiled import njit
-from recon3d.errors import ParameterError, require_kind
+from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 
 Table = NDArray[np.void]
@@ -83,6 +84,7 @@ class Cells:
         return f"<table><caption>Cells</caption><tr>{head}</tr>{rows}</table>{below}"
 
 
+@checked(threshold_deg="> 0", min_voxels=">= 1")
 def find_cells(
     grain: Grain, threshold_deg: float | None = None, *, min_voxels: int | None = None
 ) -> Cells:
@@ -124,7 +126,6 @@ def find_cells(
     >>> len(cells.table), len(cells.boundaries)
     (2, 1)
     """
-    require_kind("grain", grain, Grain, "a grain, from recon3d.Grain.load or reconstruct")
     if threshold_deg is not None and not threshold_deg > 0:
         raise ParameterError(f"the threshold of cells is {threshold_deg:g}°: expected more than 0")
     if min_voxels is not None and not min_voxels >= 1:

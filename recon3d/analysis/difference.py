@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 
@@ -49,6 +50,7 @@ class GrainDifference:
         )
 
 
+@checked()
 def grain_difference(first: Grain, second: Grain, *, align: bool = False) -> GrainDifference:
     """Compare two grains voxel by voxel.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.rotations import lattice, rotation_vectors
@@ -15,6 +16,7 @@ from recon3d.files.rotations import lattice, rotation_vectors
 FloatArray = NDArray[np.float64]
 
 
+@checked()
 def curvature(grain: Grain) -> FloatArray:
     """How the lattice turns along x, y and z, as far as two tilts show it.
 
@@ -57,6 +59,7 @@ class DislocationDensity(NamedTuple):
     noise_per_m2: FloatArray
 
 
+@checked(burgers_nm="> 0")
 def dislocation_density(grain: Grain, burgers_nm: float | None = None) -> DislocationDensity:
     r"""Lower bound of the density of geometrically necessary dislocations.
 

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float32]
 
 
+@checked(orientation_deg="(x, y, z, 2)")
 def kernel_average_misorientation(orientation_deg: NDArray[Any]) -> FloatArray:
     """Mean misorientation of each voxel and its known neighbours across a face.
 
@@ -48,6 +50,7 @@ def kernel_average_misorientation(orientation_deg: NDArray[Any]) -> FloatArray:
     return average
 
 
+@checked(orientation_deg="(x, y, z, 2)", error_deg="(x, y, z, 2)")
 def kernel_average_error(orientation_deg: NDArray[Any], error_deg: NDArray[Any]) -> FloatArray:
     """Error of `kernel_average_misorientation`, one σ, from errors of the orientations.
 
@@ -85,6 +88,7 @@ def kernel_average_error(orientation_deg: NDArray[Any], error_deg: NDArray[Any])
         return np.where(count > 0, np.sqrt(total) / count, np.nan).astype(np.float32)
 
 
+@checked(angle_deg="> 0")
 def boundaries(orientation_deg: NDArray[Any], angle_deg: float) -> NDArray[np.bool_]:
     """Voxels that differ from a neighbour across a face by more than an angle.
 

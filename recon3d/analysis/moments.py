@@ -8,6 +8,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.arguments import checked
 from recon3d.compiled import njit
 from recon3d.errors import ParameterError
 
@@ -17,6 +18,7 @@ _BLOCK = 128
 """Frames whose rows are held at once, and summed in single precision."""
 
 
+@checked(frames="(frames, rows, cols)", mu_deg="(frames)", gamma_deg="(frames)")
 def projection_moments(
     frames: NDArray[Any], mu_deg: ArrayLike, gamma_deg: ArrayLike
 ) -> tuple[FloatImage, FloatImage, FloatImage]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 
@@ -39,6 +40,7 @@ class Profile(NamedTuple):
     strain: FloatArray
 
 
+@checked(points=">= 2, <= 1000000")
 def line_profile(
     grain: Grain, start_um: Point, end_um: Point, points: int | None = None
 ) -> Profile:
@@ -123,7 +125,8 @@ class Distribution(NamedTuple):
     median: float
 
 
-def distribution(values: Any, mask: NDArray[np.bool_], bins: int = 60) -> Distribution:
+@checked(values="(*)", mask="(*)", bins=">= 1, <= 1000000")
+def distribution(values: ArrayLike, mask: NDArray[np.bool_], bins: int = 60) -> Distribution:
     """Distribute values over the voxels of a mask; unknown ones are passed over.
 
     Parameters

@@ -10,9 +10,10 @@ from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.analysis.moments import accumulate, read_row
+from recon3d.arguments import checked
 from recon3d.colors import orientation_range, orientation_rgba
 from recon3d.compiled import njit
-from recon3d.errors import ParameterError, require_kind
+from recon3d.errors import ParameterError
 from recon3d.scan.table import Projection
 
 FloatArray = NDArray[np.float64]
@@ -117,6 +118,7 @@ class Mosaicity:
             raise ParameterError(f"only {self.names[0]} moved: mosaicity in colours needs two axes")
 
 
+@checked(peak_share=">= 0, < 1")
 def mosaicity(
     projection: Projection, *, background: float = 0.0, peak_share: float = 0.2
 ) -> Mosaicity:
@@ -145,7 +147,6 @@ def mosaicity(
     >>> maps.mean.shape
     (32, 32, 2)
     """
-    require_kind("projection", projection, Projection, "a projection, such as scan[0]")
     if not 0 < peak_share <= 1:
         raise ParameterError(f"peak_share is {peak_share}: expected more than 0 and up to 1")
     shape = tuple(axis.values_deg.size for axis in projection.axes)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, find_objects, gaussian_filter
 from scipy.spatial import cKDTree
 
+from recon3d.arguments import checked
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 
@@ -81,6 +82,7 @@ def cut_at(values: NDArray[Any], level: float, *, smooth: bool) -> NDArray[np.bo
     return field >= level
 
 
+@checked(mask="(x, y, z)", known="(x, y, z)")
 def surface_of(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> Surface:
     """Cut the surface of a mask, with its steps smoothed.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from recon3d.arguments import checked
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frame_preview import FramePreview
 from recon3d.cleaning.kernels import frames as kernels
@@ -87,6 +88,7 @@ class Suggestion:
         return {**asdict(self), "reasons": list(self.reasons)}
 
 
+@checked()
 def suggest(
     scan: Scan,
     cleaning: Cleaning | None = None,

@@ -139,9 +139,10 @@ class Setting:
             return None
         if self.count is None:
             return self._check_one(value)
-        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        if not _is_several(value):
             raise ValueError(self.expected)
-        items = tuple(self._check_one(item) for item in value)
+        flat = [n for item in value for n in (item if _is_several(item) else [item])]
+        items = tuple(self._check_one(item) for item in flat)
         if self.count and len(items) != self.count:
             raise ValueError(self.expected)
         return items
@@ -351,6 +352,10 @@ def nearest(key: str, known: Iterable[str]) -> str:
     """A hint at the known key that is most like an unknown one; empty where none is."""
     near = difflib.get_close_matches(key, [*known], n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
 
 
 def _without_none(kind: Any) -> Any:

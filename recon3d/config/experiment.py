@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from recon3d.arguments import checked
 from recon3d.config.crystal import Crystal
 from recon3d.config.declare import (
     Declared,
@@ -94,6 +95,7 @@ class Experiment:
                 )
 
     @classmethod
+    @checked(path="the path of an .ini file", changes="texts by the names of their keys")
     def from_ini(cls, path: str | Path, changes: Mapping[str, str] | None = None) -> Experiment:
         """Read an experiment from a file of `key value` lines.
 
@@ -165,7 +167,17 @@ class Experiment:
         return {key: value for part in parts for key, value in record_of(part).items()}
 
     def with_settings(self, **changes: Any) -> Experiment:
-        """Return the experiment with some of its `Settings` changed."""
+        """Return the experiment with some of its `Settings` changed.
+
+        Raises
+        ------
+        ParameterError
+            There is no such setting, or its value is impossible.
+        """
+        known = [declared.name for declared in settings_of(Settings).values()]
+        for name in changes:
+            if name not in known:
+                raise ParameterError(f"there is no setting '{name}'{nearest(name, known)}")
         return replace(self, settings=replace(self.settings, **changes))
 
 

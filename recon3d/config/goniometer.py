@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recon3d.arguments import check_fields, wrong
+
 
 @dataclass(frozen=True)
 class Goniometer:
@@ -24,6 +26,11 @@ class Goniometer:
     two_theta: str = "obpitch"
     energy: str = "energy"
     ring_current: str = "srcur"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if "" in vars(self).values() or self.omega == self.base_tilt:
+            raise wrong("the goniometer", self, "a name for each motor, another for base_tilt")
 
 
 GONIOMETERS = {

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
+from recon3d.arguments import check_fields, checked, wrong
 from recon3d.atomic import complete_or_absent
 from recon3d.config.volume import Volume
-from recon3d.errors import DataError, ParameterError, require_kind
+from recon3d.errors import DataError, ParameterError
 from recon3d.files.attributes import read_attributes, storable, write_attributes
-from recon3d.files.hdf5 import create_own, open_own
+from recon3d.files.hdf5 import create_own, open_own, require_replaceable
 from recon3d.files.nexus import show_grain
 from recon3d.files.rotations import rotation_matrices
 
@@ -114,7 +115,11 @@ class Grain:
     doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self, "volume", "projections", "curves", "images", "provenance", "doubts")
         for name, array in self.arrays().items():
+            kinds, what = ("b", "truth values") if name == "mask" else ("fiu", "numbers")
+            if getattr(getattr(array, "dtype", None), "kind", "none") not in kinds:
+                raise wrong(f"the grain's {name}", array, f"an array of {what}")
             shape = self.volume.shape + (2,) * (name in ("orientation", "orientation_error"))
             if array.shape != shape:
                 raise ParameterError(
@@ -152,6 +157,7 @@ class Grain:
         tilts = self.orientation[self.oriented].astype(float)
         return tilts.mean(axis=0) if len(tilts) else np.zeros(2)
 
+    @checked(library="scipy or orix")
     def rotations(self, library: Literal["scipy", "orix"] = "scipy") -> Any:
         """Rotations of the voxels in `oriented`, in C order.
 
@@ -209,6 +215,7 @@ class Grain:
         told = {name: storable(name, value)[0] for name, value in self.provenance.items()}
         return xarray.Dataset(variables, axes | {"tilt": ["a", "b"]}, told)
 
+    @checked()
     def save(self, path: str | Path) -> None:
         """Write the grain to an HDF5 file.
 
@@ -218,6 +225,7 @@ class Grain:
             The file, usually grain.h5. It appears when it is complete.
         """
         room_bytes = sum(array.nbytes for array in self.arrays().values()) + 4 * self.mask.size
+        require_replaceable(path)
         with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT
@@ -236,6 +244,7 @@ class Grain:
             show_grain(file, self.provenance)
 
     @classmethod
+    @checked(path="the path of a grain.h5")
     def load(cls, path: str | Path, *, read: Callable[[h5py.Dataset], Any] | None = None) -> Grain:
         """Read a grain that `save` wrote.
 
@@ -252,7 +261,6 @@ class Grain:
             The file cannot be opened, is no grain, is of a newer version than this
             program knows, or lacks an array.
         """
-        require_kind("path", path, (str, Path), "the path of a grain.h5")
         path = Path(path)
         take = read or _whole
         with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:
@@ -270,6 +278,7 @@ class Grain:
                 doubts=tuple(map(str, doubts)),
             )
 
+    @checked()
     def save_arrays(self, folder: str | Path) -> Path:
         """Write grain_ang.npy, (nx, ny, nz, 3) float32: a and b in degrees, completeness.
 

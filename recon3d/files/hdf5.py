@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from recon3d.atomic import complete_or_absent
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
 
 _MARGIN_BYTES = 1 << 17
+HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 class _Disk(io.FileIO):
@@ -109,6 +110,26 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
         finally:
             if disk.failure is not None:  # HDF5 may have complained of what it could not read
                 raise disk.failure
+
+
+def require_replaceable(path: str | Path) -> None:
+    """Refuse to write over a file that this program did not write, such as a raw frame.
+
+    Raises
+    ------
+    OutputError
+        There is such a file. What cannot be opened as HDF5, as a copy cut short, is replaced.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return
+    own = path.suffix in HDF5_SUFFIXES
+    with suppress(OSError), h5py.File(path, "r", locking=False) as file:
+        own = "_format" in file.attrs
+    if not own:
+        raise OutputError(
+            f"{path} is there already, and recon3d did not write it: choose another name"
+        )
 
 
 def require_room(path: str | Path, room_bytes: int) -> None:

@@ -25,7 +25,8 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import DataError, ParameterError, require_kind
+from recon3d.arguments import checked
+from recon3d.errors import DataError, ParameterError
 from recon3d.files.attributes import read_attributes
 from recon3d.files.hdf5 import named_errors, open_own
 from recon3d.geometry import TiltOrigin
@@ -123,6 +124,9 @@ class CleanedScan(ScanTable):
             with named_errors(self.path, _WHAT, what):
                 yield self._file["entry"]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_file": None}  # copies open the file themselves
+
     @property
     def summed(self) -> Frames:
         """Each projection's sum over its frames, (projections, rows, cols), read on the spot."""
@@ -131,13 +135,15 @@ class CleanedScan(ScanTable):
 
     def read_summed(self, k: int) -> Frames:
         """Read the sum over the frames of projection `k`, (rows, cols)."""
+        k = self.number(k)
         with self._opened(f"the sum of projection {k}") as entry:
-            return _part(entry["data/summed"], np.s_[k % len(self)])
+            return _part(entry["data/summed"], np.s_[k])
 
     def read_pixel(self, k: int, row: int, col: int) -> Frames:
         """Read the counts of one pixel in all frames of projection `k`, shape (frames,)."""
+        k = self.number(k)
         with self._opened(f"projection {k}") as entry:
-            return _part(entry["data/frames"], np.s_[k % len(self), :, row, col])
+            return _part(entry["data/frames"], np.s_[k, :, row, col])
 
     @property
     def source_files(self) -> NDArray[np.str_]:
@@ -168,9 +174,10 @@ class CleanedScan(ScanTable):
         ------
         DataError
             The file cannot be read, or its frames are not those that were written.
-        IndexError
+        ParameterError
             There is no such projection.
         """
+        k = self.number(k)
         frames = np.zeros(self.shape[1:], np.float32)
         self._read_illuminated(k, frames, packed=False)
         return frames
@@ -181,7 +188,7 @@ class CleanedScan(ScanTable):
         sums = frames.reshape(len(frames), -1).sum(axis=1)
         if not np.allclose(sums, self.integrated[k, run], rtol=1e-5):
             raise DataError(
-                f"{self.path}: the frames of projection {k % len(self)} are not those that "
+                f"{self.path}: the frames of projection {k} are not those that "
                 "were written: the file is damaged; clean the scan again"
             )
 
@@ -199,9 +206,10 @@ class CleanedScan(ScanTable):
         ------
         DataError
             The file cannot be read, or its frames are not those that were written.
-        IndexError
+        ParameterError
             There is no such projection.
         """
+        k = self.number(k)
         numbers = np.flatnonzero(self.integrated[k] > 0)
         frames = np.empty((numbers.size, *self.shape[2:]), np.float32)
         self._read_illuminated(k, frames, packed=True)
@@ -210,17 +218,18 @@ class CleanedScan(ScanTable):
     def _read_illuminated(self, k: int, frames: Frames, *, packed: bool) -> None:
         """Read the lit frames of projection `k` into their places, or one after the other."""
         done, illuminated = 0, self.integrated[k] > 0
-        with self._opened(f"projection {k % len(self)}") as entry:
+        with self._opened(f"projection {k}") as entry:
             stored = entry["data/frames"]
             for run in runs(illuminated):
                 count = run.stop - run.start
                 place = slice(done, done + count) if packed else run
-                _require_sound(stored, np.s_[k % len(self), run])
-                stored.read_direct(frames, np.s_[k % len(self), run], place)
+                _require_sound(stored, np.s_[k, run])
+                stored.read_direct(frames, np.s_[k, run], place)
                 self._compare(k, run, frames[place])
                 done += count
 
 
+@checked(path="the path of a scan.h5")
 def open_store(path: str | Path) -> CleanedScan:
     """Open a cleaned scan; the frames stay on disk.
 
@@ -242,7 +251,6 @@ def open_store(path: str | Path) -> CleanedScan:
     >>> cleaned[0].frames.sum(axis=0).shape
     (32, 32)
     """
-    require_kind("path", path, (str, Path), "the path of a scan.h5")
     path = Path(path)
     with _opened(path) as file:
         _check(file)

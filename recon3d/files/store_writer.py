@@ -18,7 +18,7 @@ from recon3d import __version__
 from recon3d.atomic import explaining_writes
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.attributes import write_attributes
-from recon3d.files.hdf5 import create_own, require_room
+from recon3d.files.hdf5 import create_own, require_replaceable, require_room
 from recon3d.files.nexus import new_group, show_scan
 from recon3d.files.store import FORMAT, FORMAT_VERSION, MOTORS, PACKED, UNITS, chunk_shape, runs
 from recon3d.scan.table import ScanTable
@@ -61,6 +61,7 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            require_replaceable(self.path)
             self._file = stack.enter_context(create_own(self.path))
             self._lay_out()
             stack.push(self._finish)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from recon3d.arguments import checked
 from recon3d.cleaning import pipeline
 from recon3d.cleaning.pipeline import Sink
 from recon3d.communicator import Communicator
 from recon3d.config.cleaning import Cleaning
-from recon3d.errors import ParameterError, require_kind
+from recon3d.errors import ParameterError
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.scan.scan import Scan
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from recon3d.parallel.work import Publisher
 
 
+@checked(out="the path of the file to write")
 def clean(
     scan: Scan,
     cleaning: Cleaning,
@@ -99,9 +101,6 @@ def clean(
     >>> cleaned.shape
     (12, 25, 32, 32)
     """
-    require_kind("scan", scan, Scan, "a scan, from recon3d.open_scan")
-    require_kind("cleaning", cleaning, Cleaning, "a recon3d.Cleaning")
-    require_kind("out", out, (str, Path), "the path of the file to write")
     options: dict[str, Any] = {
         "background": background,
         "flat_field": flat_field,

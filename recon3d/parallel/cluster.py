@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Cluster:
         The profile is not known, a number is not positive, or mpiexec is missing.
     """
 
+    @checked(n=">= 1", threads=">= 1", timeout_s="> 0")
     def __init__(
         self,
         n: int = 2,

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.atomic import complete_or_absent, remove_leftovers
 from recon3d.communicator import Communicator
 from recon3d.config.experiment import Experiment
-from recon3d.errors import ParameterError, require_kind
+from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.reconstruction import run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Watch = Callable[[list[dict[str, Any]]], None]
 
 
+@checked(memory_gib="> 0")
 def reconstruct(
     clean: CleanedScan | str | Path,
     experiment: Experiment,
@@ -97,8 +99,6 @@ def reconstruct(
     """
     if isinstance(clean, (str, Path)):
         clean = open_store(clean)
-    require_kind("clean", clean, CleanedScan, "a cleaned scan, or the path of its scan.h5")
-    require_kind("experiment", experiment, Experiment, "a recon3d.Experiment")
     path = None if checkpoint is None else Path(checkpoint)
     seconds = experiment.settings.checkpoint_seconds
     if client is not None:

@@ -6,10 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
+from recon3d.arguments import checked
 from recon3d.colors import Center, decimals_of, orientation_colors
 from recon3d.plot.parts import TEXT_SIZE
 
 
+@checked(range_deg="> 0", pixels=">= 2")
 def draw_color_key(
     ax: Axes,
     range_deg: float,

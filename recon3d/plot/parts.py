@@ -16,6 +16,8 @@ from matplotlib.image import AxesImage
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
+
 Extent = tuple[float, float, float, float]
 """Left, right, bottom and top edge of an image, in µm."""
 Box = tuple[float, float, float, float]
@@ -66,6 +68,7 @@ def scale_bar_length_um(width_um: float) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= longest))
 
 
+@checked()
 def draw_scale_bar(ax: Axes) -> AnchoredSizeBar:
     """Draw a scale bar below the right end of an image whose horizontal axis is in µm.
 

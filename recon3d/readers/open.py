@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError, ParameterError, require_kind, warn
+from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.bliss.entries import scan_file
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
 from recon3d.readers.edf.folder import EdfFolder, look_at_shape, mean_frame
@@ -42,11 +42,8 @@ def open_source(
     DataError
         Files are missing or damaged.
     """
-    require_kind("path", path, (str, os.PathLike), "a folder of EDF files or an HDF5 file")
     if not os.fspath(path):
         raise ParameterError("path is empty: expected a folder of EDF files or an HDF5 file")
-    require_kind("prefix", prefix, str, "the beginning of the names of EDF files, or a detector")
-    require_kind("entries", entries, (str, type(None)), "a text such as '3.1,5-40'")
     names = _goniometer(goniometer)
     options = {"skip_damaged": skip_damaged, "show_progress": show_progress}
     file = scan_file(path, prefix)

@@ -39,7 +39,7 @@ class Binning(NamedTuple):
             They are not whole numbers of 1 or more.
         """
         pair = (rows, rows if cols is None else cols)
-        if any(int(number) != number or number < 1 for number in pair):
+        if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in pair):
             raise ParameterError(
                 f"binning is {pair[0]} x {pair[1]} (rows x columns): expected whole numbers of "
                 "pixels, 1 for none"

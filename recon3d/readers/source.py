@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import wrong
 from recon3d.errors import ParameterError
 from recon3d.readers.motors import MotorTable
 
@@ -133,6 +135,8 @@ def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
     ParameterError
         It does not; the message names it.
     """
-    if len(pair) != 2 or any(int(value) != value for value in pair):
-        raise ParameterError(f"{name} is {pair}: expected two whole numbers, (x, y) in pixels")
-    return int(pair[0]), int(pair[1])
+    try:
+        x, y = (operator.index(int(value)) for value in pair if int(value) == value)
+    except (TypeError, ValueError, OverflowError):
+        raise wrong(name, pair, "two whole numbers, (x, y) in pixels") from None
+    return x, y

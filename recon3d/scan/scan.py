@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked, wrong
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError, warn
 from recon3d.readers.bliss.odd import explaining_misfits
@@ -23,6 +24,7 @@ from recon3d.scan.grid import best_grid, refuse_flat, refuse_narrow_rotation
 from recon3d.scan.table import ScanTable, short
 
 FloatArray = NDArray[np.float64]
+_PAIR = "two whole numbers, (x, y) in pixels"
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -53,15 +55,30 @@ class Scan(ScanTable):
         """Type of the pixels, or of the sums over bins."""
         return self.binning.dtype_of(self.source.dtype)
 
+    @checked()
     def of_projections(self, chosen: Sequence[int] | NDArray[Any]) -> Scan:
-        """The same scan with some of its projections: their numbers, or flags."""
+        """The same scan with some of its projections: their numbers, or a flag for each.
+
+        Raises
+        ------
+        ParameterError
+            There are no such projections, or none is chosen.
+        """
+        flags = np.asarray(chosen)
+        if flags.dtype == bool and flags.shape == (len(self),):
+            numbers = np.flatnonzero(flags).tolist()
+        else:
+            numbers = [self.number(k) for k in flags.ravel().tolist()]
+        if not numbers:
+            raise wrong("chosen", chosen, "the numbers of one projection or more")
         return replace(
             self,
-            omega_deg=self.omega_deg[chosen],
-            slots=self.slots[chosen],
-            motors=self.motors[chosen],
+            omega_deg=self.omega_deg[numbers],
+            slots=self.slots[numbers],
+            motors=self.motors[numbers],
         )
 
+    @checked(center=_PAIR, size=_PAIR)
     def crop(self, center: tuple[int, int], size: tuple[int, int]) -> Scan:
         """The same scan with a smaller ROI; nothing is read.
 
@@ -84,6 +101,7 @@ class Scan(ScanTable):
         self.binning.require_room((roi.rows, roi.cols))
         return replace(self, roi=roi)
 
+    @checked(rows=">= 1", cols=">= 1")
     def binned(self, rows: int, cols: int | None = None) -> Scan:
         """The same scan, its pixels summed in blocks while frames are read.
 
@@ -104,6 +122,7 @@ class Scan(ScanTable):
         binning.require_room((self.roi.rows, self.roi.cols))
         return replace(self, binning=binning)
 
+    @checked()
     def masking(self, pixels: NDArray[np.bool_]) -> Scan:
         """The same scan with more pixels of the ROI read as 0.
 
@@ -112,6 +131,9 @@ class Scan(ScanTable):
         pixels
             Shape (rows, cols) of the ROI, true where a pixel cannot be used.
         """
+        size = (self.roi.rows, self.roi.cols)
+        if pixels.shape != size:
+            raise ParameterError(f"pixels has the shape {pixels.shape}: expected {size}")
         if not pixels.any():
             return self
         whole = np.zeros(self.source.frame_shape, bool) if self.masked is None else self.masked
@@ -129,8 +151,7 @@ class Scan(ScanTable):
         DataError
             A frame cannot be read whole.
         """
-        if not -len(self.slots) <= k < len(self.slots):
-            raise ParameterError(f"projection {k}: the scan has {len(self.slots)}, from 0")
+        k = self.number(k)
         frames = np.zeros(self.shape[1:], self.dtype)
         recorded = self.room_for_recorded()
         slots = self.slots[k]
@@ -138,6 +159,7 @@ class Scan(ScanTable):
             self.read_into(int(slots[frame]), frames[frame], recorded)
         return frames
 
+    @checked()
     def read_frame(self, slot: int) -> NDArray[Any]:
         """One frame of the source, shape (rows, cols).
 
@@ -151,6 +173,9 @@ class Scan(ScanTable):
         DataError
             It cannot be read whole.
         """
+        count = self.source.motors.omega_deg.size
+        if not 0 <= slot < count:
+            raise wrong("slot", slot, f"a frame of the source, from 0 to {count - 1}")
         frame = np.empty(self.shape[2:], self.dtype)
         self.read_into(slot, frame, self.room_for_recorded())
         return frame
@@ -198,6 +223,12 @@ class Scan(ScanTable):
         return pixels
 
 
+@checked(
+    path="a folder of EDF files or an HDF5 file",
+    prefix="the beginning of the names of EDF files, or a detector",
+    entries="a text such as '3.1,5-40'",
+    step_deg="one number, or (mu, gamma)",
+)
 def open_scan(
     path: str | Path,
     prefix: str = "",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from recon3d.errors import ParameterError
+from recon3d.errors import NoSuchProjectionError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.pixel_binning import NO_BINNING, Binning
@@ -160,12 +160,26 @@ class ScanTable:
             own.omega_deg, own.base_tilt_deg, own.chi_deg, own.phi_deg, self.origin, +1
         )
 
+    def number(self, k: int) -> int:
+        """The number of a projection from 0, of one that may be counted from the end (-1).
+
+        Raises
+        ------
+        NoSuchProjectionError
+            There is no such projection.
+        """
+        known = isinstance(k, (int, np.integer)) and not isinstance(k, bool)
+        if not known or not -len(self) <= k < len(self):
+            raise NoSuchProjectionError(
+                f"projection {k!r:.40}: the scan has {len(self)}, from 0; expected one whole number"
+            )
+        return int(k) % len(self)
+
     def __len__(self) -> int:
         return len(self.slots)
 
     def __getitem__(self, k: int) -> Projection:
-        if not -len(self) <= k < len(self):
-            raise IndexError(f"projection {k}: the scan has {len(self)}, from 0")
+        k = self.number(k)
         frames, omega_deg = self.read_projection(k), float(self.omega_deg[k])
         return Projection(frames, omega_deg, *self.settings(k), self.axes)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from recon3d.arguments import check_fields
 from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
@@ -76,6 +77,7 @@ class SimulatedDetector:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self, seed=">= 0", zinger_pix=">= 1")
         for name in ("offset_counts", "readout_noise_counts", "blur_pix", "hot_pixels", "zingers"):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}: expected 0 or more")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.arguments import check_fields, checked
 from recon3d.errors import ParameterError
 from recon3d.simulate.fields import Bend, Cells, Constant, Field, Gradient, Inclusion, Vector
 from recon3d.simulate.shapes import Polyhedron, irregular_polyhedron
@@ -66,6 +67,9 @@ class Phantom:
     position_um: Vector = (0.0, 0.0, 0.0)
     second: Vector = (0.0, 0.0, 0.0)
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @property
     def radius_um(self) -> float:
         """Radius of the sphere about `position_um` that just holds the grain."""
@@ -93,6 +97,7 @@ class Phantom:
         )
 
 
+@checked(seed=">= 0")
 def make_phantom(
     name: str = "subgrains",
     size_um: float = 12.0,

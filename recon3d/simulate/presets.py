@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recon3d.arguments import checked
 from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.simulate.fields import Vector
@@ -112,6 +113,7 @@ PLANS: dict[str, Callable[[], ScanPlan]] = {
 """The scans by their names."""
 
 
+@checked()
 def grain_size_um(plan: ScanPlan, rim_pix: int = 8, position_um: Vector = (0.0, 0.0, 0.0)) -> float:
     """Size of the largest grain that leaves a rim free at every ω.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import check_fields
 from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.geometry import ProjectionGeometry, TiltOrigin
@@ -32,6 +33,7 @@ class Steps:
     number: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.number < 1 or not self.half_range_deg >= 0:
             raise ParameterError(
                 f"{self.number} steps over ±{self.half_range_deg:g}°: expected 1 step or more, "
@@ -151,6 +153,8 @@ class ScanPlan:
     jitter_deg: float = 0.0005
 
     def __post_init__(self) -> None:
+        wide = "> 0, <= inf"
+        check_fields(self, rocking_width_deg=wide, rolling_width_deg=wide, two_theta_width_deg=wide)
         self._check_kind()
         self._check_signs()
         if min(self.rows, self.cols) < 1 or not self.magnification_pix_per_um > 0:

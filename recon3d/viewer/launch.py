@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.viewer.dock import GrainDock
@@ -32,6 +33,7 @@ QApplication([])
 """
 
 
+@checked()
 def view(
     grain: Grain | str | Path,
     other: Grain | str | Path | None = None,

@@ -434,7 +434,7 @@ def test_many_motors_do_not_fill_a_message(tmp_path):
     ("arguments", "told"),
     [
         ((5,), "path is 5: expected a folder"),
-        (("",), "path is empty"),
+        (("",), "path is ''"),
         ((None,), "path is None"),
         ((b"run1",), "path is b'run1'"),
         (([1, 2],), r"path is \[1, 2\]"),

@@ -122,7 +122,7 @@ def test_a_grain_that_cannot_fit_is_refused():
         ({"handedness": 0}, "handedness is 0"),
         ({"flip": "cols"}, "columns"),
         ({"rows": 0}, "positive size"),
-        ({"rocking_width_deg": 0.0}, "widths"),
+        ({"rocking_width_deg": 0.0}, "rocking_width_deg"),
         ({"drift_pix": ((0.0, 0.0),)}, "expected a pair for each"),
         ({"roi": (0, 0, 97, 10)}, "not inside"),
         ({"roi": (-1, 0, 9, 10)}, "not inside"),

@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from recon3d.analysis.cells import Cells
 from recon3d.analysis.misorientation import kernel_average_misorientation
 from recon3d.analysis.profiles import Profile
+from recon3d.arguments import checked, wrong
 from recon3d.colors import orientation_range
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
@@ -41,6 +42,7 @@ from recon3d.plot.parts import (
 _CUTS: tuple[Axis, ...] = ("z", "x", "y")
 
 
+@checked()
 def cells_figure(grain: Grain, cells: Cells) -> Figure:
     """Three slices through a grain, each cell in the colour of its mean and with its number.
 
@@ -92,6 +94,7 @@ def _draw_numbers(
         ax.text(x, y, str(number), fontsize=TEXT_SIZE - 1, ha="center", va="center")
 
 
+@checked()
 def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
     """Three slices of the lower bound of the density of dislocations, on a logarithmic scale.
 
@@ -102,6 +105,8 @@ def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
     density_per_m2, shape (nx, ny, nz)
         From `recon3d.analysis.dislocation_density`.
     """
+    if density_per_m2.shape != grain.volume.shape:
+        raise wrong("density_per_m2", density_per_m2.shape, f"the shape {grain.volume.shape}")
     known = density_per_m2[np.isfinite(density_per_m2) & (density_per_m2 > 0)]
     low, high = np.percentile(known, [2, 99.5]) if known.size else (1.0, 10.0)
     scale = LogNorm(low, max(high, 1.01 * low))
@@ -127,6 +132,7 @@ def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
     return figure
 
 
+@checked()
 def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
     """How neighbours, voxels of a cell and cells differ: three histograms.
 
@@ -143,7 +149,8 @@ def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
     _histogram(near, average, "neighbours' misorientation (mdeg)")
     means = np.full((len(cells) + 1, 2), np.nan)
     means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
-    off = 1e3 * np.hypot(*np.moveaxis(grain.orientation - means[cells.labels], -1, 0))
+    own = replace(grain, orientation=means[cells.labels]).orientation
+    off = 1e3 * np.hypot(*np.moveaxis(grain.orientation - own, -1, 0))
     _histogram(inside, off[grain.mask], "from the mean of the cell (mdeg)")
     angles = 1e3 * cells.boundaries["misorientation_deg"]
     between.bar(angles, cells.boundaries["area_um2"], width=max(np.ptp(angles) / 60, 0.2)
@@ -184,6 +191,7 @@ def draw_profile(ax: Axes, profile: Profile) -> None:
     ax.tick_params(labelsize=TEXT_SIZE - 1)
 
 
+@checked()
 def profile_figure(profile: Profile) -> Figure:
     """The tilts along a line as a figure of its own; parameter as in `draw_profile`."""
     figure = new_figure(5.0, 2.8)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
@@ -19,6 +20,7 @@ from recon3d.plot.grain.quantities import QUANTITIES, quantities_of, values_of
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
 
 
+@checked(bins=">= 1, <= 10000")
 def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 41) -> QuadMesh:
     """Draw how much of a grain has which tilt (a, b), like a small part of a pole figure.
 
@@ -59,6 +61,7 @@ def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 41) -> QuadM
     return mesh
 
 
+@checked()
 def orientation_density_figure(grain: Grain) -> Figure:
     """The density of tilts, with the key of the colours that they have in maps.
 
@@ -76,6 +79,7 @@ def orientation_density_figure(grain: Grain) -> Figure:
     return figure
 
 
+@checked(bins=">= 1, <= 1000000")
 def draw_histogram(ax: Axes, grain: Grain, name: str, *, bins: int = 60) -> None:
     """Draw how many voxels of the mask have which value of a quantity.
 
@@ -104,6 +108,7 @@ def draw_histogram(ax: Axes, grain: Grain, name: str, *, bins: int = 60) -> None
     ax.tick_params(labelsize=TEXT_SIZE - 1)
 
 
+@checked()
 def histograms_figure(grain: Grain) -> Figure:
     """Histograms of every quantity of a grain.
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from recon3d.analysis.coarse import coarsened, step_for
 from recon3d.analysis.surface import Surface, known_orientations, surface_of
+from recon3d.arguments import checked
 from recon3d.atomic import complete_or_absent
 from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
@@ -29,6 +30,7 @@ LARGEST = 120**3
 """Voxels up to which the film shows every one."""
 
 
+@checked()
 def surface_figure(grain: Grain, angle_deg: float = 35.0) -> Figure:
     """The grain's surface in orientation colours, with the key and a scale bar.
 
@@ -42,6 +44,7 @@ def surface_figure(grain: Grain, angle_deg: float = 35.0) -> Figure:
     return _Stage(grain).at(angle_deg)
 
 
+@checked(frames=">= 1", per_second=">= 1")
 def write_film(
     grain: Grain,
     path: str | Path,

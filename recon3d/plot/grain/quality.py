@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.parts import TEXT_SIZE, new_figure
@@ -57,6 +58,7 @@ def draw_shell_correlation(ax: Axes, grain: Grain) -> None:
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
 
 
+@checked()
 def quality_figure(grain: Grain) -> Figure:
     """Residuals, drift and shell correlation of a grain, as far as it has them.
 

@@ -8,11 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
 from recon3d.plot.scan.projections import draw_comparison, draw_image, image_extent
 
 
+@checked(pixel_um="> 0")
 def reprojection_figure(
     omega_deg: list[float],
     measured: list[NDArray[Any]],

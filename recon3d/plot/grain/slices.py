@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.colors import Center, orientation_range, orientation_rgba
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
@@ -39,6 +40,7 @@ SHOWN_AXES = {"x": ("z", "y"), "y": ("x", "z"), "z": ("x", "y")}
 """The axes that a slice shows, horizontal and vertical, by the axis it is normal to."""
 
 
+@checked(range_deg="> 0")
 def draw_slice(
     ax: Axes,
     grain: Grain,
@@ -120,6 +122,7 @@ def _reader(
     return text
 
 
+@checked()
 def slices_figure(
     grain: Grain, what: str = "orientation", *, through: tuple[int, int, int] | None = None
 ) -> Figure:

@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.analysis.moments import projection_moments
+from recon3d.arguments import checked
 from recon3d.colors import Center, orientation_range, orientation_rgba
 from recon3d.errors import ParameterError
 from recon3d.plot.colors import draw_color_key
@@ -27,6 +28,7 @@ from recon3d.plot.parts import (
 Image = NDArray[Any]
 
 
+@checked(range_deg="> 0")
 def draw_mosaicity(
     ax: Axes,
     a_deg: Image,
@@ -55,6 +57,7 @@ def draw_mosaicity(
     return draw_image(ax, rgba, extent_um)
 
 
+@checked()
 def draw_comparison(
     ax_measured: Axes,
     ax_modelled: Axes,
@@ -98,6 +101,7 @@ def draw_comparison(
     return images[0], images[1]
 
 
+@checked(pixel_um="> 0", illuminated_share=">= 0, <= 1")
 def mosaicity_map_figure(
     frames: Image,
     mu_deg: ArrayLike,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.progress import track
 from recon3d.readers.motors import MotorTable
@@ -30,6 +31,7 @@ from recon3d.simulate.writers.experiment_ini import write_experiment_ini
 _TRIAL_PROJECTIONS = 6
 
 
+@checked(voxels=">= 1, <= 2000", dark_frames=">= 0")
 def simulate_scan(
     out: str | Path,
     phantom: Phantom,
@@ -122,6 +124,7 @@ def simulate_scan(
     return out
 
 
+@checked()
 def simulated_projections(truth: Truth) -> Iterator[tuple[NDArray[np.uint16], MotorTable]]:
     """Simulate a scan with its faults, one projection at a time.
 
