@@ -159,12 +159,9 @@ def _taken(name: str, value: Any, annotation: str, known: Namespace, expected: s
         if bounds and taken is not None and not _within(taken, bounds):
             break
         return taken
-    words = " or ".join(dict.fromkeys(_words(kind, known) for kind in kinds))
-    raise wrong(
-        name,
-        value,
-        f"{words} {bounds}".rstrip() if bounds or not expected or expected[0] == "(" else expected,
-    )
+    if bounds or not expected or expected.startswith("("):
+        expected = " or ".join(dict.fromkeys(_words(kind, known, bounds) for kind in kinds))
+    raise wrong(name, value, expected)
 
 
 def _alternatives(annotation: str, known: Namespace) -> list[str]:
@@ -301,8 +298,10 @@ def _within(value: Any, bounds: str) -> bool:
     return True
 
 
-def _words(kind: str, known: Namespace) -> str:
+def _words(kind: str, known: Namespace, bounds: str = "") -> str:
     name, _, inner = kind.removesuffix("]").partition("[")
+    if name in ("int", "float"):
+        return f"{_WORDS[name]} {bounds}".rstrip()
     if name in _ARRAYS:
         return "an array of truth values" if "bool" in inner else "an array of numbers"
     if name == "Literal":

@@ -126,10 +126,6 @@ def find_cells(
     >>> len(cells.table), len(cells.boundaries)
     (2, 1)
     """
-    if threshold_deg is not None and not threshold_deg > 0:
-        raise ParameterError(f"the threshold of cells is {threshold_deg:g}°: expected more than 0")
-    if min_voxels is not None and not min_voxels >= 1:
-        raise ParameterError(f"min_voxels is {min_voxels}: expected a whole number from 1")
     known = known_orientations(grain) & grain.mask
     if not known.any():
         raise ParameterError("no voxel of the grain has an orientation: there are no cells")

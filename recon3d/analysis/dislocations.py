@@ -102,8 +102,6 @@ def dislocation_density(grain: Grain, burgers_nm: float | None = None) -> Disloc
     (12, 12, 12)
     """
     burgers_um = 1e-3 * (_burgers_nm(grain) if burgers_nm is None else burgers_nm)
-    if not burgers_um > 0:
-        raise ParameterError(f"burgers_nm is {burgers_nm}: expected a length above 0")
     k = curvature(grain)
     both, apart = k[..., 0, 0] + k[..., 2, 2], k[..., 0, 0] - k[..., 2, 2]
     squared = both**2 + apart**2 / 2

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.arguments import checked
-from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float32]
 
@@ -88,7 +87,7 @@ def kernel_average_error(orientation_deg: NDArray[Any], error_deg: NDArray[Any])
         return np.where(count > 0, np.sqrt(total) / count, np.nan).astype(np.float32)
 
 
-@checked(angle_deg="> 0")
+@checked(orientation_deg="(x, y, z, 2)", angle_deg="> 0")
 def boundaries(orientation_deg: NDArray[Any], angle_deg: float) -> NDArray[np.bool_]:
     """Voxels that differ from a neighbour across a face by more than an angle.
 
@@ -109,8 +108,6 @@ def boundaries(orientation_deg: NDArray[Any], angle_deg: float) -> NDArray[np.bo
     ParameterError
         The angle is not positive.
     """
-    if not angle_deg > 0:
-        raise ParameterError(f"a boundary's angle is {angle_deg:g}°: expected more than 0")
     found = np.zeros(orientation_deg.shape[:3], bool)
     for axis in range(3):
         with np.errstate(invalid="ignore"):

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.arguments import checked
 from recon3d.compiled import njit
-from recon3d.errors import ParameterError
 
 FloatImage = NDArray[np.float64]
 
@@ -47,11 +46,6 @@ def projection_moments(
     """
     mu = np.asarray(mu_deg, np.float64)
     gamma = np.asarray(gamma_deg, np.float64)
-    if frames.ndim != 3 or mu.shape != frames.shape[:1] or gamma.shape != mu.shape:
-        raise ParameterError(
-            f"frames of shape {frames.shape} need one μ and one γ each, "
-            f"not arrays of shapes {mu.shape} and {gamma.shape}"
-        )
     known = np.flatnonzero(np.isfinite(mu) & np.isfinite(gamma))
     if not known.size:
         dark = np.full(frames.shape[1:], np.nan)

@@ -68,8 +68,6 @@ def line_profile(
     0.1
     """
     ends = np.array([start_um, end_um], float)
-    if ends.shape != (2, 3) or not np.isfinite(ends).all():
-        raise ParameterError(f"a line from {start_um} to {end_um}: expected (x, y, z) in µm")
     length = float(np.linalg.norm(ends[1] - ends[0]))
     if length == 0:
         raise ParameterError(f"the line starts and ends at {start_um}: expected two places")

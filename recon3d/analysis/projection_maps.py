@@ -118,7 +118,7 @@ class Mosaicity:
             raise ParameterError(f"only {self.names[0]} moved: mosaicity in colours needs two axes")
 
 
-@checked(peak_share=">= 0, < 1")
+@checked(peak_share="> 0, <= 1")
 def mosaicity(
     projection: Projection, *, background: float = 0.0, peak_share: float = 0.2
 ) -> Mosaicity:
@@ -147,8 +147,6 @@ def mosaicity(
     >>> maps.mean.shape
     (32, 32, 2)
     """
-    if not 0 < peak_share <= 1:
-        raise ParameterError(f"peak_share is {peak_share}: expected more than 0 and up to 1")
     shape = tuple(axis.values_deg.size for axis in projection.axes)
     frames = projection.frames
     if frames.ndim != 3 or len(frames) != np.prod(shape):

@@ -62,6 +62,9 @@ def write_process(entry: h5py.Group, parameters: Mapping[str, Any]) -> None:
 def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
     """Add /entry to a grain's file: an NXdata for each of its maps, mosaicity in colours first.
 
+    The default is its middle slice alone, as silx knows no `default_slice` and would open a map
+    at its first one, which holds nothing.
+
     Parameters
     ----------
     file
@@ -74,7 +77,8 @@ def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
     # Images of y over z are shown, at the x where the grain has most voxels.
     middle = int(np.argmax(known.sum(axis=(1, 2))))
     title = f"grain, {int(np.count_nonzero(grain['mask']))} voxels"
-    entry = write_entry(file, f"{title}, {parameters.get('method', 'unknown')} method", "mosaicity")
+    title = f"{title}, {parameters.get('method', 'unknown')} method"
+    entry = write_entry(file, title, "mosaicity_middle")
     _write_mosaicity(entry, grain, known, middle)
     for part, name in enumerate(_TILTS):
         _write_tilt(entry, grain, name, part, middle)
@@ -131,6 +135,11 @@ def _write_mosaicity(
         a, b = np.moveaxis(orientation[i], -1, 0)
         colors[i] = as_bytes(orientation_rgba(a, b, known[i], range_deg, center_deg))
     call_image(colors, "orientation in colours")
+    at = f"x = {grain['x'][middle]:.4g} µm"
+    shown = new_group(entry, "mosaicity_middle", "NXdata", signal="colors", axes=["y", "z", "."])
+    shown["title"] = f"orientation (a, b) in colours at {at}; every slice is in mosaicity"
+    shown["colors"], shown["y"], shown["z"] = colors[middle], grain["y"], grain["z"]
+    call_image(shown["colors"], f"orientation in colours at {at}")
     add_key(entry, range_deg, center_deg, ("a", "b"))
 
 

@@ -97,7 +97,7 @@ class Phantom:
         )
 
 
-@checked(seed=">= 0")
+@checked(spread_deg=">= 0", seed=">= 0")
 def make_phantom(
     name: str = "subgrains",
     size_um: float = 12.0,
@@ -139,8 +139,6 @@ def make_phantom(
     """
     if name not in PHANTOMS:
         raise ParameterError(f"phantom '{name}' is not known: expected one of {list(PHANTOMS)}")
-    if not spread_deg >= 0:
-        raise ParameterError(f"spread is {spread_deg:g}: expected an angle of 0° or more")
     rng = np.random.default_rng(seed)
     grain = Phantom(irregular_polyhedron(size_um, rng), position_um=position_um)
     return PHANTOMS[name](grain, spread_deg, strain, rng)

@@ -128,7 +128,7 @@ def test_a_bridge_of_blurred_voxels_does_not_join_two_cells(threshold, count):
 
 
 def test_impossible_numbers_are_refused(grain_factory):
-    with pytest.raises(ParameterError, match="threshold of cells is 0"):
+    with pytest.raises(ParameterError, match="threshold_deg is 0: expected a number > 0 or None"):
         find_cells(two_halves(), 0)
     with pytest.raises(ParameterError, match=r"grain is 'grain\.h5': expected a grain"):
         find_cells("grain.h5")

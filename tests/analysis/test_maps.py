@@ -55,7 +55,7 @@ def test_the_average_is_that_of_a_plain_loop_with_unknown_voxels_left_out():
 
 
 def test_an_angle_of_zero_is_refused():
-    with pytest.raises(ParameterError, match="0°: expected more"):
+    with pytest.raises(ParameterError, match="angle_deg is 0: expected a number > 0"):
         boundaries(stepped(0), 0)
 
 

@@ -143,12 +143,22 @@ def test_all_slices_of_the_grain_are_numbered(crystal, tmp_path):
     assert {one.name for one in tmp_path.iterdir()} == {path.name for path in paths}
 
 
+def text_of(item, name: str) -> str:
+    """A text as DREAM3D-NX reads it: of fixed length, with a zero at its end."""
+    kind = h5py.h5a.open(item.id, name.encode()).get_type()
+    assert not kind.is_variable_str()
+    assert kind.get_strpad() == h5py.h5t.STR_NULLTERM
+    return item.attrs[name].decode()
+
+
 def test_dream3d_holds_an_image_geometry_in_order_z_y_x(crystal, tmp_path):
     (path,) = export_grain(crystal, tmp_path / "g.dream3d")
     with h5py.File(path) as file:
-        assert file.attrs["FileVersion"] == "8.0"
+        assert text_of(file, "FileVersion") == "8.0"
         image = file["DataStructure/Grain"]
-        assert image.attrs["ObjectType"] == "ImageGeom"
+        assert text_of(image, "ObjectType") == "ImageGeom"
+        assert text_of(image["Cell Data/strain"], "ObjectType") == "DataArray<float32>"
+        assert text_of(image["Cell Data/mask"], "ObjectType") == "DataArray<uint8>"
         assert image.attrs["_DIMENSIONS"].tolist() == [5, 4, 3]
         assert image.attrs["_ORIGIN"].tolist() == [-4, -5, 1.5]
         assert image.attrs["_SPACING"].tolist() == [2, 1.5, 1]

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -50,8 +51,9 @@ def test_bad_input_is_told_as_it_is_here(cluster, scan, tmp_path):
         r3.clean(scan, dark, tmp_path / "scan.h5", client=cluster.client, show_progress=False)
     with pytest.raises(ParameterError, match=r"does not see .*nowhere"):
         r3.clean(scan, CLEANING, tmp_path / "nowhere" / "scan.h5", client=cluster.client)
+    sink = SimpleNamespace(needs_unmasked=False, write=print)
     with pytest.raises(ParameterError, match="leave out the client"):
-        r3.clean(scan, CLEANING, tmp_path / "scan.h5", client=cluster.client, sink=object())
+        r3.clean(scan, CLEANING, tmp_path / "scan.h5", client=cluster.client, sink=sink)
     assert not list(tmp_path.iterdir())
 
 

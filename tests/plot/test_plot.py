@@ -191,7 +191,7 @@ class TestSlices:
     @pytest.mark.parametrize(
         ("axis", "index", "what", "message"),
         [
-            ("w", 0, "orientation", "expected x, y or z"),
+            ("w", 0, "orientation", "expected 'x' or 'y' or 'z'"),
             ("z", 3, "orientation", "slices 0 to 2"),
             ("z", -1, "orientation", "slices 0 to 2"),
             ("z", 0, "colour", "expected orientation, a, b"),
@@ -262,7 +262,7 @@ class TestProjections:
         assert images[0].get_clim()[1] == pytest.approx(57, rel=0.01)
         np.testing.assert_array_equal(images[0].get_array(), measured)
         assert (left.get_title(), right.get_title()) == ("measured", "modelled")
-        with pytest.raises(ParameterError, match=r"\(4, 5\).*\(3, 5\)"):
+        with pytest.raises(ParameterError, match=r"\(3, 5\): expected \(4, 5\)"):
             draw_comparison(left, right, measured, measured[:3], (0, 5, 0, 4))
 
     def test_the_map_of_a_projection_shows_the_mean_setting(self):

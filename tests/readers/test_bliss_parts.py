@@ -7,10 +7,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from bliss_files import add_entry, stack, topotomo
 
 from recon3d import Recon3DWarning, open_scan
 from recon3d.errors import ParameterError
-from tests.helpers.bliss_files import add_entry, stack, topotomo
 
 MU = np.array([0.0, 0.1, 0.2])
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,7 +62,8 @@ def write_dream3d(grain: Grain, path: Path) -> None:
     number = iter(range(1, 1000))
 
     def describe(item: Any, kind: str) -> Any:
-        item.attrs["ObjectType"], item.attrs["Importable"] = kind, np.int32(1)
+        _set_text(item, "ObjectType", kind)
+        item.attrs["Importable"] = np.int32(1)
         item.attrs["ObjectId"] = np.uint64(next(number))
         return item
 
@@ -74,10 +76,9 @@ def write_dream3d(grain: Grain, path: Path) -> None:
         stored.attrs["ComponentDimensions"] = np.array(parts, np.uint64)
 
     with create_own(path, sum(a.nbytes for a in arrays.values())) as file:
-        file.attrs["FileVersion"] = "8.0"
+        _set_text(file, "FileVersion", "8.0")
         file.attrs["recon3d_notes"] = notes(grain.provenance)
-        pipeline = file.create_group("Pipeline")
-        pipeline.attrs["Current Pipeline"], pipeline.attrs["Pipeline Version"] = "", np.int32(1)
+        file.create_group("Pipeline")
         structure = file.create_group("DataStructure")
         image = describe(structure.create_group("Grain"), "ImageGeom")
         image.attrs["_DIMENSIONS"] = np.array(volume.shape, np.uint64)
@@ -97,6 +98,18 @@ def write_dream3d(grain: Grain, path: Path) -> None:
         constants[1] = (1, 1, 1, 90, 90, 90) if cell is None else cell.unit_cell
         add(phases, "LatticeConstants", constants, (2,))
         structure.attrs["NextObjectId"] = np.uint64(next(number))
+
+
+def _set_text(item: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
+    """Set an attribute of fixed length with a zero at its end.
+
+    DREAM3D-NX takes text of variable length, which h5py writes by itself, for empty.
+    """
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(len(text) + 1)
+    kind.set_strpad(h5py.h5t.STR_NULLTERM)
+    stored = h5py.h5a.create(item.id, name.encode(), kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    stored.write(np.array(text, f"S{len(text) + 1}"))
 
 
 def write_csv(grain: Grain, path: Path) -> None:

@@ -259,8 +259,6 @@ def central_voxel(grain: Grain) -> tuple[int, int, int]:
 
 
 def _check(grain: Grain, axis: str, index: int, what: str) -> None:
-    if axis not in SHOWN_AXES:
-        raise ParameterError(f"axis is '{axis}': expected x, y or z")
     count = grain.volume.shape["xyz".index(axis)]
     if not 0 <= index < count:
         raise ParameterError(f"slice {index} along {axis}: the grain has slices 0 to {count - 1}")

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from recon3d.analysis.moments import projection_moments
 from recon3d.arguments import checked
 from recon3d.colors import Center, orientation_range, orientation_rgba
-from recon3d.errors import ParameterError
 from recon3d.plot.colors import draw_color_key
 from recon3d.plot.parts import (
     TEXT_SIZE,
@@ -57,7 +56,7 @@ def draw_mosaicity(
     return draw_image(ax, rgba, extent_um)
 
 
-@checked()
+@checked(measured="(rows, cols)", modelled="(rows, cols)")
 def draw_comparison(
     ax_measured: Axes,
     ax_modelled: Axes,
@@ -86,10 +85,6 @@ def draw_comparison(
     ParameterError
         The images differ in shape.
     """
-    if measured.shape != modelled.shape:
-        raise ParameterError(
-            f"the measured image has shape {measured.shape}, the modelled one {modelled.shape}"
-        )
     top = max(_bright(measured), _bright(modelled))
     images = []
     for ax, image, title in (
