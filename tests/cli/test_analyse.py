@@ -78,7 +78,7 @@ def test_analyse_takes_a_threshold_and_does_without_a_burgers_vector(halves, cap
     assert "give burgers_nm" in said
     assert not (out / "dislocations.png").exists()
     assert main(["analyse", str(halves), "--threshold", "-1", "--quiet"]) == 1
-    assert "threshold of cells" in capsys.readouterr().err
+    assert "threshold_deg is -1.0" in capsys.readouterr().err
 
 
 def test_export_goes_by_the_ending(halves, capsys):

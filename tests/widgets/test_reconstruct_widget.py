@@ -63,7 +63,7 @@ def test_an_error_is_shown_in_words(widget):
     widget.memory.value = 0.0
     widget.start()
     widget.background.wait()
-    assert "GiB" in widget.status.value
+    assert "memory_gib is 0.0" in widget.status.value
     assert not widget.running
 
 
