@@ -6,7 +6,7 @@ import pytest
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.forward import FrameOperator
-from recon3d.projection.kernels.oriented import gather_slopes
+from recon3d.projection.kernels.oriented import BLOCK, gather_slopes, visible_share
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.projection.weights import (
@@ -71,11 +71,15 @@ def test_slopes_are_those_of_the_squared_differences():
     rng = np.random.default_rng(1)
     rest = rng.normal(size=(PIXELS.count + 1, len(of_frames)))
     rest[-1] = 0
-    turning = rng.normal(size=(3, 2))
+    # Two unknowns of a voxel's own, a shared one, and one that moves gamma with its place.
+    turning, tilts = rng.normal(size=(3, 4)), rng.normal(size=(1, 3))
+    turning[:, 3] = 0
     count = len(POINTS)
-    matrix, right, strengths = np.zeros((count, 2, 2)), np.zeros((count, 2)), np.zeros((count, 2))
+    own, strengths = np.zeros((count, 2, 5)), np.zeros((count, 2))
+    shared = np.zeros((-(-count // BLOCK), 2, 3))
     where = (POINTS, AFFINE, PIXELS.lookup)
-    gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
+    laws = (turning, tilts, of_voxels, of_frames)
+    gather_slopes(own, shared, strengths, *laws, *where, rest)
     ones = OrientedVoxels(grain.projector, grain.orientations, np.ones(count))
 
     def overlap(step):
@@ -83,15 +87,34 @@ def test_slopes_are_those_of_the_squared_differences():
         moved = of_voxels + step
         return np.vdot(ones.frames((of_frames, moved), AFFINE, PIXELS), rest)
 
+    def slope_by(direction):
+        return (overlap(1e-2 * direction) - overlap(-1e-2 * direction)) / 2e-2
+
     for voxel in (17, 62, 80):
         for unknown in range(2):
             step = np.zeros_like(of_voxels)
-            step[voxel] = 1e-2 * turning[:, unknown]
-            slope = (overlap(step) - overlap(-step)) / 2e-2
-            assert right[voxel, unknown] == pytest.approx(slope, rel=0.02, abs=2e-3)
-    assert np.allclose(matrix, matrix.transpose(0, 2, 1))
-    assert np.linalg.eigvalsh(matrix).min() >= -1e-9
+            step[voxel] = turning[:, unknown]
+            assert own[voxel, unknown, 4] == pytest.approx(slope_by(step), rel=0.02, abs=2e-3)
+    together = np.tile(turning[:, 2], (count, 1)), np.zeros_like(of_voxels)
+    together[1][:, 1] = POINTS @ tilts[0]
+    for unknown, step in enumerate(together):
+        found = shared.sum(axis=0)[unknown, 2]
+        assert found == pytest.approx(slope_by(step), rel=0.02, abs=0.05)
+    block = own[:, :, :2]
+    assert np.allclose(block, block.transpose(0, 2, 1))
+    assert np.linalg.eigvalsh(block).min() >= -1e-6
+    # Shared unknown 2 moves every voxel as a sum of its own would.
+    shares = np.linalg.lstsq(turning[:2, :2], turning[:2, 2], rcond=None)[0]
+    assert own[:, :, 2] == pytest.approx(block @ shares, rel=1e-3, abs=1e-3)
     assert (strengths[:, 1] > 0).all()
+
+
+@pytest.mark.parametrize("squared", [0.0, 0.3, 4.0, 15.9, 16.0, 1e8])
+def test_weights_are_gaussians_up_to_four_widths(squared):
+    share = np.empty(1)
+    visible_share(share, np.zeros((1, 3)), np.array([[np.sqrt(squared), 0, 0], [np.nan] * 3]))
+    expected = np.exp(-squared / 2) if squared < 16 else 0
+    assert share[0] == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 def test_frames_out_of_reach_of_all_voxels_are_left_out_without_a_difference():

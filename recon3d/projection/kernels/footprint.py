@@ -107,14 +107,14 @@ def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: 
             if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
                 continue
             values = volume[voxel, start + first : start + last]
-            _add(image[p00, first:last], values, values.dtype.type((1 - down) * (1 - right)))
-            _add(image[p01, first:last], values, values.dtype.type((1 - down) * right))
-            _add(image[p10, first:last], values, values.dtype.type(down * (1 - right)))
-            _add(image[p11, first:last], values, values.dtype.type(down * right))
+            add_weighted(image[p00, first:last], values, values.dtype.type((1 - down) * (1 - right)))
+            add_weighted(image[p01, first:last], values, values.dtype.type((1 - down) * right))
+            add_weighted(image[p10, first:last], values, values.dtype.type(down * (1 - right)))
+            add_weighted(image[p11, first:last], values, values.dtype.type(down * right))
 
 
 @njit(inline="always")
-def _add(out, values, weight):  # type: ignore[no-untyped-def]
+def add_weighted(out, values, weight):  # type: ignore[no-untyped-def]
     """Add weighted values to a row: one row at a time, so that the loop is vectorised."""
     for i in range(values.size):
         out[i] += weight * values[i]
@@ -151,14 +151,14 @@ def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # t
             if 0 <= row < rows:
                 for pixel in range(starts[row], starts[row + 1]):
                     for j in range(col_taps.size):
-                        _add(line[places[pixel, 1] + j], images[pixel], col_taps[j])
+                        add_weighted(line[places[pixel, 1] + j], images[pixel], col_taps[j])
             done = row - reach
             if done < first:
                 continue
             for pixel in range(starts[done], starts[done + 1]):
                 for i in range(row_taps.size):
                     line = near[(done + i - reach) % row_taps.size]
-                    _add(out[pixel], line[places[pixel, 1] + side], row_taps[i])
+                    add_weighted(out[pixel], line[places[pixel, 1] + side], row_taps[i])
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,9 @@
-"""The loops over voxels that have one orientation each, compiled."""
+"""The loops over voxels that have one orientation each, compiled.
+
+Successive voxels lie side by side and are alike in orientation, so a block of them lights the
+same few frames. Weights are worked out for a stretch of successive frames at a time, in single
+precision and without a branch, which is what lets the compiler use vector instructions.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +11,67 @@ import numpy as np
 from numba import prange
 
 from recon3d.compiled import njit
-from recon3d.projection.kernels.footprint import corner
+from recon3d.projection.kernels.footprint import add_weighted, corner
 
-FARTHEST = 16.0
+FARTHEST = np.float32(16.0)
 """Squared distance in widths beyond which a frame sees nothing, as in the weights of bins."""
 
-REACH = FARTHEST**0.5
+REACH = float(FARTHEST) ** 0.5
+
+NOWHERE = np.float32(1e4)
+"""Setting, in widths, that stands for that of a missing frame: out of reach of all voxels."""
 
 BLOCK = 64
 """Successive voxels, alike in orientation, of which it is asked together what frames are near."""
 
-MOST_FRAMES = 16
-"""Successive frames that one thread writes to: a line of the cache."""
+C0, C1, C2, C3, C4, C5 = np.float32(
+    [0.99999999, 0.99999856, 0.49996779, 0.16639898, 0.04064245, 0.00647312]
+)
+"""Coefficients of a polynomial for exp(x), -1/2 <= x <= 0, fitted for the least relative error."""
+
+SIXTEENTH = np.float32(-1 / 32)
+"""What makes a squared distance d² the sixteenth part of the exponent -d² / 2."""
 
 
 @njit(inline="always")
-def _squared_distance(of_frame, of_voxel):  # type: ignore[no-untyped-def]
-    """Squared distance of two settings in widths; NaN for a missing frame."""
-    distance = 0.0
-    for axis in range(3):
-        distance += (of_frame[axis] - of_voxel[axis]) ** 2
-    return distance
+def _weight(distance):  # type: ignore[no-untyped-def]
+    """exp(-d² / 2) of a squared distance d², within 3e-6 of it; zero beyond `FARTHEST`."""
+    x = min(distance, FARTHEST) * SIXTEENTH
+    y = C0 + x * (C1 + x * (C2 + x * (C3 + x * (C4 + x * C5))))
+    y *= y
+    y *= y
+    y *= y
+    y *= y
+    return y if distance < FARTHEST else np.float32(0)
 
 
 @njit(inline="always")
-def _near_frames(near, of_voxels, first, last, of_frames):  # type: ignore[no-untyped-def]
-    """Fill in the frames that any voxel from `first` to `last` may light; return how many."""
+def _axes_apart(of_frames):  # type: ignore[no-untyped-def]
+    """The settings of the frames axis by axis, (3, frames), in single precision."""
+    apart = np.empty((3, of_frames.shape[0]), np.float32)
+    for frame in range(of_frames.shape[0]):
+        for axis in range(3):
+            place = of_frames[frame, axis]
+            apart[axis, frame] = NOWHERE if np.isnan(place) else place
+    return apart
+
+
+@njit(inline="always")
+def _near_frames(of_voxels, first, last, of_frames):  # type: ignore[no-untyped-def]
+    """The first and last + 1 of the frames that any voxel from `first` to `last` may light."""
     lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
     for voxel in range(first, last):
         for axis in range(3):
             lowest[axis] = min(lowest[axis], of_voxels[voxel, axis])
             highest[axis] = max(highest[axis], of_voxels[voxel, axis])
-    count = 0
-    for frame in range(of_frames.shape[0]):
+    begin, end = of_frames.shape[1], 0
+    for frame in range(of_frames.shape[1]):
         inside = True
         for axis in range(3):
-            # A missing frame, NaN, is not inside.
-            place = of_frames[frame, axis]
-            inside &= lowest[axis] - REACH < place < highest[axis] + REACH
+            inside &= lowest[axis] - REACH < of_frames[axis, frame] < highest[axis] + REACH
         if inside:
-            near[count] = frame
-            count += 1
-    return count
+            begin, end = min(begin, frame), frame + 1
+    return begin, end
 
 
 @njit(cache=True, nogil=True)
@@ -61,14 +85,23 @@ def mark_reached(reached, of_voxels, of_frames):  # type: ignore[no-untyped-def]
     of_voxels, of_frames : (voxels, 3), (frames, 3)
         As in `project_oriented`.
     """
-    near = np.empty(of_frames.shape[0], np.int64)
+    lowest, highest = np.empty(3), np.empty(3)
     for first in range(0, of_voxels.shape[0], BLOCK):
-        last = min(first + BLOCK, of_voxels.shape[0])
-        for k in range(_near_frames(near, of_voxels, first, last, of_frames)):
-            reached[near[k]] = True
+        lowest[:], highest[:] = np.inf, -np.inf
+        for voxel in range(first, min(first + BLOCK, of_voxels.shape[0])):
+            for axis in range(3):
+                lowest[axis] = min(lowest[axis], of_voxels[voxel, axis])
+                highest[axis] = max(highest[axis], of_voxels[voxel, axis])
+        for frame in range(of_frames.shape[0]):
+            inside = True
+            for axis in range(3):
+                # A missing frame, NaN, is not inside.
+                place = of_frames[frame, axis]
+                inside &= lowest[axis] - REACH < place < highest[axis] + REACH
+            reached[frame] |= inside
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(parallel=True, cache=True, nogil=True, fastmath={"contract"})
 def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup, lanes):  # type: ignore[no-untyped-def]
     """Project every voxel into the frames that its own orientation lights.
 
@@ -93,37 +126,43 @@ def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lo
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxels, frames = points.shape[0], of_frames.shape[0]
-    side_by_side = max(min(frames // (2 * lanes), MOST_FRAMES), 1)
+    apart = _axes_apart(of_frames)
     for lane in prange(lanes):
-        near = np.empty(frames, np.int64)
+        room = np.empty(frames, np.float32)
         for first in range(0, voxels, BLOCK):
             last = min(first + BLOCK, voxels)
-            all_near = _near_frames(near, of_voxels, first, last, of_frames)
-            count = 0
-            for k in range(all_near):
-                if near[k] // side_by_side % lanes == lane:
-                    near[count] = near[k]
-                    count += 1
-            for voxel in range(first, last if count > 0 else first):
+            begin, end = _near_frames(of_voxels, first, last, apart)
+            begin, end = max(begin, lane * frames // lanes), min(end, (lane + 1) * frames // lanes)
+            if begin >= end:
+                continue
+            weights, near = room[: end - begin], apart[:, begin:end]
+            for voxel in range(first, last):
                 row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
                 if not seen:
                     continue
+                _fill_weights(weights, near, of_voxels[voxel], intensity[voxel])
                 p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
                 p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
-                upper, lower = (1 - down) * intensity[voxel], down * intensity[voxel]
-                for k in range(count):
-                    frame = near[k]
-                    distance = _squared_distance(of_frames[frame], of_voxels[voxel])
-                    if not distance < FARTHEST:
-                        continue
-                    weight = np.exp(np.float32(-0.5 * distance))
-                    images[p00, frame] += (1 - right) * upper * weight
-                    images[p01, frame] += right * upper * weight
-                    images[p10, frame] += (1 - right) * lower * weight
-                    images[p11, frame] += right * lower * weight
+                down, right = np.float32(down), np.float32(right)
+                up, left = np.float32(1) - down, np.float32(1) - right
+                add_weighted(images[p00, begin:end], weights, up * left)
+                add_weighted(images[p01, begin:end], weights, up * right)
+                add_weighted(images[p10, begin:end], weights, down * left)
+                add_weighted(images[p11, begin:end], weights, down * right)
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(inline="always")
+def _fill_weights(weights, of_frames, of_voxel, intensity):  # type: ignore[no-untyped-def]
+    """Fill in how strongly a voxel shows in some frames, (frames,), (3, frames)."""
+    mu, gamma, two_theta = of_frames[0], of_frames[1], of_frames[2]
+    at_mu, at_gamma = np.float32(of_voxel[0]), np.float32(of_voxel[1])
+    at_two_theta, scale = np.float32(of_voxel[2]), np.float32(intensity)
+    for k in range(weights.size):
+        distance = (mu[k] - at_mu) ** 2 + (gamma[k] - at_gamma) ** 2
+        weights[k] = scale * _weight(distance + (two_theta[k] - at_two_theta) ** 2)
+
+
+@njit(parallel=True, cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
     """Sum the weights of each voxel's orientation over all frames.
 
@@ -134,18 +173,21 @@ def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
     of_voxels, of_frames : (voxels, 3), (frames, 3)
         As in `project_oriented`.
     """
-    for voxel in prange(of_voxels.shape[0]):
-        total = 0.0
-        for frame in range(of_frames.shape[0]):
-            distance = _squared_distance(of_frames[frame], of_voxels[voxel])
-            if distance < FARTHEST:
-                total += np.exp(-0.5 * distance)
-        out[voxel] = total
+    voxels, frames = of_voxels.shape[0], of_frames.shape[0]
+    apart = _axes_apart(of_frames)
+    for block in prange((voxels + BLOCK - 1) // BLOCK):
+        room = np.empty(frames, np.float32)
+        first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
+        begin, end = _near_frames(of_voxels, first, last, apart)
+        weights, near = room[: max(end - begin, 0)], apart[:, begin:end]
+        for voxel in range(first, last):
+            _fill_weights(weights, near, of_voxels[voxel], 1.0)
+            out[voxel] = weights.sum()
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(parallel=True, cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def gather_slopes(  # type: ignore[no-untyped-def]
-    matrix, right_side, strengths, turning, of_voxels, of_frames, points, affine, lookup, images
+    own, shared, strengths, turning, tilts, of_voxels, of_frames, points, affine, lookup, images
 ):
     """Add to the normal equations of every voxel what one projection says.
 
@@ -154,49 +196,90 @@ def gather_slopes(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    matrix, right_side : (voxels, unknowns, unknowns), (voxels, unknowns)
-        Added to: the squared slopes and the slopes times r, turned into the unknowns.
+    own : (voxels, own unknowns, unknowns + 1)
+        Added to: the rows of a voxel's own unknowns, which come first, in the squared slopes
+        turned into all unknowns; then, in the last column, the slopes times r.
+    shared : (blocks, shared unknowns, shared unknowns + 1)
+        Added to: the same of the unknowns that all voxels share, summed over blocks of voxels.
     strengths : (voxels, 2)
         Added to: the sums of W r and of W² over the frames.
     turning : (3, unknowns)
-        How a setting in widths follows the unknowns.
+        How a setting in widths follows the unknowns, save for the last ones.
+    tilts : (last unknowns, 3)
+        How γ in widths follows the last unknowns, by the place of a voxel in µm.
     of_voxels, of_frames, points, affine, lookup
         As in `project_oriented`.
     images : (pixels + 1, frames)
         Differences r between measured and predicted frames; the last row is zero.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    unknowns, voxels, frames = turning.shape[1], points.shape[0], of_frames.shape[0]
+    voxels, frames = points.shape[0], of_frames.shape[0]
+    steady = turning.shape[1] - tilts.shape[0]
+    apart = _axes_apart(of_frames)
     for block in prange((voxels + BLOCK - 1) // BLOCK):
-        near = np.empty(frames, np.int64)
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
-        count = _near_frames(near, of_voxels, first, last, of_frames)
-        for voxel in range(first, last):
+        begin, end = _near_frames(of_voxels, first, last, apart)
+        rest = np.empty(max(end - begin, 0), images.dtype)
+        near, follow, sums = apart[:, begin:end], turning.copy(), np.empty(8)
+        for voxel in range(first, last if rest.size > 0 else first):
             row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
             if not seen:
                 continue
             p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
             p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
-            slopes, curvatures = np.zeros(3), np.zeros(3)
-            for k in range(count):
-                frame = near[k]
-                distance = _squared_distance(of_frames[frame], of_voxels[voxel])
-                if not distance < FARTHEST:
-                    continue
-                weight = np.exp(np.float32(-0.5 * distance))
-                upper = (1 - right) * images[p00, frame] + right * images[p01, frame]
-                lower = (1 - right) * images[p10, frame] + right * images[p11, frame]
-                rest = (1 - down) * upper + down * lower
-                strengths[voxel, 0] += weight * rest
-                strengths[voxel, 1] += weight**2
+            down, right = np.float32(down), np.float32(right)
+            up, left = np.float32(1) - down, np.float32(1) - right
+            rest[:] = 0
+            add_weighted(rest, images[p00, begin:end], up * left)
+            add_weighted(rest, images[p01, begin:end], up * right)
+            add_weighted(rest, images[p10, begin:end], down * left)
+            add_weighted(rest, images[p11, begin:end], down * right)
+            _sum_slopes(sums, rest, near, of_voxels[voxel])
+            strengths[voxel, 0] += sums[0]
+            strengths[voxel, 1] += sums[1]
+            for i in range(tilts.shape[0]):
+                follow[1, steady + i] = 0
                 for axis in range(3):
-                    slope = weight * (of_frames[frame, axis] - of_voxels[voxel, axis])
-                    slopes[axis] += slope * rest
-                    curvatures[axis] += slope**2
-            for i in range(unknowns):
-                for axis in range(3):
-                    right_side[voxel, i] += turning[axis, i] * slopes[axis]
-                    for j in range(unknowns):
-                        matrix[voxel, i, j] += (
-                            turning[axis, i] * curvatures[axis] * turning[axis, j]
-                        )
+                    follow[1, steady + i] += tilts[i, axis] * points[voxel, axis]
+            for axis in range(3):
+                # What the instrument is wide open to says nothing.
+                if sums[5 + axis] > 0:
+                    along, of_shared = follow[axis], follow[axis, own.shape[1] :]
+                    _add_normal(own[voxel], along, sums[5 + axis], sums[2 + axis])
+                    _add_normal(shared[block], of_shared, sums[5 + axis], sums[2 + axis])
+
+
+@njit(inline="always")
+def _sum_slopes(sums, rest, of_frames, of_voxel):  # type: ignore[no-untyped-def]
+    """Fill in sums over some frames: W r, W², then W d r and W² d² for each of the three axes."""
+    mu, gamma, two_theta = of_frames[0], of_frames[1], of_frames[2]
+    at_mu, at_gamma = np.float32(of_voxel[0]), np.float32(of_voxel[1])
+    at_two_theta, zero = np.float32(of_voxel[2]), np.float32(0)
+    strength, square = zero, zero
+    slope_0, slope_1, slope_2 = zero, zero, zero
+    curvature_0, curvature_1, curvature_2 = zero, zero, zero
+    for k in range(rest.size):
+        d_0, d_1, d_2 = mu[k] - at_mu, gamma[k] - at_gamma, two_theta[k] - at_two_theta
+        weight = _weight(d_0 * d_0 + d_1 * d_1 + d_2 * d_2)
+        explained, squared = weight * rest[k], weight * weight
+        strength += explained
+        square += squared
+        slope_0 += explained * d_0
+        slope_1 += explained * d_1
+        slope_2 += explained * d_2
+        curvature_0 += squared * d_0 * d_0
+        curvature_1 += squared * d_1 * d_1
+        curvature_2 += squared * d_2 * d_2
+    sums[0], sums[1] = strength, square
+    sums[2], sums[3], sums[4] = slope_0, slope_1, slope_2
+    sums[5], sums[6], sums[7] = curvature_0, curvature_1, curvature_2
+
+
+@njit(inline="always")
+def _add_normal(out, along, curvature, slope):  # type: ignore[no-untyped-def]
+    """Add what an axis says to the first rows of normal equations, right hand side last."""
+    for i in range(out.shape[0]):
+        bent = curvature * along[i]
+        for j in range(along.size):
+            out[i, j] += bent * along[j]
+        out[i, along.size] += slope * along[i]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.kernels.oriented import gather_slopes
+from recon3d.projection.kernels.oriented import BLOCK, gather_slopes
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
 from recon3d.projection.ratios import NO_PIXELS, compare
@@ -158,7 +158,7 @@ def smoothed_steps(
         normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
         logger.info("%s %d: residual %.4f", description, number, residual)
         yield model, voxels, residual
-        change, common = _solve(normal, 3 if unknowns.shift else 2)
+        change, common = _solve(normal)
         velocity *= MOMENTUM if smoothing else 0
         push = common + (MOMENTUM * push if smoothing else 0)
         velocity[:, : change.shape[1]] += _limited(change, model, unknowns, place, smoothing)
@@ -169,20 +169,18 @@ def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArra
     """How a voxel's setting, in widths, follows the unknowns at a projection: (3, unknowns).
 
     The unknowns are a, b, Δθ where it is free, then the parts of the turning centre that are, and
-    their drifts; then γ that changes as 1, cos ω and sin ω do, of which slopes over the image are
-    made up for a voxel.
+    their drifts; then the slopes of the acceptance over rows and columns, of which every voxel
+    has columns of its own (`_tilts`): here they are zero.
     """
     units = OrientationList(*np.eye(3))
     turning = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
     settings = np.stack(turning.settings_of(units, model.omega_deg(projection)))
-    columns = [settings[:, :3] if unknowns.shift else settings[:, :2]]
+    columns = [settings[:, : _own(unknowns)]]
     free = _free_centres(model, unknowns)
     columns += [np.eye(3)[:, [axis]] for axis in free]
     if unknowns.drift:
         columns += [model.course[projection] * np.eye(3)[:, [axis]] for axis in free]
-    if unknowns.slope:
-        omega = np.radians(model.omega_deg(projection))
-        columns += [part * np.eye(3)[:, [1]] for part in (1.0, np.cos(omega), np.sin(omega))]
+    columns.append(np.zeros((3, 2 if unknowns.slope else 0)))
     acceptance = model.acceptance
     widths = (
         acceptance.rocking_width_deg,
@@ -190,6 +188,17 @@ def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArra
         acceptance.two_theta_width_deg,
     )
     return np.concatenate(columns, axis=1) / np.array(widths)[:, None]
+
+
+def _tilts(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
+    """How γ, in widths, follows the slopes at a voxel's place in µm: (2, 3); (0, 3) for none."""
+    tilts = model.affine(projection)[:, :3] / model.acceptance.rolling_width_deg
+    return tilts if unknowns.slope else tilts[:0]
+
+
+def _own(unknowns: Unknowns) -> int:
+    """How many unknowns are each voxel's own."""
+    return 3 if unknowns.shift else 2
 
 
 def _free_centres(model: ScanModel, unknowns: Unknowns) -> list[int]:
@@ -208,13 +217,15 @@ class Normal:
 
     Parameters
     ----------
-    matrix, shape (voxels, unknowns, unknowns)
-    right, shape (voxels, unknowns)
+    own, shape (voxels, own unknowns, unknowns + 1)
+        The rows of a voxel's own unknowns, which come first; the right hand side comes last.
+    shared, shape (shared unknowns, shared unknowns + 1)
+        The same of the unknowns that all voxels share.
     strengths, shape (voxels, 2)
     """
 
-    matrix: FloatArray
-    right: FloatArray
+    own: FloatArray
+    shared: FloatArray
     strengths: FloatArray
 
 
@@ -230,10 +241,11 @@ def gather(
     stage
         For the progress bar.
     """
-    points = voxels.projector.points_um
+    points, rows = voxels.projector.points_um, _own(unknowns)
     size = jacobian(model, int(model.projections[0]), unknowns).shape[1]
-    matrix, right = np.zeros((len(points), size, size)), np.zeros((len(points), size))
-    strengths, total = np.zeros((len(points), 2)), np.zeros(2)
+    own, strengths = np.zeros((len(points), rows, size + 1)), np.zeros((len(points), 2))
+    of_blocks = np.zeros((-(-len(points) // BLOCK), size - rows, size - rows + 1))
+    total = np.zeros(2)
 
     def read(number: int) -> tuple[ProjectionImages, ScaledSettings]:
         return frames_reached(model, voxels, number)
@@ -244,27 +256,14 @@ def gather(
             continue
         rest, sums = _differences(model, voxels, settings, measured)
         total += sums
-        turning = jacobian(model, number, unknowns)
+        laws = (jacobian(model, number, unknowns), _tilts(model, number, unknowns))
         of_frames, of_voxels = settings
         where = (points, model.affine(number), pixels.lookup)
-        gather_slopes(matrix, right, strengths, turning, of_voxels, of_frames, *where, rest)
-    for array in (matrix, right, strengths, total):
+        gather_slopes(own, of_blocks, strengths, *laws, of_voxels, of_frames, *where, rest)
+    shared = of_blocks.sum(axis=0)
+    for array in (own, shared, strengths, total):
         model.communicator.sum(array)
-    if unknowns.slope:
-        parts = _slope_parts(model, points)
-        right = np.concatenate([right[:, :-3], np.matmul(right[:, None, -3:], parts)[:, 0]], axis=1)
-        matrix = np.concatenate([matrix[..., :-3], np.matmul(matrix[..., -3:], parts)], axis=2)
-        below = np.matmul(matrix[:, -3:].transpose(0, 2, 1), parts).transpose(0, 2, 1)
-        matrix = np.concatenate([matrix[:, :-3], below], axis=1)
-    return Normal(matrix, right, strengths), float(np.sqrt(total[0] / total[1]))
-
-
-def _slope_parts(model: ScanModel, points_um: FloatArray) -> FloatArray:
-    """What slopes over rows and columns add to γ as 1, cos ω and sin ω: (voxels, 3, 2)."""
-    at_0, at_90, at_180 = (model.geometry.affine(omega)[:, :3] for omega in (0.0, 90.0, 180.0))
-    middle = (at_0 + at_180) / 2
-    parts = np.stack([middle, at_0 - middle, at_90 - middle])
-    return np.einsum("pic,vc->vpi", parts, points_um)
+    return Normal(own, shared, strengths), float(np.sqrt(total[0] / total[1]))
 
 
 def _differences(
@@ -335,22 +334,23 @@ def _moved(
     return (model.drifted((drift[0], drift[1])) if unknowns.drift else model), moved
 
 
-def _solve(normal: Normal, own: int) -> tuple[FloatArray, FloatArray]:
+def _solve(normal: Normal) -> tuple[FloatArray, FloatArray]:
     """Solve for each voxel's own unknowns and for those that all voxels share.
 
     The shared ones come from the Schur complement of the voxels' own blocks.
     """
-    ridge = 1e-3 * np.trace(normal.matrix, axis1=1, axis2=2) + 1e-9
-    block = normal.matrix[:, :own, :own] + ridge[:, None, None] * np.eye(own)
-    across = normal.matrix[:, :own, own:]
-    right, shared_right = normal.right[:, :own], normal.right[:, own:]
-    solved = np.linalg.solve(block, np.concatenate([right[..., None], across], axis=2))
+    own = normal.own.shape[1]
+    block, across, right = np.split(normal.own, [own, normal.own.shape[2] - 1], axis=2)
+    ridge = 2e-3 * np.trace(block, axis1=1, axis2=2) + 1e-9
+    block = block + ridge[:, None, None] * np.eye(own)
+    solved = np.linalg.solve(block, np.concatenate([right, across], axis=2))
     alone, through = solved[..., 0], solved[..., 1:]
     if not across.shape[2]:
         return alone, np.zeros(0)
-    schur = (normal.matrix[:, own:, own:] - across.transpose(0, 2, 1) @ through).sum(axis=0)
-    shared = (shared_right - np.einsum("vij,vi->vj", across, alone)).sum(axis=0)
-    common = np.linalg.lstsq(schur, shared, rcond=1e-6)[0]
+    # The product of both over all voxels and own unknowns at a time.
+    hidden = np.tensordot(across, solved, axes=((0, 1), (0, 1)))
+    shared, shared_right = normal.shared[:, :-1], normal.shared[:, -1]
+    common = np.linalg.lstsq(shared - hidden[:, 1:], shared_right - hidden[:, 0], rcond=1e-6)[0]
     return alone - through @ common, common
 
 

@@ -153,8 +153,8 @@ def _from_normal_matrix(task: Task, refinement: Refined) -> FloatArray:
     unknowns = unknowns_of(task.model, task.experiment)
     unknowns = replace(unknowns, shift=unknowns.shift and task.shifts is not False)
     normal, residual = gather(task.model, refinement.voxels, unknowns, "errors")
-    own = 3 if unknowns.shift else 2
-    matrix = normal.matrix[:, :own, :own]
+    own = normal.own.shape[1]
+    matrix = normal.own[:, :, :own]
     trace = np.trace(matrix, axis1=1, axis2=2)[:, None, None]
     inverse = np.linalg.pinv(matrix + (1e-9 * trace + 1e-12) * np.eye(own), hermitian=True)
     errors = np.zeros((len(refinement.chosen), 3))
