@@ -135,12 +135,12 @@ def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lo
             begin, end = max(begin, lane * frames // lanes), min(end, (lane + 1) * frames // lanes)
             if begin >= end:
                 continue
-            weights, near = room[: end - begin], apart[:, begin:end]
+            weights = room[: end - begin]
             for voxel in range(first, last):
                 row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
                 if not seen:
                     continue
-                _fill_weights(weights, near, of_voxels[voxel], intensity[voxel])
+                _fill_weights(weights, apart, begin, of_voxels[voxel], intensity[voxel])
                 p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
                 p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
                 down, right = np.float32(down), np.float32(right)
@@ -152,9 +152,10 @@ def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lo
 
 
 @njit(inline="always")
-def _fill_weights(weights, of_frames, of_voxel, intensity):  # type: ignore[no-untyped-def]
-    """Fill in how strongly a voxel shows in some frames, (frames,), (3, frames)."""
-    mu, gamma, two_theta = of_frames[0], of_frames[1], of_frames[2]
+def _fill_weights(weights, of_frames, begin, of_voxel, intensity):  # type: ignore[no-untyped-def]
+    """Fill in how strongly a voxel shows in successive frames, of (3, frames), from `begin` on."""
+    end = begin + weights.size
+    mu, gamma, two_theta = of_frames[0, begin:end], of_frames[1, begin:end], of_frames[2, begin:end]
     at_mu, at_gamma = np.float32(of_voxel[0]), np.float32(of_voxel[1])
     at_two_theta, scale = np.float32(of_voxel[2]), np.float32(intensity)
     for k in range(weights.size):
@@ -179,9 +180,9 @@ def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
         room = np.empty(frames, np.float32)
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
         begin, end = _near_frames(of_voxels, first, last, apart)
-        weights, near = room[: max(end - begin, 0)], apart[:, begin:end]
+        weights = room[: max(end - begin, 0)]
         for voxel in range(first, last):
-            _fill_weights(weights, near, of_voxels[voxel], 1.0)
+            _fill_weights(weights, apart, begin, of_voxels[voxel], 1.0)
             out[voxel] = weights.sum()
 
 
@@ -220,7 +221,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
         begin, end = _near_frames(of_voxels, first, last, apart)
         rest = np.empty(max(end - begin, 0), images.dtype)
-        near, follow, sums = apart[:, begin:end], turning.copy(), np.empty(8)
+        follow, sums = turning.copy(), np.empty(8)
         for voxel in range(first, last if rest.size > 0 else first):
             row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
             if not seen:
@@ -234,7 +235,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
             add_weighted(rest, images[p01, begin:end], up * right)
             add_weighted(rest, images[p10, begin:end], down * left)
             add_weighted(rest, images[p11, begin:end], down * right)
-            _sum_slopes(sums, rest, near, of_voxels[voxel])
+            _sum_slopes(sums, rest, apart, begin, of_voxels[voxel])
             strengths[voxel, 0] += sums[0]
             strengths[voxel, 1] += sums[1]
             for i in range(tilts.shape[0]):
@@ -250,9 +251,10 @@ def gather_slopes(  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _sum_slopes(sums, rest, of_frames, of_voxel):  # type: ignore[no-untyped-def]
-    """Fill in sums over some frames: W r, W², then W d r and W² d² for each of the three axes."""
-    mu, gamma, two_theta = of_frames[0], of_frames[1], of_frames[2]
+def _sum_slopes(sums, rest, of_frames, begin, of_voxel):  # type: ignore[no-untyped-def]
+    """Fill in sums over frames: W r, W², then W d r and W² d² for each of the three axes."""
+    end = begin + rest.size
+    mu, gamma, two_theta = of_frames[0, begin:end], of_frames[1, begin:end], of_frames[2, begin:end]
     at_mu, at_gamma = np.float32(of_voxel[0]), np.float32(of_voxel[1])
     at_two_theta, zero = np.float32(of_voxel[2]), np.float32(0)
     strength, square = zero, zero
