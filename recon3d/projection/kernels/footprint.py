@@ -107,9 +107,10 @@ def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: 
             if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
                 continue
             values = volume[voxel, start + first : start + last]
-            add_weighted(image[p00, first:last], values, values.dtype.type((1 - down) * (1 - right)))
+            left = 1 - right
+            add_weighted(image[p00, first:last], values, values.dtype.type((1 - down) * left))
             add_weighted(image[p01, first:last], values, values.dtype.type((1 - down) * right))
-            add_weighted(image[p10, first:last], values, values.dtype.type(down * (1 - right)))
+            add_weighted(image[p10, first:last], values, values.dtype.type(down * left))
             add_weighted(image[p11, first:last], values, values.dtype.type(down * right))
 
 

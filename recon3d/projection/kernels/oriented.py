@@ -214,7 +214,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
         Differences r between measured and predicted frames; the last row is zero.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    voxels, frames = points.shape[0], of_frames.shape[0]
+    voxels = points.shape[0]
     steady = turning.shape[1] - tilts.shape[0]
     apart = _axes_apart(of_frames)
     for block in prange((voxels + BLOCK - 1) // BLOCK):
