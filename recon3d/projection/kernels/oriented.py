@@ -24,8 +24,8 @@ NOWHERE = np.float32(1e4)
 BLOCK = 64
 """Successive voxels, alike in orientation, of which it is asked together what frames are near."""
 
-C0, C1, C2, C3, C4, C5 = np.float32(
-    [0.99999999, 0.99999856, 0.49996779, 0.16639898, 0.04064245, 0.00647312]
+EXP = tuple(
+    map(np.float32, (0.99999999, 0.99999856, 0.49996779, 0.16639898, 0.04064245, 0.00647312))
 )
 """Coefficients of a polynomial for exp(x), -1/2 <= x <= 0, fitted for the least relative error."""
 
@@ -37,7 +37,7 @@ SIXTEENTH = np.float32(-1 / 32)
 def _weight(distance):  # type: ignore[no-untyped-def]
     """exp(-d² / 2) of a squared distance d², within 3e-6 of it; zero beyond `FARTHEST`."""
     x = min(distance, FARTHEST) * SIXTEENTH
-    y = C0 + x * (C1 + x * (C2 + x * (C3 + x * (C4 + x * C5))))
+    y = EXP[0] + x * (EXP[1] + x * (EXP[2] + x * (EXP[3] + x * (EXP[4] + x * EXP[5]))))
     y *= y
     y *= y
     y *= y
