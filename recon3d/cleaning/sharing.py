@@ -260,7 +260,7 @@ def read_projections(
                 raise _all_damage(scan, projection, show)
             if after is not None:
                 pending = reader.submit(read_projection, scan, after, next(rooms))
-            yield _without_lone_frame(scan, projection)
+            yield _without_lone_frame(scan, _without_empty_frames(scan, projection))
 
 
 def read_projection(scan: Scan, k: int, room: NDArray[Any] | None = None) -> RawProjection:
@@ -323,6 +323,46 @@ def _all_damage(scan: Scan, first: RawProjection, show: bool) -> DataError:
         f"{len(damaged)} of {count} frames are damaged: {list_damage(damaged)}. "
         "(--skip-damaged leaves them out)"
     )
+
+
+_SAMPLE = 101
+_FAR_COUNTS = 5.0
+"""A frame of zeros is none of the scan where others have more than this in nearly all pixels."""
+
+
+def _without_empty_frames(scan: Scan, projection: RawProjection) -> RawProjection:
+    """Leave out frames of nothing but 0 or full counts, as of a file that was never filled.
+
+    Where other frames have dark pixels, as with a photon counter, zeros are counts.
+    """
+    frames, full = projection.frames, _full_count(scan)
+    sample = frames.reshape(len(frames), -1)[:, ::_SAMPLE]
+    numbers = np.flatnonzero(projection.valid)
+    even = [k for k in numbers if sample[k, 0] in (0, full) and np.ptp(sample[k]) == 0]
+    even = [k for k in even if np.ptp(frames[k]) == 0]
+    others = np.setdiff1d(numbers, even)
+    if not even or not others.size:
+        return projection
+    low, high = np.quantile(sample[others], (0.02, 0.98), axis=1)
+    empty = {
+        int(k): (
+            scan.source.name(int(scan.slots[projection.k, k])),
+            f"holds {sample[k, 0]:g} in every pixel, where other frames of its projection hold "
+            f"{low.min():g} to {high.max():g}: was it ever written?",
+        )
+        for k in even
+        if (low.min() > _FAR_COUNTS if sample[k, 0] == 0 else high.max() < full)
+    }
+    valid = projection.valid.copy()
+    valid[list(empty)] = False
+    frames[list(empty)] = 0
+    return replace(projection, valid=valid, damaged=projection.damaged | empty)
+
+
+def _full_count(scan: Scan) -> float:
+    """The largest count of the detector's type, summed over a bin; NaN for floating point."""
+    kind = scan.source.dtype
+    return scan.binning.pixels * np.iinfo(kind).max if kind.kind in "iu" else np.nan
 
 
 def _without_lone_frame(scan: Scan, projection: RawProjection) -> RawProjection:

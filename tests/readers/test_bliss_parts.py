@@ -10,7 +10,7 @@ import pytest
 from bliss_files import add_entry, stack, topotomo
 
 from recon3d import Recon3DWarning, open_scan
-from recon3d.errors import ParameterError
+from recon3d.errors import DataError, ParameterError
 
 MU = np.array([0.0, 0.1, 0.2])
 
@@ -89,3 +89,24 @@ def test_a_second_entry_of_counters_is_passed_over_in_silence(tmp_path, recwarn)
     assert [str(w.message).partition("2.2")[2][:40] for w in recwarn] == [
         ": it is a link into the file lost.h5, an"
     ]
+
+
+def test_frames_along_another_axis_are_told(tmp_path):
+    path = topotomo(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        for number in (1, 2):
+            image = file[f"{number}.1/instrument/pco_ff"]
+            frames = np.moveaxis(image["image"][()], 0, 2)
+            del image["image"]
+            image["image"] = frames
+    said = r"4 frames but 3 readings of mu.*shape is \(4, 6, 3\): is the frame not the first axis"
+    with pytest.raises(DataError, match=said):
+        open_scan(path, show_progress=False)
+
+
+def test_a_file_of_ours_is_no_raw_data(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.attrs["_format"] = "recon3d-scan"
+    said = r"was written by recon3d \(recon3d-scan\): raw frames are expected"
+    with pytest.raises(DataError, match=said):
+        open_scan(tmp_path / "scan.h5", show_progress=False)

@@ -96,6 +96,9 @@ def _followed(path: Path) -> Path:
         if entries_in(file):
             return path
         targets, names = _targets(file), list(file)
+        own = str(file.attrs.get("_format", ""))
+    if own.startswith("recon3d"):
+        raise DataError(f"{path} was written by recon3d ({own}): raw frames are expected here")
     if not targets:
         raise DataError(_no_scan(path, _contents(path, names)))
     if len(targets) > 1:

@@ -142,6 +142,8 @@ def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
         return ""
     readings = ", ".join(f"{count} readings of {name}" for name, count in lengths.items())
     state = "though the scan came to its end" if record.finished else "as the scan did not end"
+    if record.finished and {*lengths.values()} & {*record.shape[1:]}:
+        state += f" (their shape is {record.shape}: is the frame not the first axis?)"
     return f"{record.shape[0]} frames but {readings}, {state}"
 
 
