@@ -39,6 +39,7 @@ _ARRAYS = {
     "orientation_error": ("degree", "standard error of a and b"),
     "strain_error": ("1", "standard error of the strain"),
     "quality": ("1", "share of a voxel's frames that were seen, and not suspected"),
+    "second_share": ("1", "share of a voxel's intensity that has a second orientation"),
 }
 _IN_EVERY_GRAIN = ("occupancy", "mask", "orientation", "orientation_spread", "completeness")
 
@@ -68,6 +69,8 @@ class Grain:
         where they are not known.
     quality
         Shape (nx, ny, nz): share of a voxel's frames that were seen and not suspected; or None.
+    second_share
+        Shape (nx, ny, nz): share of a voxel's intensity at a second orientation; or None.
     residual
         Shape (iterations,): what the model left unexplained after each iteration.
     projections
@@ -107,6 +110,7 @@ class Grain:
     orientation_error: NDArray[np.float32] | None = None
     strain_error: NDArray[np.float32] | None = None
     quality: NDArray[np.float32] | None = None
+    second_share: NDArray[np.float32] | None = None
     residual: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)

@@ -257,6 +257,8 @@ def _grain(found: Found, provenance: dict[str, Any]) -> Grain:
         maps["orientation_error"] = found.errors_deg[:, :2]
         if "strain" in maps:
             maps["strain_error"] = abs(strain_per_deg) * found.errors_deg[:, 2]
+    if found.second_share is not None:
+        maps["second_share"] = found.second_share
     if task.experiment.settings.frame == "sample":
         maps["quality"] = quality_of(found)
     inside: dict[str, Any] = {

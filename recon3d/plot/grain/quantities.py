@@ -35,6 +35,7 @@ QUANTITIES = {
     "error": Quantity("error of the orientation (mdeg)", "inferno", 1e3),
     "strain error": Quantity("error of the strain (10⁻⁶)", "inferno", 1e6),
     "quality": Quantity("share of frames seen", "viridis", 1),
+    "second orientation": Quantity("share at a second orientation", "cividis", 1),
     "misorientation": Quantity("neighbour misorientation (mdeg)", "inferno", 1e3),
 }
 """Scalars by their names. The colour maps are safe for the colour-blind."""
@@ -43,6 +44,7 @@ ARRAYS = {
     "spread": "orientation_spread",
     "error": "orientation_error",
     "strain error": "strain_error",
+    "second orientation": "second_share",
     "a": "orientation",
     "b": "orientation",
     "misorientation": "orientation",
@@ -88,7 +90,7 @@ def limits_of(name: str, values: NDArray[Any]) -> tuple[float, float]:
     look = QUANTITIES[name]
     if look.everywhere:
         return 0.0, 1.0 if name == "completeness" else 1.25
-    if name == "quality":
+    if name in ("quality", "second orientation"):
         return 0.0, 1.0
     known = values[np.isfinite(values)]
     high = float(np.percentile(np.abs(known), 99)) if known.size else 1.0
