@@ -21,13 +21,23 @@ from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import find_support
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
+from recon3d.reconstruction.model.scanned import (
+    bright_counts,
+    orientation_bins,
+    setting_steps_deg,
+    threshold_of,
+)
 from recon3d.reconstruction.model.sizes import Coarse, Size, may_be_grain, seen_in
 
 logger = logging.getLogger(__name__)
 
 SMOOTHING_VOXELS = 0.7
-"""Standard deviation with which the occupancy is smoothed before it is cut at one half."""
+"""Standard deviation with which the occupancy is smoothed before it is cut."""
+
+CUT = 0.5
+LEAST_CUT = 0.25
+"""Smoothed occupancy from which a voxel is grain: one half where cleaning takes nothing away. It
+makes pixels dark that hold less than its threshold, which dims the rim of a weak grain."""
 
 Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
 """Told after every pass: the stage, the pass, its residual, and the occupancy so far.
@@ -65,6 +75,8 @@ class Task:
         The sizes of voxels and pixels that are still to come.
     coarse
         What was found with larger voxels, for a fit to begin with; None for nothing.
+    cut
+        Smoothed occupancy from which a voxel belongs to the grain.
     """
 
     experiment: Experiment
@@ -80,6 +92,7 @@ class Task:
     shifts: bool | None = None
     finer: tuple[Size, ...] = ()
     coarse: Coarse | None = None
+    cut: float = CUT
 
     @property
     def volume(self) -> Volume:
@@ -199,7 +212,9 @@ def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
     # of the detector, which then stay in the processor's cache.
     inside = inside[np.argsort(points[inside, 1], kind="stable")]
     bins, reach = _choose_bins(experiment, model)
-    return Task(experiment, model, inside, points[inside], bins, reach, **outside)
+    dark = threshold_of(model.store) / bright_counts(model) if fitted else 0.0
+    cut = max(CUT * (1 - dark), LEAST_CUT)
+    return Task(experiment, model, inside, points[inside], bins, reach, cut=cut, **outside)
 
 
 def require_memory(task: Task, bins: int) -> None:
@@ -272,7 +287,7 @@ def _choose_bins(experiment: Experiment, model: ScanModel) -> tuple[OrientationB
 def cut_occupancy(
     task: Task, intensity: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Scale intensities so that a typical inner voxel is 1, and cut the smoothed ones at 0.5.
+    """Scale intensities so that a typical inner voxel is 1, and cut the smoothed ones.
 
     Parameters
     ----------
@@ -286,11 +301,11 @@ def cut_occupancy(
     occupancy, shape (voxels,)
         The scaled intensity, not smoothed.
     in_mask, shape (voxels,)
-        Where the smoothed occupancy is 0.5 or more.
+        Where the smoothed occupancy is no less than the task's cut.
     """
     volume = np.zeros(task.volume.shape)
     volume.reshape(-1)[task.inside] = intensity
     smooth = gaussian_filter(volume, SMOOTHING_VOXELS, mode="constant").reshape(-1)[task.inside]
     inner = smooth > 0.5 * np.percentile(smooth, 90)
     typical = np.median(smooth[inner]) if inner.any() else 1.0
-    return (intensity / typical).astype(np.float32), smooth >= 0.5 * typical
+    return (intensity / typical).astype(np.float32), smooth >= task.cut * typical

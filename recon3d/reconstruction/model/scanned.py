@@ -18,6 +18,9 @@ DIM = 0.01
 """A bin is kept if, in this share of the projections, its frame holds more than this share of
 the counts of the brightest one."""
 
+BRIGHT_PROJECTIONS = 8
+"""Projections of which the brightness is looked at."""
+
 
 def scan_origin(store: CleanedScan, azimuth_deg: float | None) -> TiltOrigin:
     """Where the tilts of a store are counted from, with the azimuth of the experiment."""
@@ -58,6 +61,14 @@ def settings_of_frames(
 def threshold_of(store: CleanedScan) -> float:
     """Counts up to which cleaning set a pixel of the frames to zero."""
     return float(store.provenance["cleaning"]["binth"]) * store.binning.pixels
+
+
+def bright_counts(model: ScanModel) -> float:
+    """Counts of a bright pixel: in a typical projection 5 % of the lit ones hold more."""
+    few = model.thinned(BRIGHT_PROJECTIONS)
+    frames = [few.illuminated_frames(int(number)).frames for number in few.projections]
+    bright = [np.percentile(lit, 95) for lit in (one[one > 0] for one in frames) if lit.size]
+    return float(np.median(bright)) if bright else np.inf
 
 
 def strain_axis(store: CleanedScan) -> str | None:
