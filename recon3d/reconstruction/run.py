@@ -144,7 +144,7 @@ def by_backprojection(task: Task) -> Found:
 
 
 def by_iteration(task: Task) -> Found:
-    """Fit all orientation distributions to the frames; the mask is cut at half occupancy."""
+    """Fit all orientation distributions to the frames; cut the mask by occupancy."""
     require_memory(task, task.bins.size)
     settings = task.experiment.settings
     task.tell("iteration")

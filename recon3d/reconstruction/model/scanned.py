@@ -50,9 +50,9 @@ def settings_of_frames(
     two_theta = np.where(np.isnan(mu), np.nan, 0.0)
     scanned = strain_axis(store)
     if scanned == "two_theta":
-        two_theta = motors.two_theta_deg - _middle(motors.two_theta_deg)
+        two_theta = motors.two_theta_deg - _middle(store, scanned)
     elif scanned == "energy":
-        middle = _middle(motors.energy_kev)
+        middle = _middle(store, scanned)
         per_share = 2 * np.degrees(np.tan(np.radians(theta_deg)))
         two_theta = per_share * (motors.energy_kev - middle) / middle
     return FrameSettings(mu, gamma, two_theta)
@@ -131,8 +131,10 @@ def _step(values_deg: FloatArray) -> float:
     return float(np.median(np.diff(values_deg))) if values_deg.size > 1 else np.inf
 
 
-def _middle(values: FloatArray) -> float:
-    return float(np.nanmax(values) + np.nanmin(values)) / 2
+def _middle(store: CleanedScan, name: str) -> float:
+    """Middle of what was scanned along an axis; single readings may be off by much more."""
+    (values,) = (axis.values_deg for axis in store.axes if axis.name == name)
+    return float(values[0] + values[-1]) / 2
 
 
 def _finite(values: FloatArray) -> FloatArray:

@@ -242,7 +242,7 @@ def _edges(case: Case) -> str | None:
 
 def _drift(case: Case) -> str | None:
     """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
-    if case.evidence is None or _slope(case):
+    if case.evidence is None or _slope(case) or _two_orientations(case):
         return None
     model = case.found.task.model
     omega = model.store.omega_deg[case.evidence.projections]
