@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from math import cbrt, ceil, prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d.communicator import ALONE, Communicator
 from recon3d.config.experiment import Experiment
+from recon3d.config.volume import Volume
 from recon3d.errors import warn
 from recon3d.files.store import CleanedScan
 from recon3d.projection.operator import voxel_centres_um
@@ -45,12 +47,16 @@ from recon3d.reconstruction.model.scanned import (
     threshold_of,
     two_theta_step_deg,
 )
+from recon3d.reconstruction.model.sizes import merged_volume
 from recon3d.reconstruction.model.unknown import UnknownPixels
 
 logger = logging.getLogger(__name__)
 
 ROUNDS = 3
 """How often edges of the illumination are looked for, and the scan is aligned without them."""
+
+MOST_VOXELS = 150_000
+"""Voxels of the whole volume that axis, edges and handedness are told from; more are merged."""
 
 TRIAL_VOXELS = 3000
 TRIAL_PROJECTIONS = 48
@@ -87,15 +93,18 @@ def prepare(
         What the experiment says lies far outside the scan.
     """
     require_plausible(store, experiment)
-    points = voxel_centres_um(experiment.volume)
+    volume = merged_volume(
+        experiment.volume, ceil(cbrt(prod(experiment.volume.shape) / MOST_VOXELS))
+    )
+    points = voxel_centres_um(volume)
     first = build_model(store, experiment, experiment.settings.handedness or 1, communicator)
     first = with_dead_pixels(first)
-    aligned = _align(first, experiment, points)
+    aligned = _align(first, experiment, volume)
     for _ in range(ROUNDS if experiment.settings.frame == "sample" else 0):
-        cut = with_edges(aligned, points, experiment.volume, threshold_of(store))
+        cut = with_edges(aligned, points, volume, threshold_of(store))
         if cut is aligned:
             break
-        aligned = _align(cut, experiment, points)
+        aligned = _align(cut, experiment, volume)
     column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
     handedness, evidence = _handedness(aligned, experiment, points)
@@ -112,16 +121,17 @@ def prepare(
     return model, evidence | found
 
 
-def _align(model: ScanModel, experiment: Experiment, points_um: NDArray[np.float64]) -> ScanModel:
-    """Refine axis and drift as far as the settings allow."""
+def _align(model: ScanModel, experiment: Experiment, volume: Volume) -> ScanModel:
+    """Refine axis and drift as far as the settings allow, from the grain in a volume."""
     allowed = Alignment.of(experiment)
     if not allowed.any:
         return model
     threshold = threshold_of(model.store)
-    support = find_support(model, points_um, 0.75, 2)
+    points = voxel_centres_um(volume)
+    support = find_support(model, points, 0.75, 2)
     if not support.any():
         return model
-    return align(model, points_um[support], experiment.volume, threshold, allowed)
+    return align(model, points[support], volume, threshold, allowed)
 
 
 def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:

@@ -66,6 +66,9 @@ LEAST_ERROR_DEG = 1e-5
 LEAST_OF_BRIGHTEST = 0.05
 """Share of a voxel's strongest bin below which a bin of it is noise."""
 
+MOST_PROJECTIONS = 72
+"""Projections from which the normal matrices of all are told: they add up alike."""
+
 APART_STEPS = 1.25
 """Distance from a voxel's peak, in steps of the scan, from which a second orientation counts."""
 
@@ -175,9 +178,10 @@ def _from_normal_matrix(task: Task, refinement: Refined) -> FloatArray:
     """Errors from the normal matrix of each voxel, (voxels, 3); zero for what is not fitted."""
     unknowns = unknowns_of(task.model, task.experiment)
     unknowns = replace(unknowns, shift=unknowns.shift and task.shifts is not False)
-    normal, residual = gather(task.model, refinement.voxels, unknowns, "errors")
+    model = task.model.thinned(MOST_PROJECTIONS)
+    normal, residual = gather(model, refinement.voxels, unknowns, "errors")
     own = normal.own.shape[1]
-    matrix = normal.own[:, :, :own]
+    matrix = normal.own[:, :, :own] * (len(task.model.projections) / len(model.projections))
     trace = np.trace(matrix, axis1=1, axis2=2)[:, None, None]
     inverse = np.linalg.pinv(matrix + (1e-9 * trace + 1e-12) * np.eye(own), hermitian=True)
     errors = np.zeros((len(refinement.chosen), 3))
