@@ -104,14 +104,16 @@ def median_mdeg(found, true):
     return 1e3 * float(np.median(np.abs(np.asarray(found) - true)))
 
 
-def test_orientations_and_turning_centre_of_a_mosaicity_scan():
+@pytest.mark.parametrize("how", [{}, {"parts": 3, "steps": 2}])
+def test_orientations_and_turning_centre_of_a_mosaicity_scan(how):
     a, b, none = smooth_field(1, 0.03), smooth_field(2, 0.03), np.zeros(len(INSIDE))
     off_a, off_b = a + smooth_field(3, 0.01), b + smooth_field(4, 0.01)
     turning = Turning(1, 0.004, -0.003)
     model = TinyModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True)
     start = grain(off_a, off_b, none)
-    found_model, found, _ = refine_orientations(model, start, unknowns, PLACE)
+    found_model, found, _ = refine_orientations(model, start, unknowns, PLACE, **how)
+    assert np.array_equal(found_model.projections, model.projections)
     assert found_model.turning.centre_mu_deg == pytest.approx(0.004, abs=2e-4)
     assert found_model.turning.centre_gamma_deg == pytest.approx(-0.003, abs=2e-4)
     assert median_mdeg(found.orientations.a_deg, a) < 0.25 * median_mdeg(off_a, a)

@@ -98,6 +98,7 @@ def refine_orientations(
     description: str = "refinement",
     smoothing: float = 0.0,
     steps: int = STEPS,
+    parts: int = 1,
 ) -> tuple[ScanModel, OrientedVoxels, float]:
     """Fit one orientation a voxel, and the turning centre, to the frames.
 
@@ -117,6 +118,9 @@ def refine_orientations(
         Standard deviation, in voxels, with which steps are smoothed; such steps have momentum.
     steps
         How many as a rule; the refinement ends where the residual hardly falls.
+    parts
+        Parts of the projections of which each tells a step before those: far from the end one of
+        them moves the orientations about as well as all would. 1 for no such steps.
 
     Returns
     -------
@@ -127,6 +131,10 @@ def refine_orientations(
     residual
         Root of the squared differences as a share of the measured intensities, there.
     """
+    for part in range(parts if parts > 1 else 0):
+        few = replace(model, projections=model.projections[part::parts])
+        few, voxels = _step(few, voxels, unknowns, place, f"{description}, part {part + 1}")
+        model = replace(few, projections=model.projections)
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
     most = MOST_STEPS if unknowns.slope else steps
@@ -163,6 +171,18 @@ def smoothed_steps(
         push = common + (MOMENTUM * push if smoothing else 0)
         velocity[:, : change.shape[1]] += _limited(change, model, unknowns, place, smoothing)
         model, voxels = _moved(model, voxels, normal, unknowns, velocity, push)
+
+
+def _step(
+    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, stage: str
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Take one step, without momentum."""
+    normal, residual = gather(model, voxels, unknowns, stage)
+    logger.info("%s: residual %.4f", stage, residual)
+    change, common = _solve(normal)
+    moves = np.zeros((len(change), 3))
+    moves[:, : change.shape[1]] = _limited(change, model, unknowns, place, 0.0)
+    return _moved(model, voxels, normal, unknowns, moves, common)
 
 
 def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:

@@ -50,7 +50,13 @@ HALF_PASSES = 3
 """Passes of the fit of one half of the data: the refinement after it does the rest."""
 
 STEPS_FROM_COARSE = 5
-"""Steps of the refinement after a fit that began with larger voxels, at most."""
+"""Steps of the refinement after a fit that began with larger voxels."""
+
+PARTS = 4
+LEAST_PART = 25
+STEPS_AFTER_PARTS = 2
+"""Into how many parts the projections are dealt that tell its first steps, as far as each has so
+many of them, and how many steps follow."""
 
 FEWEST_TO_REFINE = 6
 """Projections below which a tilt and a turning centre cannot be told apart."""
@@ -272,9 +278,12 @@ def _refined_voxels(
     model = task.model
     unknowns = unknowns_of(model, task.experiment)
     if gamma_scanned(model.store):
-        steps = STEPS if task.coarse is None else STEPS_FROM_COARSE
+        steps, parts = STEPS, 1
+        if task.coarse is not None:
+            parts = min(len(model.projections) // LEAST_PART, PARTS)
+            steps = STEPS_AFTER_PARTS if parts > 1 else STEPS_FROM_COARSE
         model, voxels, _ = refine_orientations(
-            model, voxels, unknowns, place, description=description, steps=steps
+            model, voxels, unknowns, place, description=description, steps=steps, parts=parts
         )
         if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
             model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
