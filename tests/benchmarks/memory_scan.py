@@ -27,6 +27,7 @@ class MemoryScan:
 
     communicator = ALONE
     suspected: frozenset[int] = frozenset()
+    unknown = None
 
     @property
     def store(self) -> MemoryScan:
