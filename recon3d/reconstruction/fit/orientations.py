@@ -51,6 +51,9 @@ the orientations made up for until then comes off them slowly."""
 MOMENTUM = 0.85
 """Share of a smoothed step, that of common unknowns included, taken again with the next one."""
 
+ROWS = 1 << 16
+"""Voxels that are solved for at a time."""
+
 FARTHEST_STEP = 0.5
 """How far a step may move an orientation, in widths: the slopes hold near by only."""
 
@@ -359,19 +362,34 @@ def _solve(normal: Normal) -> tuple[FloatArray, FloatArray]:
 
     The shared ones come from the Schur complement of the voxels' own blocks.
     """
-    own = normal.own.shape[1]
-    block, across, right = np.split(normal.own, [own, normal.own.shape[2] - 1], axis=2)
+    starts = range(0, len(normal.own), ROWS)
+    parts = [_eliminated(normal.own[start : start + ROWS]) for start in starts]
+    solved = np.concatenate([part for part, _ in parts])
+    alone, through = solved[..., 0], solved[..., 1:]
+    if not normal.shared.size:
+        return alone, np.zeros(0)
+    left = normal.shared - np.sum([taken for _, taken in parts], axis=0)
+    common = np.linalg.lstsq(left[:, :-1], left[:, -1], rcond=1e-6)[0]
+    return alone - through @ common, common
+
+
+def _eliminated(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Solve some voxels' rows for their own unknowns, whatever the shared ones are.
+
+    Returns
+    -------
+    solved, shape (voxels, own unknowns, 1 + shared unknowns)
+        The solution where the shared ones are zero, and what it loses for each of them.
+    taken, shape (shared unknowns, shared unknowns + 1)
+        What this takes from the equations of the shared ones, the right hand side last.
+    """
+    own = rows.shape[1]
+    block, across, right = np.split(rows, [own, rows.shape[2] - 1], axis=2)
     ridge = 2e-3 * np.trace(block, axis1=1, axis2=2) + 1e-9
     block = block + ridge[:, None, None] * np.eye(own)
     solved = np.linalg.solve(block, np.concatenate([right, across], axis=2))
-    alone, through = solved[..., 0], solved[..., 1:]
-    if not across.shape[2]:
-        return alone, np.zeros(0)
-    # The product of both over all voxels and own unknowns at a time.
-    hidden = np.tensordot(across, solved, axes=((0, 1), (0, 1)))
-    shared, shared_right = normal.shared[:, :-1], normal.shared[:, -1]
-    common = np.linalg.lstsq(shared - hidden[:, 1:], shared_right - hidden[:, 0], rcond=1e-6)[0]
-    return alone - through @ common, common
+    taken = np.tensordot(across, solved, axes=((0, 1), (0, 1)))
+    return solved, np.roll(taken, -1, axis=1)
 
 
 def _smoothed(values: FloatArray, smoothing: float, place: Place) -> FloatArray:
