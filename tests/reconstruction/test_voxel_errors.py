@@ -66,6 +66,7 @@ def test_errors_are_known_in_the_mask_alone(grain_and_truth):
 def test_the_spread_is_that_of_the_whole_distribution(monkeypatch):
     """35 and 65 %, 64 mdeg apart: √(0.35 · 0.65) · 64 = 30.5 mdeg, and a second peak of 35 %."""
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
+    monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
     axis = 0.016 * np.arange(-4, 5)
     bins = OrientationBins(axis, axis, np.zeros(1))
     volume = np.zeros((2, bins.size), np.float32)
@@ -81,6 +82,8 @@ def test_the_spread_is_that_of_the_whole_distribution(monkeypatch):
     told = errors.with_distributions(found, fit)
     assert 1e3 * told.peaks.spread_deg == pytest.approx([64 * np.sqrt(0.35 * 0.65), 0], abs=0.01)
     assert told.second_share == pytest.approx([0.35, 0])
+    monkeypatch.setattr(errors, "gamma_scanned", lambda _: False)
+    assert errors.with_distributions(found, fit).second_share is None
 
 
 def box(n=9):

@@ -38,10 +38,10 @@ from recon3d.reconstruction.model.scanned import (
 
 FloatArray = NDArray[np.float64]
 
-OF_COUNTING = np.array([0.5, 0.5, 0.17])
-OF_DIFFERENCE = np.array([0.6, 0.6, 1.15])
-OF_SCATTER = np.array([0.27, 0.27, 0.07])
-OF_RIM = 1.6
+OF_COUNTING = np.array([0.5, 0.5, 0.2])
+OF_DIFFERENCE = np.array([0.57, 0.57, 1.3])
+OF_SCATTER = np.array([0.24, 0.24, 0.1])
+OF_RIM = 1.5
 OF_HALVES = 0.1
 """What a unit of each adds to the error of a, b and Δθ."""
 
@@ -50,7 +50,7 @@ WITHOUT_GAMMA = 1.5
 """By how much more counting adds where a bright pixel hardly exceeds the threshold, and where γ was
 not scanned."""
 
-OF_SECOND = 1.0
+OF_SECOND = 0.5
 OF_BEND = 0.145
 """What a second orientation adds, in its share times the spread; and the bend of a grain that is
 nothing but bent."""
@@ -141,7 +141,9 @@ def with_distributions(found: Found, fit: IterativeFit) -> Found:
         spread[rows] = np.sqrt(np.maximum(squares, 0))
         distance = np.hypot(a - peaks.a_deg[rows, None], b - peaks.b_deg[rows, None])
         second[rows] = np.where(distance > apart, part, 0).sum(axis=1)
-    return replace(found, peaks=replace(peaks, spread_deg=spread), second_share=second)
+    # Where one tilt alone was scanned, distributions stay wide: a second peak is not told.
+    told = second if gamma_scanned(task.model.store) else None
+    return replace(found, peaks=replace(peaks, spread_deg=spread), second_share=told)
 
 
 def quality_of(found: Found) -> NDArray[np.float32]:
