@@ -114,7 +114,7 @@ def test_a_bend_that_the_widths_make_up_for_is_told_where_it_is_all_there_is():
 
 
 @pytest.mark.parametrize(
-    ("cut", "gamma", "factor"), [(0.5, True, 1), (0.3, True, 2.2), (0.5, False, 1.5)]
+    ("cut", "gamma", "factor"), [(0.5, True, 1), (0.3, True, 2.6), (0.5, False, 1.7)]
 )
 def test_counting_adds_more_where_the_threshold_is_high_and_where_gamma_was_not_scanned(
     monkeypatch, cut, gamma, factor
@@ -126,6 +126,7 @@ def test_counting_adds_more_where_the_threshold_is_high_and_where_gamma_was_not_
     counted = np.full((729, 3), 0.001)
     monkeypatch.setattr(errors, "_from_normal_matrix", lambda *_: counted)
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: gamma)
+    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.0, 0.0))
     found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
     told = errors.with_errors(found, SimpleNamespace(voxels=None), []).errors_deg
     np.testing.assert_allclose(told, np.tile(errors.OF_COUNTING * factor * 0.001, (729, 1)))
@@ -136,6 +137,7 @@ def test_voxels_that_differ_from_those_around_them_claim_more(monkeypatch):
     counted = np.full((729, 3), 0.001)
     monkeypatch.setattr(errors, "_from_normal_matrix", lambda *_: counted)
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
+    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
     a = np.where(task.points_um[:, 0] > 0, 0.05, 0.0)
     flat = np.zeros(729)
     found = Found(

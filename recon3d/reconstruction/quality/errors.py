@@ -38,22 +38,23 @@ from recon3d.reconstruction.model.scanned import (
 
 FloatArray = NDArray[np.float64]
 
-OF_COUNTING = np.array([0.5, 0.5, 0.2])
-OF_DIFFERENCE = np.array([0.57, 0.57, 1.3])
-OF_SCATTER = np.array([0.24, 0.24, 0.1])
-OF_RIM = 1.5
-OF_HALVES = 0.1
+OF_COUNTING = np.array([0.4, 0.4, 0.18])
+OF_DIFFERENCE = np.array([0.5, 0.5, 1.3])
+OF_SCATTER = np.array([0.2, 0.2, 0.1])
+OF_RIM = 1.4
+OF_HALVES = np.array([0.3, 0.3, 0.1])
 """What a unit of each adds to the error of a, b and Δθ."""
 
-OF_DARK = 3.0
-WITHOUT_GAMMA = 1.5
+OF_DARK = 4.0
+WITHOUT_GAMMA = 1.7
 """By how much more counting adds where a bright pixel hardly exceeds the threshold, and where γ was
 not scanned."""
 
+OF_STEP = 0.0065
 OF_SECOND = 0.5
 OF_BEND = 0.145
-"""What a second orientation adds, in its share times the spread; and the bend of a grain that is
-nothing but bent."""
+"""What a step of the scan adds: no model is better; a second orientation, in its share times the
+spread; and the bend of a grain that is nothing but bent."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -107,6 +108,7 @@ def with_errors(found: Found, refinement: Refined, halves: list[VoxelPeaks]) -> 
     if halves:
         apart = (_columns(halves[0]) - _columns(halves[1])) ** 2
         variance += OF_HALVES**2 * _mean_around(task, apart, in_mask, HALVES_VOXELS)
+    variance[:, :2] += (OF_STEP * min(setting_steps_deg(task.model.store))) ** 2
     if found.second_share is not None:
         second = found.second_share * found.peaks.spread_deg
         variance[:, :2] += (OF_SECOND * second[:, None]) ** 2
