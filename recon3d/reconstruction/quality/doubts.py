@@ -295,7 +295,8 @@ def _slope(case: Case) -> str | None:
     return (
         f"the acceptance in γ moves over the image by {slope:.2g}° in 100 pixels: orientations are "
         "corrected for it, the shape is not, and what lies past the scanned range is missing on "
-        "one side; align the objective, or scan a wider range of γ"
+        "one side; align the objective, or scan a wider range of γ (a grain that is bent along the "
+        "beam looks much alike: is it?)"
     )
 
 
