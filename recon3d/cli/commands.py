@@ -49,7 +49,8 @@ def demo(arguments: argparse.Namespace) -> None:
     The grain is reconstructed in three ways; how far each is from the truth is printed, and
     figures are drawn. Takes less than two minutes.
     """
-    from recon3d.cli.demo import run_demo, table
+    from recon3d.cli.demo import run_demo
+    from recon3d.simulate.lesson import table
 
     rows = run_demo(arguments.out, full=arguments.full, show_progress=not arguments.quiet)
     print(table(rows))

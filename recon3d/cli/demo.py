@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,34 +18,15 @@ from recon3d.plot.grain.slices import slices_figure
 from recon3d.plot.parts import new_figure
 from recon3d.plot.scan.projections import draw_comparison, mosaicity_map_figure
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
-from recon3d.reconstruction.quality.truth import Comparison, compare_with_truth
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import open_scan
+from recon3d.simulate.lesson import Row, each_way, row_of
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, grain_size_um
-from recon3d.simulate.truth import Truth, VoxelTruth
+from recon3d.simulate.truth import Truth
 from recon3d.simulate.writers.edf_scan import simulate_scan
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Row:
-    """How far one reconstruction is from the truth.
-
-    Parameters
-    ----------
-    name
-        The method.
-    comparison
-        Orientation and shape.
-    strain_error
-        Median error of the strain; None where none was planted or found.
-    """
-
-    name: str
-    comparison: Comparison
-    strain_error: float | None = None
 
 
 def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> list[Row]:
@@ -69,26 +47,21 @@ def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> li
         Each method by its name, and how far it is from the truth.
     """
     store, experiment, truth = _scan(out, "demo", show_progress)
-    rows, grains = three_ways(store, experiment, truth, show_progress=show_progress)
-    for name, grain in grains.items():
-        grain.save(out / f"grain_{name.replace(' ', '_')}.h5")
-    draw_figures(grains["iterative"], store, experiment, out / "figures")
+    rows = []
+    for row, grain in each_way(store, experiment, truth, show_progress=show_progress):
+        grain.save(out / f"grain_{row.name.replace(' ', '_')}.h5")
+        rows.append(row)
+    draw_figures(grain, store, experiment, out / "figures")  # the last is the iterative one
     for kind, name in _MORE_SCANS.items() if full else ():
         folder = out / kind
         store, experiment, truth = _scan(folder, kind, show_progress)
         chosen = experiment.with_settings(split_half=False)
         grain = reconstruct(store, chosen, show_progress=show_progress)
         grain.save(folder / "grain.h5")
-        rows.append(_row(name, grain, truth.sample_on(experiment.volume)))
+        rows.append(row_of(name, grain, truth.sample_on(experiment.volume)))
         draw_figures(grain, store, experiment, folder / "figures")
     return rows
 
-
-_METHODS: dict[str, dict[str, Any]] = {
-    "fixed laboratory angles": {"method": "backprojection", "frame": "lab"},
-    "sample frame": {"method": "backprojection", "frame": "sample"},
-    "iterative": {"method": "iterative", "frame": "sample", "split_half": False},
-}
 
 _MORE_SCANS = {"rocking": "iterative, rocking only", "strain": "iterative, strain scan"}
 
@@ -111,60 +84,6 @@ def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Exper
     cleaning = Cleaning(framebg=8, binth=12)
     store = clean(scan, cleaning, out / "scan.h5", show_progress=show_progress)
     return store, experiment, Truth.load(frames / "truth.h5")
-
-
-def _row(name: str, grain: Grain, truth: VoxelTruth) -> Row:
-    compared = compare_with_truth(grain, truth.inside, truth.a_deg, truth.b_deg)
-    if grain.strain is None or not np.any(truth.strain):
-        return Row(name, compared)
-    both = truth.inside & grain.mask
-    return Row(name, compared, float(np.median(np.abs(grain.strain - truth.strain)[both])))
-
-
-def three_ways(
-    store: CleanedScan, experiment: Experiment, truth: Truth, *, show_progress: bool = True
-) -> tuple[list[Row], dict[str, Grain]]:
-    """Reconstruct a simulated scan by each method, and compare with the truth.
-
-    Parameters
-    ----------
-    store, experiment
-        The cleaned scan, and what is known of it.
-    truth
-        What was planted.
-    show_progress
-        False for a silent run.
-
-    Returns
-    -------
-    rows
-        Each method by its name, and how far it is from the truth.
-    grains
-        What each method gave, by its name.
-    """
-    planted = truth.sample_on(experiment.volume)
-    rows, grains = [], {}
-    for name, settings in _METHODS.items():
-        chosen = experiment.with_settings(**settings)
-        grain = reconstruct(store, chosen, show_progress=show_progress)
-        rows.append(_row(name, grain, planted))
-        grains[name] = grain
-    return rows, grains
-
-
-def planted_grain(truth: Truth, experiment: Experiment) -> Grain:
-    """The truth on the voxels of a reconstruction, to be drawn as any other grain."""
-    voxels = truth.sample_on(experiment.volume)
-    tilts = np.stack([voxels.a_deg, voxels.b_deg], axis=-1).astype(np.float32)
-    return Grain(
-        volume=experiment.volume,
-        occupancy=voxels.occupancy.astype(np.float32),
-        mask=voxels.inside,
-        orientation=np.where(voxels.inside[..., None], tilts, np.float32(np.nan)),
-        orientation_spread=np.where(voxels.inside, np.float32(0), np.float32(np.nan)),
-        completeness=voxels.inside.astype(np.float32),
-        provenance={"method": "planted"},
-    )
 
 
 def draw_figures(
@@ -216,19 +135,3 @@ def draw_figures(
         figure.savefig(path, dpi=150)
         logger.info("written: %s", path)
     return paths
-
-
-def table(rows: list[Row]) -> str:
-    """Format the comparison with the truth as a table of plain text."""
-    lines = [f"{'method':<26}{'median':>9}{'90 %':>9}{'Dice':>8}{'strain':>11}"]
-    for row in rows:
-        errors = row.comparison
-        median, most = (
-            f"{value:.1f}" if math.isfinite(value) else "missing"
-            for value in (errors.median_mdeg, errors.p90_mdeg)
-        )
-        strain = "" if row.strain_error is None else f"{row.strain_error:.1e}"
-        lines.append(f"{row.name:<26}{median:>9}{most:>9}{errors.dice:>8.3f}{strain:>11}".rstrip())
-    lines.append("orientation errors in mdeg, over all true voxels (missing: so many are not")
-    lines.append("found); Dice: agreement of the shapes, 1 is perfect; strain: median error")
-    return "\n".join(lines)

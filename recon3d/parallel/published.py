@@ -26,7 +26,7 @@ class EngineDisplay:
     report
         Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
     preview
-        Where the first engine leaves the occupancy for `report`; None where it does not.
+        Where the first engine leaves the grain so far for `report`; None where it does not.
     watch
         Told, a few times a second, what every engine published last; None for nobody.
     """
@@ -73,9 +73,9 @@ class EngineDisplay:
         if number:
             self._residual = f"{residual:.4f}"
         if self.report is not None:
-            self.report(stage, number, residual, self._occupancy() if number else None)
+            self.report(stage, number, residual, self._grown() if number else None)
 
-    def _occupancy(self) -> NDArray[np.float32] | None:
+    def _grown(self) -> NDArray[np.float32] | None:
         if self.preview is None or not self.preview.is_file():
             return None
         return np.load(self.preview, allow_pickle=False)

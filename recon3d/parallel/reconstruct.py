@@ -187,16 +187,14 @@ def reconstruct_together(
     out
         Where the grain is written.
     preview
-        Where the occupancy is written after every pass; None for nowhere.
+        Where the grain so far is written after every pass; None for nowhere.
     """
     passed: list[tuple[str, int, float]] = []
 
-    def tell(
-        stage: str, number: int, residual: float, occupancy: NDArray[np.float32] | None
-    ) -> None:
-        if preview is not None and occupancy is not None:
+    def tell(stage: str, number: int, residual: float, grown: NDArray[np.float32] | None) -> None:
+        if preview is not None and grown is not None:
             with complete_or_absent(preview) as temporary, temporary.open("wb") as file:
-                np.save(file, occupancy)
+                np.save(file, grown)
         passed.append((stage, number, residual))
         publisher.publish(passed=passed)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Arc, FancyArrowPatch, Polygon, Wedge
+from matplotlib.lines import Line2D
+from matplotlib.patches import Arc, FancyArrowPatch, Polygon, Rectangle, Wedge
+from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from recon3d.files.store import CleanedScan
-from recon3d.geometry import turn_to_laboratory
+from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure
 from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, draw_frame_grid, frame_grid
 from recon3d.plot.scan.overview import label
@@ -187,6 +190,117 @@ def projection_figure(store: CleanedScan, k: int) -> Figure:
     draw_color_bar(image, figure.add_axes((0.87, 0.09, 0.02, 0.84)), "counts")
     ax.set_title(f"ω = {store.omega_deg[k]:.1f}°", fontsize=TEXT_SIZE + 1)
     return figure
+
+
+class Spot(NamedTuple):
+    """What `update_spot` changes: the tilt of a voxel in the laboratory, and its spot."""
+
+    turn: Line2D
+    tilt: Line2D
+    lit: Rectangle
+    path: Line2D
+    spot: Line2D
+    about_tilt: Text
+    about_spot: Text
+    steps: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def draw_spot(
+    figure: Figure,
+    mu_deg: NDArray[np.float64],
+    gamma_deg: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> Spot:
+    """Draw a grid of settings and a frame, for the tilt and the spot of one voxel.
+
+    Parameters
+    ----------
+    figure
+        About 10.8 by 4.4 inches; it is cleared.
+    mu_deg, gamma_deg
+        The steps of the scan, evenly spaced.
+    shape
+        Rows and columns of a frame.
+    """
+    figure.clear()
+    left, right = (
+        figure.add_axes((0.08, 0.14, 0.36, 0.76)),
+        figure.add_axes((0.56, 0.14, 0.4, 0.76)),
+    )
+    label(left, "μ (°)", "γ (°)")
+    label(right, "column (pixel)", "row (pixel)")
+    halves = [(steps[1] - steps[0]) / 2 for steps in (mu_deg, gamma_deg)]
+    for lines, steps, half in (
+        (left.axvline, mu_deg, halves[0]),
+        (left.axhline, gamma_deg, halves[1]),
+    ):
+        for edge in (*(steps - half), steps[-1] + half):
+            lines(edge, color="0.85", linewidth=0.8, zorder=0)
+    left.set_aspect("equal", adjustable="datalim")
+    reach = 1.5 * max(mu_deg[-1], gamma_deg[-1])
+    left.set_xlim(-reach, reach)
+    left.set_ylim(-reach, reach)
+    lit = Rectangle((0, 0), 2 * halves[0], 2 * halves[1], color=ORANGE, alpha=0.45, linewidth=0)
+    left.add_patch(lit)
+    (turn,) = left.plot([], [], color="0.5", linewidth=1)
+    (tilt,) = left.plot([], [], "o", color=BLUE, markersize=9)
+    rows, cols = shape
+    right.set_xlim(-0.5, cols - 0.5)
+    right.set_ylim(rows - 0.5, -0.5)
+    right.set_aspect("equal")
+    right.set_facecolor("0.08")
+    (path,) = right.plot([], [], color="0.5", linewidth=1)
+    (spot,) = right.plot([], [], "o", color=ORANGE, markersize=11, markeredgewidth=0)
+    titles = [ax.set_title("", fontsize=TEXT_SIZE + 1) for ax in (left, right)]
+    return Spot(turn, tilt, lit, path, spot, titles[0], titles[1], (mu_deg, gamma_deg))
+
+
+def update_spot(
+    drawn: Spot,
+    tilt_deg: tuple[float, float],
+    place_um: tuple[float, float, float],
+    omega_deg: float,
+    geometry: ProjectionGeometry,
+    handedness: int,
+) -> float:
+    """Move the tilt and the spot of a voxel.
+
+    Parameters
+    ----------
+    drawn
+        What `draw_spot` returned.
+    tilt_deg, place_um
+        (a, b) of the voxel, and where it is in the sample.
+    omega_deg, geometry, handedness
+        How far the sample is turned, and how it is projected.
+
+    Returns
+    -------
+    light
+        How bright the spot is in the frame nearest to its tilt, 1 at most; 0 where none is near.
+    """
+    turns = np.linspace(0, 360, 181)
+    drawn.turn.set_data(*turn_to_laboratory(*tilt_deg, turns, handedness))
+    lab = [float(value) for value in turn_to_laboratory(*tilt_deg, omega_deg, handedness)]
+    drawn.tilt.set_data([lab[0]], [lab[1]])
+    steps = [axis[1] - axis[0] for axis in drawn.steps]
+    nearest = [
+        float(axis[np.abs(axis - at).argmin()]) for axis, at in zip(drawn.steps, lab, strict=True)
+    ]
+    away = np.hypot(*(np.subtract(lab, nearest) / steps))
+    light = float(np.exp(-2 * away**2)) if away < 2 else 0.0
+    drawn.lit.set_xy((nearest[0] - steps[0] / 2, nearest[1] - steps[1] / 2))
+    drawn.lit.set_alpha(0.7 * light)
+    point = (*place_um, 1.0)
+    path = np.array([geometry.affine(omega) @ point for omega in turns])
+    drawn.path.set_data(path[:, 1], path[:, 0])
+    row, col = geometry.affine(omega_deg) @ point
+    drawn.spot.set_data([col], [row])
+    drawn.spot.set_alpha(light)
+    drawn.about_tilt.set_text(f"its tilt: μ = {lab[0]:.3f}°, γ = {lab[1]:.3f}°")
+    frame = f"frame μ = {nearest[0]:.3f}°, γ = {nearest[1]:.3f}°"
+    drawn.about_spot.set_text(frame if light else "no frame lights it")
+    return light
 
 
 def _write(ax: Axes, place: Any, text: str, **options: Any) -> None:

@@ -67,9 +67,10 @@ def reconstruct(
     show_progress
         False for a silent run.
     report
-        Called as `report(stage, number, residual, occupancy)` when a stage begins (number 0,
-        residual NaN, no occupancy) and after every pass of a fit, with the occupancy of the
-        whole volume. What it raises ends the reconstruction.
+        Called as `report(stage, number, residual, grown)` when a stage begins (number 0,
+        residual NaN, grown None) and after every pass of a fit, with the occupancy and the
+        strongest orientation (a, b) of the whole volume, shape (nx, ny, nz, 3). What it raises
+        ends the reconstruction.
     checkpoints
         Where the state of an iterative fit is kept while it runs, and whether to go on from it.
     communicator

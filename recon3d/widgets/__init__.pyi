@@ -4,6 +4,8 @@ from .display import show as show
 from .engines import Engines as Engines
 from .grain import GrainSlices as GrainSlices
 from .grain import GrainSurface as GrainSurface
+from .lesson import SeveralWays as SeveralWays
+from .lesson import VoxelSpot as VoxelSpot
 from .mosaicity import Mosaicity as Mosaicity
 from .projections import Projections as Projections
 from .reconstruct import Reconstruct as Reconstruct

@@ -17,7 +17,7 @@ from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.parallel.reconstruct import reconstruct
-from recon3d.plot.grain.growing import draw_growing, update_growing
+from recon3d.plot.grain.growing import HEIGHT_IN, draw_growing, grown_of, update_growing
 from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.fit.passes import HALF_PASSES
 from recon3d.widgets.controls.panel import button, new_canvas, push, row
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
     stage: str
     iteration: int
     residual: float
-    occupancy: NDArray[np.float32] | None
+    grown: NDArray[np.float32] | None
 
 
 class Reconstruct(Parameters):
@@ -86,7 +86,7 @@ class Reconstruct(Parameters):
         self._stopping, self._began, self._fit_began = False, 0.0, 0.0
         self._residuals: list[float] = []
         self._make_buttons()
-        self.canvas = new_canvas(3.4)
+        self.canvas = new_canvas(HEIGHT_IN)
         self._figure = draw_growing(self.canvas.figure, experiment.volume)
         self.children = [
             *self.rows,
@@ -217,7 +217,7 @@ class Reconstruct(Parameters):
             self._fit_began = time.time()
         if news.stage == "iteration" and math.isfinite(news.residual):
             self._residuals.append(news.residual)
-            update_growing(self._figure, self._residuals, news.occupancy)
+            update_growing(self._figure, self._residuals, news.grown)
             push(self.canvas)
             self.tell(
                 f"pass {news.iteration}: residual {news.residual:.3f}, "
@@ -237,7 +237,7 @@ class Reconstruct(Parameters):
             return
         self.grain = grain
         self.bar.value = self.bar.max
-        update_growing(self._figure, self._residuals, grain.occupancy)
+        update_growing(self._figure, self._residuals, grown_of(grain))
         push(self.canvas)
         where = "" if self.folder is None else f", written to {self.folder / 'grain.h5'}"
         facts = ", ".join(f"{name}: {text}" for name, text in grain.facts().items())

@@ -26,7 +26,7 @@ from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.simulate.lesson import simulate_lesson
-from recon3d.widgets.controls.asked import NotAskedError, when_asked
+from recon3d.widgets.controls.asked import NotAskedError, tell_what_is_missing, when_asked
 from recon3d.widgets.controls.panel import Panel
 from recon3d.widgets.display import is_served, open_viewer, show
 from recon3d.widgets.engines import Engines
@@ -106,7 +106,8 @@ class Session:
         session = cls(SettingsFile(Path(settings)), show_progress=show_progress, growing=growing)
         known = session.settings.read()
         if data is None and "datadir" not in known:
-            session._simulate(more)
+            missing = "there is no scan here yet; a small one of a planted grain can be simulated"
+            session._asked_for(missing, "Simulate it", partial(session._simulate, more))
         elif data is not None:
             session._take(Path(data).expanduser(), name, experiment, more)
         elif more or experiment is not None:
@@ -288,6 +289,7 @@ class Session:
     def _asked_for(self, missing: str, label: str, work: Callable[[], Made]) -> Made:
         """Do what a page needs; on one that is served, only when somebody presses the button."""
         if is_served():
+            tell_what_is_missing()
             raise NotAskedError(missing, label, work)
         return work()
 

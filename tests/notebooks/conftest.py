@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -65,6 +66,20 @@ def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def serve():
     return serving
+
+
+@pytest.fixture(scope="session")
+def serve_voila():
+    """Serve the notebooks of a folder by voila: the beginning of their pages' addresses."""
+
+    @contextlib.contextmanager
+    def served(folder: Path) -> Iterator[str]:
+        command = [sys.executable, "-m", "voila", str(folder), "--no-browser"]
+        command += ["--Voila.ip=127.0.0.1", "--VoilaConfiguration.show_tracebacks=True"]
+        with serving(command, "voila/tree", folder) as address:
+            yield f"{address}/voila/render"
+
+    return served
 
 
 @pytest.fixture(scope="module")

@@ -42,15 +42,15 @@ def test_engines_give_the_answer_of_one_process(cluster, there, alone):
         experiment,
         client=cluster.client,
         show_progress=False,
-        report=lambda stage, number, _, occupancy: told.append((stage, number, occupancy)),
+        report=lambda stage, number, _, grown: told.append((stage, number, grown)),
     )
     assert agree(grain, alone)
     assert grain.provenance["rotation_center"] == pytest.approx(
         alone.provenance["rotation_center"], abs=1e-4
     )
-    passes = {number: occupancy for stage, number, occupancy in told if stage == "iteration"}
+    passes = {number: grown for stage, number, grown in told if stage == "iteration"}
     assert [*passes] == [0, 1, 2, 3, 4]  # 0: the stage begins
-    assert all(passes[number].shape == grain.volume.shape for number in passes if number)
+    assert all(passes[number].shape == (*grain.volume.shape, 3) for number in passes if number)
     assert sorted(path.name for path in store.path.parent.iterdir()) == [
         "experiment.ini",
         "scan.h5",

@@ -96,13 +96,28 @@ def test_a_growing_grain_shows_its_middle_slices():
     drawn = draw_growing(figure, Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
     occupancy = np.zeros((6, 8, 10), np.float32)
     occupancy[3, 4, 5] = 1
-    update_growing(drawn, [0.5, 0.2], occupancy)
+    grown = np.stack([occupancy, np.full_like(occupancy, 0.1), occupancy], axis=-1)
+    update_growing(drawn, [0.5, 0.2], grown)
+    assert all(image.get_array()[..., 3].max() == 0 for image in drawn.orientations.values())
     # A Gaussian of 0.7 voxels, cut at 3, keeps this much along each axis.
     kept = 1 / np.exp(-(np.arange(-3, 4) ** 2) / (2 * 0.7**2)).sum()
     for axis, at in (("z", (4, 3)), ("x", (4, 5)), ("y", (5, 3))):
         shown = drawn.slices[axis].get_array()
         assert shown[at] == shown.max() == pytest.approx(kept**3, rel=1e-3)
     assert list(drawn.residual.get_ydata()) == [0.5, 0.2]
+
+
+def test_a_growing_grain_shows_its_orientations_where_it_is():
+    drawn = draw_growing(new_figure(12, 5.8), Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
+    grown = np.zeros((6, 8, 10, 3), np.float32)
+    grown[1:5, 2:6, 3:8] = 1, -0.02, 0.03
+    grown[1:5, 2:4, 3:8] = 1, 0.02, 0.03
+    update_growing(drawn, [0.5], grown)
+    shown = drawn.orientations["z"].get_array()  # rows along y
+    assert (shown[2:6, 2:4, 3] == 1).all()
+    assert shown[0, 0, 3] == 0
+    assert np.ptp(shown[2, 2:4, :3], axis=0).max() == 0
+    assert np.abs(shown[2, 2, :3] - shown[5, 2, :3]).max() > 0.2
 
 
 def test_the_figures_of_the_lesson_can_be_drawn():

@@ -131,7 +131,7 @@ def test_a_grain_from_coarse_to_fine(planted, monkeypatch):
     assert grain.images["residual"].shape == scan.store.shape[2:]
     passes = [news for news in told if news[0] == "iteration" and news[1]]
     assert [news[1] for news in passes] == list(range(1, 8))
-    assert {news[3].shape for news in passes} == {(32, 32, 32)}
+    assert {news[3].shape for news in passes} == {(32, 32, 32, 3)}
 
 
 def test_what_would_fit_is_named(planted):

@@ -124,8 +124,7 @@ def run_fit(
         residual = fit.residuals[-1]
         logger.info("%s %d: residual %.4f", description, number, residual)
         if task.report is not None:
-            occupancy, _ = occupancy_of(task, fit)
-            task.report(description, number, residual, task.shown(occupancy))
+            task.report(description, number, residual, task.shown(_grown(task, fit)))
         settling = nth <= min(settle, passes - 1)
         if settling:
             voxels, _ = oriented_voxels(task, fit)
@@ -137,6 +136,14 @@ def run_fit(
         if PASSES_TO_FILL <= number < last:
             fit.close_empty_bins()
     return fit
+
+
+def _grown(task: Task, fit: IterativeFit) -> NDArray[np.float32]:
+    """What a fit shows of itself while it runs: occupancy, a and b of every voxel, (voxels, 3)."""
+    occupancy, _ = occupancy_of(task, fit)
+    a, b, _ = fit.bins.centres_deg()
+    strongest = fit.volume.argmax(axis=1)
+    return np.column_stack([occupancy, a[strongest], b[strongest]]).astype(np.float32)
 
 
 def _begun_fit(task: Task, columns: NDArray[np.int64] | None) -> IterativeFit:

@@ -77,6 +77,23 @@ class Waiting(Panel):
         super()._show_error(error)
 
 
+def _show_missing(*raised: Any, **_: Any) -> None:
+    """Show what is missing, and the button that makes it, in place of a traceback."""
+    from IPython.display import display
+
+    missing = raised[2]  # after the shell and the type
+    display(Waiting(missing, lambda: controls.HTML("It is there now: load this page again.")))
+
+
+def tell_what_is_missing() -> None:
+    """Let a cell that needs what nobody asked for end its page with a line and a button."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((NotAskedError,), _show_missing)
+
+
 def when_asked(make: Callable[Given, Made]) -> Callable[Given, Made]:
     """Let a method that makes a widget give a `Waiting` where something must be asked for."""
 

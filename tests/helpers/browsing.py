@@ -1,0 +1,86 @@
+"""What a person does in a browser with the notebooks' widgets, and what is seen there."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+CANVAS = ".jupyter-matplotlib-canvas-div canvas"
+_SHOWN = """number => {
+    const all = [...document.querySelectorAll('.jupyter-matplotlib-canvas-div')];
+    const shown = all.filter(div => div.offsetParent !== null)[number];
+    const canvas = shown && shown.querySelector('canvas');
+    if (!canvas || !canvas.width) return '';
+    const area = [0, 0, canvas.width, canvas.height];
+    const pixels = canvas.getContext('2d').getImageData(...area).data;
+    let drawn = 0;
+    for (let i = 3; i < pixels.length; i += 4) drawn += pixels[i] > 0;
+    return drawn < pixels.length / 8 ? '' : canvas.toDataURL();
+}"""
+
+
+def wait_for(page: Any, true: Callable[[], bool]) -> None:
+    """Wait until a browser and its kernel have agreed on something."""
+    for _ in range(300):
+        if true():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it never came true")
+
+
+def settled(page: Any, number: int = 0, unlike: str = "") -> str:
+    """The picture on one of the figures, when it is a new one and two looks at it agree."""
+    before = ""
+    for _ in range(300):
+        now = page.evaluate(_SHOWN, number)
+        if now and now == before != unlike:
+            return str(now)
+        before = now
+        page.wait_for_timeout(200)
+    raise AssertionError("the picture never came to rest")
+
+
+def screenshot(page: Any, name: str) -> None:
+    """Keep a picture for a person to look at, where asked to."""
+    if folder := os.environ.get("RECON3D_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def colours(page: Any, selector: str) -> float:
+    """The share of a drawing's pixels that have a colour, when there are any."""
+    drawing = page.locator(selector).first
+    for _ in range(100):
+        drawing.scroll_into_view_if_needed()
+        pixels = np.asarray(Image.open(io.BytesIO(drawing.screenshot())).convert("RGB"), float)
+        if (share := float(np.mean(np.ptp(pixels, axis=-1) > 20))) > 0:
+            return share
+        page.wait_for_timeout(300)
+    return 0.0
+
+
+def turn(page: Any, surface: Any) -> None:
+    """Turn a surface with the mouse."""
+    surface.scroll_into_view_if_needed()
+    box = surface.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 90, y + 40, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+
+
+def slide(page: Any, description: str, key: str, times: int) -> str:
+    """Move a slider by the keyboard; what it reads then."""
+    box = page.locator(".widget-slider", has_text=description).first
+    handle = box.locator(".noUi-handle")
+    handle.focus()
+    for _ in range(times):
+        handle.press(key)
+    return str(box.locator(".widget-readout").inner_text())
