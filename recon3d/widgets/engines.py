@@ -199,7 +199,8 @@ def describe(sights: Sequence[Sight]) -> str:
             f"{host}: {len(those)} engines x {those[0].threads} {threads}, {used:.2f} of "
             f"{those[0].memory_gib:.1f} GiB in use"
         )
-    return f"{len(sights)} engines are ready; {'; '.join(parts)}"
+    ready = "1 engine is" if len(sights) == 1 else f"{len(sights)} engines are"
+    return f"{ready} ready; {'; '.join(parts)}"
 
 
 def missing_for_engines() -> str:

@@ -27,6 +27,7 @@ from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.simulate.lesson import simulate_lesson
 from recon3d.widgets.controls.asked import NotAskedError, tell_what_is_missing, when_asked
+from recon3d.widgets.controls.experiment_form import ExperimentForm
 from recon3d.widgets.controls.panel import Panel
 from recon3d.widgets.display import is_served, open_viewer, show
 from recon3d.widgets.engines import Engines
@@ -161,6 +162,10 @@ class Session:
             return Grain.load(self.folder / "grain.h5")
         missing = "there is no grain of these choices yet"
         return self._asked_for(missing, "Reconstruct it", partial(self._reconstruct, store))
+
+    def write_experiment(self) -> ExperimentForm:
+        """A form for the .ini file: crystal, detector and the box of voxels."""
+        return ExperimentForm(self.settings)
 
     def choose_roi(self) -> RegionOfInterest:
         """The widget of 01_choose_roi."""

@@ -114,7 +114,7 @@ def test_engines_make_the_grain(page, night, copied):
     engines.fill("1")
     engines.press("Enter")
     page.get_by_role("button", name="Start engines").click()
-    page.get_by_text("1 engines are ready").wait_for()
+    page.get_by_text("1 engine is ready").wait_for()
     assert not (copied / "results" / "grain.h5").exists()
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_text("written to").wait_for()

@@ -92,7 +92,7 @@ class Parameters(Panel):
             keys["completeness_cutoff"],
             given.completeness_cutoff or 0.0,
             step=0.01,
-            label="completeness (0: auto)",
+            label="complete (0: auto)",
         )
         self.memory = control(
             keys["memory_gib"], allowed, 0.5, 256.0, step=0.5, label="memory (GiB)"

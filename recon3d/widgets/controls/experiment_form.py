@@ -1,0 +1,207 @@
+"""A form for what an experiment's .ini file says, built from the declared settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as controls
+
+from recon3d.atomic import complete_or_absent
+from recon3d.config.cif import COMMON_CRYSTALS, read_cif
+from recon3d.config.crystal import HC_KEV_ANGSTROM, Crystal, Six
+from recon3d.config.declare import Setting, as_text, settings_of
+from recon3d.config.detector import Detector
+from recon3d.config.experiment import Experiment
+from recon3d.config.ini import quoted, read_ini
+from recon3d.config.settings_file import SettingsFile
+from recon3d.config.volume import Volume
+from recon3d.errors import ParameterError
+from recon3d.widgets.controls.panel import Panel, button, row
+
+HEADING = "# An experiment, written by the form in the notebook."
+OWN = "as written below"
+PARTS = {"crystal": Crystal, "detector": Detector, "box of voxels": Volume}
+_STYLE = {"description_width": "150px"}
+_WIDE = controls.Layout(width="480px")
+
+
+class ExperimentForm(Panel):
+    """One field for every key of crystal, detector and volume, and a button that writes them.
+
+    Parameters
+    ----------
+    settings
+        The settings file that is to name the .ini file. The experiment that it names already, if
+        any, fills the form.
+    """
+
+    def __init__(self, settings: SettingsFile) -> None:
+        super().__init__(settings)
+        folder = settings.path.resolve().parent
+        known = settings.read()
+        self._kept: dict[str, str] = {}
+        if "experiment" in known:
+            self._kept = read_ini(folder / known["experiment"])
+            self._kept.pop("path", None)  # the settings file says where the results go
+        self.fields = {
+            key: _field(one, self._kept.get(key, ""))
+            for part in PARTS.values()
+            for key, one in settings_of(part).items()
+        }
+        self.crystal = controls.Dropdown(
+            options=[OWN, *COMMON_CRYSTALS], description="crystal", style=_STYLE, layout=_WIDE
+        )
+        self.cif = _text("or a CIF file", "path of a .cif file", "its cell and its space group")
+        self.energy = _text("or energy (keV)", "a number, in keV", "photon energy, for wavelength")
+        self.file = _text("write to", "name of a file", "an .ini file; it is not replaced")
+        self.file.value = str(folder / "experiment.ini")
+        self.write_button = button("Write", lambda: self.attempt(self.write), "the .ini file")
+        self.children = [self._folded(), self.status]
+        self.crystal.observe(lambda _: self._take_crystal(), "value")
+        self.cif.observe(lambda _: self.attempt(self._take_cif), "value")
+        self.energy.observe(lambda _: self.attempt(self._take_energy), "value")
+        for field in self.fields.values():
+            field.observe(lambda _: self.attempt(self.refresh), "value")
+        if self._kept:
+            self.refresh()
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The texts of the keys that were filled in, and of those that the form does not show."""
+        filled = {key: field.value.strip() for key, field in self.fields.items()}
+        others = {key: text for key, text in self._kept.items() if key not in filled}
+        return {key: text for key, text in filled.items() if text} | others
+
+    @property
+    def value(self) -> Experiment:
+        """The experiment as the form has it.
+
+        Raises
+        ------
+        ParameterError
+            A key is missing, or its value is of the wrong type or impossible.
+        """
+        return Experiment.from_texts(self.params)
+
+    def refresh(self) -> None:
+        """Say what the form amounts to, or what is wrong with it."""
+        self.write_button.disabled = True
+        experiment = self.value
+        crystal, volume = experiment.crystal, experiment.volume
+        energy = f"{crystal.energy_kev:.6g}"
+        if self.energy.value != energy:
+            self.energy.value = energy
+        voxels = " x ".join(f"{edge:.3g}" for edge in volume.voxel_um)
+        self.write_button.disabled = False
+        self.tell(
+            f"d = {crystal.d_spacing_angstrom:.5g} Å, θ = {crystal.bragg_angle_deg:.3f}° at "
+            f"{crystal.energy_kev:.5g} keV; voxels of {voxels} µm"
+        )
+
+    def write(self) -> None:
+        """Write the .ini file, and name it in the settings file.
+
+        Raises
+        ------
+        ParameterError
+            A value is wrong, or there is another file of that name.
+        """
+        assert self.settings is not None
+        _, path = self.value, Path(self.file.value).expanduser().resolve()
+        if path.exists() and not path.read_text("utf-8", errors="replace").startswith(HEADING):
+            raise ParameterError(f"{path} exists, and this form did not write it: name another")
+        lines = [HEADING, *(f"{key} {quoted(text)}" for key, text in self.params.items()), ""]
+        with complete_or_absent(path) as temporary:
+            temporary.write_text("\n".join(lines), encoding="utf-8")
+        self.settings.update({"experiment": path})
+        self.tell(f"written to {path}, which {self.settings.path.name} names now")
+
+    def _folded(self) -> controls.Accordion:
+        """The parts of the form, folded where there is an experiment already."""
+        first = {"crystal": [self.crystal, self.cif], "detector": [], "box of voxels": []}
+        boxes = []
+        for name, part in PARTS.items():
+            lines: list[Any] = [*first[name]]
+            for key, declared in settings_of(part).items():
+                lines.append(row(self.fields[key], _help(declared)))
+                if key == "wavelength":
+                    lines.append(self.energy)
+            boxes.append(controls.VBox([controls.HTML(f"<b>{name}</b>"), *lines]))
+        whole = controls.VBox([*boxes, row(self.file, self.write_button)])
+        return controls.Accordion(
+            [whole],
+            titles=("the experiment (.ini file)",),
+            selected_index=None if self._kept else 0,
+        )
+
+    def _take_crystal(self) -> None:
+        if self.crystal.value != OWN:
+            self._take_cell(*COMMON_CRYSTALS[self.crystal.value])
+
+    def _take_cif(self) -> None:
+        if not self.cif.value.strip():
+            return
+        cell, group = read_cif(self.cif.value.strip())
+        self._take_cell(cell, group)
+        if group is None:
+            self.tell(
+                "the CIF file does not give the number of its space group: set sg_no", bad=True
+            )
+
+    def _take_cell(self, cell: Six, group: int | None) -> None:
+        self.fields["unit_cell"].value = as_text(cell)
+        self.fields["sg_no"].value = "" if group is None else str(group)
+
+    def _take_energy(self) -> None:
+        energy, wavelength = _number(self.energy.value), self.fields["wavelength"]
+        if not energy > 0:
+            raise ParameterError(f"energy is '{self.energy.value}': expected keV, above 0")
+        known = _number(wavelength.value)
+        if not known > 0 or f"{energy:.6g}" != f"{HC_KEV_ANGSTROM / known:.6g}":
+            wavelength.value = f"{HC_KEV_ANGSTROM / energy:.8g}"
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _text(name: str, placeholder: str, tip: str) -> controls.Text:
+    return controls.Text(
+        description=name,
+        placeholder=placeholder,
+        tooltip=tip,
+        continuous_update=False,
+        style=_STYLE,
+        layout=_WIDE,
+    )
+
+
+def _field(declared: Setting, text: str) -> Any:
+    """The control of one key: a list of its choices, or a line of text."""
+    name = f"{declared.key} ({declared.unit})" if declared.unit else declared.key
+    if choices := (True, False) if declared.single is bool else declared.choices:
+        options = [as_text(choice) for choice in choices]
+        usual = "" if declared.default is None else as_text(declared.default)
+        return controls.Dropdown(
+            options=options if usual in options else ["", *options],
+            value=as_text(declared.parse(text)) if text else usual,
+            description=name,
+            tooltip=declared.help,
+            style=_STYLE,
+            layout=_WIDE,
+        )
+    usual = "" if declared.required else f" (else {as_text(declared.default)})"
+    made = _text(name, declared.expected + usual.replace("None", "none"), declared.help)
+    made.value = text
+    return made
+
+
+def _help(declared: Setting) -> controls.HTML:
+    return controls.HTML(
+        f'<span style="color:#666666">{declared.help}</span>',
+        layout=controls.Layout(max_width="480px", margin="0 0 0 12px"),
+    )
