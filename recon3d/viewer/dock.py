@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,44 @@ if TYPE_CHECKING:
     from recon3d.viewer.window import GrainWindow
 
 NOWHERE = "none"
+LOOK = {
+    "color": ("ComboBox", "colour", "the quantity that colours the grain; its key is above"),
+    "mode": (
+        "ComboBox",
+        "show",
+        "the grain in 3D, or slices normal to an axis (move them by the slider below)",
+    ),
+    "shade": (
+        "CheckBox",
+        "shade",
+        "light the surface to see its shape; colours are true without",
+    ),
+    "own_mask": ("CheckBox", "own mask", "the shape that the reconstruction found"),
+    "level": ("FloatSlider", "", "cut the shape at another level"),
+    "clip_axis": (
+        "ComboBox",
+        "clip across",
+        "cut the grain open by a plane normal to this axis",
+    ),
+    "clip_place": ("FloatSlider", "clip at (µm)", "where the plane is"),
+    "clip_flip": ("CheckBox", "other side", "show what lies on the other side of the plane"),
+    "angle": (
+        "FloatSpinBox",
+        "boundary (mdeg)",
+        "neighbours that differ by more than this angle are told apart",
+    ),
+    "draw_boundaries": (
+        "PushButton",
+        "show boundaries",
+        "draw where neighbours differ by more than the angle",
+    ),
+    "draw_cells": (
+        "PushButton",
+        "show cells",
+        "part the grain into cells of nearly one orientation",
+    ),
+}
+"""The controls of the Look tab: kind, label and tooltip, by the attribute of the dock."""
 
 
 class GrainDock:
@@ -29,6 +68,14 @@ class GrainDock:
     window
         The window that it moves.
     """
+
+    color: Any
+    own_mask: Any
+    level: Any
+    clip_axis: Any
+    clip_place: Any
+    clip_flip: Any
+    angle: Any
 
     def __init__(self, window: GrainWindow) -> None:
         from magicgui import widgets as gui
@@ -56,87 +103,49 @@ class GrainDock:
         self.draw_key()
 
     def _look_panel(self, gui: Any) -> Any:
-        scene = self.window.scene
+        scene, window = self.window.scene, self.window
         name, level = cut_level(scene.grain)
         volume = scene.grain.volume
-        self.color = gui.ComboBox(
-            label="colour",
-            choices=scene.quantities,
-            value="orientation",
-            tooltip="the quantity that colours the grain; its key is above",
-        )
-        self.mode = gui.ComboBox(
-            label="show",
-            choices=["3D surface", "3D volume", "slices x", "slices y", "slices z"],
-            tooltip="the grain in 3D, or slices normal to an axis (move them by the slider below)",
-        )
-        self.shade = gui.CheckBox(
-            label="shade", tooltip="light the surface to see its shape; colours are true without"
-        )
-        self.own_mask = gui.CheckBox(
-            label="own mask", value=True, tooltip="the shape that the reconstruction found"
-        )
-        self.level = gui.FloatSlider(
-            label=f"{name} ≥",
-            min=0.05,
-            max=1.2,
-            step=0.01,
-            value=level,
-            tooltip=f"cut the shape at another level of {name}",
-        )
-        self.level.tracking = False
-        self.clip_axis = gui.ComboBox(
-            label="clip across",
-            choices=[NOWHERE, "x", "y", "z"],
-            tooltip="cut the grain open by a plane normal to this axis",
-        )
         reach = max(abs(p) + s / 2 for p, s in zip(volume.position_um, volume.size_um, strict=True))
-        self.clip_place = gui.FloatSlider(
-            label="clip at (µm)", min=-reach, max=reach, value=0.0, tooltip="where the plane is"
-        )
-        self.clip_flip = gui.CheckBox(
-            label="other side", tooltip="show what lies on the other side of the plane"
-        )
-        self.angle = gui.FloatSpinBox(
-            label="boundary (mdeg)",
-            min=0.1,
-            max=1e5,
-            step=1,
-            value=300 * scene.range_deg,
-            tooltip="neighbours that differ by more than this angle are told apart",
-        )
-        self.draw_boundaries = gui.PushButton(
-            text="show boundaries", tooltip="draw where neighbours differ by more than the angle"
-        )
-        self.draw_cells = gui.PushButton(
-            text="show cells", tooltip="part the grain into cells of nearly one orientation"
-        )
-        self.shade.changed.connect(self.window.shade)
-        self.color.changed.connect(self._recolor)
-        self.mode.changed.connect(self._remode)
-        self.level.changed.connect(self._relevel)
-        self.own_mask.changed.connect(self._take_own_mask)
-        for widget in (self.clip_axis, self.clip_place, self.clip_flip):
-            widget.changed.connect(self._reclip)
-        self.draw_boundaries.changed.connect(
-            lambda: self.window.show_boundaries(self.angle.value / 1e3)
-        )
-        self.draw_cells.changed.connect(lambda: self.window.show_cells())
-        return gui.Container(
-            widgets=[
-                self.color,
-                self.mode,
-                self.shade,
-                self.own_mask,
-                self.level,
-                self.clip_axis,
-                self.clip_place,
-                self.clip_flip,
-                self.angle,
-                self.draw_boundaries,
-                self.draw_cells,
-            ]
-        )
+        options: dict[str, dict[str, Any]] = {
+            "color": {"choices": scene.quantities, "value": "orientation"},
+            "mode": {"choices": ["3D surface", "3D volume", "slices x", "slices y", "slices z"]},
+            "own_mask": {"value": True},
+            "level": {
+                "label": f"{name} ≥",
+                "tooltip": f"cut the shape at another level of {name}",
+                "min": 0.05,
+                "max": 1.2,
+                "step": 0.01,
+                "value": level,
+            },
+            "clip_axis": {"choices": [NOWHERE, "x", "y", "z"]},
+            "clip_place": {"min": -reach, "max": reach, "value": 0.0},
+            "angle": {"min": 0.1, "max": 1e5, "step": 1, "value": 300 * scene.range_deg},
+        }
+        changed: dict[str, Callable[..., Any]] = {
+            "color": self._recolor,
+            "mode": self._remode,
+            "shade": window.shade,
+            "own_mask": self._take_own_mask,
+            "level": self._relevel,
+            "clip_axis": self._reclip,
+            "clip_place": self._reclip,
+            "clip_flip": self._reclip,
+            "draw_boundaries": lambda _: window.show_boundaries(self.angle.value / 1e3),
+            "draw_cells": lambda _: window.show_cells(),
+        }
+        made = {}
+        for key, (kind, text, tip) in LOOK.items():
+            about = {"label": text, "tooltip": tip} | options.get(key, {})
+            if kind == "PushButton":
+                about["text"] = about.pop("label")
+            made[key] = getattr(gui, kind)(**about)
+            setattr(self, key, made[key])
+        made["level"].tracking = False
+        for key, slot in changed.items():
+            made[key].changed.connect(slot)
+        return gui.Container(widgets=list(made.values()))
 
     def _compare_panel(self, gui: Any) -> Any:
         self.other = gui.FileEdit(
@@ -169,7 +178,7 @@ class GrainDock:
             self.own_mask.value = False
         self.window.set_level(level)
 
-    def _reclip(self) -> None:
+    def _reclip(self, _: Any = None) -> None:
         axis = None if self.clip_axis.value == NOWHERE else self.clip_axis.value
         self.window.clip_at(axis, self.clip_place.value, below=self.clip_flip.value)
 

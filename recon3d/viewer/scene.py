@@ -188,14 +188,17 @@ class GrainScene:
         flat
             Whether slices are looked at first: the volume is hidden otherwise.
         """
-        volume = self.grain.volume
-        made = [
-            make.scalar_layer(self.image(name), volume, name, self.limits(name))
-            for name in QUANTITIES
-            if name in self.quantities
+        scalars = [self.scalar(name) for name in QUANTITIES if name in self.quantities]
+        return [*scalars, *self.whole(flat=flat)]
+
+    def scalar(self, name: str) -> make.LayerData:
+        """The layer of a scalar, hidden."""
+        return make.scalar_layer(self.image(name), self.grain.volume, name, self.limits(name))
+
+    def whole(self, *, flat: bool = True) -> list[make.LayerData]:
+        """The layers of the orientation: the volume, and the surface."""
+        image, colors = self.image("orientation"), self.colors("orientation")
+        return [
+            make.orientation_layer(image, self.grain.volume, visible=flat),
+            make.surface_layer(self.surface, colors, self.coarse.volume),
         ]
-        made.append(make.orientation_layer(self.image("orientation"), volume, visible=flat))
-        made.append(
-            make.surface_layer(self.surface, self.colors("orientation"), self.coarse.volume)
-        )
-        return made

@@ -47,7 +47,7 @@ class GrainWindow:
         self.what = "orientation"
         self.as_volume = False
         self.voxel: Voxel | None = None
-        self.layers = self._own_layers() or self._add(scene.layers(flat=False))
+        self.layers = self._own_layers() or self._add(scene.whole(flat=False))
         self._arrange()
         self.dock: Any = None
         viewer.mouse_drag_callbacks.append(self._clicked)
@@ -129,7 +129,10 @@ class GrainWindow:
     def _show(self) -> None:
         flat = self.viewer.dims.ndisplay == 2
         voxels = flat or self.as_volume
-        for name in self.scene.quantities:
+        if voxels and self.what not in self.layers:
+            # The layer of a scalar takes time, and comes when it is first looked at.
+            self.layers |= self._add([self.scene.scalar(self.what)])
+        for name in set(self.scene.quantities) & set(self.layers):
             self.layers[name].visible = name == self.what and voxels
         self.layers["surface"].visible = not flat and not self.as_volume
 
@@ -173,7 +176,7 @@ class GrainWindow:
 
     def _reshape(self, level: float | None, clip: Clip | None) -> None:
         self.scene = self.scene.cut(level, clip)
-        for name in self.scene.quantities:
+        for name in set(self.scene.quantities) & set(self.layers):
             if name == "orientation" or not QUANTITIES[name].everywhere:
                 self.layers[name].data = self.scene.image(name)
         surface, layer = self.scene.surface, self.layers["surface"]
@@ -276,7 +279,7 @@ class GrainWindow:
         for name in [layer.name for layer in self.viewer.layers]:
             if name.startswith("second: ") or name == "difference (mdeg)":
                 self.viewer.layers.remove(name)
-        self._add(second.layers()[-2:], "second: ", visible=False)
+        self._add(second.whole(), "second: ", visible=False)
         angle = 1e3 * difference.misorientation_deg
         known = angle[np.isfinite(angle)]
         top = float(np.percentile(known, 99)) if known.size and known.max() > 0 else 1.0

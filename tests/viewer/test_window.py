@@ -61,10 +61,22 @@ def test_axes_units_and_scale_bar(window):
     assert viewer.dims.axis_labels == ("x", "y ∥ G", "z")
     assert viewer.scene.camera.handedness == "right"
     assert viewer.canvas.overlays.scale_bar.visible
-    for name in (*window.scene.quantities, "surface"):
+    window.dock.mode.value = "3D volume"
+    window.dock.color.value = "strain"
+    for name in ("orientation", "strain", "surface"):
         layer = window.layers[name]
         assert {str(unit) for unit in layer.units} == {"micrometer"}
         np.testing.assert_allclose(layer.data_to_world((0, 0, 0)), [-1.875, -0.375, -3.375])
+
+
+def test_a_scalar_becomes_a_layer_when_it_is_first_looked_at(window, planted):
+    window.dock.color.value = "completeness"
+    assert "completeness" not in window.layers  # the surface alone is coloured
+    window.dock.mode.value = "slices x"
+    assert window.layers["completeness"].visible
+    assert not window.layers["orientation"].visible
+    seen = np.asarray(window.layers["completeness"].data)
+    np.testing.assert_allclose(seen[planted.mask], 0.9, rtol=1e-6)
 
 
 def test_every_quantity_is_a_layer_and_colours_the_grain(window, picture):
