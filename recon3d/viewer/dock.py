@@ -132,8 +132,8 @@ class GrainDock:
             "clip_axis": self._reclip,
             "clip_place": self._reclip,
             "clip_flip": self._reclip,
-            "draw_boundaries": lambda _: window.show_boundaries(self.angle.value / 1e3),
-            "draw_cells": lambda _: window.show_cells(),
+            "draw_boundaries": lambda: window.show_boundaries(self.angle.value / 1e3),
+            "draw_cells": lambda: window.show_cells(),
         }
         made = {}
         for key, (kind, text, tip) in LOOK.items():

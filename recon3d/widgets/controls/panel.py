@@ -24,6 +24,16 @@ WIDTH_IN = 10.8
 DPI = 100
 
 
+_GONE = """<style>
+.recon3d-gone { opacity: 0; animation: recon3d-gone 0s 3s forwards; }
+@keyframes recon3d-gone { to { opacity: 1; } }
+.jp-OutputArea:has(.widget-vbox) .jp-OutputArea-child:has(.recon3d-gone) { display: none; }
+</style>
+<div class="recon3d-gone">The controls are gone with their kernel: run this cell again.</div>
+"""
+"""A line that a page hides as long as the widget after it is there."""
+
+
 class Panel(controls.VBox):  # type: ignore[misc]
     """A box of controls and figures with a status line, and a thread for what takes long.
 
@@ -43,6 +53,14 @@ class Panel(controls.VBox):  # type: ignore[misc]
         self.status = controls.HTML()
         self.background = Background(self._show_error)
         self._failed: Exception | None = None
+
+    def _ipython_display_(self) -> None:
+        """Show the widget, and where it is gone, as its kernel ended, what to do."""
+        from IPython.display import HTML, display
+
+        if not is_served():
+            display(HTML(_GONE))
+        display(self._repr_mimebundle_(), raw=True)
 
     @validate("children")
     def _below_page(self, proposed: dict[str, Any]) -> tuple[Any, ...]:
