@@ -15,6 +15,7 @@ from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 
 FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
 
 MOST_PROJECTIONS = 48
 """More than these say the same again."""
@@ -122,13 +123,12 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
     """One row: shifts, curvature, missing, cut, outliers, signal, and the three sums."""
     images, (of_frames, of_voxels) = frames_reached(model, voxels, number)
     threshold = threshold_of(model.store)
-    measured = images.images.astype(np.float64)
+    measured = images.images.copy()
 
-    def predict(axis: int, step: float) -> FloatArray:
+    def predict(axis: int, step: float) -> Frames:
         moved = of_voxels.copy()
         moved[:, axis] += step
-        frames = voxels.frames((of_frames, moved), model.affine(number), images.pixels)
-        return frames.astype(np.float64)
+        return voxels.frames((of_frames, moved), model.affine(number), images.pixels)
 
     predicted = predict(0, 0.0)
     lit, dark = measured > 0, measured == 0
@@ -136,13 +136,13 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
         return np.concatenate([np.full(7, np.nan), np.zeros(3)])
     widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
     told = [axis for axis in range(2) if np.isfinite(widths[axis])]
-    slopes = [(predict(axis, NEARBY) - predict(axis, -NEARBY)) / (2 * NEARBY) for axis in told]
-    design = np.stack([predicted[lit], *(slope[lit] for slope in slopes)], axis=1)
+    slopes = [(predict(k, NEARBY) - predict(k, -NEARBY))[lit] / (2 * NEARBY) for k in told]
+    design = np.stack([predicted[lit], *slopes], axis=1, dtype=np.float64)
     fitted = np.linalg.lstsq(design.T @ design, design.T @ measured[lit], rcond=1e-9)[0]
     shift = np.full(2, np.nan)
     # A voxel's setting moves against that of the frames.
     shift[told] = -fitted[1:] / fitted[0] * np.array(widths)[told]
-    scaled = predicted * fitted[0]
+    scaled = predicted * np.float32(fitted[0])
     _add_columns(columns, images, scaled, model.image_shape[1])
     bright = scaled > FAR_ABOVE_THRESHOLD * threshold
     rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))
@@ -153,7 +153,7 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
     return np.array(
         [
             *shift,
-            _curvature(scaled[lit], measured[lit]),
+            _curvature(*(part[lit].astype(np.float64) for part in (scaled, measured))),
             scaled[bright & dark].sum() / total,
             scaled[dark].sum() / total,
             (rest[far] ** 2).sum() / (rest**2).sum(),
@@ -175,10 +175,10 @@ def _curvature(predicted: FloatArray, measured: FloatArray) -> float:
 
 
 def _add_columns(
-    columns: FloatArray, images: ProjectionImages, predicted: FloatArray, cols: int
+    columns: FloatArray, images: ProjectionImages, predicted: Frames, cols: int
 ) -> None:
     """Add the counts of the pixels of a projection to those of their columns."""
     places, known = images.pixels.places[:, 1], images.images[:-1] >= 0
-    for row, counts in enumerate((images.images[:-1].astype(np.float64), predicted[:-1])):
+    for row, counts in enumerate((images.images[:-1], predicted[:-1])):
         of_pixels = np.where(known, counts, 0).sum(axis=1)
         columns[row] += np.bincount(places, of_pixels, minlength=cols)
