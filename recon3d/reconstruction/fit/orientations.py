@@ -45,8 +45,8 @@ SETTLED = 0.003
 
 MOST_STEPS = 40
 STILL_FALLING = 0.01
-"""How many at most, where slopes are free, and the relative change with which more are taken: what
-the orientations made up for until then comes off them slowly."""
+"""How many at most, where slopes are free and no parts came first, and the relative change with
+which more are taken: what the orientations made up for until then comes off them slowly."""
 
 MOMENTUM = 0.85
 """Share of a smoothed step, that of common unknowns included, taken again with the next one."""
@@ -140,7 +140,7 @@ def refine_orientations(
         model = replace(few, projections=model.projections)
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    most = MOST_STEPS if unknowns.slope else steps
+    most = MOST_STEPS if unknowns.slope and parts == 1 else steps
     for number, (model_then, voxels_then, residual) in enumerate(islice(walk, most)):
         more = number < steps or residual < least * (1 - STILL_FALLING)
         if not (more and residual < least * (1 - SETTLED)):

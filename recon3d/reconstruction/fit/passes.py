@@ -292,6 +292,10 @@ def _refined_voxels(
         model, voxels, _ = refine_orientations(
             model, voxels, unknowns, place, description=description, steps=steps, parts=parts
         )
+        if parts > 1 and unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE / 3:
+            model, voxels, _ = refine_orientations(
+                model, voxels, unknowns, place, description=description, steps=steps
+            )
         if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
             model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
         return replace(task, model=model), voxels
