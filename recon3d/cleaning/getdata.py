@@ -185,7 +185,7 @@ def completed(
         **images,
     )
     found.tell()
-    cleaning = dataclasses.replace(cleaning, framebg=found.framebg, binth=found.binth)
+    cleaning = found.applied_to(cleaning)
     plan = dataclasses.replace(plan, poi=found.poi, imgsize=found.imgsize, cleaning=cleaning)
     return plan, found
 

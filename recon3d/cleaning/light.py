@@ -246,8 +246,8 @@ class RegionWatch:
         if kept_share < LEAST_KEPT:
             told.append(
                 f"{kept_share:.1%} of the signal above 3 standard deviations of the noise is kept: "
-                f"light falls into the rim of framebg {self._rim} pixels, or binth cuts it; choose "
-                "both from the data (-), or a wider region"
+                f"light falls into the rim of framebg {self._rim} pixels, or binth or min_region "
+                "cut it; choose them from the data (-), or a wider region"
             )
         return tuple(filter(None, told))
 

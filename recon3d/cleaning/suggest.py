@@ -39,6 +39,9 @@ _NARROWEST, _WIDEST = 4, 20
 _SLACK_PIX = 4
 _LARGEST_GROWTH = 2.0
 _WIDTHS = (3.0, 2.5, 2.0, 1.5, 1.0)
+_REGIONS_PIX = (25, 9)
+"""Smaller regions than usual, tried before a threshold that noise exceeds in many pixels."""
+_MANY_LIT_WIDTH = 2.5
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Suggestion:
         Width of the cornice in pixels; 0 where no rim is free of light.
     binth
         Threshold, counts of a pixel of the detector.
+    min_region_pix
+        Smallest lit region that is kept: the usual one, unless the grain's spots are smaller.
     kept_share
         Share of the signal above three standard deviations of the noise that cleaning keeps.
     noise
@@ -64,6 +69,7 @@ class Suggestion:
     box: Roi
     framebg: int
     binth: float
+    min_region_pix: int
     kept_share: float
     noise: float
     reasons: tuple[str, ...]
@@ -77,6 +83,15 @@ class Suggestion:
     def imgsize(self) -> Pair:
         """Size of the box, (x, y)."""
         return self.box.cols, self.box.rows
+
+    def applied_to(self, cleaning: Cleaning) -> Cleaning:
+        """The same cleaning with what is suggested."""
+        return replace(
+            cleaning,
+            framebg=self.framebg,
+            binth=self.binth,
+            min_region_pix=self.min_region_pix,
+        )
 
     def tell(self) -> None:
         """Write the reasons to the log."""
@@ -110,7 +125,8 @@ def suggest(
     scan
         The raw scan. Where it is cropped, its region is kept.
     cleaning
-        The other steps; its `framebg` and `binth` are kept where they are not None.
+        The other steps; its `framebg` and `binth` are kept where they are not None, and its
+        `min_region_pix` where it is not the usual one.
     poi, imgsize
         Centre and size, (x, y) = (column, row), of the region; None for what is not chosen.
     background, flat_field, bad_pixels
@@ -230,7 +246,7 @@ def with_suggestions(
     options: dict[str, Any] = {"poi": poi, "imgsize": imgsize, "show_progress": show_progress}
     found = suggest(scan, cleaning, **options, **images)
     found.tell()
-    return replace(cleaning, framebg=found.framebg, binth=found.binth), found
+    return found.applied_to(cleaning), found
 
 
 def kept_share(scan: Scan, cleaning: Cleaning, **images: Any) -> float:
@@ -363,9 +379,9 @@ class _Judge:
     ) -> None:
         self.scan, self.cleaning = scan, cleaning
         self.rims = [framebg] if cleaning.framebg is not None or not framebg else [framebg, 0]
-        self.widths = _WIDTHS if cleaning.binth is None else (0.0,)
+        self.masks = _masks(cleaning)
         self.preview = FramePreview(scan, **images)
-        self.kept: dict[tuple[int, float], float] = {}
+        self.kept: dict[tuple[int, float, int], float] = {}
         self.total = 0.0
         self.noises: list[float] = []
 
@@ -375,11 +391,11 @@ class _Judge:
         self.noises.append(signal.noise)
         self.total += float(signal.above.sum(dtype=np.float64))
         for rim in self.rims:
-            own = self._own(rim, 0.0)
+            own = self._own(rim, 0.0, 0)
             unmasked = signal.start.frames.copy()
             kernels.scale_frames(unmasked, signal.start.factors, own.chosen[0])
-            for width in self.widths:
-                own = self._own(rim, self._binth(width, signal.noise))
+            for width, region in self.masks:
+                own = self._own(rim, self._binth(width, signal.noise), region)
                 frames = unmasked.copy()
                 mask_kernels.mask_frames(
                     frames,
@@ -389,7 +405,8 @@ class _Judge:
                     own.fill_holes,
                 )
                 kept = float(signal.above.sum(where=frames > 0, dtype=np.float64))
-                self.kept[rim, width] = self.kept.get((rim, width), 0.0) + kept
+                way = (rim, width, region)
+                self.kept[way] = self.kept.get(way, 0.0) + kept
 
     @property
     def share(self) -> float:
@@ -402,29 +419,31 @@ class _Judge:
             way: kept / self.total if self.total > 0 else 1.0 for way, kept in self.kept.items()
         }
         enough = [way for way, share in shares.items() if share >= LEAST_KEPT]
-        rim, width = enough[0] if enough else max(shares, key=lambda way: shares[way])
+        rim, width, region = enough[0] if enough else max(shares, key=lambda way: shares[way])
         noise = float(np.median(self.noises)) / self.scan.binning.pixels
         binth = self._binth(width, noise * self.scan.binning.pixels)
-        share = shares[rim, width]
+        share = shares[rim, width, region]
         if rim != self.rims[0]:
             why_rim = f"framebg 0: a rim of {self.rims[0]} pixels would take signal away"
         roi = self.scan.roi
         whole = self.scan.source.frame_shape[0]
         off = roi.row + roi.rows / 2 - whole / 2
         moved = f"; its middle row is {off:+g} pixels off the detector's" if off else ""
+        small = region < self.cleaning.min_region_pix
         reasons = (
             f"region of {roi.cols} x {roi.rows} pixels (x, y) from column {roi.col}, row {roi.row}"
             f"{moved}",
             why_rim,
             f"binth {binth:g}: the noise is {noise:.3g} counts a pixel",
+            *([f"min_region {region}: some spots of the grain are smaller than usual"] * small),
             f"{share:.1%} of the signal above 3 standard deviations of the noise is kept",
         )
-        found = Suggestion(roi, rim, binth, share, noise, reasons)
+        found = Suggestion(roi, rim, binth, region, share, noise, reasons)
         if not enough and self._is_free:
             raise DataError(
                 f"no framebg and binth were found that keep 98 % of the signal: at best "
                 f"{share:.1%}, with FRAMEBG {rim} and BINTH {binth:g} in regions of "
-                f"{self.cleaning.min_region_pix} pixels or more; a smaller min_region keeps more, "
+                f"{region} pixels or more; a smaller min_region may keep more, "
                 "or give these numbers"
             )
         return found
@@ -440,5 +459,17 @@ class _Judge:
         binth = max(width * noise / self.scan.binning.pixels, 0.5)
         return float(f"{binth:.3g}")
 
-    def _own(self, framebg: int, binth: float) -> Cleaning:
-        return self.preview.own(replace(self.cleaning, framebg=framebg, binth=binth))
+    def _own(self, framebg: int, binth: float, region: int) -> Cleaning:
+        chosen = replace(self.cleaning, framebg=framebg, binth=binth, min_region_pix=region)
+        return self.preview.own(chosen)
+
+
+def _masks(cleaning: Cleaning) -> list[tuple[float, int]]:
+    """Thresholds, in standard deviations of the noise, and smallest regions, the best first."""
+    given = cleaning.min_region_pix
+    smaller = _REGIONS_PIX if given == Cleaning().min_region_pix else ()
+    if cleaning.binth is not None:
+        return [(0.0, given), *((0.0, region) for region in smaller)]
+    masks = [(width, region) for region in (given, *smaller) for width in _WIDTHS]
+    # A sort keeps the order of equals.
+    return sorted(masks, key=lambda mask: mask[0] < _MANY_LIT_WIDTH)

@@ -233,7 +233,7 @@ class Threshold(CleaningSteps):
     def _take_suggestion(self, found: Suggestion) -> None:
         self._suggesting = False
         self.allow(True)
-        chosen = replace(self.value, framebg=found.framebg, binth=found.binth)
+        chosen = found.applied_to(self.value)
         if found.box != self.scan.roi:
             self._region = {"poi": found.poi, "imgsize": found.imgsize}
             self._plan = replace(self._plan, poi=found.poi, imgsize=found.imgsize)
