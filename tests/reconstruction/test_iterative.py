@@ -131,6 +131,19 @@ def test_a_suspected_projection_is_compared_but_not_learnt_from():
     assert np.isfinite(fits[0].projection_residuals[1])
 
 
+def test_voxels_that_fall_outside_of_images_are_told_by_the_others():
+    @dataclass
+    class Cropped(TinyScan):
+        def frames(self, projection):
+            return np.ascontiguousarray(super().frames(projection)[:, :, :9])
+
+    truth = planted_volume()
+    fit = IterativeFit(Cropped(truth), BINS, GRID, (0, 0, 0), threshold=0, subset_size=2)
+    for _ in range(60):
+        fit.run_pass("fit")
+    assert np.corrcoef(fit.volume.ravel(), truth.ravel())[0, 1] > 0.97
+
+
 def test_compare_against_numpy():
     rng = np.random.default_rng(0)
     pixels = IlluminatedPixels.from_mask(np.ones((5, 6), bool))

@@ -23,7 +23,8 @@ def find_support(
 ) -> NDArray[np.bool_]:
     """Which points are lit, in any frame, in some share of the projections.
 
-    Where a projection says nothing of a pixel, it counts as lit.
+    Where a projection says nothing of a pixel, or a point falls outside its image, the point counts
+    as lit; but it must fall on the images of half of the projections.
 
     Parameters
     ----------
@@ -52,7 +53,9 @@ def find_support(
         where = (points_um, model.affine(number), bits[None], everywhere, cols)
         count_illuminated(hits, seen, *where, the_sum, alike)
     model.communicator.sum(hits)
-    return hits >= share * len(model.projections)
+    model.communicator.sum(seen)
+    count = len(model.projections)
+    return (hits + (count - seen) >= share * count) & (2 * seen >= count)
 
 
 def completeness(

@@ -315,6 +315,11 @@ class IterativeFit:
             misfit /= self._cache.lengths(operator, number)
             misfit /= np.maximum(weights.sum(axis=1), 1e-6)
         operator.adjoint(misfit, self._held.parts)
+        if self.rule == "mlem":
+            # What falls outside the images is not known: there nothing is changed.
+            outside = self.projector.outside(operator.affine, pixels.mask.shape)
+            if outside is not None:
+                self._held.parts[...] += np.outer(outside, weights.sum(axis=0)).astype(np.float32)
         return np.array(sums)
 
 
