@@ -19,25 +19,24 @@ from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.light import (
     LEAST_KEPT,
     Light,
+    Pair,
+    box_around,
+    extent_of,
     look_for_light,
     spread_projections,
     whole_frames,
 )
 from recon3d.config.cleaning import Cleaning
-from recon3d.errors import DataError, ParameterError
+from recon3d.errors import DataError
 from recon3d.progress import track
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
 
 log = logging.getLogger(__name__)
-Pair = tuple[int, int]
 
 _FRAMES = 1500
 _FEWEST_PROJECTIONS, _MOST_PROJECTIONS = 9, 36
 _JUDGED, _GLANCED_AT = 6, 3
-_NARROWEST, _WIDEST = 4, 20
-_SLACK_PIX = 4
-_LARGEST_GROWTH = 2.0
 _WIDTHS = (3.0, 2.5, 2.0, 1.5, 1.0)
 _REGIONS_PIX = (25, 9)
 """Smaller regions than usual, tried before a threshold that noise exceeds in many pixels."""
@@ -219,8 +218,8 @@ def suggesting(
         if given is not None:
             lights = [light._replace(signal=light.signal[given.slices]) for light in lights]
             region = region.within(given)
-    lit = _extent(lights, region)
-    box, framebg, why = _layout(lit, scan.source.frame_shape, cleaning, poi, imgsize)
+    lit = extent_of(lights, region)
+    box, framebg, why = box_around(lit, scan.source.frame_shape, cleaning, poi, imgsize)
     cropped = scan.within(box)
     judge = _Judge(cropped, cleaning, framebg, images)
     for k in spread_projections(cropped, _JUDGED):
@@ -272,103 +271,6 @@ def kept_share(scan: Scan, cleaning: Cleaning, **images: Any) -> float:
 def _count(scan: Scan) -> int:
     """How many projections are looked at."""
     return int(np.clip(_FRAMES // scan.shape[1], _FEWEST_PROJECTIONS, _MOST_PROJECTIONS))
-
-
-def _extent(lights: list[Light], region: Scan) -> Roi:
-    """The smallest box that holds all light, in pixels of the whole frame."""
-    lit = np.any([light.signal > 0 for light in lights], axis=0)
-    if not lit.any():
-        raise DataError(
-            f"nothing in the {len(lights)} projections looked at stands 5 standard deviations out "
-            f"of the noise, in the region of {region.roi.rows} x {region.roi.cols} pixels from "
-            f"row {region.roi.row}, column {region.roi.col}: is the grain there? Give POI, "
-            "IMGSIZE, FRAMEBG and BINTH to clean it in any case"
-        )
-    (top, bottom), (left, right) = (
-        np.flatnonzero(lit.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0)
-    )
-    return Roi(region.roi.row + top, region.roi.col + left, bottom - top + 1, right - left + 1)
-
-
-def _layout(
-    lit: Roi,
-    frame_shape: tuple[int, int],
-    cleaning: Cleaning,
-    poi: Pair | None,
-    imgsize: Pair | None,
-) -> tuple[Roi, int, str]:
-    """The box and the width of its rim, and why; what is given is kept."""
-    wanted = int(np.clip(min(lit.rows, lit.cols) // 6, 8, _WIDEST))
-    rim = wanted if cleaning.framebg is None else int(cleaning.framebg)
-    rows, cols = (
-        _span(
-            start,
-            length,
-            whole,
-            rim + _SLACK_PIX,
-            None if poi is None else poi[axis],
-            None if imgsize is None else imgsize[axis],
-            about_middle=axis == 1,
-        )
-        for start, length, whole, axis in (
-            (lit.row, lit.rows, frame_shape[0], 1),
-            (lit.col, lit.cols, frame_shape[1], 0),
-        )
-    )
-    box = Roi(rows[0], cols[0], rows[1], cols[1])
-    free = min(
-        lit.row - box.row,
-        lit.col - box.col,
-        box.row + box.rows - lit.row - lit.rows,
-        box.col + box.cols - lit.col - lit.cols,
-    )
-    if cleaning.framebg is not None:
-        return box, rim, f"framebg {rim} is given; {max(free, 0)} pixels around the light are free"
-    rim = min(wanted, free - _SLACK_PIX // 2)
-    if rim < _NARROWEST:
-        return (
-            box,
-            0,
-            (
-                f"framebg 0: the light comes within {max(free, 0)} pixels of the edge, and no rim "
-                "is free of it"
-            ),
-        )
-    return box, rim, f"framebg {rim}: the light stays {free} pixels or more away from the edge"
-
-
-def _span(
-    start: int,
-    length: int,
-    whole: int,
-    margin: int,
-    centre: int | None,
-    size: int | None,
-    *,
-    about_middle: bool,
-) -> Pair:
-    """First pixel and number of pixels of a box along one axis.
-
-    The sample's origin falls on the middle row of the region where `centre_row` is not given: a
-    box about the detector's middle row, where that costs little, leaves the grain where whole
-    frames would put it.
-    """
-    first, last = max(start - margin, 0), min(start + length + margin, whole)
-    even = min(first, whole - last)
-    if about_middle and whole - 2 * even <= _LARGEST_GROWTH * (last - first):
-        first, last = even, whole - even
-    if centre is not None and size is not None:
-        return centre - size // 2, size
-    if centre is not None:
-        half = max(centre - first, last - centre)
-        half = max(min(half, centre, whole - centre), 1)
-        return centre - half, 2 * half
-    if size is not None:
-        if size > whole:
-            raise ParameterError(f"IMGSIZE {size} is more than the frame's {whole} pixels")
-        first = (first + last) // 2 - size // 2
-        return min(max(first, 0), whole - size), size
-    return first, last - first
 
 
 class _Judge:

@@ -230,12 +230,7 @@ class IterativeFit:
         self.columns = columns
         self._shown = OrientationList(*(axis[columns] for axis in self.bins.centres_deg()))
 
-    def run_pass(
-        self,
-        description: str,
-        *,
-        before_subset: BeforeSubset | None = None,
-    ) -> float:
+    def run_pass(self, description: str, *, before_subset: BeforeSubset | None = None) -> float:
         """Visit every projection once, and return the residual.
 
         Parameters
