@@ -47,6 +47,7 @@ _WORDS = {
     "Client": "an ipyparallel Client, such as recon3d.Cluster starts",
     "Callable": "a function",
     "Axes": "axes of matplotlib",
+    "Figure": "a figure of matplotlib",
 }
 _ARRAYS = ("NDArray", "ArrayLike", "ndarray")
 
@@ -222,6 +223,7 @@ def _is_one(value: Any, name: str, cls: Any) -> bool:
 
 def _as_several(value: Any, name: str, kinds: list[str], known: Namespace) -> Any:
     _require(isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)))
+    _require(getattr(value, "ndim", 1) > 0)
     items = list(value)
     if name == "tuple" and kinds[-1] != "...":
         _require(len(items) == len(kinds))
@@ -252,17 +254,25 @@ def _as_path(value: Any) -> Path:
     return value if isinstance(value, Path) else Path(path)
 
 
+def _single(value: Any) -> Any:
+    """The number of an array without axes, as NumPy and xarray have them; else the value."""
+    return value.item() if getattr(value, "ndim", 1) == 0 else value
+
+
 def _as_truth(value: Any) -> bool:
+    value = _single(value)
     _require(isinstance(value, (bool, np.bool_)))
     return bool(value)
 
 
 def _as_whole(value: Any) -> int:
+    value = _single(value)
     _require(not isinstance(value, (bool, np.bool_)))
     return operator.index(value)
 
 
 def _as_number(value: Any) -> Any:
+    value = _single(value)
     _require(isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)))
     _require(not math.isnan(value))
     return value
@@ -305,7 +315,8 @@ def _words(kind: str, known: Namespace, bounds: str = "") -> str:
     if name in _ARRAYS:
         return "an array of truth values" if "bool" in inner else "an array of numbers"
     if name == "Literal":
-        return inner.replace('"', "'").replace(", ", " or ")
+        *first, last = (each.strip("'\"") for each in _split(inner, ","))
+        return f"{', '.join(first)} or {last}" if first else last
     if name in ("tuple", "Sequence", "list"):
         kinds = _split(inner, ",")
         what = " or ".join(_words(each, known) for each in _alternatives(kinds[0], known))

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,8 +64,7 @@ def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]
         raise ParameterError(f"{path}: cannot be written, there is no folder {path.parent}")
     if tidy:
         remove_leftovers(path)
-    host = _host()
-    temporary = path.with_name(f".{path.stem}.{host}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{_host()}.{_writer()}.part{path.suffix}")
     with explaining_writes(path):
         try:
             yield temporary
@@ -143,7 +143,7 @@ def make_folder(folder: str | Path) -> Path:
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes of this computer left of a file."""
     name = re.compile(
-        rf"\.{re.escape(path.stem)}\.{re.escape(_host())}\.(\d+)\.part"
+        rf"\.{re.escape(path.stem)}\.{re.escape(_host())}\.(\d+)(?:-\d+)?\.part"
         rf"{re.escape(path.suffix)}"
     )
     for entry in os.listdir(path.parent):  # noqa: PTH208 (names are wanted)
@@ -162,6 +162,13 @@ def runs(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _writer() -> str:
+    """The number of this process, and of this thread where it is not the main one."""
+    if threading.current_thread() is threading.main_thread():
+        return str(os.getpid())
+    return f"{os.getpid()}-{threading.get_native_id()}"
 
 
 def _host() -> str:

@@ -77,7 +77,7 @@ WRONG = [
     ("pair", 5, "pair is 5: expected 2 of: whole number or None"),
     ("pair", (1, 2, 3), r"pair is \(1, 2, 3\): expected 2 of: whole number"),
     ("pair", "12", "pair is '12': expected 2 of"),
-    ("axis", "z", "axis is 'z': expected 'x' or 'y'"),
+    ("axis", "z", "axis is 'z': expected x or y"),
     ("report", 5, "report is 5: expected a function or None"),
     ("image", ["a"], r"image is \['a'\]: expected an array of numbers"),
     ("image", [[1, 2], [3]], "expected an array of numbers"),

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from recon3d.atomic import complete_or_absent
@@ -39,3 +41,22 @@ def test_a_missing_folder_is_named(tmp_path):
         complete_or_absent(tmp_path / "no" / "a"),
     ):
         pass
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path):
+    target, barrier, left = tmp_path / "a.txt", threading.Barrier(3), []
+
+    def write(text: str) -> None:
+        with complete_or_absent(target) as temporary:
+            barrier.wait()
+            temporary.write_text(text)
+            left.append(temporary.name)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(left)) == 3
+    assert target.read_text() in "abc"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -355,7 +355,8 @@ def nearest(key: str, known: Iterable[str]) -> str:
 
 
 def _is_several(value: Any) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    plain = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
+    return isinstance(value, Iterable) and not plain
 
 
 def _without_none(kind: Any) -> Any:
@@ -374,6 +375,7 @@ def _as_type(value: Any, kind: type) -> Any:
         return Path(value) if isinstance(value, (str, Path)) else None
     if kind is str:
         return str(value) if isinstance(value, (str, Path)) else None
+    value = value.item() if getattr(value, "ndim", 1) == 0 else value
     if type(value).__name__ in ("bool", "bool_"):
         return bool(value) if kind is bool else None
     if kind is bool or not isinstance(value, numbers.Real) or not math.isfinite(value):

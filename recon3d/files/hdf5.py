@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from recon3d import __version__
-from recon3d.atomic import complete_or_absent
+from recon3d.atomic import complete_or_absent, explaining_writes
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
 
 _MARGIN_BYTES = 1 << 17
@@ -121,8 +121,9 @@ def require_replaceable(path: str | Path) -> None:
         There is such a file. What cannot be opened as HDF5, as a copy cut short, is replaced.
     """
     path = Path(path)
-    if not path.is_file():
-        return
+    with explaining_writes(path):
+        if not path.is_file():
+            return
     own = path.suffix in HDF5_SUFFIXES
     with suppress(OSError), h5py.File(path, "r", locking=False) as file:
         own = "_format" in file.attrs

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import ipywidgets as controls
 
+from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.experiment import Experiment
@@ -66,6 +67,7 @@ class Session:
         self._engines: Engines | None = None
 
     @classmethod
+    @checked()
     def start(
         cls,
         data: str | Path | None = None,

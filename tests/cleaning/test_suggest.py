@@ -8,7 +8,7 @@ import pytest
 import recon3d as r3
 from recon3d.cleaning.light import look_for_light, plane_below, share_outside, whole_frames
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.suggest import LEAST_KEPT, suggest
+from recon3d.cleaning.suggest import LEAST_KEPT, _layout, suggest
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError
 from recon3d.readers.source import Roi
@@ -133,3 +133,16 @@ def test_a_plane_is_found_under_a_lit_disk():
     plane = 20 + 0.3 * row - 0.1 * col
     image = plane + rng.normal(0, 2, plane.shape) + 200.0 * (np.hypot(row - 30, col - 40) < 20)
     np.testing.assert_allclose(plane_below(image.astype(np.float32), 2.0), plane, atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "box", "framebg"),
+    [
+        # Of the rows all 40 are taken, as 12 pixels below the light end the frame; of the columns
+        # 12 pixels on each side. Six free rows, less two, are the narrowest rim that serves.
+        (22, Roi(0, 28, 40, 36), 4),
+        (23, Roi(0, 28, 40, 36), 0),
+    ],
+)
+def test_the_box_about_the_light_on_a_wide_frame(row, box, framebg):
+    assert _layout(Roi(row, 40, 12, 12), (40, 90), Cleaning(), None, None)[:2] == (box, framebg)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.exports.crystal_maps import Slice, write_ctf, write_orix
 from recon3d.files.exports.paraview import export_vti, write_vtkhdf
@@ -31,6 +32,7 @@ BY_SLICE: dict[str, Callable[[Grain, Slice, Path], object]] = {
 """Formats of one slice."""
 
 
+@checked()
 def export_grain(
     grain: Grain,
     path: str | Path,
