@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -186,8 +188,29 @@ def test_the_python_of_the_readme_uses_public_names(readme):
     assert used <= set(dir(recon3d))
 
 
-def test_local_links_of_the_readme_lead_somewhere(readme, repository):
-    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", readme)
-    assert links
-    for link in links:
-        assert (repository / link).exists(), link
+LINK = re.compile(r"(?<!!)\]\(([^)\s]+)\)")
+BUILT = ("api.md", "notebooks/")
+"""Pages that the documentation makes of the package and of the notebooks."""
+
+
+def anchors(page: Path) -> set[str]:
+    """Names of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+def test_every_link_of_the_pages_leads_somewhere(repository):
+    pages = [*repository.glob("*.md"), *(repository / "docs").glob("*.md")]
+    found = [(page, link) for page in pages for link in LINK.findall(page.read_text("utf-8"))]
+    assert len(found) > 40
+    for page, link in found:
+        path, _, anchor = link.partition("#")
+        url = urlsplit(link)
+        if url.scheme:
+            assert url.scheme == "https", f"{page.name}: {link}"
+            assert "." in (url.hostname or ""), f"{page.name}: {link}"
+        elif not path.startswith(BUILT):
+            target = page.parent / path if path else page
+            assert target.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
