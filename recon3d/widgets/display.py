@@ -9,7 +9,6 @@ from importlib import import_module
 
 from matplotlib.figure import Figure
 
-from recon3d.arguments import checked
 from recon3d.files.grain import Grain
 
 
@@ -18,7 +17,6 @@ def is_served() -> bool:
     return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
 
 
-@checked()
 def show(figure: Figure, dpi: int = 110) -> None:
     """Show a figure below a cell, without pyplot.
 
@@ -41,7 +39,6 @@ def png_of(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-@checked()
 def open_viewer(grain: Grain) -> str:
     """Open a grain in napari, where there is a display and napari is installed.
 

@@ -10,7 +10,6 @@ from matplotlib.backend_bases import MouseEvent
 from numpy.typing import NDArray
 
 from recon3d.analysis.moments import projection_moments
-from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
@@ -49,7 +48,6 @@ class Mosaicity(Panel):
         Size of a pixel in the sample, 1 / M; 1 (the axes are then in pixels) where None.
     """
 
-    @checked()
     def __init__(
         self,
         store: CleanedScan,

@@ -12,7 +12,6 @@ import ipywidgets as controls
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.arguments import checked
 from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
@@ -69,7 +68,6 @@ class Reconstruct(Parameters):
         Further keyword arguments of `recon3d.reconstruct`.
     """
 
-    @checked()
     def __init__(
         self,
         store: CleanedScan,

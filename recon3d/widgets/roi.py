@@ -12,7 +12,6 @@ from matplotlib.backend_bases import MouseEvent
 from matplotlib.widgets import RectangleSelector
 from numpy.typing import NDArray
 
-from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images
 from recon3d.cleaning.light import (
     Light,
@@ -62,7 +61,6 @@ class RegionOfInterest(Panel):
         The settings file to which `save` writes.
     """
 
-    @checked()
     def __init__(self, scan: Scan, settings: SettingsFile | None = None) -> None:
         super().__init__(settings)
         self.scan = whole_frames(scan)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import ipywidgets as controls
 
-from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.experiment import Experiment
@@ -67,7 +66,6 @@ class Session:
         self._engines: Engines | None = None
 
     @classmethod
-    @checked()
     def start(
         cls,
         data: str | Path | None = None,

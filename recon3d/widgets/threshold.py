@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.arguments import checked
 from recon3d.cleaning.frame_preview import FramePreview, Kept
 from recon3d.cleaning.getdata import region_of
 from recon3d.cleaning.light import LEAST_KEPT, coarse_to_fine, whole_frames
@@ -55,7 +54,6 @@ class Threshold(CleaningSteps):
         The settings file to which `save` writes.
     """
 
-    @checked()
     def __init__(
         self, scan: Scan, plan: GetData | None = None, settings: SettingsFile | None = None
     ) -> None:
