@@ -236,7 +236,7 @@ def draw_spot(
     ):
         for edge in (*(steps - half), steps[-1] + half):
             lines(edge, color="0.85", linewidth=0.8, zorder=0)
-    left.set_aspect("equal", adjustable="datalim")
+    left.set_aspect("equal")
     reach = 1.5 * max(mu_deg[-1], gamma_deg[-1])
     left.set_xlim(-reach, reach)
     left.set_ylim(-reach, reach)
