@@ -40,7 +40,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return figure
 
 
-def place_axes(figure: Figure, box_in: Box) -> Axes:
+def place_axes(figure: Figure, box_in: Box, size_in: tuple[float, float] | None = None) -> Axes:
     """Add axes at a place given in inches.
 
     Parameters
@@ -49,8 +49,10 @@ def place_axes(figure: Figure, box_in: Box) -> Axes:
         The figure.
     box_in
         Left, bottom, width and height in inches.
+    size_in
+        Width and height of the figure for which they are given; those that it has where None.
     """
-    width, height = figure.get_size_inches()
+    width, height = figure.get_size_inches() if size_in is None else size_in
     left, bottom, across, up = box_in
     return figure.add_axes((left / width, bottom / height, across / width, up / height))
 

@@ -10,6 +10,7 @@ from recon3d.files.grain import Grain
 from recon3d.plot.grain.cells import draw_cells
 from recon3d.plot.grain.slices import slices_layout
 from recon3d.widgets.controls.panel import Panel, new_canvas, row, slider
+from recon3d.widgets.grain import LARGER
 
 
 class GrainCells(Panel):
@@ -33,7 +34,8 @@ class GrainCells(Panel):
             "apart (mdeg)", min(20, most), 1, most, tip="neighbours that differ by more are parted"
         )
         self.threshold.disabled = True
-        self.canvas = new_canvas(*slices_layout(grain.volume)[0][::-1])
+        width, height = slices_layout(grain.volume)[0]
+        self.canvas = new_canvas(LARGER * height, LARGER * width)
         self.table = controls.HTML()
         self._found: Cells | None = None
         self.children = [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from recon3d.files.grain import Grain
 
@@ -37,6 +40,25 @@ def png_of(figure: Figure, dpi: int = 110) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def show_table(rows: NDArray[Any], *columns: str) -> None:
+    """Show records as a table below a cell.
+
+    Parameters
+    ----------
+    rows
+        A structured array, such as `Cells.boundaries`.
+    columns
+        Which of its columns; all where none is named.
+    """
+    from IPython.display import HTML, display
+
+    names = columns or rows.dtype.names or ()
+    lines = [[f"{row[name]:.4g}" for name in names] for row in rows]
+    body = "".join("<tr>" + "".join(f"<td>{one}</td>" for one in line) + "</tr>" for line in lines)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    display(HTML(f"<table><tr>{head}</tr>{body}</table>"))
 
 
 def open_viewer(grain: Grain) -> str:

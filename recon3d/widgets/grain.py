@@ -30,6 +30,8 @@ LARGEST = 120**3
 """Voxels up to which the surface shows every one."""
 SHADES = {"flat (true colours)": 0.0, "shaded": 1.5}
 UNCUT = "nothing"
+LARGER = 1.2
+"""How much larger slices are than in print."""
 
 
 class GrainSlices(Panel):
@@ -50,7 +52,7 @@ class GrainSlices(Panel):
             slider(f"{name} (voxel)", voxel[i], 0, shape[i] - 1) for i, name in enumerate("xyz")
         ]
         width, height = slices_layout(grain.volume)[0]
-        self.canvas = new_canvas(height, width, fits=False)
+        self.canvas = new_canvas(LARGER * height, LARGER * width)
         self.children = [self.what, row(*self.through), self.canvas, self.status]
         for control in (self.what, *self.through):
             control.observe(lambda _: self.attempt(self.refresh), "value")

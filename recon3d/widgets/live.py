@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Sequence
 
 import ipywidgets as controls
@@ -42,6 +43,7 @@ class Live(Panel):
         self.follower: Follower | None = None
         self.grain: Grain | None = None
         self._overview: GrowingOverview | None = None
+        self._began = 0.0
         self._preview = Background(self._show_error)
         self.switch = controls.ToggleButton(
             value=False, description="Follow", tooltip="look for new projections"
@@ -69,6 +71,7 @@ class Live(Panel):
     def preview(self) -> None:
         """Make a rough grain of what is there so far, and show it when it is done."""
         self.tell("making a rough grain ...")
+        self._began = time.monotonic()
         self.caption.value = ""
         self._preview.start(self._quick(), self._show_grain)
 
@@ -157,7 +160,8 @@ class Live(Panel):
         omega = grain.projections["omega"]
         self.caption.value = (
             f"a rough grain of {grain.volume_um3:.3g} µm³ from {omega.size} projections at ω = "
-            f"{omega.min():g} to {omega.max():g}°, on voxels of {grain.volume.voxel_um[0]:.2g} µm; "
+            f"{omega.min():g} to {omega.max():g}°, on voxels of {grain.volume.voxel_um[0]:.2g} "
+            f"µm, made in {time.monotonic() - self._began:.0f} s; "
             "not looked for: the drift, the axis to better than 0.2 pixels, errors; where angles "
             "are missing it comes out too large"
         )

@@ -5,7 +5,7 @@ import pytest
 
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
-from recon3d.widgets import GrainCells
+from recon3d.widgets import GrainCells, show_table
 
 
 @pytest.fixture
@@ -48,3 +48,12 @@ def test_a_grain_without_orientations_is_told(grain_factory):
     widget = GrainCells(grain_factory(orientation=nothing))
     assert widget.value is None
     assert "no voxel" in widget.status.value
+
+
+def test_boundaries_are_shown_as_a_table(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    rows = np.array([(1, 2, 0.041271)], [("first", int), ("second", int), ("angle_deg", float)])
+    show_table(rows, "first", "angle_deg")
+    assert "<th>first</th><th>angle_deg</th>" in shown[0].data
+    assert "<td>1</td><td>0.04127</td>" in shown[0].data

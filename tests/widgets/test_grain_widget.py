@@ -102,3 +102,14 @@ def test_sliders_move_the_slices(ball, drawn):
     assert not np.array_equal(before, after)
     widget.what.value = "spread"
     assert not np.array_equal(after, drawn(widget.canvas))
+
+
+def test_slices_grow_with_the_page_and_keep_their_places(grain_factory):
+    widget = GrainSlices(grain_factory((9, 8, 7)))
+    figure = widget.canvas.figure
+    before = figure.get_size_inches().copy()
+    places = [ax.get_position(original=True).bounds for ax in figure.axes]
+    widget.page.width_px = 1700
+    assert figure.get_size_inches()[0] > 1.4 * before[0]
+    widget.through[0].value += 1
+    assert [ax.get_position(original=True).bounds for ax in figure.axes] == places

@@ -51,6 +51,7 @@ def test_new_projections_appear_in_open_widgets(simulated, arriving, tmp_path):
         live.preview()
         live._preview.wait(until=lambda: live.grain is not None)
         assert live.grain.mask.sum() > 100
+        assert "µm, made in " in live.caption.value
         assert bytes(live.picture.value[:4]) == b"\x89PNG"
     finally:
         live.close()

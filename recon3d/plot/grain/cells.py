@@ -64,17 +64,17 @@ def draw_cells(figure: Figure, grain: Grain, cells: Cells) -> None:
     means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
     flat = replace(grain, orientation=means[cells.labels])
     range_deg, center_deg = orientation_range(grain.a_deg, grain.b_deg)
-    _, boxes = slices_layout(grain.volume)
+    size, boxes = slices_layout(grain.volume)
     voxel = central_voxel(grain)
     for axis in _CUTS:
-        ax = place_axes(figure, boxes[axis])
+        ax = place_axes(figure, boxes[axis], size)
         index = voxel["xyz".index(axis)]
         draw_slice(ax, flat, axis, index, range_deg=range_deg, center_deg=center_deg)
         extent = slice_extent_um(grain.volume, axis)
         _draw_numbers(ax, cut(cells.labels, axis, index), extent)
         at = grain.volume.axis_um("xyz".index(axis))[index]
         ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
-    draw_color_key(place_axes(figure, boxes["key"]), range_deg, center_deg=center_deg)
+    draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
 
 
 def _draw_numbers(

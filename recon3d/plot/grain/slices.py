@@ -155,26 +155,28 @@ def slices_figure(
 
 
 def draw_slices(figure: Figure, grain: Grain, what: str, *, through: tuple[int, int, int]) -> None:
-    """Draw what `slices_figure` shows into an empty figure of the size that `slices_layout` says.
+    """Draw what `slices_figure` shows into an empty figure, shaped as `slices_layout` says.
 
     Parameters
     ----------
     figure, grain, what, through
         As in `slices_figure`.
     """
-    _, boxes = slices_layout(grain.volume)
+    size, boxes = slices_layout(grain.volume)
     cuts: list[tuple[Axis, int]] = [("z", through[2]), ("x", through[0]), ("y", through[1])]
     for axis, index in cuts:
-        ax = place_axes(figure, boxes[axis])
+        ax = place_axes(figure, boxes[axis], size)
         image = draw_slice(ax, grain, axis, index, what)
         at = grain.volume.axis_um("xyz".index(axis))[index]
         ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
     if what == "orientation":
         range_deg, center_deg = orientation_range(*np.moveaxis(grain.orientation, -1, 0))
-        draw_color_key(place_axes(figure, boxes["key"]), range_deg, center_deg=center_deg)
+        draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
     else:
         left, bottom, _, up = boxes["key"]
-        draw_color_bar(image, place_axes(figure, (left, bottom, 0.12, up)), QUANTITIES[what].label)
+        draw_color_bar(
+            image, place_axes(figure, (left, bottom, 0.12, up), size), QUANTITIES[what].label
+        )
 
 
 def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:

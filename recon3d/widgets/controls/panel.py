@@ -155,15 +155,13 @@ class Panel(controls.VBox):  # type: ignore[misc]
         super().close()
 
 
-def new_canvas(height_in: float, width_in: float = WIDTH_IN, *, fits: bool = True) -> Canvas:
-    """A canvas for a figure in the browser, without pyplot and its state.
+def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
+    """A canvas for a figure that grows and shrinks with the page, without pyplot and its state.
 
     Parameters
     ----------
     height_in, width_in
         Size in inches, at 100 pixels an inch.
-    fits
-        Whether it grows and shrinks with the page.
     """
     figure = Figure(figsize=(width_in, height_in), dpi=DPI)
     canvas = Canvas(figure)
@@ -173,8 +171,7 @@ def new_canvas(height_in: float, width_in: float = WIDTH_IN, *, fits: bool = Tru
     canvas.resizable = False
     canvas.toolbar_position = "right"
     canvas.toolbar_visible = "fade-in-fade-out"
-    if fits:
-        canvas.designed_in = (width_in, height_in)
+    canvas.designed_in = (width_in, height_in)
     return canvas
 
 
