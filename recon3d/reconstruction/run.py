@@ -276,11 +276,21 @@ def _grain(found: Found, provenance: dict[str, Any]) -> Grain:
             "omega": model.store.omega_deg[model.projections],
             "drift": model.pixels.detector_shifts(model.drift_pix[model.projections]),
         }
+        | _lit_part(model)
         | found.projections,
         curves=found.curves,
         images=found.images,
         provenance=provenance | _parameters(task, model) | found.record,
     )
+
+
+def _lit_part(model: ScanModel) -> dict[str, NDArray[np.float64]]:
+    """The part of the region that is lit in each projection; nothing where all of it always is."""
+    if model.unknown is None:
+        return {}
+    lit = model.unknown.lit[model.projections]
+    whole = (lit == [(0, 0), model.image_shape]).all()
+    return {} if whole else {"lit": model.pixels.detector_edges(lit)}
 
 
 def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:

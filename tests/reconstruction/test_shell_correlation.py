@@ -79,6 +79,17 @@ def test_slow_changes_over_omega_are_no_suspects():
     assert np.flatnonzero(suspects(residuals)).tolist() == [0, 30, 31]
 
 
+def test_what_is_well_explained_is_no_suspect_although_others_are_better():
+    rng = np.random.default_rng(9)
+    for projections in (12, 18, 36):
+        residuals = 0.1 + 0.002 * rng.normal(size=projections)
+        # Voxels line up with the rays at these.
+        residuals[[0, projections // 2]] = 0.17
+        assert not suspects(residuals).any()
+        residuals[3] = 0.45
+        assert np.flatnonzero(suspects(residuals)).tolist() == [3]
+
+
 def test_suspects_stand_far_above_the_rest():
     residuals = 0.2 + 0.005 * np.random.default_rng(7).normal(size=40)
     assert not suspects(residuals).any()

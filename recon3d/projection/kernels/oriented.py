@@ -211,11 +211,13 @@ def gather_slopes(  # type: ignore[no-untyped-def]
     of_voxels, of_frames, points, affine, lookup
         As in `project_oriented`.
     images : (pixels + 1, frames)
-        Differences r between measured and predicted frames; the last row is zero.
+        Differences r between measured and predicted frames; the last row is zero. A voxel all of
+        whose pixels have that row is not seen.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxels = points.shape[0]
     steady = turning.shape[1] - tilts.shape[0]
+    nowhere = images.shape[0] - 1
     apart = _axes_apart(of_frames)
     for block in prange((voxels + BLOCK - 1) // BLOCK):
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
@@ -228,6 +230,8 @@ def gather_slopes(  # type: ignore[no-untyped-def]
                 continue
             p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
             p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+            if min(p00, p01, p10, p11) == nowhere:
+                continue
             down, right = np.float32(down), np.float32(right)
             up, left = np.float32(1) - down, np.float32(1) - right
             rest[:] = 0

@@ -424,15 +424,18 @@ NEIGHBOURS = 15
 """Projections among which one has to stand out to be suspect."""
 
 
+_EXPLAINED = 0.3
 _UNEXPLAINED = 0.5
-"""Residual above which a projection is hardly explained, if it has twice that of a typical one."""
+"""Residual below which a projection is explained, whatever the others leave: voxels that line up
+with the rays leave more, which shows where there is little noise; and above which it is hardly
+explained, if it has twice that of a typical one."""
 
 
 def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     """Which projections the model explains far worse than those around them.
 
     Another grain passing, or the beam lost: the residual is then beyond `limit` robust
-    standard deviations above the median of its neighbours, and at least half as large again.
+    standard deviations above the median of its neighbours, at least half as large again, and large.
     What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none. Where
     many stand out, and pull at all others, those that are hardly explained at all are it, too.
 
@@ -447,4 +450,5 @@ def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
     deviation = 1.4826 * np.median(np.abs(known - around))
     outright = residuals > np.maximum(_UNEXPLAINED, 2 * np.nanmedian(residuals))
-    return outright | (residuals > np.maximum(around + limit * deviation, 1.5 * around))
+    stands_out = residuals > np.maximum(around + limit * deviation, 1.5 * around)
+    return outright | (stands_out & (residuals > _EXPLAINED))

@@ -274,14 +274,14 @@ def gather(
         return frames_reached(model, voxels, number)
 
     for measured, settings in read_ahead(read, model.own, stage):
-        number, pixels = measured.projection, measured.pixels
+        number = measured.projection
         if number in model.suspected:
             continue
         rest, sums = _differences(model, voxels, settings, measured)
         total += sums
         laws = (jacobian(model, number, unknowns), _tilts(model, number, unknowns))
         of_frames, of_voxels = settings
-        where = (points, model.affine(number), pixels.lookup)
+        where = (points, model.affine(number), measured.known_lookup())
         gather_slopes(own, of_blocks, strengths, *laws, of_voxels, of_frames, *where, rest)
     shared = of_blocks.sum(axis=0)
     for array in (own, shared, strengths, total):

@@ -52,6 +52,14 @@ class ProjectionImages(NamedTuple):
     images: Frames
     shown: NDArray[np.bool_]
 
+    def known_lookup(self) -> NDArray[np.int32]:
+        """As `pixels.lookup`, but unknown pixels have the last row of `images`, as if not there."""
+        known = (self.images >= 0).all(axis=1)
+        if known.all():
+            return self.pixels.lookup
+        rows = np.arange(known.size, dtype=self.pixels.lookup.dtype)
+        return np.where(known, rows, rows[-1])[self.pixels.lookup]
+
 
 def take_pixels(
     projection: int,

@@ -377,6 +377,19 @@ class ImagePixels:
         """Shifts (..., (row, column)) of images in pixels of the detector."""
         return np.asarray(shifts, float) * self.size
 
+    @property
+    def _corner(self) -> NDArray[np.float64]:
+        """(row, column) of the region at the beginning of the images."""
+        return np.asarray(self.first) - (np.asarray(self.size) - 1) / 2
+
+    def detector_edges(self, edges: ArrayLike) -> NDArray[np.float64]:
+        """Edges between pixels, (..., (row, column)), counted in pixels of the detector."""
+        return np.asarray(edges, float) * self.size + self._corner
+
+    def edges_of(self, edges: ArrayLike) -> NDArray[np.float64]:
+        """Edges between pixels, (..., (row, column)), of images, from the detector's."""
+        return (np.asarray(edges, float) - self._corner) / self.size
+
     def shifts_of(self, shifts: ArrayLike) -> NDArray[np.float64]:
         """Shifts (..., (row, column)) of images in their own pixels, from the detector's."""
         return np.asarray(shifts, float) / self.size

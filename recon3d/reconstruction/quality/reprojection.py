@@ -16,6 +16,7 @@ from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
 from recon3d.reconstruction.build import build_model, with_dead_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.reconstruction.model.unknown import UnknownPixels
 
 
 def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanModel:
@@ -34,21 +35,40 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
     model = with_dead_pixels(build_model(store, given, int(found["handedness"])))
     slope = np.multiply(found.get("acceptance_slope", (0, 0)), model.pixels.size)
-    acceptance = replace(model.acceptance, slope_deg_per_pix=(float(slope[0]), float(slope[1])))
+    keys = ("rocking_width", "rolling_width", "two_theta_width")
+    widths = {f"{key}_deg": float(found[key]) for key in keys if key in found}
+    slopes = (float(slope[0]), float(slope[1]))
+    acceptance = replace(model.acceptance, slope_deg_per_pix=slopes, **widths)
     model = replace(model, acceptance=acceptance)
     by_mu, by_gamma = (float(value) for value in found.get("turning_center_drift", (0, 0)))
     model = model.drifted((by_mu, by_gamma))
     drift = np.zeros_like(model.drift_pix)
     if "drift" in grain.projections:
         drift[model.projections] = model.pixels.shifts_of(grain.projections["drift"])
-    return replace(model, drift_pix=drift)
+    return _lit_as(grain, replace(model, drift_pix=drift))
+
+
+def _lit_as(grain: Grain, model: ScanModel) -> ScanModel:
+    """The model with what lay beyond the edges of the light, as they were found, unknown."""
+    if "lit" not in grain.projections:
+        return model
+    unknown = model.unknown or UnknownPixels.of_total(
+        np.zeros(model.image_shape, np.float32), len(model.store.omega_deg)
+    )
+    lit = unknown.lit.copy()
+    edges = model.pixels.edges_of(grain.projections["lit"])
+    # A pixel of which some part is not lit is not known.
+    begin, end = np.ceil(edges[:, 0] - 1e-6), np.floor(edges[:, 1] + 1e-6)
+    lit[model.projections] = np.stack([begin, end], axis=1)
+    return replace(model, unknown=replace(unknown, lit=lit))
 
 
 def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.float32]:
     """Predict the frames of one projection from a grain.
 
     Every voxel of the mask lights the frames that its own orientation meets, as strongly as
-    its occupancy; the counts are scaled to the total of the measured projection.
+    its occupancy; the counts are scaled to the total of the measured projection, over those pixels
+    that are known. Beyond an edge of the light it is what a wider beam would give.
 
     Parameters
     ----------
@@ -76,8 +96,12 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     images = projector.forward(volume, affine, pixels)
     images = spread(images, pixels, *projector.footprint(affine))
     frames = images[:-1].T.reshape(measured.shape)
-    total = frames.sum(dtype=np.float64)
-    return frames * np.float32(measured.sum(dtype=np.float64) / total) if total > 0 else frames
+    known = np.ones(measured.shape[1:], bool)
+    if model.unknown is not None:
+        known = ~model.unknown.of(projection)
+    total = frames[:, known].sum(dtype=np.float64)
+    counts = measured[:, known].sum(dtype=np.float64)
+    return frames * np.float32(counts / total) if total > 0 else frames
 
 
 def find_model(
