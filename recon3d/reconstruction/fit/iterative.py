@@ -421,14 +421,10 @@ def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
 
 
 NEIGHBOURS = 15
-"""Projections among which one has to stand out to be suspect."""
-
-
-_EXPLAINED = 0.3
-_UNEXPLAINED = 0.5
-"""Residual below which a projection is explained, whatever the others leave: voxels that line up
-with the rays leave more, which shows where there is little noise; and above which it is hardly
-explained, if it has twice that of a typical one."""
+_EXPLAINED, _UNEXPLAINED = 0.3, 0.5
+"""Projections among which one has to stand out to be suspect; the residual up to which it is
+explained, whatever others leave (voxels in line with the rays leave more); and the one from which
+it hardly is, if it has twice that of a typical one."""
 
 
 def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
@@ -450,5 +446,5 @@ def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
     deviation = 1.4826 * np.median(np.abs(known - around))
     outright = residuals > np.maximum(_UNEXPLAINED, 2 * np.nanmedian(residuals))
-    stands_out = residuals > np.maximum(around + limit * deviation, 1.5 * around)
-    return outright | (stands_out & (residuals > _EXPLAINED))
+    least = np.maximum(1.5 * around, _EXPLAINED)
+    return outright | (residuals > np.maximum(around + limit * deviation, least))
