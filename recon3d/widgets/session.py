@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +22,17 @@ from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.results import write_results
 from recon3d.readers.open import look_at_frame_shape
 from recon3d.reconstruction.model.checks import check_centres
+from recon3d.reconstruction.quality.trials import Trial, check_grain
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.simulate.lesson import simulate_lesson
-from recon3d.widgets.controls.asked import NotAskedError, tell_what_is_missing, when_asked
+from recon3d.widgets.controls.asked import (
+    NotAskedError,
+    Waiting,
+    tell_what_is_missing,
+    when_asked,
+)
 from recon3d.widgets.controls.experiment_form import ExperimentForm
 from recon3d.widgets.controls.panel import Panel
 from recon3d.widgets.display import is_served, open_viewer, show
@@ -223,6 +229,19 @@ class Session:
         return controls.HTML(self.grain._repr_html_())
 
     @when_asked
+    def check_grain(self) -> Waiting:
+        """Trials of the grain on its own scan, in words, when the button is pressed."""
+        _ = self.grain
+        trials: list[Trial] = []
+        path = self.folder / "grain.h5"
+        wanted = NotAskedError(
+            "the trials take about as long as the reconstruction",
+            "Check",
+            lambda: trials.extend(check_grain(path)),
+        )
+        return Waiting(wanted, lambda: _table(trials))
+
+    @when_asked
     def clean(self) -> controls.HTML:
         """Clean the whole scan with what was chosen, and tell what became of it."""
         store = self.store
@@ -367,3 +386,15 @@ class Session:
         if known:
             warn(f"{self.settings.path} was about other data: its choices begin anew")
         self.settings.update(values, forget=known)
+
+
+def _table(trials: Sequence[Trial]) -> controls.HTML:
+    """What came out of some trials, a row for each."""
+    rows = [
+        f"<tr><td style='color:{'#080' if trial.passed else '#c00'}'>"
+        f"{'ok' if trial.passed else 'bad'}</td>"
+        f"<th style='text-align:left'>{html.escape(trial.name)}</th>"
+        f"<td style='text-align:left'>{html.escape(trial.words)}</td></tr>"
+        for trial in trials
+    ]
+    return controls.HTML(f"<table>{''.join(rows)}</table>")
