@@ -55,6 +55,10 @@ logger = logging.getLogger(__name__)
 ROUNDS = 3
 """How often edges of the illumination are looked for, and the scan is aligned without them."""
 
+MOST_ALIGNMENTS = 5
+SETTLED_PIX = 0.1
+"""How often a scan that the light cuts is aligned, unless its axis moves by less before."""
+
 MOST_VOXELS = 150_000
 """Voxels of the whole volume that axis, edges and handedness are told from; more are merged."""
 
@@ -104,7 +108,7 @@ def prepare(
         cut = with_edges(aligned, points, volume, threshold_of(store))
         if cut is aligned:
             break
-        aligned = _align(cut, experiment, volume)
+        aligned = _settled(cut, experiment, volume)
     column = aligned.rotation_center
     logger.info("rotation axis at column %.2f of the ROI", column)
     handedness, evidence = _handedness(aligned, experiment, points)
@@ -132,6 +136,16 @@ def _align(model: ScanModel, experiment: Experiment, volume: Volume) -> ScanMode
     if not support.any():
         return model
     return align(model, points[support], volume, threshold, allowed)
+
+
+def _settled(model: ScanModel, experiment: Experiment, volume: Volume) -> ScanModel:
+    """Align a scan that the light cuts until its axis stays: the first one may be pixels off."""
+    for _ in range(MOST_ALIGNMENTS):
+        before = model.geometry.centre_col_pix
+        model = _align(model, experiment, volume)
+        if abs(model.geometry.centre_col_pix - before) < SETTLED_PIX:
+            break
+    return model
 
 
 def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) -> ScanModel:

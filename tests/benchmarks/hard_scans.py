@@ -56,6 +56,7 @@ SCANS = {
     "axis tilt": HardScan(faults=("axis_tilt:1",)),
     "absorption": HardScan(faults=("absorption",)),
     "rocking": HardScan("rocking"),
+    "rocking, mu drift": HardScan("rocking", faults=("mu_drift:1",)),
     "rocking bent": HardScan("rocking", faults=("bent",)),
     "rocking bent back": HardScan("rocking", faults=("bent:-0.06",)),
     "rocking bent across": HardScan("rocking", faults=("bent_across",)),
