@@ -1,0 +1,38 @@
+"""The page of the analysis, as voila serves it, says what is missing and makes it when asked."""
+
+from __future__ import annotations
+
+import pytest
+from widget_scan import CHI0, PHI0, simulate_widget_scan
+
+from recon3d.widgets import Session
+
+ERRORS = "[data-mime-type='application/vnd.jupyter.error']"
+
+
+@pytest.fixture(scope="module")
+def finished(copied):
+    simulate_widget_scan(copied / "frames")
+    more = {"phi0": PHI0, "chi0": CHI0, "min_region": 40, "show_progress": False}
+    session = Session.start(copied / "frames", "topotomo_", settings=copied / "choices.ini", **more)
+    assert session.grain.mask.any()
+    return copied
+
+
+@pytest.fixture(scope="module")
+def served(finished, serve_voila):
+    with serve_voila(finished) as address:
+        yield address
+
+
+def test_the_analysis_without_a_grain_says_what_is_missing(page, served, finished):
+    (finished / "results" / "grain.h5").rename(finished / "kept.h5")
+    page.goto(f"{served}/06_analyse_grain.ipynb")
+    page.get_by_text("there is no grain of these choices yet").wait_for()
+    page.get_by_role("button", name="Reconstruct it").click()
+    page.get_by_text("It is there now: load this page again.").wait_for()
+    assert page.locator(ERRORS).count() == 0
+    page.reload()
+    page.get_by_text("boundaries").first.wait_for()
+    page.get_by_text("Click into a slice").wait_for()
+    assert page.locator(ERRORS).count() == 0
