@@ -134,6 +134,11 @@ def refine_bent(
     return model, voxels, True
 
 
+def is_bent(model: ScanModel, voxels: OrientedVoxels) -> bool:
+    """Whether a grain has so much of the mode (x, -h z) that it may have more of it."""
+    return _weak_spread_deg(model, voxels) > model.acceptance.rocking_width_deg
+
+
 def shifts_agree(
     model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
 ) -> bool:
@@ -186,7 +191,7 @@ def _coarse_start(
 
     few = _narrowed(model, bent.free).thinned(MOST_PROJECTIONS)
     state = wide((few, cells.merged, np.inf))
-    if _weak_spread_deg(*state[:2]) > few.acceptance.rocking_width_deg:
+    if is_bent(*state[:2]):
         # The mirror image looks alike but for the shape: where it fits better, it is the grain.
         mirrored = wide((few, _mirrored(few, cells.merged), np.inf))
         state = min(state, mirrored, key=lambda one: one[2])

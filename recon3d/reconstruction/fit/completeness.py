@@ -23,8 +23,8 @@ def find_support(
 ) -> NDArray[np.bool_]:
     """Which points are lit, in any frame, in some share of the projections.
 
-    Where a projection says nothing of a pixel, or a point falls outside its image, the point counts
-    as lit; but it must fall on the images of half of the projections.
+    Where a projection says nothing of a pixel, it counts as lit. Projections on whose images a
+    point does not fall do not count, but it must fall on half of them at least.
 
     Parameters
     ----------
@@ -54,8 +54,7 @@ def find_support(
         count_illuminated(hits, seen, *where, the_sum, alike)
     model.communicator.sum(hits)
     model.communicator.sum(seen)
-    count = len(model.projections)
-    return (hits + (count - seen) >= share * count) & (2 * seen >= count)
+    return (hits >= share * seen) & (2 * seen >= len(model.projections))
 
 
 def completeness(

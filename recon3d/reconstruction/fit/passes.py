@@ -17,7 +17,7 @@ from recon3d.projection.operator import Projector
 from recon3d.projection.oriented import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
-from recon3d.reconstruction.fit.bending import Bent, refine_bent, shifts_agree
+from recon3d.reconstruction.fit.bending import Bent, is_bent, refine_bent, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit, suspects
 from recon3d.reconstruction.fit.orientations import STEPS, Place, Unknowns, refine_orientations
 from recon3d.reconstruction.fit.task import Task, cut_occupancy, finer_task, require_memory
@@ -285,20 +285,12 @@ def _refined_voxels(
     model = task.model
     unknowns = unknowns_of(model, task.experiment)
     if gamma_scanned(model.store):
-        steps, parts = STEPS, 1
-        if task.coarse is not None:
-            parts = min(len(model.projections) // LEAST_PART, PARTS)
-            steps = STEPS_AFTER_PARTS if parts > 1 else STEPS_FROM_COARSE
-        model, voxels, _ = refine_orientations(
-            model, voxels, unknowns, place, description=description, steps=steps, parts=parts
-        )
-        if parts > 1 and unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE / 3:
-            model, voxels, _ = refine_orientations(
-                model, voxels, unknowns, place, description=description, steps=steps
-            )
-        if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
-            model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
-        return replace(task, model=model), voxels
+        bent = Bent(replace(unknowns, slope=False), place, task.volume, (), task.bent)
+        if task.bent or (task.bent is None and is_bent(model, voxels)):
+            bent = replace(bent, free=() if task.bent else free_widths(model, task.experiment))
+            model, voxels, went_far = refine_bent(model, voxels, bent, description=description)
+            return replace(task, model=model, bent=went_far), voxels
+        return _refined_with_slope(task, voxels, unknowns, place, description)
     from_mu = unknowns.shift and tells_shift(model.store)
     # What is known of all projections is known of a part of them: its widths are not free.
     free = free_widths(model, task.experiment) if task.bent is None else ()
@@ -314,6 +306,27 @@ def _refined_voxels(
         model, voxels, _ = refine_orientations(
             model, voxels, unknowns, place, description=description
         )
+    return replace(task, model=model), voxels
+
+
+def _refined_with_slope(
+    task: Task, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
+) -> tuple[Task, OrientedVoxels]:
+    """Fit orientations where γ was scanned, and an acceptance that moves over the image."""
+    model = task.model
+    steps, parts = STEPS, 1
+    if task.coarse is not None:
+        parts = min(len(model.projections) // LEAST_PART, PARTS)
+        steps = STEPS_AFTER_PARTS if parts > 1 else STEPS_FROM_COARSE
+    model, voxels, _ = refine_orientations(
+        model, voxels, unknowns, place, description=description, steps=steps, parts=parts
+    )
+    if parts > 1 and unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE / 3:
+        model, voxels, _ = refine_orientations(
+            model, voxels, unknowns, place, description=description, steps=steps
+        )
+    if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
+        model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
     return replace(task, model=model), voxels
 
 
