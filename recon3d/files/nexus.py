@@ -62,8 +62,8 @@ def write_process(entry: h5py.Group, parameters: Mapping[str, Any]) -> None:
 def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
     """Add /entry to a grain's file: an NXdata for each of its maps, mosaicity in colours first.
 
-    The default is its middle slice alone, as silx knows no `default_slice` and would open a map
-    at its first one, which holds nothing.
+    Beside it is its middle slice alone: silx knows no `default_slice` and opens a map at its first
+    one, which holds nothing.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
     middle = int(np.argmax(known.sum(axis=(1, 2))))
     title = f"grain, {int(np.count_nonzero(grain['mask']))} voxels"
     title = f"{title}, {parameters.get('method', 'unknown')} method"
-    entry = write_entry(file, title, "mosaicity_middle")
+    entry = write_entry(file, title, "mosaicity")
     _write_mosaicity(entry, grain, known, middle)
     for part, name in enumerate(_TILTS):
         _write_tilt(entry, grain, name, part, middle)

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 import recon3d as r3
-from recon3d.cleaning.light import look_for_light, plane_below, share_outside, whole_frames
+from recon3d.cleaning.light import (
+    LEAST_KEPT,
+    box_around,
+    look_for_light,
+    plane_below,
+    share_outside,
+    whole_frames,
+)
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.suggest import LEAST_KEPT, _layout, suggest
+from recon3d.cleaning.suggest import suggest
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError
 from recon3d.readers.source import Roi
@@ -145,4 +152,4 @@ def test_a_plane_is_found_under_a_lit_disk():
     ],
 )
 def test_the_box_about_the_light_on_a_wide_frame(row, box, framebg):
-    assert _layout(Roi(row, 40, 12, 12), (40, 90), Cleaning(), None, None)[:2] == (box, framebg)
+    assert box_around(Roi(row, 40, 12, 12), (40, 90), Cleaning(), None, None)[:2] == (box, framebg)

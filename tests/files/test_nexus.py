@@ -63,11 +63,12 @@ def test_nexusformat_would_find_an_axis_that_does_not_fit(grain, tmp_path):
 
 
 def test_a_grain_opens_on_its_mosaicity_in_colours(grain, grain_file):
-    shown = nxdata.get_default(grain_file)
-    assert shown.interpretation == "rgba-image"
-    data = nxdata.NXdata(grain_file["entry/mosaicity"])
+    data = nxdata.get_default(grain_file)
     assert data.interpretation == "rgba-image"
-    # silx starts at the first slice of a volume: the default is the one with most voxels.
+    assert data.group.name == "/entry/mosaicity"
+    # silx starts at the first slice of a volume: the one with most voxels is beside it.
+    shown = nxdata.NXdata(grain_file["entry/mosaicity_middle"])
+    assert shown.interpretation == "rgba-image"
     fullest = int(grain.mask.sum(axis=(1, 2)).argmax())
     np.testing.assert_array_equal(shown.signal[()], data.signal[fullest])
     assert list(shown.group.attrs["axes"]) == ["y", "z", "."]

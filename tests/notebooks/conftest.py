@@ -60,7 +60,11 @@ def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
             yield f"http://{address}"
         finally:
             server.terminate()
-            server.wait(20)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:  # a kernel that was restarted can hold it
+                server.kill()
+                server.wait(20)
 
 
 @pytest.fixture(scope="session")

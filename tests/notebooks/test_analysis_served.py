@@ -32,7 +32,7 @@ def test_the_analysis_without_a_grain_says_what_is_missing(page, served, finishe
     page.get_by_role("button", name="Reconstruct it").click()
     page.get_by_text("It is there now: load this page again.").wait_for()
     assert page.locator(ERRORS).count() == 0
-    page.reload()
+    page.reload(timeout=180_000)
     page.get_by_text("boundaries").first.wait_for()
     page.get_by_text("Click into a slice").wait_for()
     assert page.locator(ERRORS).count() == 0
