@@ -21,7 +21,7 @@ def engines(mpi):  # noqa: ARG001 (skips)
     widget.number.value, widget.threads.value = 2, 1
     widget.start()
     assert widget.stop_button.disabled is False
-    widget.background.wait(until=lambda: "are ready" in widget.status.value)
+    widget.background.wait(until=lambda: " ready" in widget.status.value)
     yield widget
     widget.close()
 
@@ -69,7 +69,7 @@ def test_dead_engines_are_told():
     widget.number.value = 1
     widget.start()
     try:
-        widget.background.wait(until=lambda: "are ready" in widget.status.value)
+        widget.background.wait(until=lambda: " ready" in widget.status.value)
         (sight,) = widget.cluster.sights()
         subprocess.run(["kill", "-9", str(sight.pid)], check=True)
         widget.background.wait()
