@@ -1,10 +1,11 @@
-"""A bent grain, refined from coarse to fine where its depth shows in μ alone.
+"""A bent grain, refined from coarse to fine where its depth shows in μ.
 
 Where γ was not scanned, a field (a, b) = g (x, -h z) shifts μ in proportion to the depth along the
 beam, at every ω: each ray sees a spread of settings that says little of the sign of g, and that a
 wider instrument would show too. Steps of single voxels leave such a field flattened and the width
 too large. Steps that are smooth over a quarter of the grain, with momentum, at a narrow width,
-find it; and widths are looked for with the orientations refined at each of them.
+find it; and widths are looked for with the orientations refined at each of them. Where γ was
+scanned, single steps flatten such a field too, by a seventh.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def refine_bent(
 
 
 def is_bent(model: ScanModel, voxels: OrientedVoxels) -> bool:
-    """Whether a grain has so much of the mode (x, -h z) that it may have more of it."""
+    """Whether a grain has more of the mode (x, -h z) than the width hides; it may have more yet."""
     return _weak_spread_deg(model, voxels) > model.acceptance.rocking_width_deg
 
 
