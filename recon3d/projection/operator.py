@@ -28,6 +28,9 @@ FloatArray = NDArray[np.float64]
 
 ALL = slice(None)
 
+LEAST_OUTSIDE = 1e-6
+"""Share of a voxel outside of an image that is more than rounding."""
+
 
 @dataclass(frozen=True)
 class IlluminatedPixels:
@@ -257,23 +260,24 @@ class Projector:
             mask = maximum_filter1d(mask, taps.size, axis, mode="constant")
         return mask
 
-    def outside(self, affine: FloatArray, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-        """Share of each voxel, (voxels,), that falls outside an image (rows, cols) at ω.
-
-        None where no voxel reaches its edge.
-        """
+    def outside(
+        self, affine: FloatArray, shape: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Which voxels fall outside an image (rows, cols) at ω, and what share of each."""
         footprint = self.footprint(affine)
         reach = np.array([taps.size // 2 for taps in footprint])
         places = affine[:, :3] @ self._columns_um + affine[:, 3:]
         past = places.max(axis=1) + reach > np.array(shape) - 1
         if not (past | (places.min(axis=1) - reach < 0)).any():
-            return None
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         pixels = IlluminatedPixels.from_mask(np.ones(shape, bool))
         ones = np.ones((pixels.count + 1, 1))
         ones[-1] = 0
         seen = np.zeros((len(self.points_um), 1))
         self.adjoint(spread(ones, pixels, *footprint), affine, pixels, seen)
-        return 1 - seen[:, 0]
+        share = (1 - seen[:, 0]).astype(np.float32)
+        cut = np.flatnonzero(share > LEAST_OUTSIDE)
+        return cut, share[cut]
 
 
 def spread(

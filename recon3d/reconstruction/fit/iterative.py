@@ -312,9 +312,8 @@ class IterativeFit:
         operator.adjoint(misfit, self._held.parts)
         if self.rule == "mlem":
             # What falls outside the images is not known: there nothing is changed.
-            outside = self.projector.outside(operator.affine, pixels.mask.shape)
-            if outside is not None:
-                self._held.parts[...] += np.outer(outside, weights.sum(axis=0)).astype(np.float32)
+            cut, share = self.projector.outside(operator.affine, pixels.mask.shape)
+            self._held.parts[cut] += np.outer(share, weights.sum(axis=0))
         return np.array(sums)
 
 
