@@ -285,11 +285,13 @@ def _refined_voxels(
     model = task.model
     unknowns = unknowns_of(model, task.experiment)
     if gamma_scanned(model.store):
-        bent = Bent(replace(unknowns, slope=False), place, task.volume, (), task.bent)
         if task.bent or (task.bent is None and is_bent(model, voxels)):
-            bent = replace(bent, free=() if task.bent else free_widths(model, task.experiment))
-            model, voxels, went_far = refine_bent(model, voxels, bent, description=description)
-            return replace(task, model=model, bent=went_far), voxels
+            free = () if task.bent else free_widths(model, task.experiment)
+            bent = Bent(replace(unknowns, slope=False), place, task.volume, free, task.bent)
+            found, moved, went_far = refine_bent(model, voxels, bent, description=description)
+            task = replace(task, bent=went_far)
+            if went_far:
+                return replace(task, model=found), moved
         return _refined_with_slope(task, voxels, unknowns, place, description)
     from_mu = unknowns.shift and tells_shift(model.store)
     # What is known of all projections is known of a part of them: its widths are not free.
