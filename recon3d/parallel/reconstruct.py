@@ -21,7 +21,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.reconstruction import run
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
-from recon3d.reconstruction.fit.task import Report
+from recon3d.reconstruction.task import Report
 
 if TYPE_CHECKING:
     from ipyparallel import Client

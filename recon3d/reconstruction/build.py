@@ -21,7 +21,7 @@ from recon3d.reconstruction.fit.alignment import Alignment, align
 from recon3d.reconstruction.fit.backprojection import backproject_at_once
 from recon3d.reconstruction.fit.completeness import find_support
 from recon3d.reconstruction.fit.edges import with_edges
-from recon3d.reconstruction.model.checks import require_plausible
+from recon3d.reconstruction.model.checks import accepted_projections, require_plausible
 from recon3d.reconstruction.model.estimates import (
     base_tilt_sense,
     effective_bins,
@@ -32,7 +32,7 @@ from recon3d.reconstruction.model.estimates import (
 from recon3d.reconstruction.model.scan_model import (
     ImagePixels,
     ScanModel,
-    accepted_projections,
+    UnknownPixels,
     course_of,
     orient,
     projection_geometry,
@@ -48,7 +48,6 @@ from recon3d.reconstruction.model.scanned import (
     two_theta_step_deg,
 )
 from recon3d.reconstruction.model.sizes import merged_volume
-from recon3d.reconstruction.model.unknown import UnknownPixels
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,6 @@ from recon3d.reconstruction.fit.backprojection import (
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, best_cutoff, completeness
 from recon3d.reconstruction.fit.passes import fit_from_coarse, occupancy_of, refined
-from recon3d.reconstruction.fit.task import Found, Report, Task, require_memory, task_of
 from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import frames_of_bins, strain_axis, tells_shift
@@ -36,6 +35,7 @@ from recon3d.reconstruction.quality.doubts import Case, doubts_of
 from recon3d.reconstruction.quality.errors import quality_of, with_distributions, with_errors
 from recon3d.reconstruction.quality.evidence import look_at_frames
 from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
+from recon3d.reconstruction.task import Found, Report, Task, require_memory, task_of
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from recon3d.files.store import CleanedScan, open_store
 from recon3d.parallel.mpiexec import world
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.task import task_of
 from recon3d.reconstruction.model.scanned import threshold_of
+from recon3d.reconstruction.task import task_of
 
 
 def main(ini: str, passes: str = "4", step: str = "1") -> None:

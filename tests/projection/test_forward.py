@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 
 POINTS = np.stack(np.meshgrid(*[np.arange(-1.0, 1.5)] * 3, indexing="ij"), -1).reshape(-1, 3)
 

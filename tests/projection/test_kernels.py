@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 
 ROWS, COLS, FRAMES, BINS = 20, 24, 9, 37
 POINTS = np.random.default_rng(3).uniform(-7, 7, (400, 3))
@@ -45,7 +44,7 @@ def plain_adjoint(frames, weights, affine):
 def test_the_operator_is_the_plain_one_however_few_bins_fit_into_memory(
     monkeypatch, bins, most_bytes
 ):
-    monkeypatch.setattr("recon3d.projection.forward.MOST_BYTES", most_bytes)
+    monkeypatch.setattr("recon3d.projection.operator.MOST_BYTES", most_bytes)
     rng = np.random.default_rng(1)
     frames, _, pixels = random_frames(rng)
     weights, affine = rng.uniform(size=(FRAMES, bins)).astype(np.float32), random_affine(rng)

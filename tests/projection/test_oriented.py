@@ -5,10 +5,8 @@ import pytest
 
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.kernels.oriented import BLOCK, gather_slopes, visible_share
-from recon3d.projection.operator import IlluminatedPixels, Projector
-from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
+from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, gather_slopes, visible_share
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recon3d.errors import Recon3DWarning
-from recon3d.reconstruction.model.unknown import UnknownPixels
+from recon3d.reconstruction.model.scan_model import UnknownPixels
 from recon3d.reconstruction.quality import doubts
 from recon3d.reconstruction.quality.doubts import Case, doubts_of
 from recon3d.reconstruction.quality.evidence import Evidence

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from recon3d.projection.illuminated_bits import pack
 from recon3d.reconstruction.build import build_model
-from recon3d.reconstruction.fit.completeness import IlluminatedBits, read_illuminated
+from recon3d.reconstruction.fit.completeness import IlluminatedBits, pack, read_illuminated
 
 
 def test_bits_are_kept_while_there_is_room_and_read_again_otherwise(planted, monkeypatch):

@@ -10,9 +10,10 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN, compare
-from recon3d.reconstruction.fit.iterative import IterativeFit, deal, suspects
-from recon3d.reconstruction.fit.passes import smoother_share
+from recon3d.reconstruction.fit.iterative import IterativeFit, deal
+from recon3d.reconstruction.fit.residuals import suspects
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
+from recon3d.reconstruction.task import smoother_share
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)

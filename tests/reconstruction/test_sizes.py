@@ -11,16 +11,16 @@ from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.model import sizes
-from recon3d.reconstruction.model.merged_scan import merged_scan
+from recon3d.reconstruction.model.scan_model import UnknownPixels
 from recon3d.reconstruction.model.sizes import (
     Coarse,
     Size,
     may_be_grain,
+    merged_scan,
     merged_volume,
     seen_in,
     sizes_of,
 )
-from recon3d.reconstruction.model.unknown import UnknownPixels
 from recon3d.reconstruction.run import reconstruct
 
 

@@ -8,11 +8,10 @@ import pytest
 from recon3d.files.grain import Grain
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector
-from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.orientations import Unknowns, gather
-from recon3d.reconstruction.model.scan_model import ImagePixels
-from recon3d.reconstruction.model.unknown import UnknownPixels, dead_pixels
+from recon3d.reconstruction.model.scan_model import ImagePixels, UnknownPixels, dead_pixels
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
 from recon3d.reconstruction.run import reconstruct
 

@@ -10,9 +10,9 @@ from recon3d.config.volume import Volume
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
-from recon3d.reconstruction.fit.task import Found
 from recon3d.reconstruction.quality import errors
 from recon3d.reconstruction.run import reconstruct
+from recon3d.reconstruction.task import Found
 
 
 @pytest.fixture(scope="module")

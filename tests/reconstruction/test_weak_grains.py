@@ -7,8 +7,8 @@ import pytest
 
 from recon3d.config.volume import Volume
 from recon3d.reconstruction.build import prepare
-from recon3d.reconstruction.fit.task import CUT, LEAST_CUT, cut_occupancy, task_of
 from recon3d.reconstruction.model.scanned import bright_counts
+from recon3d.reconstruction.task import CUT, LEAST_CUT, cut_occupancy, task_of
 
 
 def test_a_bright_pixel_is_the_median_of_what_5_percent_of_the_lit_ones_exceed():

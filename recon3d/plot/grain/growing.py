@@ -22,7 +22,7 @@ from recon3d.plot.grain.slices import AXIS_LABELS, SHOWN_AXES, Axis, cut, slice_
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, draw_scale_bar, make_bare
 from recon3d.plot.scan.detector_frames import BLUE
 from recon3d.plot.scan.overview import label
-from recon3d.reconstruction.fit.task import SMOOTHING_VOXELS
+from recon3d.reconstruction.task import SMOOTHING_VOXELS
 
 HEIGHT_IN = 5.8
 _HIGHEST = 1.25

@@ -13,9 +13,10 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.progress import bars_shown, track
 from recon3d.projection.bins import OrientationBins, Orientations
-from recon3d.projection.kernels.images import shift_equations
-from recon3d.projection.oriented import OrientedVoxels
-from recon3d.reconstruction.fit.iterative import IterativeFit, relative
+from recon3d.projection.image_kernels import shift_equations
+from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.reconstruction.fit.iterative import IterativeFit
+from recon3d.reconstruction.fit.residuals import relative
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 

@@ -5,17 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 from scipy import ndimage as morphology
 
+from recon3d.compiled import njit
 from recon3d.progress import track
 from recon3d.projection.cells import merge_pixels
-from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_illuminated, pack
+from recon3d.projection.kernels import AnyFloats, corner
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
 
 FloatArray = NDArray[np.float64]
+
+CUTS = np.linspace(0.02, 1.0, 50)
+"""The cutoffs among which the best one is looked for."""
+
+MOST_BYTES = 1 << 28
+"""Memory that the lit pixels of projections may take; those of the others are read again."""
+
+DARK = -1
+"""In place of a frame that was measured and is dark all over."""
+
+UNMEASURED = -2
+"""In place of a frame that was not measured."""
 
 
 def find_support(
@@ -101,10 +115,6 @@ def completeness(
     return (hits / np.maximum(seen, len(model.projections) / 2)).astype(np.float32)
 
 
-CUTS = np.linspace(0.02, 1.0, 50)
-"""The cutoffs among which the best one is looked for."""
-
-
 def best_cutoff(
     model: ScanModel, points_um: FloatArray, share: NDArray[np.float32], voxel_pix: float
 ) -> float:
@@ -146,10 +156,6 @@ def best_cutoff(
     # A pixel that passes k cutoffs is in the silhouettes of the first k.
     silhouette, both = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
     return float(CUTS[np.argmax(2 * both / np.maximum(silhouette + total, 1))])
-
-
-MOST_BYTES = 1 << 28
-"""Memory that the lit pixels of projections may take; those of the others are read again."""
 
 
 class IlluminatedBits:
@@ -233,3 +239,45 @@ def read_illuminated(
         frames = merge_pixels(frames, cell_pix)
     cells = IlluminatedPixels.from_mask(np.any(frames > 0, axis=0))
     return IlluminatedCells(number, numbers, cells, cells.gather(frames))
+
+
+def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """One bit for each pixel that is lit: (..., rows, cols) to (..., rows, cols / 8)."""
+    return np.packbits(images > 0, axis=-1, bitorder="little")
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
+    """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
+
+    Parameters
+    ----------
+    hits, seen : (voxels,) of int
+        Added to in place: projections in which the frame is lit, and in which it could be.
+    points : (voxels, 3)
+        Voxel centres in µm.
+    affine : (2, 4)
+        The map to (row, col).
+    bits : (frames, rows, cols / 8)
+        The lit pixels of some frames, as `pack` gives them.
+    known : (rows, cols / 8)
+        The pixels that count.
+    cols : int
+        Width of the images.
+    frame_of : (kinds,) of int
+        Which of the frames each kind of voxel ought to light, `DARK` or `UNMEASURED`.
+    kinds : (voxels,) of int
+        Which kind a voxel is of, below 0 for none.
+    """
+    rows = bits.shape[1]
+    for voxel in prange(points.shape[0]):
+        kind = kinds[voxel]
+        if kind < 0 or frame_of[kind] == UNMEASURED:
+            continue
+        row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
+        row, col = row + (down >= 0.5), col + (right >= 0.5)
+        if inside and 0 <= row < rows and 0 <= col < cols:
+            counts = (known[row, col >> 3] >> (col & 7)) & 1
+            seen[voxel] += counts
+            if frame_of[kind] >= 0:
+                hits[voxel] += counts & (bits[frame_of[kind], row, col >> 3] >> (col & 7))

@@ -23,8 +23,7 @@ from recon3d.reconstruction.fit.alignment import (
     fit_shape,
 )
 from recon3d.reconstruction.fit.completeness import find_support
-from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.unknown import UnknownPixels
+from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
 
 FloatArray = NDArray[np.float64]
 

@@ -23,13 +23,11 @@ from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import median_filter
+from numpy.typing import NDArray
 
 from recon3d.communicator import ALONE, Communicator
 from recon3d.projection.bins import OrientationBins, OrientationList
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import Projector
+from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.ratios import add, compare, multiply
 from recon3d.reconstruction.fit.projection_cache import (
     Frames,
@@ -37,6 +35,7 @@ from recon3d.reconstruction.fit.projection_cache import (
     ProjectionImages,
     read_ahead,
 )
+from recon3d.reconstruction.fit.residuals import Residuals, relative
 from recon3d.reconstruction.model.scan_model import Predictable
 from recon3d.reconstruction.model.sizes import Coarse
 
@@ -368,82 +367,3 @@ def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     # Steps of the golden ratio go round without clustering.
     order = sorted(range(count), key=lambda number: number * 0.618034 % 1)
     return [projections[start::count] for start in order]
-
-
-class Residuals:
-    """Squared differences and squared intensities of a pass, as one process has found them.
-
-    Parameters
-    ----------
-    projections
-        Numbers of the projections of the scan.
-
-    Attributes
-    ----------
-    of_projections, shape (projections, 2)
-        Their sums over each projection.
-    of_pixels, shape (rows, cols, 2)
-        Their sums over the frames of each pixel; empty before the first projection.
-    """
-
-    def __init__(self, projections: NDArray[np.int64]) -> None:
-        self._row = {int(k): row for row, k in enumerate(projections)}
-        self.of_projections = np.zeros((len(self._row), 2))
-        self.of_pixels = np.zeros((0, 0, 2))
-
-    def note(self, projection: int, sums: ArrayLike) -> None:
-        """Note the two sums over a projection."""
-        self.of_projections[self._row[projection]] = sums
-
-    def pixels(self, shape: tuple[int, ...]) -> FloatArray:
-        """The sums of each pixel of images of some shape, to be added to."""
-        if not self.of_pixels.size:
-            self.of_pixels = np.zeros((*shape, 2))
-        return self.of_pixels
-
-    def of_all(self, communicator: Communicator) -> tuple[FloatArray, FloatArray]:
-        """The sums that all members of a communicator have found; each of them asks."""
-        of_projections = self.of_projections.copy()
-        communicator.sum(of_projections)
-        # A process without a projection so far does not know how large the images are.
-        of_pixels = np.zeros(max(communicator.collect([self.of_pixels.shape])))
-        if self.of_pixels.size:
-            of_pixels += self.of_pixels
-        communicator.sum(of_pixels)
-        return of_projections, of_pixels
-
-
-def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
-    """Root of squared differences as a share of squared intensities; NaN where these are 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(np.asarray(differences, float) / np.asarray(squares, float))
-
-
-NEIGHBOURS = 15
-_EXPLAINED, _UNEXPLAINED = 0.3, 0.5
-"""Projections among which one has to stand out to be suspect; the residual up to which it is
-explained, whatever others leave (voxels in line with the rays leave more); and the one from which
-it hardly is, if it has twice that of a typical one."""
-
-
-def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
-    """Which projections the model explains far worse than those around them.
-
-    Another grain passing, or the beam lost: the residual is then beyond `limit` robust
-    standard deviations above the median of its neighbours, at least half as large again, and large.
-    What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none. Where
-    many stand out, and pull at all others, those that are hardly explained at all are it, too.
-
-    Parameters
-    ----------
-    residuals, shape (projections,)
-        Relative residual of each projection.
-    limit
-        Robust standard deviations.
-    """
-    known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
-    around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
-    deviation = 1.4826 * np.median(np.abs(known - around))
-    outright = residuals > np.maximum(_UNEXPLAINED, 2 * np.nanmedian(residuals))
-    least = np.maximum(1.5 * around, _EXPLAINED)
-    return outright | (residuals > np.maximum(around + limit * deviation, least))

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.bins import OrientationList
-from recon3d.projection.kernels.oriented import BLOCK, gather_slopes
 from recon3d.projection.operator import spread
-from recon3d.projection.oriented import OrientedVoxels, ScaledSettings
+from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, ScaledSettings, gather_slopes
 from recon3d.projection.ratios import NO_PIXELS, compare
 from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages, read_ahead
 from recon3d.reconstruction.fit.widths import best_scale, frames_reached

@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
-from recon3d.config.volume import Volume
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector
-from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, is_bent, refine_bent, shifts_agree
-from recon3d.reconstruction.fit.iterative import IterativeFit, suspects
+from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import STEPS, Place, Unknowns, refine_orientations
-from recon3d.reconstruction.fit.task import Task, cut_occupancy, finer_task, require_memory
+from recon3d.reconstruction.fit.residuals import suspects
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
@@ -33,6 +32,13 @@ from recon3d.reconstruction.model.scanned import (
     threshold_of,
 )
 from recon3d.reconstruction.model.sizes import FINER_PASSES, Coarse
+from recon3d.reconstruction.task import (
+    Task,
+    cut_occupancy,
+    finer_task,
+    require_memory,
+    smoother_share,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -282,29 +288,43 @@ def _refined_voxels(
     task: Task, voxels: OrientedVoxels, place: Place, description: str
 ) -> tuple[Task, OrientedVoxels]:
     """Fit orientations to the frames; note in the task what the scan called for."""
+    unknowns = unknowns_of(task.model, task.experiment)
+    if not gamma_scanned(task.model.store):
+        tried, moved = _refined_bent(task, voxels, unknowns, place, description)
+        return _with_shifts(tried, moved, unknowns, place, description)
+    if task.bent or (task.bent is None and is_bent(task.model, voxels)):
+        tried, moved = _refined_bent(task, voxels, unknowns, place, description)
+        if tried.bent:
+            return tried, moved
+        task = replace(task, bent=False)
+    return _refined_with_slope(task, voxels, unknowns, place, description)
+
+
+def _refined_bent(
+    task: Task, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
+) -> tuple[Task, OrientedVoxels]:
+    """Fit orientations, from coarse to fine where that is better; no shifts told from μ alone."""
     model = task.model
-    unknowns = unknowns_of(model, task.experiment)
-    if gamma_scanned(model.store):
-        if task.bent or (task.bent is None and is_bent(model, voxels)):
-            free = () if task.bent else free_widths(model, task.experiment)
-            bent = Bent(replace(unknowns, slope=False), place, task.volume, free, task.bent)
-            found, moved, went_far = refine_bent(model, voxels, bent, description=description)
-            task = replace(task, bent=went_far)
-            if went_far:
-                return replace(task, model=found), moved
-        return _refined_with_slope(task, voxels, unknowns, place, description)
-    from_mu = unknowns.shift and tells_shift(model.store)
+    shift = unknowns.shift and not tells_shift(model.store)
     # What is known of all projections is known of a part of them: its widths are not free.
     free = free_widths(model, task.experiment) if task.bent is None else ()
-    bent = Bent(replace(unknowns, shift=not from_mu and unknowns.shift), place, task.volume, free)
-    model, voxels, went_far = refine_bent(
-        model, voxels, replace(bent, bent=task.bent), description=description
-    )
-    task = replace(task, bent=went_far)
-    if from_mu and task.shifts is None:
+    first = replace(unknowns, shift=shift, slope=False)
+    bent = Bent(first, place, task.volume, free, task.bent)
+    model, voxels, went_far = refine_bent(model, voxels, bent, description=description)
+    return replace(task, model=model, bent=went_far), voxels
+
+
+def _with_shifts(
+    task: Task, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
+) -> tuple[Task, OrientedVoxels]:
+    """Fit the shifts Δθ that μ alone tells, too, where parts of the projections agree on them."""
+    model = task.model
+    if not (unknowns.shift and tells_shift(model.store)):
+        return task, voxels
+    if task.shifts is None:
         agree = shifts_agree(model, voxels, unknowns, place, description)
         task = replace(task, shifts=agree)
-    if from_mu and task.shifts:
+    if task.shifts:
         model, voxels, _ = refine_orientations(
             model, voxels, unknowns, place, description=description
         )
@@ -396,41 +416,3 @@ def oriented_voxels(task: Task, fit: IterativeFit) -> tuple[OrientedVoxels, NDAr
     projector = Projector(task.points_um[chosen], fit.projector.voxel_um)
     intensity = fit.volume.sum(axis=1, dtype=np.float64)[chosen]
     return OrientedVoxels(projector, orientations, intensity), chosen
-
-
-def smoother_share(
-    distributions: NDArray[np.float32],
-    inside: NDArray[np.int64],
-    volume: Volume,
-    weight: float,
-) -> NDArray[np.float32]:
-    """By how much to scale each distribution so that their sums have less total variation.
-
-    Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while
-    noise goes. What every voxel's distribution looks like is left alone.
-
-    Parameters
-    ----------
-    distributions, shape (voxels, bins)
-        Orientation distributions of the support's voxels.
-    inside, shape (voxels,)
-        Their numbers in the volume.
-    volume
-        The voxels.
-    weight
-        Strength, as a share of a typical voxel's occupancy.
-
-    Returns
-    -------
-    share, shape (voxels,)
-    """
-    # Slow to import, and seldom wanted.
-    from skimage.restoration import denoise_tv_chambolle
-
-    intensity = distributions.sum(axis=1)
-    typical = float(np.percentile(intensity, 90))
-    full = np.zeros(volume.shape)
-    full.reshape(-1)[inside] = intensity / typical
-    smooth = denoise_tv_chambolle(full, weight=weight).reshape(-1)[inside]
-    share = np.maximum(smooth, 1e-6) / np.maximum(intensity / typical, 1e-6)
-    return share.astype(np.float32)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d.progress import track
 from recon3d.projection.bins import Orientations
-from recon3d.projection.forward import FrameOperator
-from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, Predictable
 

@@ -18,7 +18,6 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.projection.weights import FrameSettings
 from recon3d.readers.motors import MotorTable
-from recon3d.reconstruction.model.scan_model import accepted_projections
 from recon3d.reconstruction.model.scanned import (
     scan_origin,
     setting_steps_deg,
@@ -337,3 +336,35 @@ def _require_few_bins(given: Settings, mu: Span, gamma: Span) -> None:
 
 def _span(values_deg: FloatArray) -> Span:
     return float(np.nanmin(values_deg)), float(np.nanmax(values_deg))
+
+
+def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -> NDArray[np.int64]:
+    """Numbers of the projections that have frames and were not excluded.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    ParameterError
+        No projection was taken at an angle that is to be left out.
+    """
+    omega = store.omega_deg
+    # Within the jitter of the motor: an angle between two projections means neither.
+    tolerance = 0.1 * np.diff(omega).min() if omega.size > 1 else 0.01
+    excluded = [np.abs(omega - angle) < tolerance for angle in omega_exclude]
+    for angle, matches in zip(omega_exclude, excluded, strict=True):
+        if not matches.any():
+            nearest = omega[np.abs(omega - angle).argmin()]
+            raise ParameterError(
+                f"omega_exclude {angle:g}: no projection was taken there; the nearest one is at "
+                f"{nearest:g}°"
+            )
+    illuminated = (store.integrated > 0).any(axis=1)
+    accepted = np.flatnonzero(illuminated & ~np.any(excluded, axis=0) if excluded else illuminated)
+    if accepted.size == 0:
+        raise DataError(
+            f"{store.path}: no projection is left: of {omega.size}, {int(illuminated.sum())} have "
+            "signal "
+            f"and {len(omega_exclude)} were excluded"
+        )
+    return accepted

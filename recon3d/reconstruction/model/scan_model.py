@@ -12,10 +12,10 @@ from recon3d.communicator import ALONE, Communicator
 from recon3d.config.detector import Detector
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
-from recon3d.errors import DataError, ParameterError
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import Orientations
+from recon3d.projection.ratios import UNKNOWN
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
@@ -23,9 +23,14 @@ from recon3d.projection.weights import (
     frame_weights,
     scaled_settings,
 )
-from recon3d.reconstruction.model.unknown import UnknownPixels
 
 FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
+
+DEAD = 0.3
+BRIGHT = 0.05
+"""Share of the darker side's counts below which a pixel between two sides is dead, and of the
+brightest pixel's that both sides hold at least. In the sum over ω a grain has no such clefts."""
 
 
 class IlluminatedFrames(NamedTuple):
@@ -260,38 +265,6 @@ def orient(images: NDArray[np.float32], detector: Detector) -> NDArray[np.float3
     return np.swapaxes(images, -1, -2) if detector.transpose else images
 
 
-def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -> NDArray[np.int64]:
-    """Numbers of the projections that have frames and were not excluded.
-
-    Raises
-    ------
-    DataError
-        None is left.
-    ParameterError
-        No projection was taken at an angle that is to be left out.
-    """
-    omega = store.omega_deg
-    # Within the jitter of the motor: an angle between two projections means neither.
-    tolerance = 0.1 * np.diff(omega).min() if omega.size > 1 else 0.01
-    excluded = [np.abs(omega - angle) < tolerance for angle in omega_exclude]
-    for angle, matches in zip(omega_exclude, excluded, strict=True):
-        if not matches.any():
-            nearest = omega[np.abs(omega - angle).argmin()]
-            raise ParameterError(
-                f"omega_exclude {angle:g}: no projection was taken there; the nearest one is at "
-                f"{nearest:g}°"
-            )
-    illuminated = (store.integrated > 0).any(axis=1)
-    accepted = np.flatnonzero(illuminated & ~np.any(excluded, axis=0) if excluded else illuminated)
-    if accepted.size == 0:
-        raise DataError(
-            f"{store.path}: no projection is left: of {omega.size}, {int(illuminated.sum())} have "
-            "signal "
-            f"and {len(omega_exclude)} were excluded"
-        )
-    return accepted
-
-
 def projection_geometry(
     experiment: Experiment, pixels: ImagePixels, centre_col_pix: float
 ) -> ProjectionGeometry:
@@ -393,3 +366,57 @@ class ImagePixels:
     def shifts_of(self, shifts: ArrayLike) -> NDArray[np.float64]:
         """Shifts (..., (row, column)) of images in their own pixels, from the detector's."""
         return np.asarray(shifts, float) / self.size
+
+
+@dataclass(frozen=True)
+class UnknownPixels:
+    """Which pixels of the oriented images are not known.
+
+    Parameters
+    ----------
+    dead, shape (rows, cols)
+        Pixels that never read anything.
+    lit, shape (projections, 2, 2)
+        First row and first column that the beam lights at each projection of the scan, and the
+        ends of both.
+    """
+
+    dead: NDArray[np.bool_]
+    lit: NDArray[np.int64]
+
+    @classmethod
+    def of_total(cls, total: Frames, projections: int) -> UnknownPixels:
+        """Those of a scan whose frames have a sum (rows, cols), everything being lit."""
+        lit = np.array([(0, 0), total.shape])
+        return cls(dead_pixels(total), np.tile(lit, (projections, 1, 1)))
+
+    def of(self, projection: int) -> NDArray[np.bool_]:
+        """Which pixels of a projection are not known, (rows, cols)."""
+        (first_row, first_col), (end_row, end_col) = self.lit[projection]
+        unknown = np.ones_like(self.dead)
+        lit = (slice(first_row, end_row), slice(first_col, end_col))
+        unknown[lit] = self.dead[lit]
+        return unknown
+
+    def mark(self, image: Frames, projection: int) -> Frames:
+        """An image of a projection with its unknown pixels marked."""
+        return np.where(self.of(projection), np.float32(UNKNOWN), image)
+
+
+def dead_pixels(total: Frames) -> NDArray[np.bool_]:
+    """Which pixels, or lines of up to two pixels, are far darker than what is on either side.
+
+    Parameters
+    ----------
+    total, shape (rows, cols)
+        Sum of all frames of a scan.
+    """
+    dead = np.zeros(total.shape, bool)
+    for axis in (0, 1):
+        lines = np.moveaxis(total, axis, 0)
+        near = np.pad(lines, [(2, 2), (0, 0)])
+        before, after = np.maximum(near[:-4], near[1:-3]), np.maximum(near[3:-1], near[4:])
+        sides = np.minimum(before, after)
+        dark = (lines < DEAD * sides) & (sides > BRIGHT * total.max())
+        dead |= np.moveaxis(dark, 0, axis)
+    return dead

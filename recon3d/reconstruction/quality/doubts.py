@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.reconstruction.fit.passes import CLEAR_SLOPE, slope_steps
-from recon3d.reconstruction.fit.task import Found
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     setting_steps_deg,
@@ -19,6 +18,7 @@ from recon3d.reconstruction.model.scanned import (
     threshold_of,
 )
 from recon3d.reconstruction.quality.evidence import Evidence
+from recon3d.reconstruction.task import Found
 
 FloatArray = NDArray[np.float64]
 

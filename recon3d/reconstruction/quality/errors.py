@@ -29,12 +29,12 @@ from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import gather
 from recon3d.reconstruction.fit.passes import Refined, unknowns_of
-from recon3d.reconstruction.fit.task import CUT, Found, Task
 from recon3d.reconstruction.model.scanned import (
     frames_of_bins,
     gamma_scanned,
     setting_steps_deg,
 )
+from recon3d.reconstruction.task import CUT, Found, Task
 
 FloatArray = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.progress import track
-from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.projection_cache import ProjectionImages
 from recon3d.reconstruction.fit.widths import frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel

@@ -15,8 +15,7 @@ from recon3d.files.store import CleanedScan, open_store
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
 from recon3d.reconstruction.build import build_model, with_dead_pixels
-from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.unknown import UnknownPixels
+from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
 
 
 def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanModel:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.volume import Volume
-from recon3d.projection.oriented import OrientedVoxels
+from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
-from recon3d.reconstruction.fit.iterative import IterativeFit, relative, suspects
+from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, refined, run_fit
-from recon3d.reconstruction.fit.task import Found, cut_occupancy
+from recon3d.reconstruction.fit.residuals import relative, suspects
 from recon3d.reconstruction.model.scanned import threshold_of
+from recon3d.reconstruction.task import Found, cut_occupancy
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.projection.illuminated_bits import DARK, UNMEASURED, count_illuminated, pack
+from recon3d.reconstruction.fit.completeness import DARK, UNMEASURED, count_illuminated, pack
 
 
 @pytest.mark.parametrize("cols", [7, 8, 21])

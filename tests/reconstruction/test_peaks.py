@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.projection.peaks import local_peaks
+from recon3d.reconstruction.fit.backprojection import local_peaks
 
 AXIS = np.arange(-6, 7) * 0.01
 
