@@ -82,20 +82,12 @@ def clean(
     """
     check_region(scan.shape[2:], cleaning.for_bins(*scan.binning))
     require_rocking(scan)
+    given = {"background": background, "flat_field": flat_field, "bad_pixels": bad_pixels}
     cleaning, suggested = from_first(
         communicator,
-        lambda: with_suggestions(
-            scan,
-            cleaning,
-            background=background,
-            flat_field=flat_field,
-            bad_pixels=bad_pixels,
-            show_progress=show_progress,
-        ),
+        lambda: with_suggestions(scan, cleaning, **given, show_progress=show_progress),
     )
-    scan, calibration, silent = calibrated(
-        scan, background, flat_field, bad_pixels, communicator=communicator
-    )
+    scan, calibration, silent = calibrated(scan, **given, communicator=communicator)
     keep = communicator.agree(sink is not None and sink.needs_unmasked)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and communicator.rank == 0
@@ -108,9 +100,7 @@ def clean(
 
     def written() -> Path:
         said = (provenance or {}) | {"cleaning": asdict(cleaning)} | _binning(scan, cleaning)
-        said |= silent.counts()
-        if suggested is not None:
-            said["suggested"] = suggested.record()
+        said |= silent.counts() | ({} if suggested is None else {"suggested": suggested.record()})
         with _writer(scan, out, said) as store:
             kept = said.get("suggested", said).get("kept_share", math.nan)
             _write_all(store, work, communicator, sink, kept)

@@ -17,13 +17,11 @@ from recon3d.config.ini import quoted, read_ini
 from recon3d.config.settings_file import SettingsFile
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
-from recon3d.widgets.controls.panel import Panel, button, row
+from recon3d.widgets.controls.panel import Panel, button, row, text_line, wide_choice
 
 HEADING = "# An experiment, written by the form in the notebook."
 OWN = "as written below"
 PARTS = {"crystal": Crystal, "detector": Detector, "box of voxels": Volume}
-_STYLE = {"description_width": "150px"}
-_WIDE = controls.Layout(width="480px")
 
 
 class ExperimentForm(Panel):
@@ -49,12 +47,12 @@ class ExperimentForm(Panel):
             for part in PARTS.values()
             for key, one in settings_of(part).items()
         }
-        self.crystal = controls.Dropdown(
-            options=[OWN, *COMMON_CRYSTALS], description="crystal", style=_STYLE, layout=_WIDE
+        self.crystal = wide_choice("crystal", [OWN, *COMMON_CRYSTALS], OWN)
+        self.cif = text_line("or a CIF file", "path of a .cif file", "its cell and its space group")
+        self.energy = text_line(
+            "or energy (keV)", "a number, in keV", "photon energy, for wavelength"
         )
-        self.cif = _text("or a CIF file", "path of a .cif file", "its cell and its space group")
-        self.energy = _text("or energy (keV)", "a number, in keV", "photon energy, for wavelength")
-        self.file = _text("write to", "name of a file", "an .ini file; it is not replaced")
+        self.file = text_line("write to", "name of a file", "an .ini file; it is not replaced")
         self.file.value = str(folder / "experiment.ini")
         self.write_button = button("Write", lambda: self.attempt(self.write), "the .ini file")
         self.children = [self._folded(), self.status]
@@ -169,33 +167,18 @@ def _number(text: str) -> float:
         return 0.0
 
 
-def _text(name: str, placeholder: str, tip: str) -> controls.Text:
-    return controls.Text(
-        description=name,
-        placeholder=placeholder,
-        tooltip=tip,
-        continuous_update=False,
-        style=_STYLE,
-        layout=_WIDE,
-    )
-
-
 def _field(declared: Setting, text: str) -> Any:
     """The control of one key: a list of its choices, or a line of text."""
     name = f"{declared.key} ({declared.unit})" if declared.unit else declared.key
     if choices := (True, False) if declared.single is bool else declared.choices:
         options = [as_text(choice) for choice in choices]
         usual = "" if declared.default is None else as_text(declared.default)
-        return controls.Dropdown(
-            options=options if usual in options else ["", *options],
-            value=as_text(declared.parse(text)) if text else usual,
-            description=name,
-            tooltip=declared.help,
-            style=_STYLE,
-            layout=_WIDE,
+        value = as_text(declared.parse(text)) if text else usual
+        return wide_choice(
+            name, options if usual in options else ["", *options], value, declared.help
         )
     usual = "" if declared.required else f" (else {as_text(declared.default)})"
-    made = _text(name, declared.expected + usual.replace("None", "none"), declared.help)
+    made = text_line(name, declared.expected + usual.replace("None", "none"), declared.help)
     made.value = text
     return made
 

@@ -228,6 +228,22 @@ def choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropd
     )
 
 
+WIDE: dict[str, Any] = {"style": {"description_width": "150px"}, "layout": {"width": "480px"}}
+"""Room for the name and unit of a key, and for a path."""
+
+
+def wide_choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropdown:
+    """A list to choose from, as wide as a `text_line`."""
+    return controls.Dropdown(options=options, value=value, description=name, tooltip=tip, **WIDE)
+
+
+def text_line(name: str, placeholder: str, tip: str) -> controls.Text:
+    """A line of text that is taken when it is left or Enter is pressed."""
+    return controls.Text(
+        description=name, placeholder=placeholder, tooltip=tip, continuous_update=False, **WIDE
+    )
+
+
 def control(
     declared: Setting,
     value: Any,
