@@ -41,8 +41,6 @@ def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]
 
     Parameters
     ----------
-    path
-        The final name.
     tidy
         Look for the temporary files of killed processes; False where one of thousands of
         files in a folder is written.

@@ -165,12 +165,6 @@ def dealt(items: Sequence[T] | NDArray[Any], rank: int, size: int) -> list[T]:
 
 
 def undealt(hands: Sequence[Sequence[T]]) -> list[T]:
-    """Put what `dealt` dealt together again.
-
-    Parameters
-    ----------
-    hands
-        One for each rank.
-    """
+    """Put what `dealt` dealt together again."""
     size, count = len(hands), sum(map(len, hands))
     return [hands[number % size][number // size] for number in range(count)]

@@ -74,11 +74,6 @@ def warn(message: str) -> None:
 def behind(error: BaseException) -> BaseException:
     """What lies behind a SystemError, as which compiled code tells of an exception inside it.
 
-    Parameters
-    ----------
-    error
-        Any exception.
-
     Returns
     -------
     error

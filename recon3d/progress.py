@@ -69,16 +69,12 @@ def track(
 
     Parameters
     ----------
-    items
-        What to go through.
     description
         The stage, in a word or two, shown left of the bar.
     unit
         What one item is ("frame", "projection").
     total
         How many there are, where `items` has no length.
-    show
-        False for a silent run.
 
     Yields
     ------

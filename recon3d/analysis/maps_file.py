@@ -35,10 +35,6 @@ def cleaned_projections(
 
     Parameters
     ----------
-    scan
-        The raw scan.
-    cleaning
-        How frames are cleaned.
     images
         `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`.
     """
@@ -63,8 +59,6 @@ def write_maps(
 
     Parameters
     ----------
-    table
-        The scan.
     projections
         All its projections in order: the scan itself, or `cleaned_projections` of it.
     path

@@ -39,8 +39,6 @@ def single_linkage(pairs: Integers, steps: FloatArray, count: int) -> tuple[Inte
         Voxels that share a face.
     steps, shape (pairs,)
         How much they differ.
-    count
-        Number of voxels.
 
     Returns
     -------
@@ -91,8 +89,6 @@ def stable_clusters(
     ----------
     tree
         What `single_linkage` gave.
-    count
-        Number of voxels.
     least
         Voxels of the smallest cluster: smaller ones count as voxels that fall off.
     extent

@@ -48,13 +48,7 @@ def known_orientations(grain: Grain) -> NDArray[np.bool_]:
 
 
 def cut_level(grain: Grain) -> tuple[str, float]:
-    """The array that a grain's mask was cut from, and about where.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    """
+    """The array that a grain's mask was cut from, and about where."""
     if grain.provenance.get("method") == "backprojection":
         return "completeness", float(grain.provenance.get("completeness_cutoff", 0.5))
     return "occupancy", 0.5
@@ -65,8 +59,6 @@ def shape_at(grain: Grain, level: float | None) -> NDArray[np.bool_]:
 
     Parameters
     ----------
-    grain
-        The grain.
     level
         Where to cut; None for the grain's own mask.
     """

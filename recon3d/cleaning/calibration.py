@@ -59,8 +59,6 @@ class Calibration:
 
         Parameters
         ----------
-        roi
-            The region.
         frame_shape
             Rows and columns of a whole frame.
         background, flat_field, bad_pixels
@@ -126,8 +124,6 @@ def calibrated(
 
     Parameters
     ----------
-    scan
-        The raw scan.
     background, flat_field, bad_pixels
         As in `recon3d.clean`.
     communicator

@@ -51,8 +51,6 @@ class CountTally:
 
         Parameters
         ----------
-        number
-            Its number in the projection.
         pixels, shape (rows, cols)
             Its counts as they were recorded.
         """
@@ -155,8 +153,6 @@ class CountWatch:
 
         Parameters
         ----------
-        tally
-            What was found in it.
         name
             The name of a frame, by its number in the projection.
         """

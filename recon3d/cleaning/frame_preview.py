@@ -159,8 +159,6 @@ class FramePreview:
         ----------
         k, frame
             Number of the projection, and of the frame in it.
-        cleaning
-            The parameters of every step.
 
         Raises
         ------
@@ -318,8 +316,6 @@ def steps_of(
         Shape (rows, cols): what was subtracted.
     factor
         By what step 4 multiplies.
-    cleaning
-        The parameters of every step.
     """
     framebg, binth = cleaning.chosen
     scaled = subtracted * np.float32(factor)

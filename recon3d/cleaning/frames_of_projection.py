@@ -165,8 +165,6 @@ def clean_projection(
         Shape (frames,): which frames were recorded; the others come back as zeros.
     currents
         Shape (frames,): ring current during each, mA; NaN where it is not known.
-    cleaning
-        The parameters of every step.
     calibration
         Background, flat field and bad pixels; none by default.
     normalizer

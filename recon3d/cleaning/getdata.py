@@ -36,8 +36,6 @@ def open_data(plan: GetData, *, crop: bool = True, show_progress: bool = True) -
         Where it is and how it was taken.
     crop
         False for whole frames.
-    show_progress
-        False for a silent run.
 
     Raises
     ------
@@ -92,8 +90,6 @@ def getdata(
     ----------
     plan
         What the command line, or a settings file, says.
-    show_progress
-        False for a silent run.
     communicator
         The processes that share the work; each calls this function.
 
@@ -168,8 +164,6 @@ def completed(
     ----------
     plan
         Of which `poi`, `imgsize`, `framebg` and `binth` may be None.
-    scan
-        Whole frames.
     images
         From `calibration_images`.
     """

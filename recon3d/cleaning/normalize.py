@@ -22,8 +22,6 @@ def way_for_scan(scan: Scan, method: str) -> str:
 
     Parameters
     ----------
-    scan
-        The raw scan.
     method
         As in `Cleaning`. "auto" takes the ring current where every frame has one, the totals
         where none has, and the totals too, with a warning, where some have.

@@ -196,8 +196,6 @@ def binned(image: Image, largest: int) -> tuple[Image, int]:
     ----------
     image, shape (rows, cols)
         Rows and columns beyond the last whole bin are filled up with zeros.
-    largest
-        Most bins along an edge.
 
     Returns
     -------

@@ -234,14 +234,8 @@ def read_projections(
 
     Parameters
     ----------
-    scan
-        The raw scan.
-    numbers
-        Which projections, in which order.
     skip_damaged
         Leave frames out that cannot be read; else all of them are looked for and named.
-    show
-        Show a progress bar.
 
     Raises
     ------
@@ -268,10 +262,6 @@ def read_projection(scan: Scan, k: int, room: NDArray[Any] | None = None) -> Raw
 
     Parameters
     ----------
-    scan
-        The raw scan.
-    k
-        Which projection.
     room, shape (frames, rows, cols)
         Where to write its frames; a new array where None.
     """

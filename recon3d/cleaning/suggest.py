@@ -253,8 +253,6 @@ def kept_share(scan: Scan, cleaning: Cleaning, **images: Any) -> float:
 
     Parameters
     ----------
-    scan
-        The raw scan, cropped.
     cleaning, images
         As in `suggest`; `framebg` and `binth` are chosen.
     """

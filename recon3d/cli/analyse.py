@@ -34,8 +34,6 @@ def analyse(
 
     Parameters
     ----------
-    grain
-        The grain.
     folder
         Where the files go; it is made.
     threshold_deg, min_voxels

@@ -34,12 +34,8 @@ def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> li
 
     Parameters
     ----------
-    out
-        Folder for frames, results and figures.
     full
         A rocking-only scan and a strain scan of the same grain too.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
@@ -93,10 +89,6 @@ def draw_figures(
 
     Parameters
     ----------
-    grain
-        A grain in the sample frame.
-    store, experiment
-        What it was reconstructed from.
     folder
         Where the pictures go.
 

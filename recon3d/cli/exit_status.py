@@ -56,13 +56,6 @@ def show_warning(
 def run_command(command: str, run: Callable[[], None]) -> int:
     """Run a command and tell how it ended.
 
-    Parameters
-    ----------
-    command
-        Its name, for messages.
-    run
-        Does the work.
-
     Returns
     -------
     status

@@ -39,8 +39,6 @@ def write_figures(
 
     Parameters
     ----------
-    grain_path
-        The grain's file.
     folder
         Where the figures go; it is made.
     scan, ini
@@ -49,8 +47,6 @@ def write_figures(
         "pdf" or "svg" for vectors (with images as pixels), or "png".
     film
         "gif", "mp4" or None.
-    show_progress
-        False for a silent run.
 
     Returns
     -------

@@ -40,8 +40,6 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
     ----------
     folder
         Where they go; it is made where it is missing.
-    overwrite
-        Replace notebooks that were changed.
 
     Returns
     -------
@@ -75,11 +73,6 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
 
 def open_jupyterlab(folder: Path) -> int:
     """Run JupyterLab in a folder, reachable from this machine only, until it is ended.
-
-    Parameters
-    ----------
-    folder
-        The folder with the notebooks.
 
     Returns
     -------

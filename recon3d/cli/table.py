@@ -66,8 +66,6 @@ def command(*arguments: Argument, shared: bool = False) -> Callable[[Run], Run]:
 
     Parameters
     ----------
-    arguments
-        What it takes.
     shared
         Whether the processes that an MPI launcher started share its work; else the first of
         them does it alone.

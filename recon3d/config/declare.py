@@ -206,8 +206,6 @@ def setting(default: Any = MISSING, help: str = "", **more: Any) -> Any:
     ----------
     default
         Its default; left out where it must be given.
-    help
-        What it is.
     more
         As in `Setting`.
     """
@@ -276,8 +274,6 @@ def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    cls
-        The dataclass.
     texts
         The text of every value by its key, without quotes; keys of others are passed over.
 

@@ -20,11 +20,6 @@ def read_ini(path: str | Path) -> dict[str, str]:
     which are taken off; an `=` or `:` between key and value is allowed; of repeated keys the
     last wins. The text may be UTF-8, UTF-16 or Latin-1.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Returns
     -------
     values

@@ -83,8 +83,6 @@ class SettingsFile:
         ----------
         values
             New values by their keys; None stands for "find it from the data", or for nothing.
-        forget
-            Keys to take out.
 
         Raises
         ------

@@ -89,8 +89,6 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
 
     Parameters
     ----------
-    path
-        The final name.
     room_bytes
         How large it may become, as far as that is known.
 
@@ -138,8 +136,6 @@ def require_room(path: str | Path, room_bytes: int) -> None:
 
     Parameters
     ----------
-    path
-        The file that is written.
     room_bytes
         How much is about to be added to it.
 
@@ -168,14 +164,10 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
 
     Parameters
     ----------
-    path
-        The file.
     file_format
         What its attribute `_format` should be.
     version
         The newest version of the format that is known.
-    what
-        What such a file is called.
 
     Raises
     ------
@@ -196,10 +188,6 @@ def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
 
     Parameters
     ----------
-    path
-        The file.
-    what
-        What such a file is called.
     part
         What is read of it; empty for all.
 

@@ -35,10 +35,6 @@ def write_entry(file: h5py.File, title: str, default: str) -> h5py.Group:
 
     Parameters
     ----------
-    file
-        The file.
-    title
-        What the file holds.
     default
         The NXdata of the entry that is shown first.
     """
@@ -64,13 +60,6 @@ def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
 
     Beside it is its middle slice alone: silx knows no `default_slice` and opens a map at its first
     one, which holds nothing.
-
-    Parameters
-    ----------
-    file
-        The file, with /grain written.
-    parameters
-        Every parameter of the run.
     """
     grain = file["grain"]
     known = np.isfinite(grain["orientation"][..., 0]) & grain["mask"][()]
@@ -148,8 +137,6 @@ def add_key(entry: h5py.Group, range_deg: float, center_deg: Center, names: Sequ
 
     Parameters
     ----------
-    entry
-        The NXentry.
     range_deg, center_deg
         As in `recon3d.colors.orientation_colors`.
     names
@@ -204,8 +191,6 @@ def show_scan(
 
     Parameters
     ----------
-    file
-        The file, with /entry/data written.
     parameters
         How the scan was cleaned.
     axes

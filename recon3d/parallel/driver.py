@@ -54,8 +54,6 @@ def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
 
     Parameters
     ----------
-    client
-        Connected to the engines.
     paths
         Files and folders that all of them must see.
 
@@ -145,8 +143,6 @@ def run_once(
 
     Parameters
     ----------
-    client
-        Connected to the engines.
     crew
         Their numbers by rank, from `check_engines`.
     job

@@ -24,13 +24,7 @@ GRACE_S = 5.0
 
 
 def guarded(command: Sequence[str]) -> list[str]:
-    """A command that ends when this process does.
-
-    Parameters
-    ----------
-    command
-        Its words.
-    """
+    """A command that ends when this process does."""
     return [sys.executable, "-m", "recon3d.parallel.guard", str(os.getpid()), *command]
 
 

@@ -62,10 +62,6 @@ def run_to_the_end(
 
     Parameters
     ----------
-    client
-        Connected to the engines.
-    errand
-        The job.
     watcher
         Makes what is told the news of a try.
 

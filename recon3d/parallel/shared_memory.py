@@ -23,8 +23,6 @@ def map_together(
 
     Parameters
     ----------
-    comm
-        The communicator.
     count, shape
         How many arrays, and the shape of each.
 

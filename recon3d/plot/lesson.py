@@ -23,13 +23,7 @@ _TEXT = TEXT_SIZE + 2
 
 
 def setup_figure(theta_deg: float) -> Figure:
-    """The experiment from the side: beams, lattice planes, **G** and what turns about what.
-
-    Parameters
-    ----------
-    theta_deg
-        Bragg angle.
-    """
+    """The experiment from the side: beams, lattice planes, **G** and what turns about what."""
     figure = new_figure(8.0, 3.6)
     ax = figure.add_axes((0.01, 0.02, 0.98, 0.96))
     draw_setup(ax, theta_deg)
@@ -43,8 +37,6 @@ def draw_setup(ax: Axes, theta_deg: float) -> None:
     ----------
     ax
         Where to draw; its axes are switched off.
-    theta_deg
-        Bragg angle.
     """
     ax.set_aspect("equal")
     ax.set_axis_off()
@@ -118,13 +110,7 @@ def turning_figure(
 
 
 def missing_cone_figure(theta_deg: float) -> Figure:
-    """Which spatial frequencies a turn about **G** measures, and which it never does.
-
-    Parameters
-    ----------
-    theta_deg
-        Bragg angle.
-    """
+    """Which spatial frequencies a turn about **G** measures, and which it never does."""
     figure = new_figure(4.2, 3.6)
     ax = figure.add_axes((0.14, 0.14, 0.82, 0.76))
     draw_missing_cone(ax, theta_deg)
@@ -136,8 +122,6 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
 
     Parameters
     ----------
-    ax
-        Where to draw.
     theta_deg
         Bragg angle: half the opening of the cone about **G**.
     """
@@ -174,8 +158,6 @@ def projection_figure(store: CleanedScan, k: int) -> Figure:
     ----------
     store
         A cleaned scan of two axes of settings.
-    k
-        Which projection.
     """
     slow, fast = store.axes[0], store.axes[-1]
     shape = (store.shape[1] // fast.values_deg.size, fast.values_deg.size)

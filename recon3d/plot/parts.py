@@ -28,13 +28,7 @@ TEXT_SIZE = 8
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """A figure that needs no display and leaves no state behind.
-
-    Parameters
-    ----------
-    width_in, height_in
-        Size in inches.
-    """
+    """A figure that needs no display and leaves no state behind."""
     figure = Figure(figsize=(width_in, height_in), dpi=150)
     FigureCanvasAgg(figure)
     return figure
@@ -45,8 +39,6 @@ def place_axes(figure: Figure, box_in: Box, size_in: tuple[float, float] | None 
 
     Parameters
     ----------
-    figure
-        The figure.
     box_in
         Left, bottom, width and height in inches.
     size_in
@@ -58,13 +50,7 @@ def place_axes(figure: Figure, box_in: Box, size_in: tuple[float, float] | None 
 
 
 def scale_bar_length_um(width_um: float) -> float:
-    """The longest of 1, 2 or 5 times a power of ten that is up to a third of a width.
-
-    Parameters
-    ----------
-    width_um
-        Width of what is shown.
-    """
+    """The longest of 1, 2 or 5 times a power of ten that is up to a third of a width."""
     longest = width_um / 3 * (1 + 1e-9)
     power = 10.0 ** np.floor(np.log10(longest))
     return float(max(step * power for step in (1, 2, 5) if step * power <= longest))
@@ -105,15 +91,7 @@ def draw_scale_bar(ax: Axes) -> AnchoredSizeBar:
 
 
 def make_bare(ax: Axes, horizontal: str, vertical: str) -> None:
-    """Name the axes of an image in place of ticks: a scale bar says the rest.
-
-    Parameters
-    ----------
-    ax
-        Axes of an image.
-    horizontal, vertical
-        Names of the axes.
-    """
+    """Name the axes of an image in place of ticks: a scale bar says the rest."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_xlabel(horizontal, loc="left", fontsize=TEXT_SIZE)
@@ -129,14 +107,8 @@ def draw_outline(
 
     Parameters
     ----------
-    ax
-        Axes of an image.
     mask
         Shape (rows, cols), row 0 at the bottom.
-    extent
-        Edges of the image.
-    color
-        Colour of the line.
     """
     rows, cols = mask.shape
     x = np.linspace(extent[0], extent[1], cols + 1)
@@ -156,10 +128,6 @@ def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
 
     Parameters
     ----------
-    mappable
-        The image.
-    cax
-        Where to draw.
     label
         Name and unit of what is shown.
     """
@@ -174,10 +142,6 @@ def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: st
 
     Parameters
     ----------
-    ax
-        Where to draw.
-    colors
-        Name of the colour map.
     limits
         Values at the ends of the colours.
     label

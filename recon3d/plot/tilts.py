@@ -29,8 +29,6 @@ def draw_tilt_map(
 
     Parameters
     ----------
-    ax
-        Where to draw.
     counts, shape (horizontal, vertical)
         The map.
     horizontal, vertical
@@ -65,12 +63,8 @@ def draw_illuminated_frames(ax: Axes, counts: Image, title: str = "") -> None:
 
     Parameters
     ----------
-    ax
-        Where to draw.
     counts, shape (frames,)
         Counts of the pixel.
-    title
-        Of what pixel.
     """
     numbers = np.arange(counts.size)
     ax.bar(numbers, counts, color="0.75", width=1.0)
@@ -87,17 +81,7 @@ def draw_illuminated_frames(ax: Axes, counts: Image, title: str = "") -> None:
 
 
 def draw_illuminated_projections(ax: Axes, evidence: VoxelEvidence, title: str = "") -> AxesImage:
-    """Draw which frame of which projection lit a voxel.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    evidence
-        The frames seen from the voxel.
-    title
-        Which voxel.
-    """
+    """Draw which frame of which projection lit a voxel."""
     omega = evidence.omega_deg
     step = float(np.median(np.diff(omega))) if omega.size > 1 else 1.0
     frames = evidence.counts.shape[1]

@@ -84,8 +84,6 @@ def centred_axis(half_range_deg: float, step_deg: float) -> FloatArray:
     ----------
     half_range_deg
         What the outermost centres reach at least, to within half a step.
-    step_deg
-        Distance of the centres.
     """
     half = max(int(np.ceil(half_range_deg / step_deg - 0.5)), 0)
     return np.arange(-half, half + 1, dtype=np.float64) * step_deg

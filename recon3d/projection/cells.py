@@ -73,8 +73,6 @@ def add_views(projector: Projector, views: Sequence[View], volume: Frames) -> No
 
     Parameters
     ----------
-    projector
-        The voxels.
     views
         At most `AT_A_TIME` projections, of images of the same size.
     volume, shape (voxels, bins)
@@ -135,8 +133,6 @@ def backproject_cells(volume, points, affines, lookups, images, start):  # type:
         Row of `images` for each cell, with a border of one cell around the detector.
     images : (cells of all projections + 1, bins)
         Values of the cells, the last row zero.
-    start : int
-        Number of the first of these bins.
     """
     dark, first = images.shape[0] - 1, np.uint64(start)
     for voxel in prange(points.shape[0]):
@@ -160,8 +156,6 @@ def merge_pixels(frames, across):  # type: ignore[no-untyped-def]
     ----------
     frames : (frames, rows, cols)
         The images; a cell that reaches beyond them sees zeros there.
-    across : int
-        Edge of a cell in pixels.
 
     Returns
     -------

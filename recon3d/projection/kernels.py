@@ -45,8 +45,6 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
         Row of `images` for each pixel, with a border of one pixel around the detector.
     images : (pixels + 1, bins)
         Values of the pixels, the last row zero.
-    start : int
-        Number of the first of these bins.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
@@ -84,8 +82,6 @@ def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: 
         As in `backproject`.
     images : (voxel lanes, pixels + 1, bins)
         Added to in place; the sum over the first axis is the projection.
-    start : int
-        Number of the first of these bins.
     bin_lanes : int
         In how many parts the bins are shared among threads.
     """
@@ -133,8 +129,6 @@ def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # t
         Row and column of each pixel, row by row.
     starts : (rows + 1,) of int
         Number of the first pixel of each row.
-    cols : int
-        Width of the images.
     row_taps, col_taps : (odd,)
         The footprint along each axis.
     lanes : int

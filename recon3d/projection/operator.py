@@ -144,10 +144,6 @@ class Projector:
             f, C-contiguous.
         affine, shape (2, 4)
             Map from sample to detector at ω.
-        pixels
-            The pixels to fill.
-        bins
-            Which of the bins, if not all.
         out, shape (pixels + 1, bins)
             Overwritten with the images and returned, where there are many bins.
 
@@ -210,12 +206,8 @@ class Projector:
             Values of the pixels, the last row zero.
         affine, shape (2, 4)
             Map from sample to detector at ω.
-        pixels
-            The pixels that `images` holds.
         out, shape (voxels, all bins)
             Added to in place.
-        bins
-            Which of the bins the images are of, if not all.
         """
         if out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
@@ -294,8 +286,6 @@ def spread(
     ----------
     images, shape (pixels + 1, frames)
         Values of the pixels, the last row zero.
-    pixels
-        The pixels.
     row_taps, col_taps
         The footprint along each image axis, symmetric, of odd length.
 

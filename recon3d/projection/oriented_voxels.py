@@ -57,8 +57,6 @@ class OrientedVoxels:
             Of the frames and of the voxels, in widths of the instrument.
         affine, shape (2, 4)
             Map from sample to detector at ω.
-        pixels
-            The pixels to fill.
         """
         of_frames, of_voxels = settings
         images = np.zeros((pixels.count + 1, len(of_frames)), np.float32)

@@ -73,8 +73,6 @@ def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  
         Number of each pixel, with a border of one pixel.
     places : (pixels, 2) of int
         Row and column of each pixel.
-    threshold : float
-        Counts up to which cleaning sets a pixel to zero.
     floor : float
         Counts added to both sides, which keep the ratios finite.
     of_pixels : (rows, cols, 2), or of size 0

@@ -103,19 +103,6 @@ def frame_weights(
     the Gaussian approximation of the resolution function (Poulsen et al. 2017, J. Appl.
     Cryst. 50, 1441) with the turning law of Recon3D.
 
-    Parameters
-    ----------
-    settings
-        Settings of all frames.
-    projection
-        Which projection.
-    omega_deg
-        Its rotation angle.
-    bins
-        The orientation bins.
-    turning, acceptance
-        The turning law and the instrument.
-
     Returns
     -------
     weights, shape (frames, bins)

@@ -18,8 +18,6 @@ def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniomet
     ----------
     known
         Names of the motors that the files record.
-    moving
-        Names of those that moved.
 
     Raises
     ------

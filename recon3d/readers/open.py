@@ -76,12 +76,8 @@ def mean_background(
 
     Parameters
     ----------
-    path
-        The folder, or the file.
     name
         How the names of the EDF files begin, or the name of the detector; "-" or "" for any.
-    show_progress
-        Show a progress bar.
 
     Returns
     -------

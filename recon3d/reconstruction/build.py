@@ -74,15 +74,6 @@ def prepare(
 ) -> tuple[ScanModel, Evidence]:
     """Find the rotation axis, the turning centre and the handedness.
 
-    Parameters
-    ----------
-    store
-        The cleaned scan.
-    experiment
-        What is known; whatever it leaves open is found from the data.
-    communicator
-        The processes that share the work.
-
     Returns
     -------
     model

@@ -33,10 +33,6 @@ def preview_grain(
     ----------
     scan
         The raw scan, or what there is of it so far, cropped to its region of interest.
-    cleaning
-        How frames are cleaned.
-    experiment
-        Crystal, detector and volume.
     projections
         How many to use, at most; they are spread over the scan.
     voxels

@@ -188,8 +188,6 @@ def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
 
     Parameters
     ----------
-    experiment, model
-        What is known.
     outside
         Limit of memory, report and checkpoints, as of a `Task`.
 
@@ -244,8 +242,6 @@ def finer_task(task: Task, found: Coarse, occupancy: NDArray[np.float32]) -> Tas
     ----------
     task
         What was worked on, with the scan as it is known now.
-    found
-        Its distributions.
     occupancy, shape (voxels,)
         Its occupancy: finer voxels are looked for near those that hold anything.
     """
@@ -291,8 +287,6 @@ def cut_occupancy(
 
     Parameters
     ----------
-    task
-        The voxels.
     intensity, shape (voxels,)
         Total intensity of each of them.
 
@@ -328,8 +322,6 @@ def smoother_share(
         Orientation distributions of the support's voxels.
     inside, shape (voxels,)
         Their numbers in the volume.
-    volume
-        The voxels.
     weight
         Strength, as a share of a typical voxel's occupancy.
 

@@ -16,8 +16,6 @@ def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[flo
 
     Parameters
     ----------
-    scan
-        The scan.
     steps_deg, numbers
         Size and number of the steps of the two tilts, as given.
 

@@ -198,8 +198,6 @@ def are_copies(doubled: Sequence[Doubled], count: int) -> bool:
 
     Parameters
     ----------
-    doubled
-        The frames that are not used.
     count
         How many frames there are in all.
     """
@@ -214,12 +212,6 @@ def explain_doubled(
 
     Parameters
     ----------
-    doubled
-        At least one.
-    goniometer
-        The names of the motors.
-    source
-        The frames.
     advice
         What else the scan needs, a sentence to add.
     """

@@ -232,11 +232,6 @@ def complete_part(scan: Scan) -> Scan | None:
     The first projection is known to be complete when a second one has begun: before that its
     grid of settings is not known. Of the others, the one that holds the newest frame is left
     out while frames of it are missing; frames that an older one lacks will not come any more.
-
-    Parameters
-    ----------
-    scan
-        All frames so far.
     """
     if scan.shape[0] < 2:
         return None

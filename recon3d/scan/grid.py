@@ -186,8 +186,6 @@ def flat_projections(
 
     Parameters
     ----------
-    coordinates
-        Of the frames.
     omega
         How the rotation falls into projections.
     step_deg
@@ -310,10 +308,6 @@ def explain_misfit(
 
     Parameters
     ----------
-    coordinates
-        Of the frames.
-    goniometer
-        The names of the motors.
     doubled
         The error to raise where frames were taken twice and no other origin makes a grid.
     """

@@ -113,10 +113,6 @@ def spoil(light: Light, truth: Truth, projection: int, brightest: float) -> Ligh
     ----------
     light, shape (frames, rows, cols)
         Upright images without noise.
-    truth
-        The scan and its faults.
-    projection
-        Number of the rotation angle.
     brightest
         Light of the brightest pixel of the scan.
     """

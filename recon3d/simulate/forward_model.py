@@ -65,8 +65,6 @@ def point_cloud(phantom: Phantom, plan: ScanPlan, spacing_um: float | None = Non
 
     Parameters
     ----------
-    phantom
-        The grain.
     plan
         The scan, for its magnification and its Bragg angle.
     spacing_um
@@ -128,15 +126,6 @@ def _rotation(angles_rad: tuple[float, float, float]) -> FloatArray:
 
 def ideal_frames(cloud: PointCloud, plan: ScanPlan, projection: int) -> NDArray[np.float32]:
     """Frames of one projection as a perfect detector would see them.
-
-    Parameters
-    ----------
-    cloud
-        The grain.
-    plan
-        The scan.
-    projection
-        Number of the rotation angle.
 
     Returns
     -------

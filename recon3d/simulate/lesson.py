@@ -49,8 +49,6 @@ def simulate_lesson(folder: Path, *, show_progress: bool = True) -> tuple[float,
     ----------
     folder
         Where its frames go.
-    show_progress
-        False for a silent run.
 
     Returns
     -------
@@ -117,8 +115,6 @@ def each_way(
     ----------
     store, experiment
         The cleaned scan, and what is known of it.
-    truth
-        What was planted.
     options
         As `show_progress` and `report` of `recon3d.reconstruct`.
 

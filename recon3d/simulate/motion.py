@@ -18,13 +18,6 @@ def true_motors(plan: ScanPlan, projection: int) -> MotorTable:
     The ID06 macro of a mosaicity scan drives ``diffrz = diffrz0 + μ``,
     ``phi = phi0 + γ cos ω`` and ``chi = chi0 + γ sin ω / cos phi0``.
 
-    Parameters
-    ----------
-    plan
-        The scan.
-    projection
-        Number of the rotation angle.
-
     Returns
     -------
     motors, shape (frames,)

@@ -77,8 +77,6 @@ def irregular_polyhedron(size_um: float, rng: np.random.Generator, faces: int = 
     ----------
     size_um
         Diameter of the sphere about the origin that just holds the grain.
-    rng
-        Source of the random numbers.
     faces
         Number of half spaces, 12 or more so that they always close.
 

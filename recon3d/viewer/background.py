@@ -30,8 +30,6 @@ class Jobs:
 
         Parameters
         ----------
-        job
-            Makes the generator.
         steps
             How many values it yields, for napari's progress bar; 0 where unknown.
         """

@@ -97,14 +97,8 @@ def draw_distribution(
 
     Parameters
     ----------
-    ax
-        Where to draw.
-    a_deg, b_deg
-        Centres of the bins.
     shares, shape (bins of a, bins of b)
         The distribution, 1 at its maximum.
-    tilt_deg
-        The voxel's orientation.
     """
     half_a = (a_deg[1] - a_deg[0]) / 2 if a_deg.size > 1 else 1e-3
     half_b = (b_deg[1] - b_deg[0]) / 2 if b_deg.size > 1 else 1e-3

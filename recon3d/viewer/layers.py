@@ -105,10 +105,6 @@ def sample_of(grain: Grain, name: str, largest: int = 64**3) -> NDArray[np.float
 
     Parameters
     ----------
-    grain
-        The grain, in memory.
-    name
-        One of its scalars.
     largest
         Number of voxels up to which all are taken.
     """

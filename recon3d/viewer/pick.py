@@ -11,15 +11,7 @@ Voxel = tuple[int, int, int]
 
 
 def voxel_at(volume: Volume, point_um: ArrayLike) -> Voxel | None:
-    """The voxel that holds a point; None outside the volume.
-
-    Parameters
-    ----------
-    volume
-        The box of voxels.
-    point_um
-        x, y, z.
-    """
+    """The voxel that holds a point; None outside the volume."""
     first = np.array([volume.axis_um(axis)[0] for axis in range(3)])
     index = np.round((np.asarray(point_um, float) - first) / volume.voxel_um).astype(int)
     if not ((index >= 0) & (index < volume.shape)).all():
@@ -38,8 +30,6 @@ def first_voxel(
 
     Parameters
     ----------
-    volume
-        The box of voxels.
     shown, shape (nx, ny, nz)
         The shape.
     point_um, direction

@@ -14,13 +14,7 @@ Reader = Callable[[str | list[str]], list[LayerData]]
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
-    """The reader of a grain, or None for any other file.
-
-    Parameters
-    ----------
-    path
-        What was dragged in or opened.
-    """
+    """The reader of a grain, or None for any other file."""
     first = path[0] if isinstance(path, list) else path
     try:
         with h5py.File(first, "r", locking=False) as file:
@@ -30,13 +24,7 @@ def get_reader(path: str | list[str]) -> Reader | None:
 
 
 def read_grain(path: str | list[str]) -> list[LayerData]:
-    """Read every grain of a list of paths as layers.
-
-    Parameters
-    ----------
-    path
-        One path, or several.
-    """
+    """Read every grain of a list of paths as layers."""
     from recon3d.viewer.scene import GrainScene
 
     paths = path if isinstance(path, list) else [path]

@@ -94,10 +94,6 @@ class GrainScene:
 
         Parameters
         ----------
-        grain
-            The grain.
-        path
-            Its file.
         largest
             Voxels up to which it is shown in 3D as it is.
         """

@@ -45,8 +45,6 @@ def export_grain(
 
     Parameters
     ----------
-    grain
-        The grain.
     path
         The file; its ending names the format: .vti or .vtkhdf (ParaView), .dream3d, .ome.zarr,
         .csv, or, of one slice, .ctf (MTEX, Channel 5) and .orix.h5.

@@ -76,17 +76,7 @@ def _notes(grain: Grain, cut: Slice) -> str:
 
 
 def write_ctf(grain: Grain, cut: Slice, path: Path) -> None:
-    """Write a slice as a Channel 5 text file; voxels outside the grain are of phase 0.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    cut
-        The slice.
-    path
-        The file.
-    """
+    """Write a slice as a Channel 5 text file; voxels outside the grain are of phase 0."""
     found, cell = map_of(grain, cut), lattice(grain.provenance)
     group, unit_cell = (1, _NO_CELL) if cell is None else cell
     laue = 1 if cell is None else cell.laue_group

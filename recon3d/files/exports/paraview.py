@@ -28,8 +28,6 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
 
     Parameters
     ----------
-    grain
-        What to write.
     path
         The file, with a name that ends in .vti.
 
@@ -64,13 +62,6 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
 
 def write_vtkhdf(grain: Grain, path: Path) -> None:
     """Write the same as `export_vti` as an ImageData of VTKHDF, compressed.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    path
-        The file.
 
     References
     ----------
@@ -112,8 +103,6 @@ def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
 
     Parameters
     ----------
-    grain
-        The grain.
     grain_path
         The file that `Grain.save` wrote.
 

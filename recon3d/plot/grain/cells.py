@@ -176,8 +176,6 @@ def draw_profile(ax: Axes, profile: Profile) -> None:
 
     Parameters
     ----------
-    ax
-        Where to draw.
     profile
         From `recon3d.analysis.line_profile`.
     """

@@ -47,8 +47,6 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
     ----------
     figure
         A figure, about 11 by 5.8 inches; it is cleared.
-    volume
-        The voxels.
     """
     figure.clear()
     left = figure.add_axes((0.055, 0.6, 0.2, 0.33))
@@ -104,8 +102,6 @@ def update_growing(
     ----------
     drawn
         What `draw_growing` returned.
-    residuals
-        After every pass.
     grown, shape (nx, ny, nz, 3)
         Occupancy, a and b of every voxel.
     """

@@ -62,8 +62,6 @@ def values_of(grain: Grain, name: str) -> Any:
 
     Parameters
     ----------
-    grain
-        The grain.
     name
         One of `quantities_of`.
 

@@ -28,8 +28,6 @@ def render_surface(
 
     Parameters
     ----------
-    surface
-        The surface.
     colors, shape (vertices, 4)
         Colours of its corners.
     volume

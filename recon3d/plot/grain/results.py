@@ -15,8 +15,6 @@ def write_results(grain: Grain, folder: Path) -> list[Path]:
 
     Parameters
     ----------
-    grain
-        The grain.
     folder
         Where the files go.
 

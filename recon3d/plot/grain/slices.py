@@ -201,8 +201,6 @@ def slice_extent_um(volume: Volume, axis: Axis) -> Extent:
 
     Parameters
     ----------
-    volume
-        The box of voxels.
     axis
         The axis that the slice is normal to.
     """

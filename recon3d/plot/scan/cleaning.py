@@ -56,8 +56,6 @@ def draw_cleaning(
     ----------
     figure
         An empty figure, about 11 by 5.2 inches.
-    steps
-        The frame.
     threshold
         `binth`, in counts of a pixel of the frame.
     first_pix
@@ -96,12 +94,8 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
     ----------
     drawn
         From `draw_cleaning`.
-    steps
-        The frame.
     threshold
         `binth`, in counts of a pixel of the frame.
-    title
-        Which frame it is.
     """
     # One scale for what goes in and what is taken off it, so that the eye can compare.
     low, top = raw_limits(steps.before)

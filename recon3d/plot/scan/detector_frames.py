@@ -68,14 +68,8 @@ def draw_frame(
 
     Parameters
     ----------
-    ax
-        Where to draw.
     image, shape (rows, cols)
         Counts.
-    title
-        What is shown.
-    color_map
-        Name of the colour map.
     first_pix
         Row and column of the first pixel on the detector.
     bin_pix
@@ -247,8 +241,6 @@ def draw_frame_grid(
 
     Parameters
     ----------
-    ax
-        Where to draw.
     image
         From `frame_grid`.
     slow, fast

@@ -51,8 +51,6 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     ----------
     figure
         An empty figure, about 11 by 3.8 inches.
-    glances
-        All projections.
     """
     first = glances[0]
     ax = figure.add_axes((0.05, 0.14, 0.24, 0.74))
@@ -81,8 +79,6 @@ def update_film(film: Film, glance: ProjectionGlance, *, excluded: bool = False)
     ----------
     film
         From `draw_film`.
-    glance
-        The projection.
     excluded
         Whether it is left out of the reconstruction.
     """
@@ -111,10 +107,6 @@ def draw_scan_health(
     ----------
     figure
         An empty figure, about 11 by 5.6 inches.
-    glances
-        All projections.
-    fit
-        Their centres of mass.
     excluded_deg
         Angles of projections that are left out: they are shaded.
     """

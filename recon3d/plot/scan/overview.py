@@ -126,10 +126,6 @@ def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances)
 
     Parameters
     ----------
-    ax
-        Where to draw.
-    glance
-        The projection.
     glances
         All of them: they give the limits, and the track of the mean setting.
 

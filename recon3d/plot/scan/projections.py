@@ -159,8 +159,6 @@ def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> Axe
 
     Parameters
     ----------
-    ax
-        Where to draw.
     image
         Shape (rows, cols), or (rows, cols, 4) for colours.
     extent_um

@@ -30,10 +30,6 @@ def draw_region(ax: Axes, roi: Roi, signal: NDArray[Any]) -> RegionParts:
 
     Parameters
     ----------
-    ax
-        Axes with a drawn frame.
-    roi
-        The region.
     signal, shape (rows, cols)
         Of the whole frame: above zero where it is lit.
     """

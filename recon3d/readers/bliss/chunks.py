@@ -21,8 +21,6 @@ def require_sound_chunks(stored: h5py.Dataset, selection: tuple[slice, ...]) -> 
 
     Parameters
     ----------
-    stored
-        The dataset that holds the chunks.
     selection
         The part that is about to be read, one slice an axis.
 

@@ -128,13 +128,7 @@ class Presence:
 
 
 def presence(frames: h5py.Dataset) -> Presence:
-    """Find the frames that are on the disk, in this file or those that it points to.
-
-    Parameters
-    ----------
-    frames
-        A dataset of frames.
-    """
+    """Find the frames that are on the disk, in this file or those that it points to."""
     count = shape_of(frames)[0]
     if frames.is_virtual:
         return _virtual_presence(frames)
@@ -255,15 +249,6 @@ def _source_paths(master: str, name: str) -> Iterator[Path]:
 
 def read_frames(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
     """Some frames inside a ROI, shape (frames, rows, cols), in native byte order.
-
-    Parameters
-    ----------
-    frames
-        The dataset.
-    places
-        Which frames, both ends given.
-    roi
-        The part that is read.
 
     Raises
     ------

@@ -43,8 +43,6 @@ def scan_file(path: str | Path, prefix: str = "") -> Path | None:
 
     Parameters
     ----------
-    path
-        A file or a folder.
     prefix
         How the names of EDF files would begin.
 
@@ -249,8 +247,6 @@ def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    file
-        The file.
     wanted
         A list such as "3.1,5-40", in which 5 stands for 5.1, 5.2 and so on; None for all.
 

@@ -83,8 +83,6 @@ class BlissFile:
 
         Parameters
         ----------
-        path
-            The file.
         detector
             Name of the detector; "" or "-" where the file has frames of one only.
         goniometer
@@ -93,8 +91,6 @@ class BlissFile:
             Which entries to use, such as "3.1,5-40"; None for all.
         skip_damaged
             Leave frames out that are not on the disk, with a warning that tells them.
-        show_progress
-            Show a progress bar.
 
         Raises
         ------
@@ -188,8 +184,6 @@ def mean_bliss_frame(
     ----------
     path, detector, entries
         As `BlissFile.open`; the motors play no part.
-    show_progress
-        Show a progress bar.
 
     Returns
     -------

@@ -46,10 +46,6 @@ def frame_table(
 
     Parameters
     ----------
-    records
-        The entries.
-    goniometer
-        The names of the motors.
     skip_damaged
         Leave frames out that are not on the disk, or lack a reading.
 
@@ -106,8 +102,6 @@ def frames_left_out(
 
     Parameters
     ----------
-    path
-        The file.
     records, table
         Its entries, and their frames that are used.
     skipped

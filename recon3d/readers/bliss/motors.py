@@ -35,10 +35,6 @@ def read_reading(entry: h5py.Group, name: str, frames: int) -> Reading:
 
     Parameters
     ----------
-    entry
-        The entry.
-    name
-        Name of the motor.
     frames
         Number of frames: of several lists, the first that is as long is the right one.
     """
@@ -68,10 +64,6 @@ def read_current(entry: h5py.Group, name: str, frames: int) -> Reading:
 
     Parameters
     ----------
-    entry
-        The entry.
-    name
-        Name of the counter.
     frames
         Number of frames; a list of another length was not recorded with them.
     """
@@ -166,14 +158,8 @@ def motor_columns(
 
     Parameters
     ----------
-    motors
-        What the entry records.
-    goniometer
-        The names of the motors.
     absent
         Parts for which no entry records a motor: their readings are NaN.
-    frames
-        Indices of the frames.
 
     Raises
     ------

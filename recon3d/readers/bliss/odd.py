@@ -52,8 +52,6 @@ def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
     ----------
     records
         The entries of a scan that forms no grid.
-    goniometer
-        The names of the motors.
     """
     for part in _PARTS:
         read = [(record, record.motors.of(goniometer)[part]) for record in records]

@@ -160,19 +160,11 @@ def read_records(
 
     Parameters
     ----------
-    file
-        The file.
     entries
         Names of the entries. Of a scan with several (`N.1`, `N.2`, ...) the first that has frames
         of the detector is read; the others hold what was taken at a pace of their own.
     detector
         Name of the detector; empty where there is only one.
-    goniometers
-        Whose motors are looked for.
-    skip_damaged
-        Leave entries out that are damaged.
-    show
-        Show a progress bar.
 
     Returns
     -------

@@ -80,8 +80,6 @@ class EdfFolder:
             The names of the motors; None for those of the beamline that the headers fit.
         skip_damaged
             Leave damaged files out, with a warning that lists them.
-        show_progress
-            Show a progress bar.
 
         Raises
         ------

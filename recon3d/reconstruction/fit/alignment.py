@@ -91,16 +91,8 @@ def align(
 
     Parameters
     ----------
-    model
-        The scan with a first estimate of the axis.
     points_um, shape (voxels, 3)
         Centres of the voxels that may be grain.
-    volume
-        The volume that they are part of.
-    threshold
-        Counts up to which cleaning sets a pixel to zero.
-    allowed
-        What may be changed.
 
     Returns
     -------
@@ -171,10 +163,6 @@ def coarser_points(
     ----------
     points_um, shape (voxels, 3)
         Centres of the voxels that may be grain.
-    volume
-        The volume that they are part of.
-    at_most
-        About how many to leave.
 
     Returns
     -------
@@ -195,12 +183,8 @@ def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> Sca
 
     Parameters
     ----------
-    model
-        The scan.
     shifts, shape (used projections, 2)
         (row, column) by which each projection ought to move.
-    allowed
-        What may be changed.
     """
     used = model.projections
     wanted = model.drift_pix[used] + shifts
@@ -255,15 +239,6 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
 
     Unlike `align` this knows which voxels a projection hides, so it is right where the
     instrument does not see every orientation at every ω.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    voxels
-        The grain as it is known so far.
-    allowed
-        What may be changed.
     """
     shifts = [
         best_shift(predict_sum(model, voxels, number), model.summed(number))
@@ -274,13 +249,6 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
 
 def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
     """Misfit of the summed frames that a grain predicts, projection by projection.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    voxels
-        The grain.
 
     Returns
     -------

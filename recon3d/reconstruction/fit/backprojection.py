@@ -68,17 +68,11 @@ def backproject_sample(
 
     Parameters
     ----------
-    model
-        The scan.
-    bins
-        The orientation bins.
     points_um, shape (voxels, 3)
         Centres of the voxels.
     cell_pix
         Edge of the cells of pixels of which a voxel takes the one that its centre falls on; None
         for the four pixels around its centre.
-    illuminated
-        Where to keep which pixels are lit.
 
     Returns
     -------
@@ -104,8 +98,6 @@ def backproject_at_once(
         The orientation bins for each of them.
     points_um, shape (voxels, 3)
         Centres of the voxels.
-    description
-        For the progress bar.
 
     Returns
     -------
@@ -129,12 +121,8 @@ def backproject_laboratory(
 
     Parameters
     ----------
-    model
-        The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels.
-    illuminated
-        Where to keep which pixels are lit.
 
     Returns
     -------
@@ -229,8 +217,6 @@ def find_peaks(
     ----------
     volume, shape (voxels, columns)
         Orientation distributions.
-    bins
-        The bins.
     reach
         Half-width of the window in bins; 0 for the strongest bin itself.
     columns

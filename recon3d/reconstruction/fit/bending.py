@@ -90,17 +90,6 @@ def refine_bent(
 ) -> tuple[ScanModel, OrientedVoxels, bool]:
     """Refine orientations by steps of single voxels, or from coarse to fine where that is better.
 
-    Parameters
-    ----------
-    model
-        The scan.
-    voxels
-        The grain as it is known so far.
-    bent
-        What is refined.
-    description
-        For the progress bar.
-
     Returns
     -------
     model
@@ -143,19 +132,7 @@ def is_bent(model: ScanModel, voxels: OrientedVoxels) -> bool:
 def shifts_agree(
     model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
 ) -> bool:
-    """Whether two halves of the projections find the same shifts Δθ.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    voxels
-        The grain without shifts, refined.
-    unknowns, place
-        As in `refine_orientations`, with shifts.
-    description
-        For the progress bar.
-    """
+    """Whether two halves of the projections find the same shifts Δθ."""
     shifts = []
     for start in (0, 1):
         half = replace(model, projections=model.projections[start::2])

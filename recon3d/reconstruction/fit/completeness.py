@@ -42,12 +42,8 @@ def find_support(
 
     Parameters
     ----------
-    model
-        The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels.
-    share
-        Share of the projections, 0 to 1.
     margin_pix
         How far from a lit pixel still counts as lit.
 
@@ -86,8 +82,6 @@ def completeness(
 
     Parameters
     ----------
-    model
-        The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels.
     frame_of_bin, shape (projections, bins)
@@ -125,14 +119,10 @@ def best_cutoff(
 
     Parameters
     ----------
-    model
-        The scan.
     points_um, shape (voxels, 3)
         Centres of the voxels of the support.
     share, shape (voxels,)
         Their completeness.
-    voxel_pix
-        Width of a voxel in pixels.
     """
     shape = model.image_shape
     reach = max(int(np.ceil(voxel_pix)), 1)
@@ -223,14 +213,8 @@ def read_illuminated(
 
     Parameters
     ----------
-    model
-        The scan.
-    number
-        Which projection.
     cell_pix
         Edge, in pixels, of the cells into which pixels are merged.
-    bits
-        Where to keep which pixels are lit.
     """
     numbers, frames = model.illuminated_frames(number)[:2]
     if bits is not None:
@@ -262,8 +246,6 @@ def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, k
         The lit pixels of some frames, as `pack` gives them.
     known : (rows, cols / 8)
         The pixels that count.
-    cols : int
-        Width of the images.
     frame_of : (kinds,) of int
         Which of the frames each kind of voxel ought to light, `DARK` or `UNMEASURED`.
     kinds : (voxels,) of int

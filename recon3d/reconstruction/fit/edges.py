@@ -64,14 +64,8 @@ def with_edges(
 
     Parameters
     ----------
-    model
-        The scan, aligned as far as that can be.
     points_um, shape (voxels, 3)
         Centres of the voxels.
-    volume
-        The volume that they fill.
-    threshold
-        Counts up to which cleaning sets a pixel to zero.
     """
     support = find_support(model, points_um, SHARE, MARGIN_PIX)
     if not support.any() or len(model.projections) < 2 * FEWEST:

@@ -135,8 +135,6 @@ class IterativeFit:
 
         Parameters
         ----------
-        coarse
-            What they have found.
         inside, shape
             Numbers of the fit's voxels in a volume of some shape.
         """
@@ -234,8 +232,6 @@ class IterativeFit:
 
         Parameters
         ----------
-        description
-            For the progress bar.
         before_subset
             Called with the fit before each subset, when its state can be saved.
         """

@@ -106,16 +106,8 @@ def refine_orientations(
 
     Parameters
     ----------
-    model
-        The scan.
     voxels
         The grain as it is known so far; voxels without intensity are left alone.
-    unknowns
-        What may be changed.
-    place
-        Where the voxels lie.
-    description
-        For the progress bar.
     smoothing
         Standard deviation, in voxels, with which steps are smoothed; such steps have momentum.
     steps
@@ -260,8 +252,6 @@ def gather(
     ----------
     model, voxels, unknowns
         As in `refine_orientations`.
-    stage
-        For the progress bar.
     """
     points, rows = voxels.projector.points_um, _own(unknowns)
     size = jacobian(model, int(model.projections[0]), unknowns).shape[1]

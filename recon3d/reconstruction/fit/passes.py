@@ -90,12 +90,6 @@ def run_fit(
 
     Parameters
     ----------
-    task
-        What to fit.
-    description
-        The stage, for the progress bar.
-    passes
-        How many at most.
     settle
         After how many passes to look again for the axis, the drift and, at first, the widths;
         projections that stand out are then left out.
@@ -213,19 +207,7 @@ def _without_suspects(model: ScanModel, task: Task, fit: IterativeFit) -> ScanMo
 def settled(
     model: ScanModel, experiment: Experiment, voxels: OrientedVoxels, *, widths: bool = True
 ) -> ScanModel:
-    """Improve what was not given of axis, drift and widths, from the grain as it stands.
-
-    Parameters
-    ----------
-    model
-        The scan as it is known so far.
-    experiment
-        Says what was given.
-    voxels
-        The grain as it is known so far.
-    widths
-        False to leave the widths alone.
-    """
+    """Improve what was not given of axis, drift and widths, from the grain as it stands."""
     allowed = Alignment.of(experiment)
     if allowed.any and len(model.projections) >= Alignment.FEWEST:
         model = realign(model, voxels, allowed)

@@ -70,12 +70,6 @@ def take_pixels(
 
     Parameters
     ----------
-    projection
-        Its number.
-    illuminated
-        Its frames.
-    pixels
-        Which pixels to keep.
     reached, shape (frames,)
         Frames in which something can be predicted.
     """
@@ -101,10 +95,6 @@ def read_ahead(
     ----------
     read
         Reads a projection, given its number, in a thread of its own.
-    projections
-        Which projections, in which order.
-    description
-        The stage, for the progress bar.
     ahead
         How many may be read, and held, before they are asked for.
     """

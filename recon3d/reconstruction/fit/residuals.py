@@ -82,8 +82,6 @@ def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     ----------
     residuals, shape (projections,)
         Relative residual of each projection.
-    limit
-        Robust standard deviations.
     """
     known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
     around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")

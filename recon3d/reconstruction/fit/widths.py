@@ -34,10 +34,6 @@ def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, .
 
     Parameters
     ----------
-    model
-        The scan with first estimates of the widths.
-    voxels
-        The grain as it is known so far.
     free
         Which of "rocking_width_deg", "rolling_width_deg" and "two_theta_width_deg" to find.
 
@@ -67,8 +63,6 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
     ----------
     model
         The scan; its projections are the ones to look at.
-    voxels
-        The grain.
     """
     total = np.zeros(2)
     for number in map(int, model.own):
@@ -121,12 +115,6 @@ def descend(
     ----------
     residual
         What a set of widths leaves unexplained.
-    start
-        Where to begin.
-    name
-        The width to vary.
-    factor
-        Above 1.
     """
     best = start
     for step in (factor, 1 / factor):

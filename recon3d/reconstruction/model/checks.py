@@ -50,13 +50,6 @@ def check_energy(motors: MotorTable, crystal: Crystal) -> None:
     A detector arm within 1° of zero is parked and says nothing; an energy above 1000 is
     taken as given in eV. What is not known is not compared.
 
-    Parameters
-    ----------
-    motors
-        Readings of a scan, of any shape.
-    crystal
-        The reflection and the wavelength that the user gave.
-
     Warns
     -----
     Recon3DWarning
@@ -224,13 +217,6 @@ _WIDE_OPEN_DEG = 360.0
 
 def require_plausible(store: CleanedScan, experiment: Experiment) -> None:
     """Refuse values that lie far outside what the scan covers.
-
-    Parameters
-    ----------
-    store
-        The cleaned scan.
-    experiment
-        What the user says of it.
 
     Raises
     ------

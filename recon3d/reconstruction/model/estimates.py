@@ -57,8 +57,6 @@ def rotation_axis_from_centre_of_mass(
         Summed frames of each projection.
     omega_deg, shape (projections,)
         Rotation angles.
-    omega_sense
-        Sense of ω.
 
     Returns
     -------
@@ -96,8 +94,6 @@ def fit_turning(
 
     Parameters
     ----------
-    settings
-        Settings of the frames, (projections, frames).
     integrated, shape (projections, frames)
         Integrated intensities; 0 where a frame is missing.
     omega_deg, shape (projections,)
@@ -153,15 +149,6 @@ def base_tilt_sense(store: CleanedScan, settings: FrameSettings, theta_deg: floa
     +1 where the base tilt motor reads about +θ, -1 where about -θ; else the slope of μ against
     2θ within the projections decides. 0 where the energy was scanned, which leaves μ alone,
     and +1 where strain was not scanned.
-
-    Parameters
-    ----------
-    store
-        The cleaned scan.
-    settings
-        Its frames' settings.
-    theta_deg
-        Bragg angle.
     """
     scanned = strain_axis(store)
     if scanned != "two_theta":
@@ -248,8 +235,6 @@ def fit_centre_of_mass(
         Rotation angles.
     centre_of_mass_pix, shape (projections, 2)
         (row, column) of the centre of mass; NaN where a projection is dark.
-    omega_sense
-        Sense of ω.
 
     Returns
     -------

@@ -146,13 +146,6 @@ def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:
 
     A voxel lights the frame that its orientation turns to at every ω: bins whose frames are
     mostly dark hold no voxel, and the box of bins is cut down to the others.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    step_deg
-        Distance of the bins.
     """
     bins = _all_bins(model, step_deg)
     illuminated = _illuminated_share(model, bins) >= ILLUMINATED_SHARE

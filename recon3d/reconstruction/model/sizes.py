@@ -70,13 +70,6 @@ def sizes_of(model: ScanModel, experiment: Experiment) -> list[Size]:
 
     There is one size where voxels or passes are few. Where γ was not scanned, too: large voxels
     hide a bend that shows in μ alone.
-
-    Parameters
-    ----------
-    model
-        The scan with all its pixels.
-    experiment
-        The experiment with the wanted voxels.
     """
     store = model.store
     iterations, voxels = experiment.settings.iterations, prod(experiment.volume.shape)
@@ -135,15 +128,7 @@ def _merged_unknown(model: ScanModel, store: CleanedScan, times: int) -> Unknown
 
 
 def seen_in(model: ScanModel, size: Size) -> ScanModel:
-    """A model of the same scan with pixels merged otherwise.
-
-    Parameters
-    ----------
-    model
-        The scan as it is known.
-    size
-        Its pixels.
-    """
+    """A model of the same scan with pixels merged otherwise."""
     before, pixels = model.pixels, ImagePixels.of(size.store, model.detector)
     axis = pixels.col_of(before.detector_col(model.geometry.centre_col_pix))
     return replace(

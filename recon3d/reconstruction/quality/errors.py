@@ -82,10 +82,6 @@ def with_errors(found: Found, refinement: Refined, halves: list[VoxelPeaks]) -> 
 
     Parameters
     ----------
-    found
-        What was found.
-    refinement
-        What the refinement left.
     halves
         Orientations from two halves of the data; empty where they were not fitted.
     """
@@ -121,15 +117,7 @@ def with_errors(found: Found, refinement: Refined, halves: list[VoxelPeaks]) -> 
 
 
 def with_distributions(found: Found, fit: IterativeFit) -> Found:
-    """Take the spread from the whole distribution of each voxel, and look for a second peak.
-
-    Parameters
-    ----------
-    found
-        What was found.
-    fit
-        The distributions.
-    """
+    """Take the spread from the whole distribution of each voxel, and look for a second peak."""
     task, peaks = found.task, found.peaks
     a, b, _ = (axis[fit.columns] for axis in task.bins.centres_deg())
     apart = APART_STEPS * min(setting_steps_deg(task.model.store))

@@ -85,15 +85,7 @@ class Evidence:
 
 
 def look_at_frames(model: ScanModel, voxels: OrientedVoxels) -> Evidence:
-    """Hold the frames of a scan against those that a grain predicts.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    voxels
-        The grain's voxels.
-    """
+    """Hold the frames of a scan against those that a grain predicts."""
     thinned = model.thinned(MOST_PROJECTIONS)
     columns = np.zeros((2, model.image_shape[1]))
     own = [

@@ -25,8 +25,6 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     ----------
     grain
         The grain; its provenance says what was found.
-    store, experiment
-        What it was reconstructed from.
     """
     found = grain.provenance
     detector = replace(experiment.detector, rotation_center_pix=float(found["rotation_center"]))
@@ -68,15 +66,6 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     Every voxel of the mask lights the frames that its own orientation meets, as strongly as
     its occupancy; the counts are scaled to the total of the measured projection, over those pixels
     that are known. Beyond an edge of the light it is what a wider beam would give.
-
-    Parameters
-    ----------
-    grain
-        The grain, in the sample frame.
-    model
-        The scan.
-    projection
-        Which projection.
 
     Returns
     -------
@@ -141,8 +130,6 @@ def experiment_of(grain: Grain, ini: Path | None = None) -> Experiment:
 
     Parameters
     ----------
-    grain
-        The grain.
     ini
         The file; None for the grain's own record.
 

@@ -28,10 +28,6 @@ def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> F
 
     Parameters
     ----------
-    found
-        What was found.
-    fit
-        The fit that it comes from.
     voxels
         The grain as voxels of one orientation each, whose summed frames are compared too.
     """
@@ -58,8 +54,6 @@ def with_halves(
 
     Parameters
     ----------
-    found
-        What was found from all the data.
     columns
         Numbers of the orientation bins that the whole fills, which is where its halves are
         looked for; all of them where None.
@@ -141,8 +135,6 @@ def fourier_shell_correlation(
     ----------
     first, second, shape (nx, ny, nz)
         The two volumes.
-    volume
-        Their voxels.
     """
     transforms = [np.fft.fftn(values) for values in (first, second)]
     axes = [np.fft.fftfreq(n, d) for n, d in zip(volume.shape, volume.voxel_um, strict=True)]

@@ -67,8 +67,6 @@ def check_grain(
 
     Parameters
     ----------
-    path
-        The grain's file.
     scan, ini
         The cleaned scan, where it is not scan.h5 beside it; and the .ini file, where the grain's
         own record is not to be used.

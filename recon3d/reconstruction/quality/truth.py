@@ -41,8 +41,6 @@ def compare_with_truth(
 
     Parameters
     ----------
-    grain
-        The reconstruction.
     inside, shape (nx, ny, nz)
         The true shape.
     a_deg, b_deg, shape (nx, ny, nz)

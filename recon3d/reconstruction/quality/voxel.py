@@ -18,13 +18,7 @@ FloatArray = NDArray[np.float64]
 
 
 def voxel_bins(model: ScanModel) -> OrientationBins:
-    """Bins of half a step for the distribution of one voxel.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    """
+    """Bins of half a step for the distribution of one voxel."""
     return orientation_bins(model, min(setting_steps_deg(model.store)) / 2)
 
 
@@ -67,10 +61,6 @@ def look_at_voxel(
 
     Parameters
     ----------
-    model
-        The scan.
-    bins
-        The orientation bins.
     point_um
         Centre of the voxel, in sample axes.
 
@@ -107,15 +97,6 @@ def pixel_counts(model: ScanModel, projection: int, place: tuple[float, float]) 
 
     Only the four pixels around it are read. Those outside the image count as dark; where all
     are, the counts are NaN.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    projection
-        Which projection.
-    place
-        Row and column in oriented images.
     """
     store = model.store
     rows, cols = store.shape[2:]

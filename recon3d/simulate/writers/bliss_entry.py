@@ -101,8 +101,6 @@ def add_frames(
 
     Parameters
     ----------
-    entry
-        The entry.
     frames
         Shape (frames, rows, cols).
     compression
@@ -110,8 +108,6 @@ def add_frames(
     parts
         Files to write, their paths seen from the folder of the entry's file, and the frames
         in each; empty to keep the frames in the entry.
-    folder
-        The folder of the entry's file.
     """
     group = entry.create_group(f"instrument/{DETECTOR}")
     group.attrs["NX_class"] = "NXdetector"

@@ -57,8 +57,6 @@ def simulate_bliss(
     ----------
     out, phantom, plan, detector, results, voxels, dark_frames, overwrite, faults, show_progress
         As for `recon3d.simulate.simulate_scan`; errors too.
-    name
-        Name of the file, without suffix.
     compression
         Of the frames: "bitshuffle" (with LZ4), "gzip" or "none".
     external

@@ -51,12 +51,8 @@ def write_edf(path: Path, image: NDArray[np.uint16], header: FrameHeader) -> Non
 
     Parameters
     ----------
-    path
-        The file.
     image
         Counts, shape (rows, cols).
-    header
-        What is known of the frame.
     """
     if image.shape != header.shape:
         raise ParameterError(f"{path}: image of {image.shape}, but a header for {header.shape}")

@@ -24,12 +24,8 @@ def write_experiment_ini(
 
     Parameters
     ----------
-    path
-        The .ini file.
     phantom
         The grain, for its place and its size.
-    plan
-        The scan.
     results
         The value of `path`: the folder for the cleaned scan and the results.
     voxels

@@ -50,8 +50,6 @@ def size_for(
         Width of the page that this was.
     page_px
         Width of the page that it is.
-    dpi
-        Pixels an inch.
     """
     room = min(max(page_px - TOOLBAR_PX, NARROWEST_PX), WIDEST_PX) / dpi
     scale = room / widest_in
