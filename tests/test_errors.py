@@ -1,7 +1,7 @@
 import pytest
 
 from recon3d import errors
-from recon3d.progress import track
+from recon3d.runtime.progress import track
 
 
 def test_one_except_catches_every_error_of_ours():

@@ -18,13 +18,10 @@ PACKAGE = Path(recon3d.__file__).parent
 ROOMS = (
     "errors",
     "arguments",
-    "progress",
-    "atomic",
-    "communicator",
+    "runtime",
     "geometry",
     "colors",
     "config",
-    "compiled",
     "readers",
     "scan",
     "files",
@@ -193,7 +190,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_rooms_at_the_bottom_load_nothing_heavier_than_numpy():
-    for name in ROOMS[: ROOMS.index("compiled")]:
+    for name in ROOMS[: ROOMS.index("readers")]:
         assert modules_loaded_by(f"import recon3d.{name}").isdisjoint(HEAVY), name
 
 

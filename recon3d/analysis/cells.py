@@ -13,9 +13,9 @@ from scipy.ndimage import center_of_mass
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
 from recon3d.analysis.surface import known_orientations
 from recon3d.arguments import checked
-from recon3d.compiled import njit
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
+from recon3d.runtime.compiled import njit
 
 Table = NDArray[np.void]
 """A NumPy table with named columns."""

@@ -19,7 +19,7 @@ from recon3d.colors import orientation_range, orientation_rgba
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.hdf5 import create_own
 from recon3d.files.nexus import add_key, as_bytes, call_image, new_group, write_entry, write_process
-from recon3d.progress import track
+from recon3d.runtime.progress import track
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import Projection, ScanTable
 

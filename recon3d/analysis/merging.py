@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -9,7 +9,7 @@ from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.arguments import checked
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 FloatImage = NDArray[np.float64]
 

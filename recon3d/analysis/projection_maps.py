@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from recon3d.analysis.moments import accumulate, read_row
 from recon3d.arguments import checked
 from recon3d.colors import orientation_range, orientation_rgba
-from recon3d.compiled import njit
 from recon3d.errors import ParameterError
+from recon3d.runtime.compiled import njit
 from recon3d.scan.table import Projection
 
 FloatArray = NDArray[np.float64]

@@ -8,11 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from recon3d.atomic import make_folder, require_writable
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.suggest import Suggestion, kept_share, suggest
-from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import ParameterError
@@ -21,6 +19,8 @@ from recon3d.files.store import CleanedScan
 from recon3d.readers.open import look_at_frame_shape, mean_background, read_image
 from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import Roi
+from recon3d.runtime.atomic import make_folder, require_writable
+from recon3d.runtime.communicator import ALONE, Communicator, from_first
 from recon3d.scan.checks import compare_steps, require_rocking
 from recon3d.scan.scan import Scan, open_scan
 

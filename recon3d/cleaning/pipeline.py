@@ -18,12 +18,12 @@ from recon3d.cleaning.light import RegionWatch
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work, Worked
 from recon3d.cleaning.suggest import with_suggestions
-from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.readers.damage import Damage, damage_lines, list_damage
+from recon3d.runtime.communicator import ALONE, Communicator, from_first
 from recon3d.scan.checks import require_rocking
 from recon3d.scan.scan import Scan
 

@@ -28,8 +28,8 @@ from recon3d.cleaning.light import (
 )
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
-from recon3d.progress import track
 from recon3d.readers.source import Roi
+from recon3d.runtime.progress import track
 from recon3d.scan.scan import Scan
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from recon3d.analysis.cells import Cells, find_cells
 from recon3d.analysis.dislocations import DislocationDensity, dislocation_density
 from recon3d.analysis.misorientation import kernel_average_error, kernel_average_misorientation
-from recon3d.atomic import complete_or_absent, make_folder
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.files.nexus import volume_data, write_entry, write_process
 from recon3d.plot.grain.cells import cells_figure, dislocations_figure, misorientation_figure
+from recon3d.runtime.atomic import complete_or_absent, make_folder
 
 Volume3D = NDArray[Any]
 

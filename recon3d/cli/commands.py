@@ -184,12 +184,12 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     It is made from scan.h5 in the .ini file's `path`; grain.h5 and grain_ang.npy are left
     there. Options given here win over the .ini file.
     """
-    from recon3d.atomic import require_writable
     from recon3d.files.hdf5 import require_room
     from recon3d.files.store import open_store
     from recon3d.plot.grain.results import write_results
     from recon3d.reconstruction.fit.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
+    from recon3d.runtime.atomic import require_writable
 
     memory_gib = OfFile.memory_gib
     if arguments.settings is None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from recon3d.atomic import make_folder
 from recon3d.cleaning.pipeline import clean
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
@@ -19,6 +18,7 @@ from recon3d.plot.parts import new_figure
 from recon3d.plot.scan.projections import draw_comparison, mosaicity_map_figure
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
 from recon3d.reconstruction.run import reconstruct
+from recon3d.runtime.atomic import make_folder
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.lesson import Row, each_way, row_of
 from recon3d.simulate.phantom import make_phantom

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from recon3d.atomic import complete_or_absent, make_folder
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.distributions import histograms_figure, orientation_density_figure
@@ -19,6 +18,7 @@ from recon3d.plot.grain.reprojection import reprojection_figure
 from recon3d.plot.grain.slices import slices_figure
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.quality.reprojection import find_model, reproject
+from recon3d.runtime.atomic import complete_or_absent, make_folder
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recon3d.atomic import complete_or_absent, make_folder
 from recon3d.errors import DataError, ParameterError
+from recon3d.runtime.atomic import complete_or_absent, make_folder
 
 _PACKAGED = Path(__file__).parents[1] / "_notebooks"
 _BESIDE = Path(__file__).parents[2] / "notebooks"

@@ -95,8 +95,8 @@ def check(arguments: argparse.Namespace) -> None:
     the grain tilted in its own frames: a line in words for each. Takes about as long as the
     reconstruction.
     """
-    from recon3d.progress import bars_shown
     from recon3d.reconstruction.quality.trials import check_grain
+    from recon3d.runtime.progress import bars_shown
 
     with bars_shown(not arguments.quiet):
         trials = check_grain(arguments.grain, arguments.scan, arguments.ini)
@@ -163,7 +163,7 @@ def maps(arguments: argparse.Namespace) -> None:
     from recon3d.analysis.maps_file import cleaned_projections, write_maps
     from recon3d.cleaning.getdata import calibration_images, completed, open_data, region_of
     from recon3d.files.store import open_store
-    from recon3d.progress import bars_shown
+    from recon3d.runtime.progress import bars_shown
 
     *source, out = (word.strip() for word in arguments.words)
     show, common = not arguments.quiet, {"background": arguments.background}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon3d.atomic import complete_or_absent
 from recon3d.config.declare import Setting, as_text, nearest, parse_texts, setting, settings_of
 from recon3d.config.experiment import INI_KEYS, Experiment
 from recon3d.config.getdata import GETDATA_KEYS, PATHS, GetData
 from recon3d.config.ini import quoted, read_ini
 from recon3d.errors import ParameterError, warn
+from recon3d.runtime.atomic import complete_or_absent
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import h5py
 
 from recon3d import __version__
-from recon3d.atomic import complete_or_absent, explaining_writes
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
+from recon3d.runtime.atomic import complete_or_absent, explaining_writes
 
 _MARGIN_BYTES = 1 << 17
 HDF5_SUFFIXES = (".h5", ".hdf5")

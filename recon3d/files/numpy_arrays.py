@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from recon3d.atomic import complete_or_absent, explaining_writes
 from recon3d.errors import ParameterError, warn
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import frame_settings
+from recon3d.runtime.atomic import complete_or_absent, explaining_writes
 from recon3d.scan.scan import Scan
 
 FINAL, UNMASKED, RAW = "dataarray_final.npy", "cleaning_img.npy", "dataarray.npy"

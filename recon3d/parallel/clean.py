@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from recon3d.arguments import checked
 from recon3d.cleaning import pipeline
 from recon3d.cleaning.pipeline import Sink
-from recon3d.communicator import Communicator
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError
 from recon3d.files.store import CleanedScan, open_store
+from recon3d.runtime.communicator import Communicator
 from recon3d.scan.scan import Scan
 
 if TYPE_CHECKING:

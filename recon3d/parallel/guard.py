@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from recon3d.atomic import runs
+from recon3d.runtime.atomic import runs
 
 POLL_S = 1.0
 """How often to look where the system cannot tell that a process has ended."""

@@ -10,8 +10,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from recon3d.communicator import Change, Held, dealt, undealt
 from recon3d.parallel.shared_memory import map_together
+from recon3d.runtime.communicator import Change, Held, dealt, undealt
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ PIECE_ELEMENTS = 1 << 19
 
 
 class MpiCommunicator:
-    """The processes of an MPI communicator, as a `recon3d.communicator.Communicator`.
+    """The processes of an MPI communicator, as a `recon3d.runtime.communicator.Communicator`.
 
     Every element of a sum is made by one member and sent to the others, so that all have the
     same bits, whatever way the MPI library would take.

@@ -10,8 +10,8 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 
-from recon3d.communicator import ALONE, Communicator
 from recon3d.errors import ParameterError
+from recon3d.runtime.communicator import ALONE, Communicator
 
 LAUNCHERS = {
     "PMI_SIZE": "mpiexec",

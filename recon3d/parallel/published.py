@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.progress import Stage
+from recon3d.runtime.progress import Stage
 
 Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
 News = list[dict[str, Any]]

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.arguments import checked
-from recon3d.atomic import complete_or_absent, remove_leftovers
-from recon3d.communicator import Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
@@ -22,6 +20,8 @@ from recon3d.files.store import CleanedScan, open_store
 from recon3d.reconstruction import run
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.task import Report
+from recon3d.runtime.atomic import complete_or_absent, remove_leftovers
+from recon3d.runtime.communicator import Communicator
 
 if TYPE_CHECKING:
     from ipyparallel import Client

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from recon3d import __version__
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.parallel.thread_policy import thread_count
-from recon3d.progress import Stage, told_to
+from recon3d.runtime.progress import Stage, told_to
 
 if TYPE_CHECKING:
     from recon3d.parallel.mpi import MpiCommunicator

@@ -13,8 +13,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.compiled import njit
 from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 CHUNK_VOXELS = 256
 """Voxels whose places are worked out at a time: they ought to stay in the nearest cache."""

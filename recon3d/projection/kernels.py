@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 AnyFloats = NDArray[np.floating[Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 UNKNOWN = -1.0
 """What a pixel reads of which nothing is known: it agrees with whatever is predicted."""

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.compiled import njit
 from recon3d.errors import ParameterError
+from recon3d.runtime.compiled import njit
 
 FEWEST_BINS = 2
 """Rows and columns of bins that a frame must have."""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE, Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.errors import warn
@@ -48,6 +47,7 @@ from recon3d.reconstruction.model.scanned import (
     two_theta_step_deg,
 )
 from recon3d.reconstruction.model.sizes import merged_volume
+from recon3d.runtime.communicator import ALONE, Communicator
 
 logger = logging.getLogger(__name__)
 

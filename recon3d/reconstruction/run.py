@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE, Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError, warn
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.progress import bars_shown
 from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.backprojection import (
@@ -36,6 +34,8 @@ from recon3d.reconstruction.quality.errors import quality_of, with_distributions
 from recon3d.reconstruction.quality.evidence import look_at_frames
 from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
 from recon3d.reconstruction.task import Found, Report, Task, require_memory, task_of
+from recon3d.runtime.communicator import ALONE, Communicator
+from recon3d.runtime.progress import bars_shown
 
 logger = logging.getLogger(__name__)
 

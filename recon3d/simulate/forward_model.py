@@ -20,8 +20,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.compiled import njit
 from recon3d.errors import ParameterError
+from recon3d.runtime.compiled import njit
 from recon3d.simulate.motion import bragg_shift_deg, field_map, frame_points, voxel_map
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import Orientations
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
+from recon3d.runtime.communicator import ALONE
 
 FloatArray = NDArray[np.float64]
 

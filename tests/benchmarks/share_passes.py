@@ -16,7 +16,6 @@ from dataclasses import replace
 import numpy as np
 from measure import start_with_sleeping_threads
 
-from recon3d.communicator import Communicator
 from recon3d.config.experiment import Experiment
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.parallel.mpiexec import world
@@ -24,6 +23,7 @@ from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.task import task_of
+from recon3d.runtime.communicator import Communicator
 
 
 def main(ini: str, passes: str = "4", step: str = "1") -> None:

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from fault_scans import getdata, set_ini
 
-from recon3d.atomic import complete_or_absent
 from recon3d.cli.main import main
 from recon3d.errors import OutputError
 from recon3d.files import numpy_arrays as sparse_npy
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import _Disk
 from recon3d.files.store import open_store
+from recon3d.runtime.atomic import complete_or_absent
 
 KILLS = int(os.environ.get("RECON3D_KILLS", "3"))
 """How many times each command is killed; set higher for a thorough run."""

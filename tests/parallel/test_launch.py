@@ -6,9 +6,9 @@ import os
 import pytest
 
 import recon3d as r3
-from recon3d.communicator import ALONE
 from recon3d.errors import ParameterError
 from recon3d.parallel import mpiexec as launch
+from recon3d.runtime.communicator import ALONE
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recon3d.parallel.published import EngineDisplay
-from recon3d.progress import Stage
+from recon3d.runtime.progress import Stage
 
 
 def news(done, passed=(), description="iteration 2"):

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recon3d.communicator import ALONE, Communicator
 from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.bins import OrientationList
@@ -17,6 +16,7 @@ from recon3d.readers.pixel_binning import Binning
 from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
+from recon3d.runtime.communicator import ALONE, Communicator
 
 VOLUME = Volume((0, 0, 0), (8, 8, 8), (8, 8, 8))
 GEOMETRY = ProjectionGeometry(10.4, 1.0, 8.0, 8.0)

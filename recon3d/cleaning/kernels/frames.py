@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 FloatFrame = NDArray[np.float32]
 BoolFrame = NDArray[np.bool_]

@@ -13,7 +13,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.cleaning.kernels.frames import total
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 FloatFrame = NDArray[np.float32]
 Mask = NDArray[np.uint8]

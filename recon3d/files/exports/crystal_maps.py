@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.atomic import complete_or_absent
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.files.rotations import (
@@ -18,6 +17,7 @@ from recon3d.files.rotations import (
     notes,
     rotation_matrices,
 )
+from recon3d.runtime.atomic import complete_or_absent
 
 FloatArray = NDArray[np.float64]
 

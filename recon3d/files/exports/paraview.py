@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pyevtk.hl import imageToVTK
 
-from recon3d.atomic import complete_or_absent
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.exports.volumes import columns, x_fastest
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
+from recon3d.runtime.atomic import complete_or_absent
 
 
 def export_vti(grain: Grain, path: str | Path) -> Path:

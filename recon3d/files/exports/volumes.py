@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.atomic import complete_or_absent
 from recon3d.errors import ParameterError
 from recon3d.files.attributes import storable
 from recon3d.files.grain import Grain
@@ -22,6 +21,7 @@ from recon3d.files.rotations import (
     notes,
     rotation_matrices,
 )
+from recon3d.runtime.atomic import complete_or_absent
 
 _LAUE_NUMBERS = (4, 5, 6, 7, 8, 9, 10, 2, 0, 3, 1)
 """DREAM.3D's numbers of the Laue groups."""

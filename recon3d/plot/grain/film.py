@@ -16,7 +16,6 @@ from PIL import Image
 from recon3d.analysis.coarse import coarsened, step_for
 from recon3d.analysis.surface import Surface, known_orientations, surface_of
 from recon3d.arguments import checked
-from recon3d.atomic import complete_or_absent
 from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
@@ -24,7 +23,8 @@ from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.quantities import surface_colors
 from recon3d.plot.grain.render import radius_um, render_surface
 from recon3d.plot.parts import TEXT_SIZE, draw_scale_bar, new_figure, place_axes
-from recon3d.progress import track
+from recon3d.runtime.atomic import complete_or_absent
+from recon3d.runtime.progress import track
 
 LARGEST = 120**3
 """Voxels up to which the film shows every one."""

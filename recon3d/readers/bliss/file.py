@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
-from recon3d.progress import track
 from recon3d.readers.beamline import choose_goniometer
 from recon3d.readers.bliss.entries import (
     choose_entries,
@@ -28,6 +27,7 @@ from recon3d.readers.bliss.records import EntryRecord, read_records
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
+from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
 _LEAST_CURRENT = 0.1

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
-from recon3d.progress import track
 from recon3d.readers.bliss.datasets import (
     Presence,
     frame_datasets,
@@ -35,6 +34,7 @@ from recon3d.readers.bliss.motors import (
     Reading,
     read_current,
 )
+from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
-from recon3d.progress import track
 from recon3d.readers.damage import Damage, list_damage
 from recon3d.readers.edf.image import EdfHead, HeadReader, read_into, read_whole
 from recon3d.readers.edf.listing import list_edf
 from recon3d.readers.edf.motors import MotorReader, UnknownMotorError
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
+from recon3d.runtime.progress import track
 
 T = TypeVar("T")
 

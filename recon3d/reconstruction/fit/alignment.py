@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
-from recon3d.progress import bars_shown, track
 from recon3d.projection.bins import OrientationBins, Orientations
 from recon3d.projection.image_kernels import shift_equations
 from recon3d.projection.oriented_voxels import OrientedVoxels
@@ -19,6 +18,7 @@ from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.residuals import relative
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
+from recon3d.runtime.progress import bars_shown, track
 
 FloatArray = NDArray[np.float64]
 AnyFloats = NDArray[np.floating[Any]]

@@ -11,7 +11,6 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.compiled import njit
 from recon3d.projection.bins import OrientationBins
 from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
 from recon3d.projection.operator import FrameOperator, Projector
@@ -22,6 +21,7 @@ from recon3d.reconstruction.fit.completeness import (
 )
 from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]

@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
-from recon3d.atomic import remove_leftovers
-from recon3d.communicator import ALONE, Communicator, from_first
 from recon3d.config.experiment import Experiment
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, warn
 from recon3d.files.attributes import read_attributes, write_attributes
@@ -24,6 +22,8 @@ from recon3d.files.hdf5 import create_own, open_own
 from recon3d.files.store import CleanedScan
 from recon3d.reconstruction.fit.iterative import BeforeSubset, FitState, IterativeFit
 from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.runtime.atomic import remove_leftovers
+from recon3d.runtime.communicator import ALONE, Communicator, from_first
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy import ndimage as morphology
 
-from recon3d.compiled import njit
-from recon3d.progress import track
 from recon3d.projection.cells import merge_pixels
 from recon3d.projection.kernels import AnyFloats, corner
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.runtime.compiled import njit
+from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
 

@@ -25,7 +25,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.communicator import ALONE, Communicator
 from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.ratios import add, compare, multiply
@@ -38,6 +37,7 @@ from recon3d.reconstruction.fit.projection_cache import (
 from recon3d.reconstruction.fit.residuals import Residuals, relative
 from recon3d.reconstruction.model.scan_model import Predictable
 from recon3d.reconstruction.model.sizes import Coarse
+from recon3d.runtime.communicator import ALONE, Communicator
 
 logger = logging.getLogger(__name__)
 

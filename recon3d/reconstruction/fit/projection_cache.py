@@ -11,11 +11,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.progress import track
 from recon3d.projection.bins import Orientations
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, Predictable
+from recon3d.runtime.progress import track
 
 T = TypeVar("T")
 Frames = NDArray[np.float32]

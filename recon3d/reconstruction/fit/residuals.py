@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
-from recon3d.communicator import Communicator
+from recon3d.runtime.communicator import Communicator
 
 FloatArray = NDArray[np.float64]
 

@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.communicator import ALONE, Communicator
 from recon3d.config.detector import Detector
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
@@ -23,6 +22,7 @@ from recon3d.projection.weights import (
     frame_weights,
     scaled_settings,
 )
+from recon3d.runtime.communicator import ALONE, Communicator
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]

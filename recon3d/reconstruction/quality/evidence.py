@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.progress import track
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.projection_cache import ProjectionImages
 from recon3d.reconstruction.fit.widths import frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
+from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.progress import track
 from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
@@ -22,6 +21,7 @@ from recon3d.reconstruction.model.scanned import setting_steps_deg
 from recon3d.reconstruction.quality.evidence import look_at_frames
 from recon3d.reconstruction.quality.reprojection import experiment_of, find_model
 from recon3d.reconstruction.task import Task, task_of
+from recon3d.runtime.progress import track
 
 HELD_OUT = 6
 FEWEST = 12

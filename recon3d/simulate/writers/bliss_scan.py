@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.atomic import make_folder
 from recon3d.errors import ParameterError
 from recon3d.files.hdf5 import create_own
-from recon3d.progress import track
+from recon3d.runtime.atomic import make_folder
+from recon3d.runtime.progress import track
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.faults import Fault, with_faults
 from recon3d.simulate.phantom import Phantom

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.atomic import complete_or_absent, make_folder
 from recon3d.errors import ParameterError
+from recon3d.runtime.atomic import complete_or_absent, make_folder
 from recon3d.simulate.writers.edf_header import FrameHeader
 
 

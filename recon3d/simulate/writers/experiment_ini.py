@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from recon3d.atomic import complete_or_absent
 from recon3d.config.ini import quoted
+from recon3d.runtime.atomic import complete_or_absent
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import ipywidgets as controls
 
-from recon3d.atomic import complete_or_absent
 from recon3d.config.cif import COMMON_CRYSTALS, read_cif
 from recon3d.config.crystal import HC_KEV_ANGSTROM, Crystal, Six
 from recon3d.config.declare import Setting, as_text, settings_of
@@ -17,6 +16,7 @@ from recon3d.config.ini import quoted, read_ini
 from recon3d.config.settings_file import SettingsFile
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
+from recon3d.runtime.atomic import complete_or_absent
 from recon3d.widgets.controls.panel import Panel, button, row, text_line, wide_choice
 
 HEADING = "# An experiment, written by the form in the notebook."

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d.communicator import ALONE, dealt, from_first, undealt
-from recon3d.progress import Stage, told_to, track
+from recon3d.runtime.communicator import ALONE, dealt, from_first, undealt
+from recon3d.runtime.progress import Stage, told_to, track
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))

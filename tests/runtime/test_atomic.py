@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from recon3d.atomic import complete_or_absent
 from recon3d.errors import ParameterError
+from recon3d.runtime.atomic import complete_or_absent
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):

@@ -13,11 +13,11 @@ import numba.np.ufunc.parallel as numba_threads
 import pytest
 
 import recon3d
-from recon3d.compiled import KernelCache, _TemporaryFolder
 from recon3d.errors import ParameterError
+from recon3d.runtime.compiled import KernelCache, _TemporaryFolder
 
 KERNEL = """
-from recon3d.compiled import njit
+from recon3d.runtime.compiled import njit
 
 @njit(cache=True)
 def triple(value):

@@ -1,0 +1,1 @@
+"""What long work needs while it runs: progress, whole files, shared work, compiled code."""
