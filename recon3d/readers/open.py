@@ -14,9 +14,8 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.bliss.entries import scan_file
 from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
-from recon3d.readers.edf.folder import EdfFolder, look_at_shape, mean_frame
+from recon3d.readers.edf.folder import EdfFolder, is_edf, look_at_shape, mean_frame
 from recon3d.readers.edf.image import HeadReader, read_whole
-from recon3d.readers.edf.listing import is_edf
 
 
 def open_source(

@@ -16,9 +16,8 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.readers.bliss.entries import is_hdf5, scan_file
 from recon3d.readers.bliss.file import BlissFile
-from recon3d.readers.edf.folder import EdfFile, EdfFolder
+from recon3d.readers.edf.folder import EdfFile, EdfFolder, list_edf
 from recon3d.readers.edf.image import HeadReader
-from recon3d.readers.edf.listing import list_edf
 from recon3d.readers.edf.motors import MotorReader
 from recon3d.readers.open import open_source
 from recon3d.scan.coordinates import Choices

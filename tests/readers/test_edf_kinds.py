@@ -16,8 +16,7 @@ from id06_folders import frame, grid, mosaicity, write_edf
 import recon3d as r3
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.readers.edf.folder import EdfFolder, mean_frame
-from recon3d.readers.edf.listing import natural
+from recon3d.readers.edf.folder import EdfFolder, mean_frame, natural
 from recon3d.readers.open import read_image
 from recon3d.readers.source import Roi
 
