@@ -60,10 +60,7 @@ class Recon3DWarning(UserWarning):
 def warn(message: str) -> None:
     """Warn the user at the line that called into the package, however deep inside it this is.
 
-    Parameters
-    ----------
-    message
-        What is amiss, its likely cause, and what was done about it.
+    `message`: what is amiss, its likely cause, and what was done about it.
     """
     package, level, frame = str(Path(__file__).parent), 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):

@@ -51,10 +51,7 @@ class ProjectionGeometry:
 
             row = -M (x' \sin t + y \cos t) + row_0, \quad col = -M z' + col_0, \quad t = -θ
 
-        Parameters
-        ----------
-        omega_deg
-            Reading of the ω motor in degrees.
+        `omega_deg`: reading of the ω motor in degrees.
 
         Returns
         -------

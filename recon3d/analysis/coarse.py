@@ -30,12 +30,8 @@ def step_for(volume: Volume, largest: int = LARGEST) -> int:
 def coarsened(grain: Grain, step: int) -> Grain:
     """Every few voxels of a grain, in memory; what is rarely needed is read when it is.
 
-    Parameters
-    ----------
-    grain
-        The grain; its arrays may be on disk.
-    step
-        Distance of the voxels that are kept; the grain itself for 1.
+    `grain`: the grain; its arrays may be on disk. `step`: distance of the voxels that are kept; the
+    grain itself for 1.
     """
     if step == 1:
         return grain

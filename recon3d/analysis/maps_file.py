@@ -33,10 +33,7 @@ def cleaned_projections(
 ) -> Iterator[Projection]:
     """Clean the projections of a raw scan one by one, without writing them.
 
-    Parameters
-    ----------
-    images
-        `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`.
+    `images`: `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`.
     """
     scan, calibration, _ = calibrated(scan, **(images or {}))
     own = cleaning.for_bins(*scan.binning)

@@ -85,14 +85,8 @@ def stable_clusters(
     are longer. Lives are counted in the logarithm of the step, so that neither the scale of the
     misorientations nor the level of the noise matters.
 
-    Parameters
-    ----------
-    tree
-        What `single_linkage` gave.
-    least
-        Voxels of the smallest cluster: smaller ones count as voxels that fall off.
-    extent
-        The largest difference in the grain: the step at which its whole begins to live.
+    `least`: voxels of the smallest cluster: smaller ones count as voxels that fall off. `extent`:
+    the largest difference in the grain: the step at which its whole begins to live.
 
     Returns
     -------

@@ -57,10 +57,7 @@ def cut_level(grain: Grain) -> tuple[str, float]:
 def shape_at(grain: Grain, level: float | None) -> NDArray[np.bool_]:
     """The voxels of a grain from a level of occupancy (or completeness) upwards.
 
-    Parameters
-    ----------
-    level
-        Where to cut; None for the grain's own mask.
+    `level`: where to cut; None for the grain's own mask.
     """
     if level is None:
         return np.asarray(grain.mask)

@@ -122,12 +122,8 @@ def calibrated(
 ) -> tuple[Scan, Calibration, SilentPixels]:
     """Find out which pixels cannot be used, and cut the calibration frames to the region.
 
-    Parameters
-    ----------
-    background, flat_field, bad_pixels
-        As in `recon3d.clean`.
-    communicator
-        The processes that share the work; the first one looks at frames.
+    `background`, `flat_field`, `bad_pixels`: as in `recon3d.clean`. `communicator`: the processes
+    that share the work; the first one looks at frames.
 
     Returns
     -------

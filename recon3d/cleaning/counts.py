@@ -151,10 +151,7 @@ class CountWatch:
     def take(self, tally: CountTally, name: Callable[[int], str]) -> None:
         """Take in a projection.
 
-        Parameters
-        ----------
-        name
-            The name of a frame, by its number in the projection.
+        `name`: the name of a frame, by its number in the projection.
         """
         if tally.wrapped:
             self.wrapped_pixels += tally.wrapped
@@ -258,11 +255,8 @@ class SilentPixels:
 def find_silent_pixels(scan: Scan) -> SilentPixels:
     """Look at frames spread over a scan for pixels that never tell anything.
 
-    Parameters
-    ----------
-    scan
-        The raw scan; pixels that it masks already are left out. Up to `SAMPLED_FRAMES` frames
-        of its region are read, one at a time.
+    `scan`: the raw scan; pixels that it masks already are left out. Up to `SAMPLED_FRAMES` frames
+    of its region are read, one at a time.
 
     Raises
     ------

@@ -155,10 +155,7 @@ class FramePreview:
     def steps(self, k: int, frame: int, cleaning: Cleaning) -> FrameSteps:
         """Clean one frame and keep the images on the way; only this frame is read.
 
-        Parameters
-        ----------
-        k, frame
-            Number of the projection, and of the frame in it.
+        `k` and `frame`: number of the projection, and of the frame in it.
 
         Raises
         ------

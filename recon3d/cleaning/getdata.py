@@ -30,12 +30,7 @@ logger = logging.getLogger(__name__)
 def open_data(plan: GetData, *, crop: bool = True, show_progress: bool = True) -> Scan:
     """Open the scan that a plan names.
 
-    Parameters
-    ----------
-    plan
-        Where it is and how it was taken.
-    crop
-        False for whole frames.
+    `plan`: where it is and how it was taken. `crop`: False for whole frames.
 
     Raises
     ------
@@ -86,12 +81,8 @@ def getdata(
 ) -> CleanedScan:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
 
-    Parameters
-    ----------
-    plan
-        What the command line, or a settings file, says.
-    communicator
-        The processes that share the work; each calls this function.
+    `plan`: what the command line, or a settings file, says. `communicator`: the processes that
+    share the work; each calls this function.
 
     Returns
     -------
@@ -160,12 +151,7 @@ def completed(
 ) -> tuple[GetData, Suggestion | None]:
     """Fill in what a plan leaves to the data, and tell it; nothing where all is chosen.
 
-    Parameters
-    ----------
-    plan
-        Of which `poi`, `imgsize`, `framebg` and `binth` may be None.
-    images
-        From `calibration_images`.
+    `plan`: of which `poi`, `imgsize`, `framebg` and `binth` may be None.
     """
     cleaning = plan.cleaning
     if None not in (plan.poi, plan.imgsize, cleaning.framebg, cleaning.binth):

@@ -337,10 +337,8 @@ class RegionWatch:
     def doubts(self, kept_share: float = 1.0) -> tuple[str, ...]:
         """Sentences on what is wrong, each with what to do; none where all is well.
 
-        Parameters
-        ----------
-        kept_share
-            Share of the signal above 3 standard deviations of the noise that cleaning keeps.
+        `kept_share`: share of the signal above 3 standard deviations of the noise that cleaning
+        keeps.
         """
         if not self._found:
             return ()
@@ -391,10 +389,7 @@ class RegionWatch:
 def doubts_of_scan(store: CleanedScan) -> tuple[str, ...]:
     """Why a cleaned scan may not hold the whole grain; none where all is well.
 
-    Parameters
-    ----------
-    store
-        The cleaned scan; the sums over its frames are looked at.
+    `store`: the cleaned scan; the sums over its frames are looked at.
     """
     made = store.provenance
     watch = RegionWatch(int(made.get("cleaning_of_bins", made["cleaning"])["framebg"]))

@@ -20,11 +20,8 @@ LARGEST_FACTOR = 10.0
 def way_for_scan(scan: Scan, method: str) -> str:
     """How all projections of a scan are normalised: one way for all, lest their scales differ.
 
-    Parameters
-    ----------
-    method
-        As in `Cleaning`. "auto" takes the ring current where every frame has one, the totals
-        where none has, and the totals too, with a warning, where some have.
+    `method`: as in `Cleaning`. "auto" takes the ring current where every frame has one, the totals
+    where none has, and the totals too, with a warning, where some have.
 
     Raises
     ------

@@ -120,10 +120,7 @@ class GrowingOverview:
     def extend(self, scan: Scan) -> Iterator[ProjectionGlance]:
         """Clean the projections that are not known yet, and pass them on one by one.
 
-        Parameters
-        ----------
-        scan
-            All that was taken so far; its first projection stays the first.
+        `scan`: all that was taken so far; its first projection stays the first.
         """
         if self._known is None:
             first, found, _ = calibrated(scan, **self.images)

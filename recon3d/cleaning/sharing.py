@@ -232,10 +232,7 @@ def read_projections(
     Two arrays of frames take turns, since a new one for each would cost as much as reading
     does: the frames of a projection are there until the next one is asked for.
 
-    Parameters
-    ----------
-    skip_damaged
-        Leave frames out that cannot be read; else all of them are looked for and named.
+    `skip_damaged`: leave frames out that cannot be read; else all of them are looked for and named.
 
     Raises
     ------

@@ -182,12 +182,7 @@ def suggesting(
 ) -> Iterator[Suggestion | None]:
     """Do what `suggest` does, in steps.
 
-    Parameters
-    ----------
-    scan, cleaning, poi, imgsize, images
-        As in `suggest`.
-    lights
-        Light of the whole frames of projections spread over the scan, where it is known.
+    `lights`: light of the whole frames of projections spread over the scan, where it is known.
 
     Yields
     ------
@@ -233,10 +228,7 @@ def with_suggestions(
 ) -> tuple[Cleaning, Suggestion | None]:
     """Fill in what a cleaning leaves to the data, and tell it; nothing where all is chosen.
 
-    Parameters
-    ----------
-    scan, cleaning, show_progress, images
-        As in `suggest`; the region of the scan is kept.
+    `scan`, `cleaning`, `show_progress`, `images`: as in `suggest`; the region of the scan is kept.
     """
     if cleaning.framebg is not None and cleaning.binth is not None:
         return cleaning, None
@@ -251,10 +243,7 @@ def with_suggestions(
 def kept_share(scan: Scan, cleaning: Cleaning, **images: Any) -> float:
     """Share of the signal that chosen values keep, from a few projections; NaN if none is read.
 
-    Parameters
-    ----------
-    cleaning, images
-        As in `suggest`; `framebg` and `binth` are chosen.
+    `cleaning` and `images`: as in `suggest`; `framebg` and `binth` are chosen.
     """
     framebg, _ = cleaning.chosen
     judge = _Judge(scan, cleaning, framebg, images)

@@ -32,14 +32,8 @@ def analyse(
 ) -> tuple[str, list[Path]]:
     """Find the cells of a grain, and what its orientations tell of dislocations.
 
-    Parameters
-    ----------
-    folder
-        Where the files go; it is made.
-    threshold_deg, min_voxels
-        As in `recon3d.analysis.find_cells`.
-    burgers_nm
-        As in `recon3d.analysis.dislocation_density`.
+    `threshold_deg` and `min_voxels`: as in `recon3d.analysis.find_cells`. `burgers_nm`: as in
+    `recon3d.analysis.dislocation_density`.
 
     Returns
     -------

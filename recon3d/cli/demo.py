@@ -32,10 +32,7 @@ logger = logging.getLogger(__name__)
 def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> list[Row]:
     """Simulate, clean, reconstruct, compare with the truth, and draw.
 
-    Parameters
-    ----------
-    full
-        A rocking-only scan and a strain scan of the same grain too.
+    `full`: a rocking-only scan and a strain scan of the same grain too.
 
     Returns
     -------
@@ -86,11 +83,6 @@ def draw_figures(
     grain: Grain, store: CleanedScan, experiment: Experiment, folder: Path
 ) -> list[Path]:
     """Draw slices, the mosaicity of a projection, and measured against reprojected frames.
-
-    Parameters
-    ----------
-    folder
-        Where the pictures go.
 
     Returns
     -------

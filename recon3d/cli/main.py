@@ -26,10 +26,7 @@ _NEGATIVE = re.compile(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    Parameters
-    ----------
-    argv
-        The arguments; those of the process where None.
+    `argv`: the arguments; those of the process where None.
 
     Returns
     -------

@@ -36,10 +36,7 @@ def notebook_sources() -> list[Path]:
 def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Copy the notebooks into a folder; those that are there unchanged stay.
 
-    Parameters
-    ----------
-    folder
-        Where they go; it is made where it is missing.
+    `folder`: where they go; it is made where it is missing.
 
     Returns
     -------

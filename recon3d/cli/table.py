@@ -64,11 +64,8 @@ COMMANDS: dict[str, Command] = {}
 def command(*arguments: Argument, shared: bool = False) -> Callable[[Run], Run]:
     """Make a function a command of its name; its docstring is the help.
 
-    Parameters
-    ----------
-    shared
-        Whether the processes that an MPI launcher started share its work; else the first of
-        them does it alone.
+    `shared`: whether the processes that an MPI launcher started share its work; else the first of
+    them does it alone.
     """
 
     def enter(run: Run) -> Run:

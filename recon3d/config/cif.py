@@ -46,10 +46,7 @@ COMMON_CRYSTALS: dict[str, tuple[Six, int]] = {
 def read_cif(path: str | Path) -> tuple[Six, int | None]:
     """Read the unit cell and the number of the space group from a CIF file.
 
-    Parameters
-    ----------
-    path
-        The file; standard uncertainties in brackets are taken off.
+    `path`: the file; standard uncertainties in brackets are taken off.
 
     Returns
     -------

@@ -202,12 +202,7 @@ class Setting:
 def setting(default: Any = MISSING, help: str = "", **more: Any) -> Any:
     """Declare a field of a dataclass of settings.
 
-    Parameters
-    ----------
-    default
-        Its default; left out where it must be given.
-    more
-        As in `Setting`.
+    `default`: its default; left out where it must be given.
     """
     return field(default=default, metadata={"setting": Setting(help=help, **more)})
 
@@ -272,10 +267,7 @@ def validate(settings: Any) -> None:
 def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
     """Parse the texts of a dataclass's keys; what is not given is left out.
 
-    Parameters
-    ----------
-    texts
-        The text of every value by its key, without quotes; keys of others are passed over.
+    `texts`: the text of every value by its key, without quotes; keys of others are passed over.
 
     Returns
     -------
@@ -330,10 +322,7 @@ def texts_of(settings: Any) -> dict[str, str]:
 def as_text(value: Any) -> str:
     """The text of a value, without quotes, as files and command lines have it.
 
-    Parameters
-    ----------
-    value
-        A number, a word, a path, a truth value, None, or several numbers.
+    `value`: a number, a word, a path, a truth value, None, or several numbers.
     """
     if hasattr(value, "tolist"):
         value = value.tolist()

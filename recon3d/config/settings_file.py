@@ -79,10 +79,7 @@ class SettingsFile:
     def update(self, values: Mapping[str, Any], *, forget: Iterable[str] = ()) -> None:
         """Change some values, and leave all others as they are.
 
-        Parameters
-        ----------
-        values
-            New values by their keys; None stands for "find it from the data", or for nothing.
+        `values`: new values by their keys; None stands for "find it from the data", or for nothing.
 
         Raises
         ------
@@ -136,10 +133,7 @@ class SettingsFile:
     def experiment(self, ini: str | Path | None = None) -> Experiment:
         """The experiment of an .ini file, with what the settings file overrules.
 
-        Parameters
-        ----------
-        ini
-            The .ini file; the one that the key `experiment` names where None.
+        `ini`: the .ini file; the one that the key `experiment` names where None.
 
         Raises
         ------
@@ -175,12 +169,8 @@ class SettingsFile:
 def ini_beside(data: Path, settings: Path) -> Path | None:
     """The one .ini file in the folder of the frames, or else beside it; None where it is not one.
 
-    Parameters
-    ----------
-    data
-        The folder, or the HDF5 file, of the frames.
-    settings
-        The settings file, which is not meant.
+    `data`: the folder, or the HDF5 file, of the frames. `settings`: the settings file, which is not
+    meant.
     """
     own = settings.resolve()
     for folder in (data if data.is_dir() else data.parent, data.parent):

@@ -24,13 +24,6 @@ def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
     and their names are kept in one more attribute, so that text that looks like JSON stays
     text.
 
-    Parameters
-    ----------
-    target
-        The group (or file) that gets the attributes.
-    values
-        The values by their names.
-
     Raises
     ------
     ParameterError
@@ -65,13 +58,7 @@ def storable(name: str, value: Any) -> tuple[Any, bool]:
 
 
 def read_attributes(target: h5py.Group) -> dict[str, Any]:
-    """Read what `write_attributes` wrote, as plain Python values.
-
-    Parameters
-    ----------
-    target
-        The group (or file) with the attributes.
-    """
+    """Read what `write_attributes` wrote, as plain Python values."""
     nested = json.loads(target.attrs.get(_NESTED, "[]"))
     values = {
         name: _plain(value)

@@ -87,10 +87,7 @@ class OwnFile(h5py.File):  # type: ignore[misc]
 def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
     """Create an HDF5 file that gets its name when it is complete.
 
-    Parameters
-    ----------
-    room_bytes
-        How large it may become, as far as that is known.
+    `room_bytes`: how large it may become, as far as that is known.
 
     Raises
     ------
@@ -134,10 +131,7 @@ def require_replaceable(path: str | Path) -> None:
 def require_room(path: str | Path, room_bytes: int) -> None:
     """Refuse to write where the disk has too little room.
 
-    Parameters
-    ----------
-    room_bytes
-        How much is about to be added to it.
+    `room_bytes`: how much is about to be added to it.
 
     Raises
     ------
@@ -162,12 +156,8 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
     Locks are not asked for: such a file never changes once it has its name, and many engines
     read one at a time.
 
-    Parameters
-    ----------
-    file_format
-        What its attribute `_format` should be.
-    version
-        The newest version of the format that is known.
+    `file_format`: what its attribute `_format` should be. `version`: the newest version of the
+    format that is known.
 
     Raises
     ------
@@ -186,10 +176,7 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
 def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
     """Say of which file it is that something cannot be read from it.
 
-    Parameters
-    ----------
-    part
-        What is read of it; empty for all.
+    `part`: what is read of it; empty for all.
 
     Raises
     ------

@@ -33,10 +33,7 @@ def new_group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -
 def write_entry(file: h5py.File, title: str, default: str) -> h5py.Group:
     """Make /entry, which a viewer opens by itself.
 
-    Parameters
-    ----------
-    default
-        The NXdata of the entry that is shown first.
+    `default`: the NXdata of the entry that is shown first.
     """
     file.attrs["NX_class"], file.attrs["default"] = "NXroot", "entry"
     entry = file.require_group("entry")
@@ -135,12 +132,8 @@ def _write_mosaicity(
 def add_key(entry: h5py.Group, range_deg: float, center_deg: Center, names: Sequence[str]) -> None:
     """Write the key of orientation colours as an NXdata of its own, `mosaicity_key`.
 
-    Parameters
-    ----------
-    range_deg, center_deg
-        As in `recon3d.colors.orientation_colors`.
-    names
-        Of the two tilts: the first one goes to the right, the second one up.
+    `range_deg` and `center_deg`: as in `recon3d.colors.orientation_colors`. `names`: of the two
+    tilts: the first one goes to the right, the second one up.
     """
     line = np.linspace(-range_deg, range_deg, _KEY_PIXELS)
     axes = [names[1], names[0], "."]
@@ -189,12 +182,8 @@ def show_scan(
 ) -> None:
     """Add to /entry of a cleaned scan what a viewer shows of it.
 
-    Parameters
-    ----------
-    parameters
-        How the scan was cleaned.
-    axes
-        The settings of a projection, one axis after another in C order.
+    `parameters`: how the scan was cleaned. `axes`: the settings of a projection, one axis after
+    another in C order.
     """
     data = file["entry/data"]
     projections, rows, cols = data["summed"].shape

@@ -149,14 +149,8 @@ def write_settings(
 ) -> None:
     """Write the small files: omega.npy, one for each axis, Image_properties.txt.
 
-    Parameters
-    ----------
-    scan
-        The scan, raw or cleaned. A rocking scan has one γ: the mean of its frames'.
-    folder
-        Where the files go.
-    properties
-        More lines for Image_properties.txt, by their keys.
+    `scan`: the scan, raw or cleaned. A rocking scan has one γ: the mean of its frames'.
+    `properties`: more lines for Image_properties.txt, by their keys.
     """
     settings = {axis.name: axis.values_deg for axis in scan.axes}
     if is_grid(scan) and "gamma" not in settings:
@@ -253,12 +247,8 @@ class SparseArrayFile:
     def write(self, index: tuple[int, ...], values: NDArray[Any]) -> None:
         """Write `array[index] = values`, where `index` picks along the leading axes.
 
-        Parameters
-        ----------
-        index
-            Numbers from 0 along the first axes.
-        values
-            All of the array's remaining axes; nothing is written where they are zero.
+        `index`: numbers from 0 along the first axes. `values`: all of the array's remaining axes;
+        nothing is written where they are zero.
         """
         rest = self.shape[len(index) :]
         if values.shape != rest:

@@ -52,10 +52,7 @@ class LoneFailure(Exception):
 def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
     """Look whether the engines of a client can work together on some files.
 
-    Parameters
-    ----------
-    paths
-        Files and folders that all of them must see.
+    `paths`: files and folders that all of them must see.
 
     Returns
     -------

@@ -74,10 +74,7 @@ def world() -> Communicator:
 def threads_each(communicator: Communicator) -> int:
     """Threads for each process, so that those on one machine have a core for each thread.
 
-    Parameters
-    ----------
-    communicator
-        The processes. Cores that a launcher bound to one of them are its own.
+    `communicator`: the processes. Cores that a launcher bound to one of them are its own.
     """
     places = [(os.uname().nodename, sorted(os.sched_getaffinity(0)))]
     everyone = communicator.collect(places)
@@ -147,12 +144,8 @@ def run_shared(
 def end_all(status: int, *, alike: bool) -> None:
     """After an error end every process of a launcher: they would wait for this one for ever.
 
-    Parameters
-    ----------
-    status
-        How this process ends; 0 for no error.
-    alike
-        Whether all others end likewise, by themselves.
+    `status`: how this process ends; 0 for no error. `alike`: whether all others end likewise, by
+    themselves.
     """
     sys.stdout.flush()
     sys.stderr.flush()

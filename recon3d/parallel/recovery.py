@@ -60,10 +60,7 @@ def run_to_the_end(
 ) -> None:
     """Let engines do a job, again after every fault as long as each try comes farther.
 
-    Parameters
-    ----------
-    watcher
-        Makes what is told the news of a try.
+    `watcher`: makes what is told the news of a try.
 
     Raises
     ------

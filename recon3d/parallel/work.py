@@ -126,10 +126,7 @@ def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Ou
 
     An interrupt is noted by every engine, and obeyed where all of them meet.
 
-    Parameters
-    ----------
-    work, given
-        Function and arguments of a `Job`; None for what the first engine passes on.
+    `work` and `given`: function and arguments of a `Job`; None for what the first engine passes on.
     """
     from mpi4py import MPI
 

@@ -33,10 +33,7 @@ def setup_figure(theta_deg: float) -> Figure:
 def draw_setup(ax: Axes, theta_deg: float) -> None:
     """Draw the experiment from the side.
 
-    Parameters
-    ----------
-    ax
-        Where to draw; its axes are switched off.
+    `ax`: where to draw; its axes are switched off.
     """
     ax.set_aspect("equal")
     ax.set_axis_off()
@@ -120,10 +117,7 @@ def missing_cone_figure(theta_deg: float) -> Figure:
 def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
     """Draw a cut through the sphere of spatial frequencies, with the cone that is not measured.
 
-    Parameters
-    ----------
-    theta_deg
-        Bragg angle: half the opening of the cone about **G**.
+    `theta_deg`: Bragg angle: half the opening of the cone about **G**.
     """
     ax.set_aspect("equal")
     ax.add_patch(Wedge((0, 0), 1, 0, 360, facecolor=BLUE, alpha=0.25))
@@ -154,10 +148,7 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
 def projection_figure(store: CleanedScan, k: int) -> Figure:
     """All frames of one projection as a grid over its settings.
 
-    Parameters
-    ----------
-    store
-        A cleaned scan of two axes of settings.
+    `store`: a cleaned scan of two axes of settings.
     """
     slow, fast = store.axes[0], store.axes[-1]
     shape = (store.shape[1] // fast.values_deg.size, fast.values_deg.size)
@@ -247,14 +238,8 @@ def update_spot(
 ) -> float:
     """Move the tilt and the spot of a voxel.
 
-    Parameters
-    ----------
-    drawn
-        What `draw_spot` returned.
-    tilt_deg, place_um
-        (a, b) of the voxel, and where it is in the sample.
-    omega_deg, geometry, handedness
-        How far the sample is turned, and how it is projected.
+    `tilt_deg` and `place_um`: (a, b) of the voxel, and where it is in the sample. `omega_deg`,
+    `geometry`, `handedness`: how far the sample is turned, and how it is projected.
 
     Returns
     -------

@@ -37,12 +37,8 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 def place_axes(figure: Figure, box_in: Box, size_in: tuple[float, float] | None = None) -> Axes:
     """Add axes at a place given in inches.
 
-    Parameters
-    ----------
-    box_in
-        Left, bottom, width and height in inches.
-    size_in
-        Width and height of the figure for which they are given; those that it has where None.
+    `box_in`: left, bottom, width and height in inches. `size_in`: width and height of the figure
+    for which they are given; those that it has where None.
     """
     width, height = figure.get_size_inches() if size_in is None else size_in
     left, bottom, across, up = box_in
@@ -124,13 +120,7 @@ def draw_outline(
 
 
 def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
-    """Draw the colour bar of an image into axes of its own.
-
-    Parameters
-    ----------
-    label
-        Name and unit of what is shown.
-    """
+    """Draw the colour bar of an image into axes of its own."""
     bar = Colorbar(cax, mappable)
     bar.set_label(label, fontsize=TEXT_SIZE)
     bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
@@ -140,12 +130,7 @@ def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
 def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: str) -> Colorbar:
     """Draw the colour bar of values that are shown elsewhere, such as in 3D.
 
-    Parameters
-    ----------
-    limits
-        Values at the ends of the colours.
-    label
-        Name and unit of what is shown.
+    `limits`: values at the ends of the colours.
     """
     ax.set_box_aspect(8)
     return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label)
@@ -169,12 +154,8 @@ def value_at(image: AxesImage, x: float, y: float) -> float:
 def read_out(image: AxesImage, text: Callable[[float, float], str]) -> None:
     """Tell, below a figure in the browser, what is under the mouse.
 
-    Parameters
-    ----------
-    image
-        The image; its colours are not told.
-    text
-        Tells it of a place, given in the units of the axes.
+    `image`: the image; its colours are not told. `text`: tells it of a place, given in the units of
+    the axes.
     """
     image.mouseover = False
     ax = image.axes

@@ -14,10 +14,7 @@ def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniomet
     Where the motors of several are, those that moved decide; where the rotation of none is,
     its base tilt alone does.
 
-    Parameters
-    ----------
-    known
-        Names of the motors that the files record.
+    `known`: names of the motors that the files record.
 
     Raises
     ------

@@ -28,10 +28,7 @@ LARGEST_READING = 1e5
 def list_damage(damaged: Sequence[Damage]) -> str:
     """Name frames with the reason, as many as a message has room for, and count the rest.
 
-    Parameters
-    ----------
-    damaged
-        Names and reasons, in the order of the frames.
+    `damaged`: names and reasons, in the order of the frames.
     """
     parts: list[tuple[str, int]] = []
     for reason, group in groupby(damaged, key=lambda item: item[1]):

@@ -29,10 +29,8 @@ def open_source(
 ) -> EdfFolder | BlissFile:
     """Open a folder of EDF files, or a BLISS file; `goniometer` of it names its motors.
 
-    Parameters
-    ----------
-    path, prefix, goniometer, entries, skip_damaged, show_progress
-        As `recon3d.scan.scan.open_scan`.
+    `path`, `prefix`, `goniometer`, `entries`, `skip_damaged`, `show_progress`: as
+    `recon3d.scan.scan.open_scan`.
 
     Raises
     ------
@@ -73,10 +71,7 @@ def mean_background(
 ) -> NDArray[np.float64]:
     """Mean of all background frames in a folder of EDF files, or in a BLISS file.
 
-    Parameters
-    ----------
-    name
-        How the names of the EDF files begin, or the name of the detector; "-" or "" for any.
+    `name`: how the names of the EDF files begin, or the name of the detector; "-" or "" for any.
 
     Returns
     -------

@@ -39,11 +39,8 @@ def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]
     is left as it was. A process that is killed leaves its temporary file: the next one that
     writes the same file on the same computer removes it.
 
-    Parameters
-    ----------
-    tidy
-        Look for the temporary files of killed processes; False where one of thousands of
-        files in a folder is written.
+    `tidy`: look for the temporary files of killed processes; False where one of thousands of files
+    in a folder is written.
 
     Yields
     ------

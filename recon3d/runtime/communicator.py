@@ -139,12 +139,7 @@ ALONE: Communicator = Alone()
 def from_first(communicator: Communicator, make: Callable[[], T]) -> T:
     """What the first member of a communicator makes, on all of them; all raise what it raises.
 
-    Parameters
-    ----------
-    communicator
-        Its members; each calls this function.
-    make
-        Called on the first one alone.
+    `communicator`: its members; each calls this function.
     """
     made: list[T] = []
     error: Exception | None = None

@@ -27,12 +27,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     user's cache folder), else in a folder of the user's own for temporary files, else not at all.
     Code that was damaged on disk is compiled again.
 
-    Parameters
-    ----------
-    cache
-        Keep the compiled code for the next time.
-    options
-        As for `numba.njit`.
+    `cache`: keep the compiled code for the next time. `options`: as for `numba.njit`.
     """
 
     def compiled(function: Callable[..., Any]) -> Any:

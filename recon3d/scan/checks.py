@@ -14,10 +14,7 @@ _UNEVEN = 1.5
 def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]) -> None:
     """Compare the user's steps with those of the motors, which are the truth.
 
-    Parameters
-    ----------
-    steps_deg, numbers
-        Size and number of the steps of the two tilts, as given.
+    `steps_deg` and `numbers`: size and number of the steps of the two tilts, as given.
 
     Warns
     -----

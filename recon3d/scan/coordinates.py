@@ -76,12 +76,8 @@ class Choices:
     ) -> Coordinates:
         """The coordinates of frames at the middle of their exposures, from the chosen origin.
 
-        Parameters
-        ----------
-        source
-            The frames. A tilt whose readings are all NaN is taken as still, at its origin.
-        kept
-            Which of them; None for all.
+        `source`: the frames. A tilt whose readings are all NaN is taken as still, at its origin.
+        `kept`: which of them; None for all.
 
         Raises
         ------
@@ -197,10 +193,7 @@ def centre_exposures(coordinates: Coordinates) -> MotorTable:
     Its readings are shifted by half a step in the direction of each sweep, so those of a
     zigzag scan fall on the same positions there and back.
 
-    Parameters
-    ----------
-    coordinates
-        Of the frames in the order in which they were taken, read at the start of each.
+    `coordinates`: of the frames in the order in which they were taken, read at the start of each.
 
     Returns
     -------

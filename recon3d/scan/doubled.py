@@ -69,16 +69,8 @@ def grid_without_doubled(
 ) -> tuple[Candidate, Coordinates, list[Doubled]]:
     """The grid that frames fill once those that were taken twice are left out.
 
-    Parameters
-    ----------
-    source, coordinates
-        All frames, which fill no grid.
-    choices
-        What the user says of the scan.
-    goniometer
-        The names of the motors, for messages.
-    skip
-        Whether frames may be left out; otherwise doubled ones are only told.
+    `source` and `coordinates`: all frames, which fill no grid. `skip`: whether frames may be left
+    out; otherwise doubled ones are only told.
 
     Returns
     -------
@@ -118,12 +110,8 @@ def settle_doubled(grid: Candidate, source: FrameSource) -> list[Doubled]:
     What the source knows decides first, such as whether their scan came to its end. Of equals,
     one with signal wins over one without, then the later one.
 
-    Parameters
-    ----------
-    grid
-        The grid that the frames of the source would fill if there were one in each cell.
-    source
-        The frames; those that are equal otherwise are read.
+    `grid`: the grid that the frames of the source would fill if there were one in each cell.
+    `source`: the frames; those that are equal otherwise are read.
 
     Returns
     -------
@@ -194,13 +182,7 @@ def _signal(frame: NDArray[Any]) -> tuple[float, float]:
 
 
 def are_copies(doubled: Sequence[Doubled], count: int) -> bool:
-    """Whether frames can be copies of others, so that leaving them out leaves one scan.
-
-    Parameters
-    ----------
-    count
-        How many frames there are in all.
-    """
+    """Whether frames can be copies of others, so that leaving them out leaves one scan."""
     equal = sum(each.why == LATER for each in doubled)
     return len(doubled) > 0 and equal <= MOST_DOUBLED * count
 
@@ -210,10 +192,7 @@ def explain_doubled(
 ) -> DataError:
     """The error to raise where frames that were taken twice are not to be left out.
 
-    Parameters
-    ----------
-    advice
-        What else the scan needs, a sentence to add.
+    `advice`: what else the scan needs, a sentence to add.
     """
     first = doubled[0]
     pair = sorted((first.index, first.winner))

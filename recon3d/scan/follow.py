@@ -202,10 +202,7 @@ class Follower:
     def start(self, on_scan: Callable[[Scan], None]) -> None:
         """Look in a thread of its own.
 
-        Parameters
-        ----------
-        on_scan
-            Takes every scan that has grown, in that thread.
+        `on_scan`: takes every scan that has grown, in that thread.
         """
 
         def run() -> None:

@@ -306,10 +306,7 @@ def explain_misfit(
 ) -> DataError:
     """The error to raise where the frames of a scan fill no grid.
 
-    Parameters
-    ----------
-    doubled
-        The error to raise where frames were taken twice and no other origin makes a grid.
+    `doubled`: the error to raise where frames were taken twice and no other origin makes a grid.
     """
     advice = _other_azimuth(coordinates) or _other_origin(coordinates)
     if doubled and not advice:

@@ -323,17 +323,8 @@ def arrange_scan(
 ) -> Scan:
     """Sort the frames of any source into projections and settings.
 
-    Parameters
-    ----------
-    source
-        Where the frames are.
-    goniometer
-        The names of the motors, for messages.
-    choices
-        What the user says of the scan.
-    skip_doubled
-        Where frames were taken at one setting, use the best and leave the others out, with a
-        warning: one of a finished scan, with beam, of an entry of many frames, or the later one.
+    `skip_doubled`: where frames were taken at one setting, use the best and leave the others out,
+    with a warning: one of a finished scan, with beam, of an entry of many frames, or the later one.
 
     Raises
     ------

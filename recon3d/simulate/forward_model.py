@@ -63,13 +63,9 @@ class PointCloud:
 def point_cloud(phantom: Phantom, plan: ScanPlan, spacing_um: float | None = None) -> PointCloud:
     """Sample a grain on a fine lattice that is aligned with no other grid.
 
-    Parameters
-    ----------
-    plan
-        The scan, for its magnification and its Bragg angle.
-    spacing_um
-        Distance of the points; None for `POINTS_ACROSS` of them across the grain, or
-        `FINEST_PIX` where that is coarser.
+    `plan`: the scan, for its magnification and its Bragg angle. `spacing_um`: distance of the
+    points; None for `POINTS_ACROSS` of them across the grain, or `FINEST_PIX` where that is
+    coarser.
 
     Raises
     ------

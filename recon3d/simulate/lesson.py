@@ -45,11 +45,6 @@ def lesson_grain() -> Phantom:
 def simulate_lesson(folder: Path, *, show_progress: bool = True) -> tuple[float, float]:
     """Simulate the scan of the notebooks, unless it is there already.
 
-    Parameters
-    ----------
-    folder
-        Where its frames go.
-
     Returns
     -------
     phi0_deg, chi0_deg
@@ -111,12 +106,8 @@ def each_way(
 ) -> Iterator[tuple[Row, Grain]]:
     """Reconstruct a simulated scan by each method, and compare with the truth.
 
-    Parameters
-    ----------
-    store, experiment
-        The cleaned scan, and what is known of it.
-    options
-        As `show_progress` and `report` of `recon3d.reconstruct`.
+    `store` and `experiment`: the cleaned scan, and what is known of it. `options`: as
+    `show_progress` and `report` of `recon3d.reconstruct`.
 
     Yields
     ------

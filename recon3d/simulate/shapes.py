@@ -73,12 +73,8 @@ def irregular_polyhedron(size_um: float, rng: np.random.Generator, faces: int = 
     The normals are spread over the sphere by a spiral of golden angles, turned and shaken
     at random; the distances of the faces vary by nearly a factor of two.
 
-    Parameters
-    ----------
-    size_um
-        Diameter of the sphere about the origin that just holds the grain.
-    faces
-        Number of half spaces, 12 or more so that they always close.
+    `size_um`: diameter of the sphere about the origin that just holds the grain. `faces`: number of
+    half spaces, 12 or more so that they always close.
 
     Raises
     ------

@@ -28,10 +28,7 @@ class Jobs:
     def start(self, job: Callable[[], Iterator[Any]], steps: int) -> None:
         """Start a job of so many steps; one that runs is asked to stop first.
 
-        Parameters
-        ----------
-        steps
-            How many values it yields, for napari's progress bar; 0 where unknown.
+        `steps`: how many values it yields, for napari's progress bar; 0 where unknown.
         """
         self.waiting = (job, steps)
         if self.worker is None:

@@ -15,12 +15,7 @@ from recon3d.files.grain import Grain
 def open_grain(path: str | Path, *, largest: int = LARGEST) -> Grain:
     """Open a grain: small ones in memory, large ones with arrays that are read in parts.
 
-    Parameters
-    ----------
-    path
-        The file, usually grain.h5.
-    largest
-        Voxels up to which a grain is read at once.
+    `path`: the file, usually grain.h5. `largest`: voxels up to which a grain is read at once.
 
     Raises
     ------

@@ -92,10 +92,7 @@ class GrainScene:
     def of(cls, grain: Grain, path: Path | None = None, *, largest: int = LARGEST) -> GrainScene:
         """Prepare a grain.
 
-        Parameters
-        ----------
-        largest
-            Voxels up to which it is shown in 3D as it is.
+        `largest`: voxels up to which it is shown in 3D as it is.
         """
         coarse = coarsened(grain, step_for(grain.volume, largest))
         inside = coarse.orientation[np.asarray(coarse.mask)]
@@ -179,10 +176,7 @@ class GrainScene:
     def layers(self, *, flat: bool = True) -> list[make.LayerData]:
         """Every layer of the grain: scalars hidden, the volume, and the surface.
 
-        Parameters
-        ----------
-        flat
-            Whether slices are looked at first: the volume is hidden otherwise.
+        `flat`: whether slices are looked at first: the volume is hidden otherwise.
         """
         scalars = [self.scalar(name) for name in QUANTITIES if name in self.quantities]
         return [*scalars, *self.whole(flat=flat)]

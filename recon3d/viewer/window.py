@@ -105,10 +105,7 @@ class GrainWindow:
     def color_by(self, what: str) -> None:
         """Colour the grain by a quantity.
 
-        Parameters
-        ----------
-        what
-            "orientation", or the name of a scalar that the grain has.
+        `what`: "orientation", or the name of a scalar that the grain has.
 
         Raises
         ------
@@ -139,10 +136,7 @@ class GrainWindow:
     def slice_across(self, axis: str | None) -> None:
         """Show slices normal to an axis, or the grain in 3D for None.
 
-        Parameters
-        ----------
-        axis
-            "x", "y", "z" or None.
+        `axis`: "x", "y", "z" or None.
         """
         if axis not in (*ORDERS, None):
             raise ParameterError(f"axis is '{axis}': expected x, y, z, or None for 3D")
@@ -201,10 +195,7 @@ class GrainWindow:
     def pick(self, point_um: Any, direction: Any = None) -> Voxel | None:
         """Read out the voxel at a point, or the first one along a line of sight.
 
-        Parameters
-        ----------
-        point_um, direction
-            In sample axes; no direction for a click into a slice.
+        `point_um` and `direction`: in sample axes; no direction for a click into a slice.
 
         Returns
         -------
@@ -253,10 +244,7 @@ class GrainWindow:
     def show_cells(self, threshold_deg: float | None = None) -> Cells:
         """Add or change the layer of cells, each in the colour of its mean orientation.
 
-        Parameters
-        ----------
-        threshold_deg
-            As in `recon3d.analysis.find_cells`.
+        `threshold_deg`: as in `recon3d.analysis.find_cells`.
         """
         cells = find_cells(self.scene.coarse, threshold_deg)
         scene, table = self.scene, cells.table

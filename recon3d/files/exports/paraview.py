@@ -26,10 +26,7 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
     known), in degrees, and are there as `orientation_a` and so on too. Where a quantity is
     unknown (outside the mask) it stays NaN, which ParaView shows in a colour of its own.
 
-    Parameters
-    ----------
-    path
-        The file, with a name that ends in .vti.
+    `path`: the file, with a name that ends in .vti.
 
     Returns
     -------
@@ -100,11 +97,6 @@ def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
 
     A plain grid (3DCoRectMesh), so that ParaView renders it as a volume. XDMF lets x run fastest
     on such a grid, while z does in grain.h5: the arrays are written once more, in that order.
-
-    Parameters
-    ----------
-    grain_path
-        The file that `Grain.save` wrote.
 
     Returns
     -------

@@ -174,10 +174,7 @@ def _histogram(ax: Axes, values: NDArray[Any], label: str) -> None:
 def draw_profile(ax: Axes, profile: Profile) -> None:
     """Draw the tilts along a line, with their errors where they are known.
 
-    Parameters
-    ----------
-    profile
-        From `recon3d.analysis.line_profile`.
+    `profile`: from `recon3d.analysis.line_profile`.
     """
     for i, (name, color) in enumerate((("a", "#0072b2"), ("b", "#d55e00"))):
         tilt, error = 1e3 * profile.orientation_deg[:, i], 1e3 * profile.orientation_error_deg[:, i]

@@ -43,10 +43,7 @@ class GrowingFigure:
 def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
     """Draw an empty residual curve, and empty slices through the middle of a volume.
 
-    Parameters
-    ----------
-    figure
-        A figure, about 11 by 5.8 inches; it is cleared.
+    `figure`: a figure, about 11 by 5.8 inches; it is cleared.
     """
     figure.clear()
     left = figure.add_axes((0.055, 0.6, 0.2, 0.33))

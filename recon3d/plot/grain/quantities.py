@@ -60,10 +60,7 @@ def quantities_of(grain: Grain) -> list[str]:
 def values_of(grain: Grain, name: str) -> Any:
     """Values of a scalar over the volume, in the unit of its label, lazily where the grain is.
 
-    Parameters
-    ----------
-    name
-        One of `quantities_of`.
+    `name`: one of `quantities_of`.
 
     Raises
     ------

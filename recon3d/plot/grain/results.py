@@ -13,11 +13,6 @@ from recon3d.runtime.atomic import complete_or_absent
 def write_results(grain: Grain, folder: Path) -> list[Path]:
     """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, quality.png.
 
-    Parameters
-    ----------
-    folder
-        Where the files go.
-
     Returns
     -------
     paths

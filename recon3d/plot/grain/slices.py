@@ -155,13 +155,7 @@ def slices_figure(
 
 
 def draw_slices(figure: Figure, grain: Grain, what: str, *, through: tuple[int, int, int]) -> None:
-    """Draw what `slices_figure` shows into an empty figure, shaped as `slices_layout` says.
-
-    Parameters
-    ----------
-    figure, grain, what, through
-        As in `slices_figure`.
-    """
+    """Draw what `slices_figure` shows into an empty figure, shaped as `slices_layout` says."""
     size, boxes = slices_layout(grain.volume)
     cuts: list[tuple[Axis, int]] = [("z", through[2]), ("x", through[0]), ("y", through[1])]
     for axis, index in cuts:
@@ -197,13 +191,7 @@ def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
 
 
 def slice_extent_um(volume: Volume, axis: Axis) -> Extent:
-    """Left, right, bottom and top edge in µm of a slice normal to an axis.
-
-    Parameters
-    ----------
-    axis
-        The axis that the slice is normal to.
-    """
+    """Left, right, bottom and top edge in µm of a slice normal to an axis."""
     shown = ["xyz".index(name) for name in SHOWN_AXES[axis]]
     (left, right), (bottom, top) = (
         (

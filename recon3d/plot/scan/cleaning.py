@@ -90,12 +90,7 @@ def draw_cleaning(
 def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, title: str) -> None:
     """Show another frame, or the same one cleaned otherwise.
 
-    Parameters
-    ----------
-    drawn
-        From `draw_cleaning`.
-    threshold
-        `binth`, in counts of a pixel of the frame.
+    `threshold`: `binth`, in counts of a pixel of the frame.
     """
     # One scale for what goes in and what is taken off it, so that the eye can compare.
     low, top = raw_limits(steps.before)

@@ -239,12 +239,7 @@ def draw_frame_grid(
 ) -> AxesImage:
     """Draw the image that `frame_grid` makes, with the settings along its edges.
 
-    Parameters
-    ----------
-    image
-        From `frame_grid`.
-    slow, fast
-        Name and positions of the axis that runs downwards, and of that to the right.
+    `slow` and `fast`: name and positions of the axis that runs downwards, and of that to the right.
     """
     (slow_name, down), (fast_name, across) = slow, fast
     drawn = ax.imshow(

@@ -47,10 +47,7 @@ class Film:
 def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     """Draw the first projection, all on one scale of counts.
 
-    Parameters
-    ----------
-    figure
-        An empty figure, about 11 by 3.8 inches.
+    `figure`: an empty figure, about 11 by 3.8 inches.
     """
     first = glances[0]
     ax = figure.add_axes((0.05, 0.14, 0.24, 0.74))
@@ -75,12 +72,7 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
 def update_film(film: Film, glance: ProjectionGlance, *, excluded: bool = False) -> None:
     """Show another projection.
 
-    Parameters
-    ----------
-    film
-        From `draw_film`.
-    excluded
-        Whether it is left out of the reconstruction.
+    `excluded`: whether it is left out of the reconstruction.
     """
     update_frame(film.image, glance.summed, top=film.top)
     ax = film.image.axes
@@ -103,12 +95,8 @@ def draw_scan_health(
 ) -> None:
     """Draw what tells whether a scan is sound: rotation, gaps, intensity, and centre of mass.
 
-    Parameters
-    ----------
-    figure
-        An empty figure, about 11 by 5.6 inches.
-    excluded_deg
-        Angles of projections that are left out: they are shaded.
+    `figure`: an empty figure, about 11 by 5.6 inches. `excluded_deg`: angles of projections that
+    are left out: they are shaded.
     """
     figure.clear()
     boxes = [(0.055 + 0.325 * (i % 3), 0.58 - 0.49 * (i // 3), 0.24, 0.34) for i in range(5)]

@@ -124,10 +124,7 @@ def _circle(ax: Axes, fit: CentreOfMassFit, values: FloatArray) -> None:
 def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances) -> PathCollection:
     """Draw how a projection's intensity is spread over (μ, γ), in the laboratory.
 
-    Parameters
-    ----------
-    glances
-        All of them: they give the limits, and the track of the mean setting.
+    `glances`: all of them: they give the limits, and the track of the mean setting.
 
     Returns
     -------

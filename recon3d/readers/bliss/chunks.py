@@ -19,10 +19,7 @@ def require_sound_chunks(stored: h5py.Dataset, selection: tuple[slice, ...]) -> 
     The filter of bitshuffle follows the lengths wherever they lead, and a flipped bit in one of
     them ends the process. Chunks with a checksum are left to HDF5, which compares it first.
 
-    Parameters
-    ----------
-    selection
-        The part that is about to be read, one slice an axis.
+    `selection`: the part that is about to be read, one slice an axis.
 
     Raises
     ------

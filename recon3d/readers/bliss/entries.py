@@ -41,10 +41,7 @@ def scan_file(path: str | Path, prefix: str = "") -> Path | None:
     A folder stands for the only file of a scan in it, and a collection, which holds nothing but
     links to the entries of other files, for the only file that it links to.
 
-    Parameters
-    ----------
-    prefix
-        How the names of EDF files would begin.
+    `prefix`: how the names of EDF files would begin.
 
     Raises
     ------
@@ -245,10 +242,7 @@ def numbers_of(entry: str) -> tuple[int, int]:
 def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
     """Names of the entries to use, in the order of their numbers.
 
-    Parameters
-    ----------
-    wanted
-        A list such as "3.1,5-40", in which 5 stands for 5.1, 5.2 and so on; None for all.
+    `wanted`: a list such as "3.1,5-40", in which 5 stands for 5.1, 5.2 and so on; None for all.
 
     Raises
     ------

@@ -185,10 +185,7 @@ def mean_bliss_frame(
 ) -> FloatArray:
     """Mean of all frames of a detector in a BLISS file, as of background frames.
 
-    Parameters
-    ----------
-    path, detector, entries
-        As `BlissFile.open`; the motors play no part.
+    `path`, `detector`, `entries`: as `BlissFile.open`; the motors play no part.
 
     Returns
     -------

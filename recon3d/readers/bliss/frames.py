@@ -44,10 +44,7 @@ def frame_table(
 ) -> FrameTable:
     """Places and motor readings of all frames that can be read.
 
-    Parameters
-    ----------
-    skip_damaged
-        Leave frames out that are not on the disk, or lack a reading.
+    `skip_damaged`: leave frames out that are not on the disk, or lack a reading.
 
     Raises
     ------
@@ -100,12 +97,8 @@ def frames_left_out(
 ) -> tuple[Damage, ...]:
     """Every frame that is not used, and every entry that is damaged or of another layout.
 
-    Parameters
-    ----------
-    records, table
-        Its entries, and their frames that are used.
-    skipped
-        Why each other entry was left out.
+    `records` and `table`: its entries, and their frames that are used. `skipped`: why each other
+    entry was left out.
     """
     used = {(int(record), int(frame)) for record, frame in table.places}
     frames = [

@@ -33,10 +33,7 @@ _MOVED_DEG = 0.01
 def read_reading(entry: h5py.Group, name: str, frames: int) -> Reading:
     """What an entry records of a motor: a moving one by a list, the others by one number.
 
-    Parameters
-    ----------
-    frames
-        Number of frames: of several lists, the first that is as long is the right one.
+    `frames`: number of frames: of several lists, the first that is as long is the right one.
     """
     found = [_values(entry.get(place.format(name))) for place in _PLACES]
     lists = [values for values in found if isinstance(values, np.ndarray)]
@@ -62,10 +59,7 @@ def _values(item: Any) -> Reading:
 def read_current(entry: h5py.Group, name: str, frames: int) -> Reading:
     """The ring current in mA: of every frame, or else the one at the start of the entry.
 
-    Parameters
-    ----------
-    frames
-        Number of frames; a list of another length was not recorded with them.
+    `frames`: number of frames; a list of another length was not recorded with them.
     """
     for counter in dict.fromkeys((name, "current", "srcur")):
         for place in _CURRENTS:
@@ -156,10 +150,7 @@ def motor_columns(
 ) -> list[FloatArray]:
     """Readings of some frames of an entry, in the order of `PARTS`, each of shape (frames,).
 
-    Parameters
-    ----------
-    absent
-        Parts for which no entry records a motor: their readings are NaN.
+    `absent`: parts for which no entry records a motor: their readings are NaN.
 
     Raises
     ------

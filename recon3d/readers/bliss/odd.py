@@ -48,10 +48,7 @@ def explaining_misfits(source: FrameSource) -> Iterator[None]:
 def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
     """What is odd about the readings of one motor in one entry, in words; empty for nothing.
 
-    Parameters
-    ----------
-    records
-        The entries of a scan that forms no grid.
+    `records`: the entries of a scan that forms no grid.
     """
     for part in _PARTS:
         read = [(record, record.motors.of(goniometer)[part]) for record in records]

@@ -158,13 +158,9 @@ def read_records(
 ) -> tuple[list[EntryRecord], dict[str, str]]:
     """Read what is to be known of entries before their frames are read.
 
-    Parameters
-    ----------
-    entries
-        Names of the entries. Of a scan with several (`N.1`, `N.2`, ...) the first that has frames
-        of the detector is read; the others hold what was taken at a pace of their own.
-    detector
-        Name of the detector; empty where there is only one.
+    `entries`: names of the entries. Of a scan with several (`N.1`, `N.2`, ...) the first that has
+    frames of the detector is read; the others hold what was taken at a pace of their own.
+    `detector`: name of the detector; empty where there is only one.
 
     Returns
     -------

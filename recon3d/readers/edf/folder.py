@@ -80,16 +80,8 @@ class EdfFolder:
     ) -> EdfFolder:
         """Read the headers of the files that `list_edf` finds.
 
-        Parameters
-        ----------
-        folder
-            Where the files are.
-        prefix
-            How their names begin.
-        goniometer
-            The names of the motors; None for those of the beamline that the headers fit.
-        skip_damaged
-            Leave damaged files out, with a warning that lists them.
+        `goniometer`: the names of the motors; None for those of the beamline that the headers fit.
+        `skip_damaged`: leave damaged files out, with a warning that lists them.
 
         Raises
         ------
@@ -248,10 +240,7 @@ def list_edf(folder: str | Path, prefix: str) -> list[str]:
     Where the folder itself has none, they are looked for in its sub-folders (one for each ω,
     say); the names then begin with those of the sub-folders, and so may the prefix.
 
-    Parameters
-    ----------
-    folder, prefix
-        Where the files are, and how their names begin; "-" or "" for any.
+    `folder` and `prefix`: where the files are, and how their names begin; "-" or "" for any.
 
     Raises
     ------

@@ -43,10 +43,7 @@ class MotorReader:
     def read(self, text: dict[str, str]) -> tuple[float, ...]:
         """The readings of one frame in the order of the fields of `MotorTable`, and its epoch.
 
-        Parameters
-        ----------
-        text
-            Values of the header by lower-case key.
+        `text`: values of the header by lower-case key.
 
         Raises
         ------

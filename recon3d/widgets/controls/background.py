@@ -76,12 +76,8 @@ class Background:
     def wait(self, timeout_s: float = 60.0, until: Callable[[], bool] = lambda: False) -> None:
         """Wait until the job is done, and hand over what it left.
 
-        Parameters
-        ----------
-        timeout_s
-            How long to wait at most.
-        until
-            Tells whether to wait no longer; asked again and again.
+        `timeout_s`: how long to wait at most. `until`: tells whether to wait no longer; asked again
+        and again.
 
         Raises
         ------

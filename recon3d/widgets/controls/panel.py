@@ -158,10 +158,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
 def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
     """A canvas for a figure that grows and shrinks with the page, without pyplot and its state.
 
-    Parameters
-    ----------
-    height_in, width_in
-        Size in inches, at 100 pixels an inch.
+    `height_in` and `width_in`: size in inches, at 100 pixels an inch.
     """
     figure = Figure(figsize=(width_in, height_in), dpi=DPI)
     canvas = Canvas(figure)
