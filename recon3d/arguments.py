@@ -10,6 +10,7 @@ xarray hold, are given on as arrays where one is asked for.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 import math
@@ -17,22 +18,22 @@ import numbers
 import operator
 import os
 import re
-import sys
+import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from recon3d.errors import ParameterError
 
 F = TypeVar("F", bound=Callable[..., Any])
-Namespace = Mapping[str, Any]
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _LONGEST_SHOWN = 80
+_LARGEST_WHOLE = 2**63
+_LONGEST_NAME = 255
+"""Bytes of a file's name."""
 _WORDS = {
-    "None": "None",
     "NoneType": "None",
     "str": "a text",
     "bool": "True or False",
@@ -49,7 +50,6 @@ _WORDS = {
     "Axes": "axes of matplotlib",
     "Figure": "a figure of matplotlib",
 }
-_ARRAYS = ("NDArray", "ArrayLike", "ndarray")
 
 
 def checked(**expected: str) -> Callable[[F], F]:
@@ -66,22 +66,29 @@ def checked(**expected: str) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
-        annotations = {
-            name: one.annotation
-            for name, one in signature.parameters.items()
-            if isinstance(one.annotation, str) and one.kind is not one.VAR_KEYWORD
-        }
+        rest = {one.kind: name for name, one in signature.parameters.items()}
+        several = rest.get(inspect.Parameter.VAR_POSITIONAL)
+        others = rest.get(inspect.Parameter.VAR_KEYWORD)
 
         @functools.wraps(function)
         def call(*given: Any, **named: Any) -> Any:
-            bound = signature.bind(*given, **named)
+            try:
+                bound = signature.bind(*given, **named)
+            except TypeError as error:
+                known = ", ".join(name for name in signature.parameters if name != "self")
+                raise ParameterError(
+                    f"{function.__qualname__}: {error}; its arguments are {known}"
+                ) from None
+            kinds = _kinds(function)
             lengths: dict[str, Any] = {}
             for name, value in bound.arguments.items():
-                if name in annotations:
-                    bound.arguments[name] = _taken(
-                        name, value, annotations[name], function.__globals__, expected.get(name, "")
-                    )
-                    _require_shape(name, bound.arguments[name], expected.get(name, ""), lengths)
+                if name in kinds and name != others:
+                    kind = kinds[name]
+                    if name == several:
+                        kind = types.GenericAlias(tuple, (kind, ...))
+                    words = expected.get(name, "")
+                    bound.arguments[name] = _taken(name, value, kind, words)
+                    _require_shape(name, bound.arguments[name], words, lengths)
             return function(*bound.args, **bound.kwargs)
 
         return call  # type: ignore[return-value]
@@ -106,11 +113,47 @@ def check_fields(record: Any, *names: str, **expected: str) -> None:
     ParameterError
         One is of another kind, or out of its bounds.
     """
-    known = vars(sys.modules[type(record).__module__])
-    for one in (each for each in fields(record) if not names or each.name in names):
-        value = getattr(record, one.name)
-        taken = _taken(one.name, value, str(one.type), known, expected.get(one.name, ""))
-        object.__setattr__(record, one.name, taken)
+    kinds = _kinds(type(record).__init__)
+    for name in names or (each for each in kinds if each != "return"):
+        taken = _taken(name, getattr(record, name), kinds[name], expected.get(name, ""))
+        object.__setattr__(record, name, taken)
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse what a function that will be called later with some options does not take.
+
+    Parameters
+    ----------
+    function
+        The function, or a class.
+    options
+        Its arguments by their names.
+
+    Raises
+    ------
+    ParameterError
+        It has no argument of such a name.
+    """
+    known = inspect.signature(function).parameters
+    for name in options:
+        if name not in known:
+            raise ParameterError(
+                f"{function.__name__} has no argument '{name}': they are {', '.join(known)}"
+            )
+
+
+class _Names(dict[str, Any]):
+    """What annotations mean; what only type checkers import stands for any class of its name."""
+
+    def __missing__(self, name: str) -> type:
+        return type(name, (), {})
+
+
+@functools.cache
+def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a function's arguments by their names."""
+    known = {**vars(builtins), **function.__globals__, "ArrayLike": np.ndarray}
+    return get_type_hints(function, localns=_Names(known))
 
 
 def _require_shape(name: str, array: Any, expected: str, lengths: dict[str, Any]) -> None:
@@ -141,7 +184,7 @@ def wrong(argument: str, value: object, expected: str) -> ParameterError:
     return ParameterError(f"{argument} is {shown}: expected {expected}")
 
 
-def _taken(name: str, value: Any, annotation: str, known: Namespace, expected: str) -> Any:
+def _taken(name: str, value: Any, kind: Any, expected: str = "") -> Any:
     """The value as the function takes it.
 
     Raises
@@ -150,94 +193,96 @@ def _taken(name: str, value: Any, annotation: str, known: Namespace, expected: s
         It is nothing that the annotation allows, or out of bounds.
     """
     bounds = expected if expected[:1] in ("<", ">") else ""
-    kinds = _alternatives(annotation, known)
-    for kind in kinds:
+    for each in _alternatives(kind):
         try:
-            taken = _as_kind(value, kind, known)
-            _require(kind != "float" or math.isfinite(taken) or "inf" in bounds)
+            taken = as_kind(value, each)
+            _require(each is not float or math.isfinite(taken) or "inf" in bounds)
         except (TypeError, ValueError, OverflowError):
             continue
         if bounds and taken is not None and not _within(taken, bounds):
             break
         return taken
     if bounds or not expected or expected.startswith("("):
-        expected = " or ".join(dict.fromkeys(_words(kind, known, bounds) for kind in kinds))
+        expected = _words(kind, bounds)
     raise wrong(name, value, expected)
 
 
-def _alternatives(annotation: str, known: Namespace) -> list[str]:
-    """The members of a union, with the names of other annotations replaced by what they mean."""
-    found: list[str] = []
-    for part in _split(annotation, "|"):
-        meaning = None if part in _ARRAYS else known.get(part)
-        if meaning is None or isinstance(meaning, type):
-            found.append(part)
-        else:
-            found += _split(re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(meaning)), "|")
-    return [kind for kind in found if kind != "str" or "Path" not in found]
+def _alternatives(kind: Any) -> list[Any]:
+    """The members of a union; a text that may be a path is a path."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return [each for each in kinds if each is not str or Path not in kinds]
 
 
-def _split(text: str, mark: str) -> list[str]:
-    """The parts of an annotation between marks outside its brackets."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter == "[") - (letter == "]")
-        if letter == mark and not depth:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
+def as_kind(value: Any, kind: Any) -> Any:
+    """The value as one kind.
 
+    Parameters
+    ----------
+    value
+        Anything.
+    kind
+        A type, as in an annotation, but no union.
 
-def _as_kind(value: Any, kind: str, known: Namespace) -> Any:
-    """The value as one kind; a TypeError or ValueError where it is none."""
-    name, _, inner = kind.removesuffix("]").partition("[")
+    Raises
+    ------
+    TypeError, ValueError
+        It is none.
+    """
+    name, inner = get_origin(kind) or kind, get_args(kind)
     if name in _SIMPLE:
         return _SIMPLE[name](value)
-    if name in _ARRAYS:
-        return _as_array(value, truth="bool" in inner)
-    if name in ("tuple", "Sequence", "list"):
-        return _as_several(value, name, _split(inner, ","), known)
-    if name == "Literal":
-        _require(isinstance(value, str) and repr(value) in inner.replace('"', "'"))
-    elif name == "Callable":
+    if name is np.ndarray:
+        return _as_array(value, _items(kind))
+    if name is Literal:
+        _require(isinstance(value, str) and value in inner)
+    elif name is Callable:
         _require(callable(value))
-    elif name in ("dict", "Mapping"):
+    elif name in (dict, Mapping):
         _require(isinstance(value, Mapping) and all(isinstance(key, str) for key in value))
-        kind = _split(inner, ",")[-1]
-        return {key: _taken(key, item, kind, known, "") for key, item in value.items()}
+        return {key: _taken(key, item, inner[1]) for key, item in value.items()}
+    elif isinstance(name, type) and issubclass(name, Iterable) and inner:
+        return _as_several(value, name, inner)
     else:
-        _require(_is_one(value, name, known.get(name)))
+        _require(_is_one(value, name))
     return value
 
 
-def _is_one(value: Any, name: str, cls: Any) -> bool:
+def is_several(value: Any) -> bool:
+    """Whether a value is a list, a tuple, an array or the like."""
+    plain = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
+    return isinstance(value, Iterable) and not plain
+
+
+def _is_one(value: Any, cls: Any) -> bool:
     """Whether a value is of a class, of which the name may be all that is known."""
     if getattr(cls, "_is_protocol", False):
         wanted = {*vars(cls), *inspect.get_annotations(cls)}
         return all(hasattr(value, each) for each in wanted if not each.startswith("_"))
-    if cls in (None, Any) and name not in _WORDS:
-        return True
-    return any(each.__name__ == name for each in type(value).__mro__)
+    return cls is Any or any(each.__name__ == cls.__name__ for each in type(value).__mro__)
 
 
-def _as_several(value: Any, name: str, kinds: list[str], known: Namespace) -> Any:
-    _require(isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)))
-    _require(getattr(value, "ndim", 1) > 0)
+def _as_several(value: Any, name: type, kinds: tuple[Any, ...]) -> Any:
+    _require(is_several(value))
     items = list(value)
-    if name == "tuple" and kinds[-1] != "...":
+    if name is tuple and kinds[-1] is not ...:
         _require(len(items) == len(kinds))
     else:
         kinds = kinds[:1] * len(items)
-    taken = [_taken("", item, kind, known, "") for item, kind in zip(items, kinds, strict=True)]
-    return tuple(taken) if name == "tuple" else taken
+    taken = [_taken("", item, kind) for item, kind in zip(items, kinds, strict=True)]
+    return tuple(taken) if name is tuple else taken
 
 
-def _as_array(value: Any, *, truth: bool) -> Any:
+def _items(kind: Any) -> str:
+    """What an array holds, as its annotation says."""
+    item = str(get_args(kind)[1:])
+    return "truth values" if "bool" in item else "records" if "void" in item else "numbers"
+
+
+def _as_array(value: Any, items: str) -> Any:
     _require(isinstance(value, (list, tuple, numbers.Real)) or hasattr(value, "__array__"))
     array = np.asarray(value)
-    _require(array.dtype.kind in "biuf")
-    if truth and array.dtype.kind != "b":
+    _require(array.dtype.kind in ("V" if items == "records" else "biuf"))
+    if items == "truth values" and array.dtype.kind != "b":
         _require(bool(np.isin(array, (0, 1)).all()))
         return array.astype(bool)
     return array
@@ -251,7 +296,9 @@ def _as_text(value: Any) -> str:
 def _as_path(value: Any) -> Path:
     path = os.fspath(value)
     _require(isinstance(path, str) and path != "" and "\0" not in path)
-    return value if isinstance(value, Path) else Path(path)
+    taken = Path(path)
+    _require(all(len(os.fsencode(part)) <= _LONGEST_NAME for part in taken.parts))
+    return taken
 
 
 def _single(value: Any) -> Any:
@@ -265,31 +312,25 @@ def _as_truth(value: Any) -> bool:
     return bool(value)
 
 
-def _as_whole(value: Any) -> int:
-    value = _single(value)
-    _require(not isinstance(value, (bool, np.bool_)))
-    return operator.index(value)
-
-
-def _as_number(value: Any) -> Any:
+def _as_number(value: Any) -> float:
     value = _single(value)
     _require(isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)))
     _require(not math.isnan(value))
-    return value
+    return float(value)
 
 
-def _as_none(value: Any) -> None:
-    _require(value is None)
+def _as_whole(value: Any) -> int:
+    number = _as_number(value)
+    _require(number.is_integer() and abs(number) < _LARGEST_WHOLE)
+    return int(_single(value))
 
 
-_SIMPLE: dict[str, Callable[[Any], Any]] = {
-    "str": _as_text,
-    "Path": _as_path,
-    "bool": _as_truth,
-    "int": _as_whole,
-    "float": _as_number,
-    "None": _as_none,
-    "NoneType": _as_none,
+_SIMPLE: dict[Any, Callable[[Any], Any]] = {
+    str: _as_text,
+    Path: _as_path,
+    bool: _as_truth,
+    int: _as_whole,
+    float: _as_number,
 }
 
 
@@ -308,21 +349,26 @@ def _within(value: Any, bounds: str) -> bool:
     return True
 
 
-def _words(kind: str, known: Namespace, bounds: str = "") -> str:
-    name, _, inner = kind.removesuffix("]").partition("[")
-    if name in ("int", "float"):
-        return f"{_WORDS[name]} {bounds}".rstrip()
-    if name in _ARRAYS:
-        return "an array of truth values" if "bool" in inner else "an array of numbers"
-    if name == "Literal":
-        *first, last = (each.strip("'\"") for each in _split(inner, ","))
-        return f"{', '.join(first)} or {last}" if first else last
-    if name in ("tuple", "Sequence", "list"):
-        kinds = _split(inner, ",")
-        what = " or ".join(_words(each, known) for each in _alternatives(kinds[0], known))
-        many = "several" if name != "tuple" or kinds[-1] == "..." else str(len(kinds))
-        return f"{many} of: {what.removeprefix('a ')}"
-    if name in ("dict", "Mapping"):
+def _words(kind: Any, bounds: str = "") -> str:
+    """What a kind is, for a person."""
+    alternatives = _alternatives(kind)
+    if len(alternatives) > 1:
+        return " or ".join(dict.fromkeys(_words(each, bounds) for each in alternatives))
+    kind = alternatives[0]
+    name, inner = get_origin(kind) or kind, get_args(kind)
+    if name in (int, float):
+        return f"{_WORDS[name.__name__]} {bounds}".rstrip()
+    if name is np.ndarray:
+        return f"an array of {_items(kind)}"
+    if name is Literal:
+        *first, last = inner
+        return f"{', '.join(first)} or {last}" if first else str(last)
+    if name in (dict, Mapping):
         return "a dictionary with texts as keys"
-    own = str(getattr(known.get(name), "__module__", "")).startswith("recon3d")
-    return _WORDS.get(name, f"a recon3d.{name}" if own else f"an object of type {name}")
+    if inner and issubclass(name, Iterable):
+        many = len(inner) if name is tuple and inner[-1] is not ... else "several"
+        return f"{many} of: {_words(inner[0]).removeprefix('a ')}"
+    own = name.__module__.startswith("recon3d")
+    return _WORDS.get(
+        name.__name__, f"a recon3d.{name.__name__}" if own else f"an object of type {name.__name__}"
+    )

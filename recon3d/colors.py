@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.arguments import checked
+from recon3d.errors import ParameterError
 
 Center = tuple[float, float]
 
@@ -62,6 +63,12 @@ def orientation_colors(
     """
     a = np.asarray(a_deg, float) - center_deg[0]
     b = np.asarray(b_deg, float) - center_deg[1]
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ParameterError(
+            f"a_deg has the shape {a.shape}, and b_deg {b.shape}: expected one shape of both"
+        ) from None
     share = np.minimum(np.hypot(a, b) / range_deg, 1)
     hue = np.arctan2(b, a) + np.radians(HUE_OF_PLUS_A_DEG)
     lightness = CENTER_LIGHTNESS + (RIM_LIGHTNESS - CENTER_LIGHTNESS) * share

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 
 FloatArray = NDArray[np.float64]
-Point = Sequence[float]
+Point = tuple[float, float, float]
 
 
 class Profile(NamedTuple):

@@ -83,6 +83,7 @@ class Suggestion:
         """Size of the box, (x, y)."""
         return self.box.cols, self.box.rows
 
+    @checked()
     def applied_to(self, cleaning: Cleaning) -> Cleaning:
         """The same cleaning with what is suggested."""
         return replace(

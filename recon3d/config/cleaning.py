@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from recon3d.arguments import checked
 from recon3d.config.declare import Declared, setting
 from recon3d.errors import ParameterError
 
@@ -108,6 +109,7 @@ class Cleaning(Declared):
             )
         return int(self.framebg), float(self.binth)
 
+    @checked(rows=">= 1", cols=">= 1")
     def for_bins(self, rows: int, cols: int) -> Cleaning:
         """The same cleaning of frames of which `rows` x `cols` pixels were summed to one.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import numbers
 import re
 import types
 from collections.abc import Iterable, Mapping
@@ -17,10 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from recon3d.errors import ParameterError
+from recon3d.arguments import as_kind, is_several, wrong
 
-_LONGEST_SHOWN = 60
-_LARGEST_INTEGER = 10**15
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SEPARATORS = re.compile(r"[\s,;x×]+")
 _BRACKETS = str.maketrans("[](){}", " " * 6)
@@ -139,20 +136,26 @@ class Setting:
             return None
         if self.count is None:
             return self._check_one(value)
-        if not _is_several(value):
+        if not is_several(value):
             raise ValueError(self.expected)
-        flat = [n for item in value for n in (item if _is_several(item) else [item])]
+        flat = [n for item in value for n in (item if is_several(item) else [item])]
         items = tuple(self._check_one(item) for item in flat)
         if self.count and len(items) != self.count:
             raise ValueError(self.expected)
         return items
 
     def _check_one(self, value: Any) -> Any:
-        taken = _as_type(value, self.single)
-        if taken is None or (self.choices and taken not in (*self.choices, *self.words.values())):
+        # A path, though it is kept as a text, may be given as a path.
+        value = str(value) if self.single is str and isinstance(value, Path) else value
+        try:
+            taken = as_kind(value, self.single)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(self.expected) from None
+        if self.choices and taken not in (*self.choices, *self.words.values()):
             raise ValueError(self.expected)
         if isinstance(taken, (int, float)) and not (
-            (self.least is None or taken >= self.least)
+            math.isfinite(taken)
+            and (self.least is None or taken >= self.least)
             and (self.above is None or taken > self.above)
             and (self.most is None or taken <= self.most)
             and (self.below is None or taken < self.below)
@@ -259,9 +262,7 @@ def validate(settings: Any) -> None:
         try:
             object.__setattr__(settings, declared.name, declared.check(value))
         except ValueError as error:
-            raise ParameterError(
-                f"{declared.name} is {_short(repr(value))}: expected {error}"
-            ) from None
+            raise wrong(declared.name, value, str(error)) from None
 
 
 def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -286,9 +287,7 @@ def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
                 values[declared.name] = declared.parse(texts[key])
             except ValueError as error:
                 name = key.upper() if declared.place else key
-                raise ParameterError(
-                    f"{name} is '{_short(texts[key])}': expected {error}"
-                ) from None
+                raise wrong(name, texts[key], str(error)) from None
     return values
 
 
@@ -339,11 +338,6 @@ def nearest(key: str, known: Iterable[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-def _is_several(value: Any) -> bool:
-    plain = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
-    return isinstance(value, Iterable) and not plain
-
-
 def _without_none(kind: Any) -> Any:
     if get_origin(kind) in (Union, types.UnionType):
         return next(part for part in get_args(kind) if part is not type(None))
@@ -352,23 +346,6 @@ def _without_none(kind: Any) -> Any:
 
 def _takes_none(kind: Any) -> bool:
     return type(None) in get_args(kind)
-
-
-def _as_type(value: Any, kind: type) -> Any:
-    """The value as the type, None where it is none of it."""
-    if kind is Path:
-        return Path(value) if isinstance(value, (str, Path)) else None
-    if kind is str:
-        return str(value) if isinstance(value, (str, Path)) else None
-    value = value.item() if getattr(value, "ndim", 1) == 0 else value
-    if type(value).__name__ in ("bool", "bool_"):
-        return bool(value) if kind is bool else None
-    if kind is bool or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return None
-    number = float(value)
-    if kind is float:
-        return number
-    return int(value) if number.is_integer() and abs(number) <= _LARGEST_INTEGER else None  # type: ignore[call-overload]
 
 
 def _number(text: str) -> float:
@@ -401,7 +378,3 @@ def _choices_text(choices: list[Any]) -> str:
 
 def _plain(bound: float) -> str:
     return f"{bound:.0f}" if float(bound).is_integer() else f"{bound:g}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

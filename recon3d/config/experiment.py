@@ -127,6 +127,7 @@ class Experiment:
             raise ParameterError(f"{path}: {error}") from error
 
     @classmethod
+    @checked()
     def from_texts(cls, texts: Mapping[str, str], parent: Path = Path()) -> Experiment:
         """Make an experiment of the texts of its keys; a relative `path` counts from `parent`.
 
@@ -146,6 +147,7 @@ class Experiment:
         return cls(**parts, path=None if folder is None else parent / folder)
 
     @classmethod
+    @checked()
     def from_record(cls, record: Mapping[str, Any]) -> Experiment:
         """Make an experiment of the record of a run; keys of others are passed over.
 
@@ -159,7 +161,9 @@ class Experiment:
         ParameterError
             A key is missing, or its value is impossible.
         """
-        return cls.from_texts({key: as_text(record[key]) for key in INI_KEYS if key in record})
+        texts = {key: as_text(record[key]) for key in INI_KEYS if key in record}
+        # A width that was found to be wide open is recorded as infinite, and found so again.
+        return cls.from_texts({key: text for key, text in texts.items() if text != "inf"})
 
     def record(self) -> dict[str, Any]:
         """Every value that is not left to be found from the data, by its key in .ini files."""

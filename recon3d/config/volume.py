@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.config.declare import Declared, setting
 from recon3d.errors import ParameterError
 
@@ -58,11 +59,13 @@ class Volume(Declared):
         """The box's lowest corner."""
         return tuple(p - s / 2 for p, s in zip(self.position_um, self.size_um, strict=True))
 
+    @checked(voxels=">= 1")
     def with_longest(self, voxels: int) -> Volume:
         """The same box with about cubic voxels, `voxels` of them along the most divided axis."""
         x, y, z = (max(round(n * voxels / max(self.shape)), 1) for n in self.shape)
         return replace(self, shape=(x, y, z))
 
+    @checked(axis=">= 0, <= 2")
     def axis_um(self, axis: int) -> NDArray[np.float64]:
         """Centres of the voxels along one axis, position + size / n (i - (n - 1) / 2)."""
         n = self.shape[axis]

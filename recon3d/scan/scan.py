@@ -95,6 +95,7 @@ class Scan(ScanTable):
         """
         return self.within(Roi.around(whole_pair("center", center), whole_pair("size", size)))
 
+    @checked()
     def within(self, roi: Roi) -> Scan:
         """The same scan with another ROI; as `crop`."""
         roi.require_inside(self.source.frame_shape)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from recon3d.arguments import check_fields
+from recon3d.arguments import check_fields, checked
 from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
@@ -93,11 +93,13 @@ class SimulatedDetector:
                 f"saturation_counts is {self.saturation_counts}: frames are 16 bit, up to 65535"
             )
 
+    @checked(frame=">= 0", frames=">= 1")
     def current_ma(self, frame: int, frames: int) -> float:
         """Ring current at a frame, out of all that are taken: it decays exponentially."""
         elapsed = frame / max(frames - 1, 1)
         return float(self.ring_current_ma * (1 - self.beam_decay) ** elapsed)
 
+    @checked(shape=">= 1")
     def static(self, shape: tuple[int, int]) -> FloatArray:
         """Counts of every frame without light: offset, its gradient, and hot pixels.
 
@@ -114,6 +116,7 @@ class SimulatedDetector:
         counts.flat[pixels] += self.hot_counts * rng.uniform(0.1, 1.0, pixels.size)
         return counts
 
+    @checked(light="(rows, cols)", static="(rows, cols)", frame=">= 0")
     def expose(
         self, light: NDArray[np.floating], static: FloatArray, frame: int
     ) -> NDArray[np.uint16]:
@@ -143,6 +146,7 @@ class SimulatedDetector:
         rng = np.random.default_rng([self.seed, _DEAD])
         return rng.integers(cols // 4, cols - cols // 4, self.dead_columns)
 
+    @checked(static="(rows, cols)", frame=">= 0")
     def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:
         """Record one frame with the beam off."""
         rng = np.random.default_rng([self.seed, _DARK, frame])

@@ -75,6 +75,7 @@ class Phantom:
         """Radius of the sphere about `position_um` that just holds the grain."""
         return self.shape.radius_um
 
+    @checked()
     def sample(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> PhantomSample:
         """Tell what the grain is at points; of two orientations, their mean.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
+from recon3d.arguments import checked
 from recon3d.config.crystal import Crystal
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError
@@ -99,6 +100,7 @@ class Truth:
         """Row of the upright ROI on which the sample's origin falls."""
         return self.plan.roi_centre_pix[0]
 
+    @checked(oversampling=">= 1")
     def sample_on(self, volume: Volume, oversampling: int = 3) -> VoxelTruth:
         """Average the planted grain over the voxels of a reconstruction.
 
@@ -124,6 +126,7 @@ class Truth:
         occupancy = totals[0] / oversampling**3
         return VoxelTruth(occupancy, occupancy >= 0.5, *means)
 
+    @checked(points=">= 1")
     def save(self, path: str | Path, points: int = 96) -> None:
         """Write truth.h5.
 
@@ -150,6 +153,7 @@ class Truth:
                 file[name].attrs["units"] = "degree"
 
     @classmethod
+    @checked()
     def load(cls, path: str | Path) -> Truth:
         """Read truth.h5.
 

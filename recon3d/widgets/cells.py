@@ -6,6 +6,7 @@ import ipywidgets as controls
 import numpy as np
 
 from recon3d.analysis.cells import Cells, find_cells
+from recon3d.arguments import checked
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.cells import draw_cells
 from recon3d.plot.grain.slices import slices_layout
@@ -22,6 +23,7 @@ class GrainCells(Panel):
         The grain.
     """
 
+    @checked()
     def __init__(self, grain: Grain) -> None:
         super().__init__()
         self.grain = grain

@@ -7,11 +7,12 @@ import io
 import os
 import sys
 from importlib import import_module
-from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.files.grain import Grain
 
 
@@ -20,6 +21,7 @@ def is_served() -> bool:
     return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
 
 
+@checked(dpi="> 0")
 def show(figure: Figure, dpi: int = 110) -> None:
     """Show a figure below a cell, without pyplot.
 
@@ -42,7 +44,8 @@ def png_of(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def show_table(rows: NDArray[Any], *columns: str) -> None:
+@checked()
+def show_table(rows: NDArray[np.void], *columns: str) -> None:
     """Show records as a table below a cell.
 
     Parameters
@@ -61,6 +64,7 @@ def show_table(rows: NDArray[Any], *columns: str) -> None:
     display(HTML(f"<table><tr>{head}</tr>{body}</table>"))
 
 
+@checked()
 def open_viewer(grain: Grain) -> str:
     """Open a grain in napari, where there is a display and napari is installed.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as controls
 
+from recon3d.arguments import check_options, checked
 from recon3d.errors import ParameterError
 from recon3d.parallel.cluster import Cluster
 from recon3d.widgets.controls.panel import Panel, button, row
@@ -41,7 +42,9 @@ class Engines(Panel):
         Further keyword arguments of `recon3d.Cluster`, such as `profile`.
     """
 
+    @checked(interval_s="> 0")
     def __init__(self, *, interval_s: float = 2.0, **options: Any) -> None:
+        check_options(Cluster, options)
         super().__init__()
         self.interval_s, self.options = interval_s, options
         self.cluster: Cluster | None = None
@@ -98,6 +101,7 @@ class Engines(Panel):
         self.tell("stopping the engines ...")
         self.background.start(self._stop(), self._stopped)
 
+    @checked(timeout_s="> 0")
     def wait(self, timeout_s: float = 180.0) -> Client | None:
         """Wait until engines that are starting or stopping have done so.
 
@@ -110,6 +114,7 @@ class Engines(Panel):
             raise TimeoutError(f"the engines take longer than {timeout_s:g} s")
         return self.client
 
+    @checked()
     def work(self, working: bool) -> None:
         """Note whether the engines are at work: then they tell how they are by themselves."""
         self._working = working

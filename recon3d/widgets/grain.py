@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d.analysis.coarse import coarsened, step_for
 from recon3d.analysis.surface import known_orientations, surface_of
+from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
@@ -43,6 +44,7 @@ class GrainSlices(Panel):
         The grain.
     """
 
+    @checked()
     def __init__(self, grain: Grain) -> None:
         super().__init__()
         self.grain = grain
@@ -82,6 +84,7 @@ class GrainSurface(Panel):
         The grain.
     """
 
+    @checked()
     def __init__(self, grain: Grain) -> None:
         super().__init__()
         import k3d

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as controls
 
+from recon3d.arguments import checked
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
@@ -33,6 +34,7 @@ class VoxelSpot(Panel):
         The scan.
     """
 
+    @checked()
     def __init__(self, plan: ScanPlan) -> None:
         super().__init__()
         self._geometry = plan.geometry(0)
@@ -86,6 +88,7 @@ class SeveralWays(Panel):
         What was planted.
     """
 
+    @checked()
     def __init__(self, store: CleanedScan, experiment: Experiment, truth: Truth) -> None:
         super().__init__()
         self._of = (store, experiment, truth)
@@ -111,6 +114,7 @@ class SeveralWays(Panel):
         self.rows, self.pictures.children, self.bar.value = [], (), 0
         self.background.start(self._work(), self._take)
 
+    @checked(timeout_s="> 0")
     def done(self, timeout_s: float = 3600.0) -> None:
         """Start, if nobody did, and wait; a served page waits for the button."""
         if is_served():

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import ipywidgets as controls
 
+from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview, ProjectionGlance
 from recon3d.config.settings_file import SettingsFile
@@ -34,6 +35,7 @@ class Live(Panel):
         Seconds between two looks at the disk.
     """
 
+    @checked()
     def __init__(
         self, settings: SettingsFile, widgets: Sequence[Panel] = (), *, interval_s: float = 2.0
     ) -> None:

@@ -10,6 +10,7 @@ from matplotlib.backend_bases import MouseEvent
 from numpy.typing import NDArray
 
 from recon3d.analysis.moments import projection_moments
+from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
@@ -48,6 +49,7 @@ class Mosaicity(Panel):
         Size of a pixel in the sample, 1 / M; 1 (the axes are then in pixels) where None.
     """
 
+    @checked()
     def __init__(
         self,
         store: CleanedScan,
@@ -103,6 +105,7 @@ class Mosaicity(Panel):
             self._draw_projection()
         self.canvas.draw_idle()
 
+    @checked()
     def click(self, horizontal: float, vertical: float) -> None:
         """Look behind a place of the map, given in the units of its axes (µm), and mark it."""
         if self._mark is not None:
@@ -118,6 +121,7 @@ class Mosaicity(Panel):
             col, down = int(horizontal / width), int(vertical / height)
             self.pick_pixel(int(np.clip(rows - 1 - down, 0, rows - 1)), min(max(col, 0), cols - 1))
 
+    @checked()
     def pick_pixel(self, row_pix: int, col_pix: int) -> None:
         """Show the (μ, γ) map of one pixel of the projection, and the frames that lit it."""
         k = self.projection.value
@@ -143,6 +147,7 @@ class Mosaicity(Panel):
             f"frames {_listed(illuminated)}"
         )
 
+    @checked()
     def pick_voxel(self, voxel: tuple[int, int, int]) -> None:
         """Look, in the background, at the (a, b) map of one voxel and at the frames that lit it."""
         assert self.grain is not None

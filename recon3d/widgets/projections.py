@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as controls
 import numpy as np
 
+from recon3d.arguments import checked
 from recon3d.cleaning.light import doubts_of_scan
 from recon3d.cleaning.overview import ProjectionGlance, glances_of_store
 from recon3d.config.experiment import Experiment
@@ -48,6 +49,7 @@ class Projections(Panel):
         Cleans the scan with what the data suggest, where the stored one is in doubt.
     """
 
+    @checked()
     def __init__(
         self,
         glances: CleanedScan | Iterable[ProjectionGlance],
@@ -94,6 +96,7 @@ class Projections(Panel):
         return tuple(sorted(self._excluded))
 
     @value.setter
+    @checked()
     def value(self, omega_deg: Iterable[float]) -> None:
         self._excluded = {self._nearest(angle) for angle in omega_deg}
         self._changed()
@@ -123,8 +126,11 @@ class Projections(Panel):
         """Save what is to be left out."""
         self.finish(lambda: True)
 
+    @checked()
     def set_glances(self, glances: Iterable[ProjectionGlance]) -> None:
         """Go on with a scan that has grown; the shown projection stays the same."""
+        if not glances:
+            raise ParameterError("there is no projection among the glances")
         shown = self.glances[self.projection.value].omega_deg
         self.glances = sorted(glances, key=lambda glance: glance.omega_deg)
         omega = [glance.omega_deg for glance in self.glances]
@@ -147,6 +153,7 @@ class Projections(Panel):
         if getattr(self, "_model", None) is not None:
             self.background.start(self._reproject(self.projection.value), self._show_comparison)
 
+    @checked()
     def compare(self, grain: Grain, experiment: Experiment | None) -> None:
         """Show measured against reprojected frames from now on.
 

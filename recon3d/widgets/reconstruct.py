@@ -12,6 +12,7 @@ import ipywidgets as controls
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import check_options, checked
 from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
@@ -68,6 +69,7 @@ class Reconstruct(Parameters):
         Further keyword arguments of `recon3d.reconstruct`.
     """
 
+    @checked()
     def __init__(
         self,
         store: CleanedScan,
@@ -78,6 +80,7 @@ class Reconstruct(Parameters):
         engines: Engines | None = None,
         **options: Any,
     ) -> None:
+        check_options(reconstruct, options)
         super().__init__(store, experiment, settings)
         self.options = options
         self.engines, self._own_engines = engines or Engines(), engines is None
@@ -102,6 +105,7 @@ class Reconstruct(Parameters):
         """Whether a reconstruction is going on."""
         return not self.stop_button.disabled
 
+    @checked(number=">= 1", threads=">= 1")
     def start_engines(self, number: int | None = None, threads: int | None = None) -> None:
         """Start engines in the background; the next reconstruction is theirs.
 
@@ -139,6 +143,7 @@ class Reconstruct(Parameters):
         self._stopping = True
         self.tell("stopping after this pass ...")
 
+    @checked(timeout_s="> 0")
     def done(self, timeout_s: float = 24 * 3600.0) -> None:
         """Start, if nobody did, and wait for the grain; a served page waits for *Start*.
 

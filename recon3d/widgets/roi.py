@@ -12,6 +12,7 @@ from matplotlib.backend_bases import MouseEvent
 from matplotlib.widgets import RectangleSelector
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images
 from recon3d.cleaning.light import (
     Light,
@@ -61,6 +62,7 @@ class RegionOfInterest(Panel):
         The settings file to which `save` writes.
     """
 
+    @checked()
     def __init__(self, scan: Scan, settings: SettingsFile | None = None) -> None:
         super().__init__(settings)
         self.scan = whole_frames(scan)
@@ -97,6 +99,7 @@ class RegionOfInterest(Panel):
         return (roi.col + roi.cols // 2, roi.row + roi.rows // 2), (roi.cols, roi.rows)
 
     @value.setter
+    @checked()
     def value(self, region: tuple[tuple[int, int], tuple[int, int]]) -> None:
         self._set(Roi.around(*region))
 
@@ -110,6 +113,7 @@ class RegionOfInterest(Panel):
             chosen["framebg"] = found.framebg if found.box == self._roi else None
         return chosen
 
+    @checked()
     def select(self, left: float, top: float, right: float, bottom: float) -> None:
         """Choose the pixels that a rectangle touches; its edges in pixels of the frame."""
         rows, cols = self.scan.source.frame_shape
@@ -132,6 +136,7 @@ class RegionOfInterest(Panel):
         """Save the box; where none was chosen yet, wait for the one that the data suggest."""
         self.finish(lambda: not self._wanted)
 
+    @checked()
     def set_scan(self, scan: Scan) -> None:
         """Go on with a scan that has grown."""
         known = self.scan.omega_deg

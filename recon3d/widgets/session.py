@@ -6,10 +6,11 @@ import html
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import ipywidgets as controls
 
+from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images, getdata, open_data, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.experiment import Experiment
@@ -62,6 +63,7 @@ class Session:
         The scan is still being written: its complete projections are used.
     """
 
+    @checked()
     def __init__(
         self, settings: SettingsFile, *, show_progress: bool = True, growing: bool = False
     ) -> None:
@@ -72,6 +74,7 @@ class Session:
         self._engines: Engines | None = None
 
     @classmethod
+    @checked()
     def start(
         cls,
         data: str | Path | None = None,
@@ -207,7 +210,8 @@ class Session:
         return Reconstruct(self.store, self.experiment, self.settings, **options)
 
     @when_asked
-    def mosaicity(self, shown: str = "projection") -> Mosaicity:
+    @checked()
+    def mosaicity(self, shown: Literal["projection", "slice"] = "projection") -> Mosaicity:
         """A map of one projection, or of the grain where there is one.
 
         Parameters
@@ -261,6 +265,7 @@ class Session:
         """The grain in 3D, to be turned with the mouse."""
         return GrainSurface(self.grain)
 
+    @checked()
     def live(self, *widgets: Panel) -> Live:
         """Follow a scan that is still being written, and show what is new in open widgets.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.arguments import checked
 from recon3d.cleaning.frame_preview import FramePreview, Kept
 from recon3d.cleaning.getdata import region_of
 from recon3d.cleaning.light import LEAST_KEPT, coarse_to_fine, whole_frames
@@ -54,6 +55,7 @@ class Threshold(CleaningSteps):
         The settings file to which `save` writes.
     """
 
+    @checked()
     def __init__(
         self, scan: Scan, plan: GetData | None = None, settings: SettingsFile | None = None
     ) -> None:
@@ -131,6 +133,7 @@ class Threshold(CleaningSteps):
         """Save the parameters; wait for a suggestion that is being looked for."""
         self.finish(lambda: not self._suggesting)
 
+    @checked()
     def set_scan(self, scan: Scan) -> None:
         """Go on with a scan that has grown."""
         self._whole, self.scan = scan, region_of(scan, self._plan)

@@ -43,6 +43,8 @@ def reprojection_figure(
             f"{count} angles, {len(measured)} measured and {len(modelled)} modelled images: "
             "expected as many of each, and one at least"
         )
+    if measured[0].ndim != 2:
+        raise ParameterError(f"a measured image has the shape {measured[0].shape}: expected 2 axes")
     extent = image_extent(measured[0].shape, pixel_um)
     up = 1.9 * extent[2] / extent[1]
     figure = new_figure(2.2 * count + 0.9, 3 * (up + 0.45) + 0.2)

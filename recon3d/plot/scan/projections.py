@@ -27,7 +27,7 @@ from recon3d.plot.parts import (
 Image = NDArray[Any]
 
 
-@checked(range_deg="> 0")
+@checked(range_deg="> 0", a_deg="(rows, cols)", b_deg="(rows, cols)", mask="(rows, cols)")
 def draw_mosaicity(
     ax: Axes,
     a_deg: Image,

@@ -27,6 +27,12 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
         The grain; its provenance says what was found.
     """
     found = grain.provenance
+    for key in ("rotation_center", "turning_center", "handedness"):
+        if key not in found:
+            raise ParameterError(
+                f"the grain does not say its {key}, with which it can be compared with its frames: "
+                "was it made by recon3d.reconstruct?"
+            )
     detector = replace(experiment.detector, rotation_center_pix=float(found["rotation_center"]))
     mu, gamma = (float(value) for value in found["turning_center"])
     given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
@@ -140,10 +146,8 @@ def experiment_of(grain: Grain, ini: Path | None = None) -> Experiment:
     """
     if ini is not None:
         return Experiment.from_ini(ini)
-    # A width that was found to be wide open is recorded as infinite, and found so again.
-    known = {key: value for key, value in grain.provenance.items() if value != np.inf}
     try:
-        return Experiment.from_record(known)
+        return Experiment.from_record(grain.provenance)
     except ParameterError as error:
         raise ParameterError(
             f"the grain's record of its run: {error}; --ini names a file"

@@ -154,6 +154,10 @@ class Panel(controls.VBox):  # type: ignore[misc]
         self.background.cancel()
         super().close()
 
+    def __del__(self) -> None:
+        if "background" in vars(self):  # else its arguments were refused, and there is nothing
+            super().__del__()
+
 
 def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
     """A canvas for a figure that grows and shrinks with the page, without pyplot and its state.
