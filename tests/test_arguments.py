@@ -149,6 +149,18 @@ def test_a_dataclass_checks_its_fields():
         (lambda: r3.simulate.Steps("a", 1), "half_range_deg is 'a'"),
         (lambda: r3.simulate.make_phantom(position_um=(1, 2)), "position_um is"),
         (lambda: r3.plot.orientation_colors([1], [1], 0), "range_deg is 0"),
+        (lambda: r3.plot.orientation_colors([1, 2], [1, 2, 3], 1), "expected one shape of both"),
+        (lambda: r3.suggest(scans=5), "suggest: missing a required argument.*arguments are scan, "),
+        (lambda: r3.Volume((0, 0, 0), (1, 1, 1), (2, 2, 2)).axis_um(3), "axis is 3: expected a"),
+        (lambda: r3.open_store("x" * 300), "path is 'xx.*: expected the path of a scan.h5"),
+        (lambda: r3.widgets.Session.start("run1", growing="no"), "growing is 'no': expected True"),
+        (lambda: r3.widgets.Session.start("run1", experiment=5), "experiment is 5: expected"),
+        (lambda: r3.widgets.GrainSlices("grain.h5"), "grain is 'grain.h5': expected a grain"),
+        (lambda: r3.widgets.Threshold(None), "scan is None: expected a scan"),
+        (lambda: r3.widgets.show("figure"), "figure is 'figure': expected a figure of matplotlib"),
+        (lambda: r3.widgets.show_table(np.ones(3)), "rows is .*: expected an array of records"),
+        (lambda: r3.widgets.show_table(np.ones(1, "f8,f8"), 5), "columns is .*several of: text"),
+        (lambda: r3.widgets.Engines(profil="a"), "Cluster has no argument 'profil': they are n, "),
     ],
 )
 def test_wrong_calls_of_the_library(call, message):
