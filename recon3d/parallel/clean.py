@@ -121,7 +121,7 @@ def _on_engines(
 ) -> CleanedScan:
     """Let engines clean; a fault costs what was done, once."""
     from recon3d.parallel.published import EngineDisplay
-    from recon3d.parallel.recovery import Errand, run_to_the_end
+    from recon3d.parallel.recovery import RestartableJob, run_to_the_end
 
     out = out.resolve()
     job = partial(
@@ -129,8 +129,8 @@ def _on_engines(
     )
     first_file = Path(scan.source.name(0).split(", entry ")[0])
     seen = [out.parent, first_file.resolve()]
-    errand = Errand(job, job, seen, lambda: (), "nothing is kept of a cleaning")
-    run_to_the_end(client, errand, lambda: EngineDisplay(options["show_progress"]))
+    task = RestartableJob(job, job, seen, lambda: (), "nothing is kept of a cleaning")
+    run_to_the_end(client, task, lambda: EngineDisplay(options["show_progress"]))
     return open_store(out)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from recon3d.parallel.guard import guarded
 from recon3d.parallel.thread_policy import WAITING
-from recon3d.parallel.work import Sight
+from recon3d.parallel.work import EngineInfo
 
 PROFILES = ("mpi", "slurm")
 
@@ -155,7 +155,7 @@ class Cluster:
             if self._scratch is not None:
                 self._scratch.cleanup()
 
-    def sights(self, timeout_s: float = 60.0) -> list[Sight]:
+    def sights(self, timeout_s: float = 60.0) -> list[EngineInfo]:
         """What each engine says of itself, by their ranks.
 
         Parameters
@@ -170,12 +170,12 @@ class Cluster:
         TimeoutError
             They are busy.
         """
-        from recon3d.parallel.work import look
+        from recon3d.parallel.work import describe_engine
 
         if self.client is None:
             raise ParameterError("the cluster is not running: start() it, or use it in a with")
-        answers = self.client[:].apply_async(look).get(timeout_s)
-        return sorted(answers, key=lambda sight: sight.rank)
+        answers = self.client[:].apply_async(describe_engine).get(timeout_s)
+        return sorted(answers, key=lambda info: info.rank)
 
     def info(self) -> str:
         """Engines, and the host, memory and threads of each, as text.
@@ -186,9 +186,9 @@ class Cluster:
             The cluster has not been started.
         """
         lines = [
-            f"engine {sight.rank} of {sight.size}: {sight.host}, process {sight.pid}, "
-            f"{sight.threads} threads, {sight.memory_gib:.1f} GiB of memory on the machine"
-            for sight in self.sights()
+            f"engine {info.rank} of {info.size}: {info.host}, process {info.pid}, "
+            f"{info.threads} threads, {info.memory_gib:.1f} GiB of memory on the machine"
+            for info in self.sights()
         ]
         return "\n".join(lines)
 

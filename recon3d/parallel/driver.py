@@ -14,7 +14,7 @@ from ipyparallel.error import EngineError, RemoteError
 
 from recon3d import __version__
 from recon3d.errors import EngineFault, ParameterError, Recon3DError, warn
-from recon3d.parallel.work import Fault, Job, Outcome, Sight, look, work_together
+from recon3d.parallel.work import EngineInfo, Fault, Job, Outcome, describe_engine, work_together
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ STOP_S = 300.0
 """How long engines may take to reach a place where all can stop."""
 
 
-class LoneFailure(Exception):
+class OneEngineFailed(Exception):
     """An engine failed and the others wait for it: they can do nothing more.
 
     Parameters
@@ -56,7 +56,7 @@ def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
 
     Returns
     -------
-    crew
+    engines
         Numbers of the engines, by their ranks.
 
     Raises
@@ -67,39 +67,39 @@ def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
     EngineFault
         One died meanwhile.
     """
-    found = sights_of(client, paths)
+    found = describe_engines(client, paths)
     if not found:
         raise ParameterError(
             "the client has no engines: start them with recon3d.Cluster(n), or wait for them with "
             "wait_for_engines(n)"
         )
-    sights = list(found.values())
-    if any(sight.size == 0 for sight in sights):
+    infos = list(found.values())
+    if any(info.size == 0 for info in infos):
         raise ParameterError(
             "the engines have no mpi4py: pip install 'recon3d[mpi]' into their environment"
         )
-    if not in_one_world(sights):
+    if not in_one_world(infos):
         raise ParameterError(
-            f"the {len(sights)} engines are not in one MPI world (the first sees {sights[0].size} "
+            f"the {len(infos)} engines are not in one MPI world (the first sees {infos[0].size} "
             "of them): start them with MPI, as recon3d.Cluster(n) or ipyparallel's engines='mpi' do"
         )
-    for sight in sights:
-        if sight.version != __version__:
+    for info in infos:
+        if info.version != __version__:
             raise ParameterError(
-                f"the engine on {sight.host} has recon3d {sight.version}, this is {__version__}: "
+                f"the engine on {info.host} has recon3d {info.version}, this is {__version__}: "
                 "use one environment for both"
             )
-        if sight.unseen:
+        if info.unseen:
             raise ParameterError(
-                f"the engine on {sight.host} does not see {sight.unseen}: put it on a disk that "
+                f"the engine on {info.host} does not see {info.unseen}: put it on a disk that "
                 "all share"
             )
     return list(found)
 
 
-def sights_of(
+def describe_engines(
     client: Client, paths: Sequence[Path] = (), within_s: float = ANSWER_S
-) -> dict[int, Sight]:
+) -> dict[int, EngineInfo]:
     """What each engine says of itself, by its number, in the order of ranks.
 
     Raises
@@ -110,29 +110,29 @@ def sights_of(
         One does not answer.
     """
     texts = [str(path) for path in paths]
-    pending = {number: _asked(client, number, look, texts) for number in client.ids}
+    pending = {number: _asked(client, number, describe_engine, texts) for number in client.ids}
     deadline = time.monotonic() + within_s
-    sights = {}
+    infos = {}
     for number, one in pending.items():
         if not one.wait(max(deadline - time.monotonic(), 0.1)):
             raise ParameterError(
                 f"engine {number} does not answer for {within_s:.0f} s: is it busy with something "
                 "else? wait until it is done, or start the engines again"
             )
-        sights[number] = _answer(one)
-    return dict(sorted(sights.items(), key=lambda item: item[1].rank))
+        infos[number] = _answer(one)
+    return dict(sorted(infos.items(), key=lambda item: item[1].rank))
 
 
-def in_one_world(sights: Sequence[Sight]) -> bool:
+def in_one_world(infos: Sequence[EngineInfo]) -> bool:
     """Whether engines, in the order of ranks, are all there are of one MPI world."""
-    count = len(sights)
-    ranks = [sight.rank for sight in sights]
-    return ranks == list(range(count)) and all(sight.size == count for sight in sights)
+    count = len(infos)
+    ranks = [info.rank for info in infos]
+    return ranks == list(range(count)) and all(info.size == count for info in infos)
 
 
 def run_once(
     client: Client,
-    crew: Sequence[int],
+    engines: Sequence[int],
     job: Job,
     watch: Watcher,
 ) -> list[Outcome]:
@@ -140,7 +140,7 @@ def run_once(
 
     Parameters
     ----------
-    crew
+    engines
         Their numbers by rank, from `check_engines`.
     job
         What each engine does; the first one passes the arguments on to the others.
@@ -156,17 +156,17 @@ def run_once(
     ------
     EngineFault
         An engine died, or all of them have been silent for too long.
-    LoneFailure
+    OneEngineFailed
         An engine failed, and the others wait for it.
     KeyboardInterrupt
         The user interrupted; the engines have stopped where all of them met.
     Exception
         Whatever the job itself failed with, on all engines.
     """
-    given = [job.keywords] + [None] * (len(crew) - 1)
+    given = [job.keywords] + [None] * (len(engines) - 1)
     pending = [
         _asked(client, number, work_together, job.func, one)
-        for number, one in zip(crew, given, strict=True)
+        for number, one in zip(engines, given, strict=True)
     ]
     try:
         _wait(pending, watch)
@@ -206,7 +206,7 @@ def _wait(pending: list[Any], watch: Watcher) -> None:
         if failed_at is None and any(_failed(one) for one in pending):
             failed_at = now
         if failed_at is not None and now - failed_at > ALIKE_S:
-            _raise_lone([_answer(one) for one in pending if _failed(one)])
+            _raise_one_failed([_answer(one) for one in pending if _failed(one)])
         if now - heard_at > SILENT_S:
             raise EngineFault(
                 f"no engine has come any farther for {SILENT_S / 60:.0f} minutes: one of them "
@@ -240,14 +240,14 @@ def _answer(one: Any) -> Any:
         ) from error
 
 
-def _raise_lone(failed: Sequence[Outcome]) -> NoReturn:
+def _raise_one_failed(failed: Sequence[Outcome]) -> NoReturn:
     """Say what went wrong on some engines, for which the others wait."""
     error = _failure(failed)
     if isinstance(error, EngineFault):
         raise error
     if any(outcome.fault is Fault.READING for outcome in failed):
         raise EngineFault(f"one engine failed alone: {error}") from error
-    raise LoneFailure(error)
+    raise OneEngineFailed(error)
 
 
 def _failure(failed: Sequence[Outcome]) -> BaseException:

@@ -12,12 +12,12 @@ from ipyparallel import Client
 
 from recon3d.errors import EngineFault, ParameterError, warn
 from recon3d.parallel.driver import (
-    LoneFailure,
+    OneEngineFailed,
     Watcher,
     check_engines,
+    describe_engines,
     in_one_world,
     run_once,
-    sights_of,
 )
 from recon3d.parallel.work import Job
 
@@ -31,7 +31,7 @@ WAKE_S = 20.0
 
 
 @dataclass(frozen=True)
-class Errand:
+class RestartableJob:
     """A job for engines, and what to do when one of them fails.
 
     Parameters
@@ -56,7 +56,9 @@ class Errand:
 
 
 def run_to_the_end(
-    client: Client, errand: Errand, watcher: Callable[[], AbstractContextManager[Watcher]]
+    client: Client,
+    task: RestartableJob,
+    watcher: Callable[[], AbstractContextManager[Watcher]],
 ) -> None:
     """Let engines do a job, again after every fault as long as each try comes farther.
 
@@ -70,15 +72,15 @@ def run_to_the_end(
     Exception
         Whatever the job itself failed with.
     """
-    job, reached = errand.job, None
+    job, reached = task.job, None
     if not client.ids and client.cluster is not None:
-        _start_again("the engines are gone", client, errand)
+        _start_again("the engines are gone", client, task)
     while True:
         try:
-            crew = check_engines(client, errand.seen)
+            engines = check_engines(client, task.seen)
             with watcher() as watch:
-                run_once(client, crew, job, watch)
-        except LoneFailure as failure:
+                run_once(client, engines, job, watch)
+        except OneEngineFailed as failure:
             # The others wait for this engine for ever, so none of them is of use any more.
             try:
                 restart(client)
@@ -86,25 +88,25 @@ def run_to_the_end(
                 failure.error.add_note(f"the engines wait for each other for ever: {fault}")
             raise failure.error from None
         except EngineFault as fault:
-            now = errand.progress()
+            now = task.progress()
             in_vain = reached is not None and now <= reached
-            job, reached = errand.again, now
-            _start_again(fault, client, errand)
+            job, reached = task.again, now
+            _start_again(fault, client, task)
             if in_vain:
                 raise EngineFault(
-                    f"{fault}: twice without any progress, so it is not tried again; {errand.kept}"
+                    f"{fault}: twice without any progress, so it is not tried again; {task.kept}"
                 ) from fault
         else:
             return
 
 
-def _start_again(why: object, client: Client, errand: Errand) -> None:
+def _start_again(why: object, client: Client, task: RestartableJob) -> None:
     """Say what happened, and start the engines again."""
     warn(f"{why}: the engines are started again")
     try:
         restart(client)
     except EngineFault as error:
-        raise EngineFault(f"{why}; {error}; {errand.kept}") from error
+        raise EngineFault(f"{why}; {error}; {task.kept}") from error
 
 
 def restart(client: Client) -> None:
@@ -140,6 +142,6 @@ def _all_there(client: Client, count: int) -> bool:
     if len(client.ids) != count:
         return False
     try:
-        return in_one_world(list(sights_of(client, within_s=WAKE_S).values()))
+        return in_one_world(list(describe_engines(client, within_s=WAKE_S).values()))
     except (EngineFault, ParameterError):
         return False

@@ -33,7 +33,7 @@ PUBLISH_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
-class Sight:
+class EngineInfo:
     """What an engine says of itself.
 
     Parameters
@@ -61,7 +61,7 @@ class Sight:
     used_gib: float = 0.0
 
 
-def look(paths: Sequence[str] = ()) -> Sight:
+def describe_engine(paths: Sequence[str] = ()) -> EngineInfo:
     """Tell the driver who this engine is, and which of some files it does not see."""
     try:
         from mpi4py import MPI
@@ -73,7 +73,7 @@ def look(paths: Sequence[str] = ()) -> Sight:
     host = os.uname().nodename
     unseen = next((path for path in paths if not Path(path).exists()), "")
     threads, used = thread_count(), used_gib()
-    return Sight(rank, size, host, os.getpid(), memory, threads, __version__, unseen, used)
+    return EngineInfo(rank, size, host, os.getpid(), memory, threads, __version__, unseen, used)
 
 
 def used_gib() -> float:

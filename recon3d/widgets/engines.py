@@ -23,7 +23,7 @@ from recon3d.widgets.controls.panel import Panel, button, row
 if TYPE_CHECKING:
     from ipyparallel import Client
 
-    from recon3d.parallel.work import Sight
+    from recon3d.parallel.work import EngineInfo
 
 NONE = "no engines: this process works alone"
 MOST = 4096
@@ -191,20 +191,20 @@ class Engines(Panel):
         self.number.disabled = self.threads.disabled = not start
 
 
-def describe(sights: Sequence[Sight]) -> str:
+def describe(infos: Sequence[EngineInfo]) -> str:
     """Engines, hosts and memory in one line."""
-    hosts: dict[str, list[Sight]] = defaultdict(list)
-    for sight in sights:
-        hosts[sight.host].append(sight)
+    hosts: dict[str, list[EngineInfo]] = defaultdict(list)
+    for info in infos:
+        hosts[info.host].append(info)
     parts = []
     for host, those in hosts.items():
         threads = "thread" if those[0].threads == 1 else "threads"
-        used = sum(sight.used_gib for sight in those)
+        used = sum(info.used_gib for info in those)
         parts.append(
             f"{host}: {len(those)} engines x {those[0].threads} {threads}, {used:.2f} of "
             f"{those[0].memory_gib:.1f} GiB in use"
         )
-    ready = "1 engine is" if len(sights) == 1 else f"{len(sights)} engines are"
+    ready = "1 engine is" if len(infos) == 1 else f"{len(infos)} engines are"
     return f"{ready} ready; {'; '.join(parts)}"
 
 

@@ -79,11 +79,11 @@ class OnEngines:
         self.client = client
 
     def __call__(self, ini: Path, name: str, length_s: float) -> tuple[r3.Grain, bool]:
-        from recon3d.parallel.work import look
+        from recon3d.parallel.work import describe_engine
 
         stages = list[str]()
-        sights = sorted(self.client[:].apply_sync(look), key=lambda sight: sight.rank)
-        victim = sights[0 if name in ("state", "grain") else random.randrange(2)].pid
+        infos = sorted(self.client[:].apply_sync(describe_engine), key=lambda info: info.rank)
+        victim = infos[0 if name in ("state", "grain") else random.randrange(2)].pid
         when, after_s = moment_of(name, ini.parent, lambda: " ".join(stages), length_s)
         killer = Killer(when, after_s, lambda: victim)
         try:

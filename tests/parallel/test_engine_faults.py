@@ -14,15 +14,15 @@ from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.parallel import driver, recovery
 from recon3d.parallel.work import Fault, fault_of
 
-ERRAND = {"seen": (), "progress": lambda: (), "kept": "nothing is kept"}
+REST = {"seen": (), "progress": lambda: (), "kept": "nothing is kept"}
 
 
 def quiet():
     return nullcontext(lambda _news: None)
 
 
-def errand(work, job=None, again=None):
-    return recovery.Errand(partial(work, job=job), partial(work, job=again), **ERRAND)
+def task(work, job=None, again=None):
+    return recovery.RestartableJob(partial(work, job=job), partial(work, job=again), **REST)
 
 
 @pytest.mark.usefixtures("mpi")
@@ -31,7 +31,7 @@ class TestRealEngines:
         with pytest.raises(DataError, match="the same everywhere"):
             recovery.run_to_the_end(
                 cluster.client,
-                recovery.Errand(partial(fails_on_all), partial(fails_on_all), **ERRAND),
+                recovery.RestartableJob(partial(fails_on_all), partial(fails_on_all), **REST),
                 quiet,
             )
 
@@ -39,20 +39,20 @@ class TestRealEngines:
         monkeypatch.setattr(driver, "ALIKE_S", 1.0)
         job = OSError(5, "Input/output error", "scan.h5")
         with pytest.warns(Recon3DWarning, match=r"Input/output error.*started again"):
-            recovery.run_to_the_end(cluster.client, errand(fails_on_one, job), quiet)
+            recovery.run_to_the_end(cluster.client, task(fails_on_one, job), quiet)
 
     def test_a_lone_mistake_is_told_and_engines_work_again(self, cluster, monkeypatch):
         monkeypatch.setattr(driver, "ALIKE_S", 1.0)
         with pytest.raises(DataError, match="only here"):
             recovery.run_to_the_end(
-                cluster.client, errand(fails_on_one, DataError("only here")), quiet
+                cluster.client, task(fails_on_one, DataError("only here")), quiet
             )
-        recovery.run_to_the_end(cluster.client, errand(fails_on_one), quiet)
+        recovery.run_to_the_end(cluster.client, task(fails_on_one), quiet)
 
     def test_engines_that_hang_are_started_again(self, cluster, monkeypatch):
         monkeypatch.setattr(driver, "SILENT_S", 2.0)
         with pytest.warns(Recon3DWarning, match="come any farther"):
-            recovery.run_to_the_end(cluster.client, errand(hangs, 600.0, again=0.0), quiet)
+            recovery.run_to_the_end(cluster.client, task(hangs, 600.0, again=0.0), quiet)
 
     def test_engines_that_died_before_the_call_are_started_again(self, cluster):
         client = cluster.client
@@ -60,7 +60,7 @@ class TestRealEngines:
         while client.ids:
             time.sleep(0.05)
         with pytest.warns(Recon3DWarning, match="the engines are gone"):
-            recovery.run_to_the_end(client, errand(fails_on_one), quiet)
+            recovery.run_to_the_end(client, task(fails_on_one), quiet)
 
 
 class Tries:
@@ -88,7 +88,7 @@ DIED = driver.EngineFault("an engine died")
 def test_faults_may_go_on_while_there_is_progress(monkeypatch):
     tries = Tries(monkeypatch, DIED, DIED, DIED, None)
     farther = iter([(0, 0), (1, 0), (1, 3)])
-    plan = recovery.Errand("first", "again", (), lambda: next(farther), "")
+    plan = recovery.RestartableJob("first", "again", (), lambda: next(farther), "")
     with pytest.warns(Recon3DWarning, match="started again"):
         recovery.run_to_the_end(CLIENT, plan, quiet)
     assert tries.jobs == ["first", "again", "again", "again"]
@@ -100,7 +100,7 @@ def test_two_faults_without_progress_end_it_with_engines_that_work(monkeypatch):
         pytest.warns(Recon3DWarning, match="started again"),
         pytest.raises(driver.EngineFault, match=r"twice without any progress.*nothing is kept"),
     ):
-        recovery.run_to_the_end(CLIENT, errand(print), quiet)
+        recovery.run_to_the_end(CLIENT, task(print), quiet)
     assert tries.starts == 2
 
 
@@ -112,7 +112,7 @@ def test_a_client_that_cannot_start_engines_is_told(monkeypatch):
         pytest.warns(Recon3DWarning, match="an engine died"),
         pytest.raises(driver.EngineFault, match=r"does not know how.*nothing is kept"),
     ):
-        recovery.run_to_the_end(CLIENT, errand(print), quiet)
+        recovery.run_to_the_end(CLIENT, task(print), quiet)
     assert len(tries.jobs) == 1
 
 
@@ -128,7 +128,7 @@ def test_the_watcher_is_left_after_every_try(monkeypatch):
             left.append(1)
 
     with pytest.warns(Recon3DWarning):
-        recovery.run_to_the_end(CLIENT, errand(print), watcher)
+        recovery.run_to_the_end(CLIENT, task(print), watcher)
     assert len(left) == 2
 
 

@@ -142,10 +142,10 @@ def test_an_interrupt_stops_the_engines_and_keeps_the_state(cluster, there):
 
 def test_engines_that_are_alone_in_their_worlds_are_refused(there, monkeypatch):
     from recon3d.parallel import driver
-    from recon3d.parallel.work import Sight
+    from recon3d.parallel.work import EngineInfo
 
     def sights(*changes):
-        base = Sight(0, 2, "host", 1, 1.0, 1, r3.__version__, "")
+        base = EngineInfo(0, 2, "host", 1, 1.0, 1, r3.__version__, "")
         return iter([dataclasses.replace(base, **change) for change in changes])
 
     class Silent:

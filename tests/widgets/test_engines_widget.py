@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recon3d.parallel.work import Sight
+from recon3d.parallel.work import EngineInfo
 from recon3d.reconstruction.run import reconstruct
 from recon3d.widgets import Engines, Reconstruct
 from recon3d.widgets.engines import NONE, describe, missing_for_engines
@@ -70,15 +70,15 @@ def test_dead_engines_are_told():
     widget.start()
     try:
         widget.background.wait(until=lambda: " ready" in widget.status.value)
-        (sight,) = widget.cluster.sights()
-        subprocess.run(["kill", "-9", str(sight.pid)], check=True)
+        (info,) = widget.cluster.sights()
+        subprocess.run(["kill", "-9", str(info.pid)], check=True)
         widget.background.wait()
         assert "the engines are gone" in widget.status.value
         widget.stop()
         widget.background.wait()
         assert widget.start_button.disabled is False
         assert NONE in widget.status.value
-        assert not alive(sight.pid)
+        assert not alive(info.pid)
     finally:
         widget.close()
 
@@ -89,7 +89,7 @@ widget = Engines()
 widget.number.value = 1
 widget.start()
 widget.wait()
-print("process", *[sight.pid for sight in widget.cluster.sights()], flush=True)
+print("process", *[info.pid for info in widget.cluster.sights()], flush=True)
 """
 
 
@@ -116,8 +116,8 @@ def test_no_engine_outlives_the_process_that_started_it():
 
 
 def test_several_hosts_are_told_apart():
-    sights = [Sight(k, 3, "ab"[k // 2], k, 100.0, 2, "", True, 0.5) for k in range(3)]
-    line = describe(sights)
+    infos = [EngineInfo(k, 3, "ab"[k // 2], k, 100.0, 2, "", True, 0.5) for k in range(3)]
+    line = describe(infos)
     assert line.startswith("3 engines are ready; a: 2 engines x 2 threads, 1.00 of 100.0 GiB")
     assert "b: 1 engines" in line
 

@@ -1,4 +1,4 @@
-"""What stands between a cleaned scan and its reconstruction: the model of one experiment."""
+"""The model of one scan: its cleaned frames, and all that predicts them from a grain."""
 
 from __future__ import annotations
 
