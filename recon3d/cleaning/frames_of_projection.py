@@ -20,7 +20,7 @@ from recon3d.cleaning.steps import (
     dark_frame,
 )
 from recon3d.config.cleaning import Cleaning
-from recon3d.errors import ParameterError, warn
+from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -89,9 +89,29 @@ def work_on_projection(
     keep_unmasked: bool = False,
     room: Frames | None = None,
 ) -> CleanedProjection:
-    """Clean one projection and tell what was done; parameters as in `clean_projection`.
+    """Clean one projection, and tell what was done to it.
 
-    The cleaned frames are written into `room`, an array of their shape, where one is given.
+    Frames come back in counts of the reference's beam, zero outside the grain.
+
+    Parameters
+    ----------
+    raw, shape (frames, rows, cols)
+        Recorded counts, of any real type.
+    valid, shape (frames,)
+        Which frames were recorded; the others come back as zeros.
+    currents, shape (frames,)
+        Ring current during each, mA; NaN where it is not known.
+    normalizer
+        Carries the reference from the first projection on.
+    room, shape (frames, rows, cols)
+        Where the cleaned frames are written; a new array where None.
+
+    Raises
+    ------
+    ParameterError
+        `framebg` leaves nothing of the frames.
+    DataError
+        A count is not finite, or a ring current that was asked for is not known.
     """
     framebg, binth = cleaning.chosen
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
@@ -130,7 +150,7 @@ def brightest_pixels(
 ) -> tuple[float, ...]:
     """Find the brightest pixel of a projection at each of `BRIGHTEST_OF`, before the mask.
 
-    The parameters are as in `clean_projection`; of the normaliser nothing is changed.
+    The parameters are as in `work_on_projection`; of the normaliser nothing is changed.
     """
     framebg, _ = cleaning.chosen
     with_hot = replace(cleaning, hot_pixels=0.0, hot_limit=None)
@@ -146,58 +166,6 @@ def brightest_pixels(
     return tuple(float(step.max(initial=0)) for step in steps)
 
 
-def clean_projection(
-    raw: NDArray[Any],
-    valid: NDArray[np.bool_],
-    currents: FloatArray,
-    cleaning: Cleaning,
-    *,
-    calibration: Calibration | None = None,
-    normalizer: Normalizer | None = None,
-) -> Frames:
-    """Clean the frames of one projection.
-
-    Parameters
-    ----------
-    raw
-        Shape (frames, rows, cols): recorded counts, of any real type.
-    valid
-        Shape (frames,): which frames were recorded; the others come back as zeros.
-    currents
-        Shape (frames,): ring current during each, mA; NaN where it is not known.
-    calibration
-        Background, flat field and bad pixels; none by default.
-    normalizer
-        Carries the reference from the first projection on; by default this projection is its
-        own reference.
-
-    Returns
-    -------
-    frames, shape (frames, rows, cols)
-        Counts of the reference's beam, zero outside the grain.
-
-    Raises
-    ------
-    ParameterError
-        Shapes do not fit, or `framebg` leaves nothing of the frames.
-    DataError
-        A count is not finite, or a ring current that was asked for is not known.
-
-    Warns
-    -----
-    Recon3DWarning
-        Fewer than 3 frames have any intensity: no dark frame is subtracted.
-    """
-    calibration, normalizer = stand_ins(raw, cleaning, calibration, normalizer)
-    result = work_on_projection(raw, valid, currents, cleaning, calibration, normalizer)
-    if not result.dark_subtracted:
-        warn(
-            "the projection has fewer than 3 frames with any intensity: no dark frame is "
-            "subtracted from it"
-        )
-    return result.frames
-
-
 def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
     """Raise a ParameterError where a region of `shape` (rows, cols) cannot be cleaned."""
     if min(shape) < 2:
@@ -208,21 +176,6 @@ def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
             f"close_radius is {cleaning.close_radius_pix}: a disk of that radius does not fit into "
             f"the region of {shape[0]} x {shape[1]} pixels"
         )
-
-
-def stand_ins(
-    raw: NDArray[Any],
-    cleaning: Cleaning,
-    calibration: Calibration | None,
-    normalizer: Normalizer | None,
-) -> tuple[Calibration, Normalizer]:
-    """What stands in for a calibration and a reference that are not given."""
-    shape = raw.shape[-2:]
-    check_region(shape, cleaning)
-    calibration = calibration or Calibration.none((shape[0], shape[1]))
-    if calibration.gain.shape != shape:
-        raise ParameterError(f"the calibration is for {calibration.gain.shape}, not {shape} pixels")
-    return calibration, normalizer or Normalizer(cleaning.normalize)
 
 
 def subtract_projection(

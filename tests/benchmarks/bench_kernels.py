@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from plain_loops import backproject_voxel, clean_frame
 
 from recon3d.analysis.moments import projection_moments
-from recon3d.cleaning.frames_of_projection import stand_ins, work_on_projection
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.frames_of_projection import work_on_projection
+from recon3d.cleaning.normalize import Normalizer
 from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.fit.backprojection import backproject_laboratory, backproject_sample
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
@@ -36,7 +38,7 @@ def cleaning_rows(frames: int, size: int, plain_frames: int) -> list[Row]:
     rows = [Row(f"clean a frame of {size} x {size}, plain loops", plain)]
     # As the pipeline does, into memory that was used before: new memory may take longer to get
     # from the system than to fill.
-    helpers = stand_ins(raw, CLEANING, None, None)
+    helpers = (Calibration.none(raw.shape[1:]), Normalizer(CLEANING.normalize))
     room = np.zeros(raw.shape, np.float32)
     for threads in thread_counts():
         numba.set_num_threads(threads)

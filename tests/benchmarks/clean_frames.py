@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from recon3d.cleaning import steps
-from recon3d.cleaning.frames_of_projection import clean_projection
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
+from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.pipeline import clean
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import open_store
@@ -186,7 +188,8 @@ def main() -> None:
     valid, currents = np.ones(len(raw), bool), np.full(len(raw), 200.0)
 
     def compiled() -> NDArray[np.float32]:
-        return clean_projection(raw, valid, currents, CLEANING)
+        given = (Calibration.none(raw.shape[1:]), Normalizer(CLEANING.normalize))
+        return work_on_projection(raw, valid, currents, CLEANING, *given).frames
 
     few = raw[:: max(1, len(raw) // 12)]
     plain = best_ms(lambda: [plain_projection(few)], len(few), repeats=2)

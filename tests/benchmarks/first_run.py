@@ -6,10 +6,13 @@ from bench_kernels import backprojection_rows
 from clean_frames import CLEANING, make_projection
 from memory_scan import ball_points, ball_scan
 
-from recon3d.cleaning.frames_of_projection import clean_projection
+from recon3d.cleaning.calibration import Calibration
+from recon3d.cleaning.frames_of_projection import work_on_projection
+from recon3d.cleaning.normalize import Normalizer
 
 raw = make_projection(4, 60)
-clean_projection(raw, np.ones(4, bool), np.full(4, 200.0), CLEANING)
+given = (Calibration.none((60, 60)), Normalizer(CLEANING.normalize))
+work_on_projection(raw, np.ones(4, bool), np.full(4, 200.0), CLEANING, *given)
 backprojection_rows(6, 4, 24, 6, 2)
 points = ball_points(6, 8.0)
 scan = ball_scan(points, 6, 4, 24, 8.0)

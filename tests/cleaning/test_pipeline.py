@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_projection import clean_projection
 
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.counts import SAMPLED_FRAMES
-from recon3d.cleaning.frames_of_projection import clean_projection
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.pipeline import clean
 from recon3d.config.cleaning import Cleaning

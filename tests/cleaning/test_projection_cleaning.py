@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_projection import clean_projection
 from plain_cleaning import plain_background, plain_clean
 from scipy.ndimage import gaussian_filter
 
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.frame_preview import steps_of
 from recon3d.cleaning.frames_of_projection import (
-    clean_projection,
     subtract_projection,
     work_on_projection,
 )
