@@ -16,8 +16,14 @@ from recon3d import __version__
 from recon3d.arguments import check_fields, checked, wrong
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.attributes import read_attributes, storable, write_attributes
-from recon3d.files.hdf5 import create_own, open_own, require_replaceable
+from recon3d.files.hdf5 import (
+    create_own,
+    open_own,
+    read_attributes,
+    require_replaceable,
+    storable,
+    write_attributes,
+)
 from recon3d.files.nexus import show_grain
 from recon3d.files.rotations import rotation_matrices
 from recon3d.runtime.atomic import complete_or_absent

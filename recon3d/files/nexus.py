@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.colors import Center, orientation_colors, orientation_range, orientation_rgba
-from recon3d.files.attributes import storable
+from recon3d.files.hdf5 import storable
 
 _KEY_PIXELS = 129
 _TILTS = {"a": "tilt a: μ at ω = 0", "b": "tilt b: γ at ω = 0"}

@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 
 from recon3d.arguments import checked
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.attributes import read_attributes
-from recon3d.files.hdf5 import named_errors, open_own
+from recon3d.files.hdf5 import named_errors, open_own, read_attributes
 from recon3d.geometry import TiltOrigin
 from recon3d.readers.bliss.chunks import require_sound_chunks
 from recon3d.readers.motors import MotorTable

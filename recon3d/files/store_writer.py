@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d import __version__
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.attributes import write_attributes
-from recon3d.files.hdf5 import create_own, require_replaceable, require_room
+from recon3d.files.hdf5 import create_own, require_replaceable, require_room, write_attributes
 from recon3d.files.nexus import new_group, show_scan
 from recon3d.files.store import FORMAT, FORMAT_VERSION, MOTORS, PACKED, UNITS, chunk_shape, runs
 from recon3d.runtime.atomic import explaining_writes

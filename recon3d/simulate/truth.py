@@ -16,8 +16,7 @@ from recon3d.arguments import checked
 from recon3d.config.crystal import Crystal
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError
-from recon3d.files.attributes import read_attributes, write_attributes
-from recon3d.files.hdf5 import create_own
+from recon3d.files.hdf5 import create_own, read_attributes, write_attributes
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.fields import Bend, Cells, Constant, Gradient, Inclusion, Sum
 from recon3d.simulate.phantom import Phantom, PhantomSample

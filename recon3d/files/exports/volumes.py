@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.errors import ParameterError
-from recon3d.files.attributes import storable
 from recon3d.files.grain import Grain
-from recon3d.files.hdf5 import create_own
+from recon3d.files.hdf5 import create_own, storable
 from recon3d.files.rotations import (
     euler_bunge_deg,
     lattice,

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from recon3d import __version__
 from recon3d.config.experiment import Experiment
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, warn
-from recon3d.files.attributes import read_attributes, write_attributes
-from recon3d.files.hdf5 import create_own, open_own
+from recon3d.files.hdf5 import create_own, open_own, read_attributes, write_attributes
 from recon3d.files.store import CleanedScan
 from recon3d.reconstruction.fit.iterative import BeforeSubset, FitState, IterativeFit
 from recon3d.reconstruction.model.scan_model import ScanModel
