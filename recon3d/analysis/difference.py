@@ -1,4 +1,4 @@
-"""Two reconstructions of one grain held against each other."""
+"""Two reconstructions of one grain compared."""
 
 from __future__ import annotations
 

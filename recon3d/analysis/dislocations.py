@@ -1,4 +1,4 @@
-r"""The lattice curvature that two tilts show, and the dislocations that it needs at least."""
+r"""Lattice curvature from the two measured tilts, and the lower bound of dislocation density."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the detector beforehand: background, flat field, bad pixels."""
+"""Calibration of the detector: background, flat field, bad pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts that are none: saturated, wrapped around, missing, or the same in every frame."""
+"""Pixel values that are not counts: saturated, wrapped around, missing, or stuck."""
 
 from __future__ import annotations
 

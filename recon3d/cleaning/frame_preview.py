@@ -1,4 +1,4 @@
-"""Single frames, cleaned as the whole scan would be, for eyes that wait."""
+"""Single frames, cleaned as the whole scan would be, quickly enough for a slider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing all frames of a scan to the beam of its first projection (step 4)."""
+"""Normalisation of all frames of a scan to the beam of its first projection (step 4)."""
 
 from __future__ import annotations
 

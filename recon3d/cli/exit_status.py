@@ -1,4 +1,4 @@
-"""How a command speaks, and ends: one or two lines about what went wrong, and a status."""
+"""How a command ends: its exit status, and one or two lines on what went wrong."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ class _Disk(io.FileIO):
     """A new file in which no write of HDF5 fails.
 
     HDF5 can crash the process where it is told of a full disk, above all while it closes a file.
-    So the first failure is kept to be told by us, and whatever comes after it is thrown away:
-    the file has a temporary name, and will be removed.
+    So the first failure is kept for our own message, and later writes are dropped: the file has a
+    temporary name, and will be removed.
     """
 
     def __init__(self, path: Path) -> None:

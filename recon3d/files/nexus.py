@@ -1,4 +1,4 @@
-"""The NeXus side of our HDF5 files: what silx, h5web and nexusformat show without being asked.
+"""The NeXus part of our HDF5 files, which silx, h5web and nexusformat show by default.
 
 /entry holds an NXdata for each map. Its arrays are hard links to those of /grain (or of
 /entry/data in scan.h5), so nothing is stored twice but the colours of the mosaicity map.

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
@@ -67,13 +66,8 @@ class StoreWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        return self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
 
     def note(self, **provenance: Any) -> None:
         """Add to the provenance what is known only while the scan is cleaned."""
@@ -189,12 +183,7 @@ class StoreWriter:
         for name, values in zip(("mu", "gamma"), self.table.settings(slice(None)), strict=True):
             _column(group, name, values)
 
-    def _finish(
-        self,
-        _kind: type[BaseException] | None,
-        error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def _finish(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Mark the file as complete, unless an error ends it."""
         if error is not None:
             return

@@ -54,7 +54,7 @@ def clean(
         The file to write, usually scan.h5; it appears when it is complete.
     client
         An ipyparallel `Client` of engines in one MPI world, which share the projections; None
-        to work in this process. When an engine dies they are started again and begin anew.
+        to work in this process. When an engine dies they are started again, and so is the cleaning.
     background
         Mean background frame, of a whole frame's shape or the region's; None for none.
     flat_field

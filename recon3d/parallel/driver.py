@@ -1,4 +1,4 @@
-"""The side of the user: a job given to ipyparallel engines, and watched until it ends."""
+"""The client's side of a parallel job: give it to the engines, and watch it until it ends."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -46,13 +45,8 @@ class EngineDisplay:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close(complete=error is None)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close(complete=kind is None)
         if self.preview is not None:
             self.preview.unlink(missing_ok=True)
 

@@ -81,7 +81,7 @@ def run_to_the_end(
             with watcher() as watch:
                 run_once(client, engines, job, watch)
         except OneEngineFailed as failure:
-            # The others wait for this engine for ever, so none of them is of use any more.
+            # The others wait for this engine and can do nothing else: start all of them again.
             try:
                 restart(client)
             except EngineFault as fault:

@@ -1,4 +1,4 @@
-"""What engines do for a driver: one job, together, as the members of their MPI world."""
+"""The engines' side of a parallel job: one job, done together as members of an MPI world."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reconstruction works on, and what it finds: every step is a function of the one."""
+"""What a reconstruction works on (`Task`), and what it finds (`Found`)."""
 
 from __future__ import annotations
 

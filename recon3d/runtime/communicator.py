@@ -1,4 +1,4 @@
-"""Several processes that work on one job, each on its share: what all of them agree to do."""
+"""Processes that share one job: how they divide it, sum arrays and agree on values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the motors of a scan say against what the user says; scans without rocking refused."""
+"""The user's steps compared with the motors; scans without rocking refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan that is still being written: looked at again and again, headers read only once."""
+"""A scan that is still being written: polled, with each header read only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long work beside the window: one job at a time, and only the latest wish."""
+"""Background work of the viewer: one job at a time, the latest request replaces the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grain with all that is derived from it for looking at it, without napari."""
+"""A grain and what is derived from it for display, without napari."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines for a reconstruction: how many, start, stop, and how they are."""
+"""Engines for a reconstruction: their number, start, stop and state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One scan on its way through the notebooks; everything that was chosen is in a settings file."""
+"""One scan through all notebooks; what was chosen is kept in a settings file."""
 
 from __future__ import annotations
 

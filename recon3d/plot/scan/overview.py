@@ -1,4 +1,4 @@
-"""A scan at a glance: its rotation, its gaps, its intensity, and how its mass turns."""
+"""Overview of a scan: its rotation, gaps, intensity, and centre of mass."""
 
 from __future__ import annotations
 

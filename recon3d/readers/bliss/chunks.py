@@ -1,4 +1,4 @@
-"""Compressed chunks that would crash their decompressor, found before they are handed to it."""
+"""Damaged bitshuffle chunks, found before they crash their decompressor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which entry of a file may be no part of its scan: to tell where frames form no grid."""
+"""Which entry of a file may not belong to the scan, told where frames form no grid."""
 
 from __future__ import annotations
 

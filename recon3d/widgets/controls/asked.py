@@ -1,4 +1,4 @@
-"""What a served page (voila) would write or compute by being opened waits for a button."""
+"""On a page served by voila, work and writing wait for a button."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all widgets share: a canvas, controls beside it, and a line that says how things are."""
+"""What all widgets share: a canvas, controls beside it, and a status line."""
 
 from __future__ import annotations
 
