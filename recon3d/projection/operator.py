@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
+from scipy.spatial import ConvexHull, QhullError
 
 from recon3d.config.volume import Volume
 from recon3d.projection import image_kernels, kernels
@@ -235,6 +236,14 @@ class Projector:
         """The centres with each coordinate by itself, (3, voxels)."""
         return np.ascontiguousarray(self.points_um.T)
 
+    @cached_property
+    def _outermost_um(self) -> NDArray[np.float64]:
+        """Centres of the voxels between which all others lie, (3, some)."""
+        try:
+            return self._columns_um[:, ConvexHull(self.points_um).vertices]
+        except (QhullError, ValueError):  # too few voxels, or all in one plane
+            return self._columns_um
+
     def footprint(self, affine: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Footprint of a voxel at ω along the rows and along the columns, for `spread`.
 
@@ -263,7 +272,7 @@ class Projector:
         """Which voxels fall outside an image (rows, cols) at ω, and what share of each."""
         footprint = self.footprint(affine)
         reach = np.array([taps.size // 2 for taps in footprint])
-        places = affine[:, :3] @ self._columns_um + affine[:, 3:]
+        places = affine[:, :3] @ self._outermost_um + affine[:, 3:]
         past = places.max(axis=1) + reach > np.array(shape) - 1
         if not (past | (places.min(axis=1) - reach < 0)).any():
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -307,6 +316,7 @@ def spread(
     return out
 
 
+@lru_cache(maxsize=4096)
 def box_taps(width_pix: float) -> NDArray[np.float64]:
     """Shares of a box of some width in the pixels around its middle; one pixel at least."""
     half = max(width_pix - 1, 0) / 2

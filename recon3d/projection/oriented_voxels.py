@@ -258,7 +258,7 @@ def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def gather_slopes(  # type: ignore[no-untyped-def]
-    own, shared, strengths, turning, tilts, of_voxels, of_frames, points, affine, lookup, images
+    own, moments, strengths, turning, tilts, of_voxels, of_frames, points, affine, lookup, images
 ):
     """Add to the normal equations of every voxel what one projection says.
 
@@ -270,8 +270,9 @@ def gather_slopes(  # type: ignore[no-untyped-def]
     own : (voxels, own unknowns, unknowns + 1)
         Added to: the rows of a voxel's own unknowns, which come first, in the squared slopes
         turned into all unknowns; then, in the last column, the slopes times r.
-    shared : (blocks, shared unknowns, shared unknowns + 1)
-        Added to: the same of the unknowns that all voxels share, summed over blocks of voxels.
+    moments : (blocks, 3, 4, 5)
+        Added to, for each block of voxels and each axis: the sums of the squared slopes times
+        (1, x, y, z) and that again, x to z a voxel's place; then of the slopes times r and that.
     strengths : (voxels, 2)
         Added to: the sums of W r and of W² over the frames.
     turning : (3, unknowns)
@@ -293,7 +294,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
         begin, end = _near_frames(of_voxels, first, last, apart)
         rest = np.empty(max(end - begin, 0), images.dtype)
-        follow, sums = turning.copy(), np.empty(8)
+        follow, sums, place = turning.copy(), np.empty(8), np.ones(4)
         for voxel in range(first, last if rest.size > 0 else first):
             row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
             if not seen:
@@ -312,6 +313,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
             _sum_slopes(sums, rest, apart, begin, of_voxels[voxel])
             strengths[voxel, 0] += sums[0]
             strengths[voxel, 1] += sums[1]
+            place[1:] = points[voxel]
             for i in range(tilts.shape[0]):
                 follow[1, steady + i] = 0
                 for axis in range(3):
@@ -319,9 +321,9 @@ def gather_slopes(  # type: ignore[no-untyped-def]
             for axis in range(3):
                 # What the instrument is wide open to says nothing.
                 if sums[5 + axis] > 0:
-                    along, of_shared = follow[axis], follow[axis, own.shape[1] :]
-                    _add_normal(own[voxel], along, sums[5 + axis], sums[2 + axis])
-                    _add_normal(shared[block], of_shared, sums[5 + axis], sums[2 + axis])
+                    known = place[: 4 if axis == 1 and tilts.shape[0] > 0 else 1]
+                    _add_normal(own[voxel], follow[axis], sums[5 + axis], sums[2 + axis])
+                    _add_normal(moments[block, axis], known, sums[5 + axis], sums[2 + axis])
 
 
 @njit(inline="always")
@@ -354,8 +356,9 @@ def _sum_slopes(sums, rest, of_frames, begin, of_voxel):  # type: ignore[no-unty
 @njit(inline="always")
 def _add_normal(out, along, curvature, slope):  # type: ignore[no-untyped-def]
     """Add what an axis says to the first rows of normal equations, right hand side last."""
-    for i in range(out.shape[0]):
+    last = out.shape[1] - 1
+    for i in range(min(out.shape[0], along.size)):
         bent = curvature * along[i]
         for j in range(along.size):
             out[i, j] += bent * along[j]
-        out[i, along.size] += slope * along[i]
+        out[i, last] += slope * along[i]

@@ -164,13 +164,13 @@ def by_iteration(task: Task) -> Found:
         record={"iterations": len(fit.residuals)},
     )
     found = with_agreement(with_distributions(found, fit), fit, refinement.voxels)
-    columns, halves = fit.columns, list[VoxelPeaks]()
+    columns = fit.columns
     # The distributions of the halves take its place.
     del fit
     if settings.split_half and len(task.model.projections) >= FEWEST_TO_HALVE:
         task.tell("half")
-        found, halves = with_halves(found, columns)
-    return with_errors(found, refinement, halves)
+        found = with_halves(found, columns)
+    return with_errors(found, refinement)
 
 
 def _with_all_pixels(found: Found, whole: Size) -> Found:

@@ -14,6 +14,7 @@ from recon3d.projection.weights import (
     frame_weights,
     scaled_settings,
 )
+from recon3d.reconstruction.fit.orientations import _of_shared
 
 POINTS = np.stack(np.meshgrid(*[np.arange(-2.0, 2.5)] * 3, indexing="ij"), -1).reshape(-1, 3)
 AFFINE = ProjectionGeometry(10.4, 1.6, 7.2, 8.1).affine(34.0)
@@ -74,10 +75,15 @@ def test_slopes_are_those_of_the_squared_differences():
     turning[:, 3] = 0
     count = len(POINTS)
     own, strengths = np.zeros((count, 2, 5)), np.zeros((count, 2))
-    shared = np.zeros((-(-count // BLOCK), 2, 3))
+    moments = np.zeros((-(-count // BLOCK), 3, 4, 5))
     where = (POINTS, AFFINE, PIXELS.lookup)
     laws = (turning, tilts, of_voxels, of_frames)
-    gather_slopes(own, shared, strengths, *laws, *where, rest)
+    gather_slopes(own, moments, strengths, *laws, *where, rest)
+    shared = _of_shared(moments.sum(axis=0), turning[:, 2:], tilts)
+    # Summed over the voxels, they are what each voxel would have of its own.
+    all_own = np.zeros((count, 4, 5))
+    gather_slopes(all_own, moments, strengths.copy(), *laws, *where, rest)
+    np.testing.assert_allclose(all_own[:, 2:, 2:].sum(axis=0), shared, rtol=1e-9, atol=1e-9)
     ones = OrientedVoxels(grain.projector, grain.orientations, np.ones(count))
 
     def overlap(step):
@@ -96,7 +102,7 @@ def test_slopes_are_those_of_the_squared_differences():
     together = np.tile(turning[:, 2], (count, 1)), np.zeros_like(of_voxels)
     together[1][:, 1] = POINTS @ tilts[0]
     for unknown, step in enumerate(together):
-        found = shared.sum(axis=0)[unknown, 2]
+        found = shared[unknown, 2]
         assert found == pytest.approx(slope_by(step), rel=0.02, abs=0.05)
     block = own[:, :, :2]
     assert np.allclose(block, block.transpose(0, 2, 1))

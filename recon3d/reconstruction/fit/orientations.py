@@ -44,8 +44,8 @@ SETTLED = 0.003
 
 MOST_STEPS = 40
 STILL_FALLING = 0.01
-"""How many at most, where slopes are free and no parts came first, and the relative change with
-which more are taken: what the orientations made up for until then comes off them slowly."""
+"""How many at most, where slopes are free, and the relative change with which more are taken: what
+the orientations made up for until then comes off them slowly."""
 
 MOMENTUM = 0.85
 """Share of a smoothed step, that of common unknowns included, taken again with the next one."""
@@ -100,7 +100,6 @@ def refine_orientations(
     description: str = "refinement",
     smoothing: float = 0.0,
     steps: int = STEPS,
-    parts: int = 1,
 ) -> tuple[ScanModel, OrientedVoxels, float]:
     """Fit one orientation a voxel, and the turning centre, to the frames.
 
@@ -112,9 +111,6 @@ def refine_orientations(
         Standard deviation, in voxels, with which steps are smoothed; such steps have momentum.
     steps
         How many as a rule; the refinement ends where the residual hardly falls.
-    parts
-        Parts of the projections of which each tells a step before those: far from the end one of
-        them moves the orientations about as well as all would. 1 for no such steps.
 
     Returns
     -------
@@ -125,19 +121,37 @@ def refine_orientations(
     residual
         Root of the squared differences as a share of the measured intensities, there.
     """
-    for part in range(parts if parts > 1 else 0):
-        few = replace(model, projections=model.projections[part::parts])
-        few, voxels = _step(few, voxels, unknowns, place, f"{description}, part {part + 1}")
-        model = replace(few, projections=model.projections)
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    most = MOST_STEPS if unknowns.slope and parts == 1 else steps
+    most = MOST_STEPS if unknowns.slope else steps
     for number, (model_then, voxels_then, residual) in enumerate(islice(walk, most)):
         more = number < steps or residual < least * (1 - STILL_FALLING)
         if not (more and residual < least * (1 - SETTLED)):
             break
         model, voxels, least = model_then, voxels_then, residual
     return model, voxels, least
+
+
+def refine_by_parts(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    unknowns: Unknowns,
+    place: Place,
+    *,
+    parts: int,
+    description: str = "refinement",
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Take a step by each part of the projections in turn, and one by all of them.
+
+    Far from the end a part moves the orientations about as well as all projections would; the
+    last step takes out the noise of the last part.
+    """
+    dealt = [model.projections[part::parts] for part in range(parts)]
+    for number, projections in enumerate([*dealt, model.projections], 1):
+        few = replace(model, projections=projections)
+        few, voxels = _step(few, voxels, unknowns, place, f"{description}, part {number}")
+        model = replace(few, projections=model.projections)
+    return model, voxels
 
 
 def smoothed_steps(
@@ -160,7 +174,7 @@ def smoothed_steps(
         normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
         logger.info("%s %d: residual %.4f", description, number, residual)
         yield model, voxels, residual
-        change, common = _solve(normal)
+        change, common = solve(normal)
         velocity *= MOMENTUM if smoothing else 0
         push = common + (MOMENTUM * push if smoothing else 0)
         velocity[:, : change.shape[1]] += _limited(change, model, unknowns, place, smoothing)
@@ -173,7 +187,7 @@ def _step(
     """Take one step, without momentum."""
     normal, residual = gather(model, voxels, unknowns, stage)
     logger.info("%s: residual %.4f", stage, residual)
-    change, common = _solve(normal)
+    change, common = solve(normal)
     moves = np.zeros((len(change), 3))
     moves[:, : change.shape[1]] = _limited(change, model, unknowns, place, 0.0)
     return _moved(model, voxels, normal, unknowns, moves, common)
@@ -256,8 +270,8 @@ def gather(
     points, rows = voxels.projector.points_um, _own(unknowns)
     size = jacobian(model, int(model.projections[0]), unknowns).shape[1]
     own, strengths = np.zeros((len(points), rows, size + 1)), np.zeros((len(points), 2))
-    of_blocks = np.zeros((-(-len(points) // BLOCK), size - rows, size - rows + 1))
-    total = np.zeros(2)
+    moments = np.zeros((-(-len(points) // BLOCK), 3, 4, 5))
+    shared, total = np.zeros((size - rows, size - rows + 1)), np.zeros(2)
 
     def read(number: int) -> tuple[ProjectionImages, ScaledSettings]:
         return frames_reached(model, voxels, number)
@@ -268,14 +282,34 @@ def gather(
             continue
         rest, sums = _differences(model, voxels, settings, measured)
         total += sums
-        laws = (jacobian(model, number, unknowns), _tilts(model, number, unknowns))
+        turning, tilts = jacobian(model, number, unknowns), _tilts(model, number, unknowns)
         of_frames, of_voxels = settings
         where = (points, model.affine(number), measured.known_lookup())
-        gather_slopes(own, of_blocks, strengths, *laws, of_voxels, of_frames, *where, rest)
-    shared = of_blocks.sum(axis=0)
+        moments[...] = 0
+        gather_slopes(own, moments, strengths, turning, tilts, of_voxels, of_frames, *where, rest)
+        shared += _of_shared(moments.sum(axis=0), turning[:, rows:], tilts)
     for array in (own, shared, strengths, total):
         model.communicator.sum(array)
     return Normal(own, shared, strengths), float(np.sqrt(total[0] / total[1]))
+
+
+def _of_shared(moments: FloatArray, turning: FloatArray, tilts: FloatArray) -> FloatArray:
+    """Normal equations of the unknowns that all voxels share, right hand side last.
+
+    Parameters
+    ----------
+    moments, shape (3, 4, 5)
+        Of all voxels, as `gather_slopes` leaves them.
+    turning, shape (3, shared unknowns); tilts, shape (last unknowns, 3)
+        As in `gather_slopes`.
+    """
+    # How each axis follows the unknowns at (1, x, y, z).
+    follow = np.zeros((3, turning.shape[1], 4))
+    follow[:, :, 0] = turning
+    follow[1, turning.shape[1] - len(tilts) :, 1:] = tilts
+    left = follow @ moments[:, :, :4] @ follow.swapaxes(1, 2)
+    right = follow @ moments[:, :, 4:]
+    return np.concatenate([left, right], axis=2).sum(axis=0)
 
 
 def _differences(
@@ -346,10 +380,15 @@ def _moved(
     return (model.drifted((drift[0], drift[1])) if unknowns.drift else model), moved
 
 
-def _solve(normal: Normal) -> tuple[FloatArray, FloatArray]:
+def solve(normal: Normal) -> tuple[FloatArray, FloatArray]:
     """Solve for each voxel's own unknowns and for those that all voxels share.
 
     The shared ones come from the Schur complement of the voxels' own blocks.
+
+    Returns
+    -------
+    own, shape (voxels, own unknowns)
+    shared, shape (shared unknowns,)
     """
     starts = range(0, len(normal.own), ROWS)
     parts = [_eliminated(normal.own[start : start + ROWS]) for start in starts]

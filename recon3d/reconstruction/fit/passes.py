@@ -18,7 +18,13 @@ from recon3d.reconstruction.fit.alignment import Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, is_bent, refine_bent, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.orientations import STEPS, Place, Unknowns, refine_orientations
+from recon3d.reconstruction.fit.orientations import (
+    STEPS,
+    Place,
+    Unknowns,
+    refine_by_parts,
+    refine_orientations,
+)
 from recon3d.reconstruction.fit.residuals import suspects
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -60,9 +66,8 @@ STEPS_FROM_COARSE = 5
 
 PARTS = 4
 LEAST_PART = 25
-STEPS_AFTER_PARTS = 2
 """Into how many parts the projections are dealt that tell its first steps, as far as each has so
-many of them, and how many steps follow."""
+many of them."""
 
 FEWEST_TO_REFINE = 6
 """Projections below which a tilt and a turning centre cannot be told apart."""
@@ -318,14 +323,13 @@ def _refined_with_slope(
 ) -> tuple[Task, OrientedVoxels]:
     """Fit orientations where γ was scanned, and an acceptance that moves over the image."""
     model = task.model
-    steps, parts = STEPS, 1
-    if task.coarse is not None:
-        parts = min(len(model.projections) // LEAST_PART, PARTS)
-        steps = STEPS_AFTER_PARTS if parts > 1 else STEPS_FROM_COARSE
-    model, voxels, _ = refine_orientations(
-        model, voxels, unknowns, place, description=description, steps=steps, parts=parts
-    )
-    if parts > 1 and unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE / 3:
+    parts = 1 if task.coarse is None else min(len(model.projections) // LEAST_PART, PARTS)
+    if parts > 1:
+        model, voxels = refine_by_parts(
+            model, voxels, unknowns, place, parts=parts, description=description
+        )
+    if parts == 1 or (unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE / 3):
+        steps = STEPS if task.coarse is None else STEPS_FROM_COARSE
         model, voxels, _ = refine_orientations(
             model, voxels, unknowns, place, description=description, steps=steps
         )

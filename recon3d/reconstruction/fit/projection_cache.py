@@ -53,7 +53,7 @@ class ProjectionImages(NamedTuple):
 
     def known_lookup(self) -> NDArray[np.int32]:
         """As `pixels.lookup`, but unknown pixels have the last row of `images`, as if not there."""
-        known = (self.images >= 0).all(axis=1)
+        known = self.images[:, 0] >= 0  # a pixel is unknown in all frames, or in none
         if known.all():
             return self.pixels.lookup
         rows = np.arange(known.size, dtype=self.pixels.lookup.dtype)

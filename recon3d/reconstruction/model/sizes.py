@@ -68,18 +68,17 @@ class Size:
 def sizes_of(model: ScanModel, experiment: Experiment) -> list[Size]:
     """The sizes at which a scan is fitted, the coarsest first, the wanted one last.
 
-    There is one size where voxels or passes are few. Where γ was not scanned, too: large voxels
-    hide a bend that shows in μ alone.
+    There is one size of voxels where they or the passes are few. Where γ was not scanned, too:
+    large voxels hide a bend that shows in μ alone. Pixels that voxels do not resolve are merged all
+    the same, but for a backprojection, which takes cells of them itself.
     """
     store = model.store
     iterations, voxels = experiment.settings.iterations, prod(experiment.volume.shape)
-    levels = 0
-    if gamma_scanned(store) and experiment.settings.method == "iterative":
-        most = (iterations - COARSEST_PASSES) // FINER_PASSES
-        while levels < most and voxels >= FEWEST_VOXELS * 8 ** (levels + 1):
-            levels += 1
-    if not levels:
+    if experiment.settings.method != "iterative":
         return [Size(store, experiment, model.unknown)]
+    levels, most = 0, (iterations - COARSEST_PASSES) // FINER_PASSES
+    while gamma_scanned(store) and levels < most and voxels >= FEWEST_VOXELS * 8 ** (levels + 1):
+        levels += 1
     pixel_um = max(store.binning) / experiment.detector.magnification_pix_per_um
     sizes: list[Size] = []
     merged = 1

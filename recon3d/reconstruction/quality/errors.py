@@ -9,7 +9,7 @@ What makes an orientation wrong is told by what a run leaves behind:
 - voxels that share their pixels with differently oriented ones: by how much a voxel differs from
   those around it, and the scatter of these, which is large where subgrains meet.
 - the rim, where a voxel is only partly grain: that scatter counts more there.
-- noise that the refinement followed: the difference of two halves of the data.
+- noise that the refinement followed: by how much two halves of the data would still move it apart.
 - a second orientation in the voxel, which pulls at the first.
 - a bend (a, b) = g (x, -h z) of the whole grain, for which a wide reflection makes up.
 
@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.orientations import gather
+from recon3d.reconstruction.fit.orientations import gather, solve
 from recon3d.reconstruction.fit.passes import Refined, unknowns_of
 from recon3d.reconstruction.model.scanned import (
     frames_of_bins,
@@ -77,20 +77,15 @@ ROWS = 1 << 14
 """Voxels that are worked on at a time."""
 
 
-def with_errors(found: Found, refinement: Refined, halves: list[VoxelPeaks]) -> Found:
-    """Add the standard deviations of a, b and Δθ of every voxel of the grain.
-
-    Parameters
-    ----------
-    halves
-        Orientations from two halves of the data; empty where they were not fitted.
-    """
+def with_errors(found: Found, refinement: Refined) -> Found:
+    """Add the standard deviations of a, b and Δθ of every voxel of the grain."""
     task, in_mask = found.task, found.in_mask
     values = _columns(found.peaks)
     counting = OF_COUNTING * (1 + OF_DARK * (1 - task.cut / CUT))
     if not gamma_scanned(task.model.store):
         counting = WITHOUT_GAMMA * counting
-    variance = (counting * _from_normal_matrix(task, refinement)) ** 2
+    by_counting, apart = _of_two_halves(task, refinement)
+    variance = (counting * by_counting) ** 2
     mean = _mean_around(task, values, in_mask, SCATTER_VOXELS)
     squares = _mean_around(task, values**2, in_mask, SCATTER_VOXELS)
     scatter = np.maximum(squares - mean**2, 0)
@@ -101,9 +96,7 @@ def with_errors(found: Found, refinement: Refined, halves: list[VoxelPeaks]) -> 
     outside = 1 - _smooth(task, in_mask.astype(float), RIM_VOXELS)
     variance += OF_DIFFERENCE**2 * difference
     variance += (OF_SCATTER**2 + (OF_RIM * outside[:, None]) ** 2) * scatter
-    if halves:
-        apart = (_columns(halves[0]) - _columns(halves[1])) ** 2
-        variance += OF_HALVES**2 * _mean_around(task, apart, in_mask, HALVES_VOXELS)
+    variance += OF_HALVES**2 * _mean_around(task, apart**2, in_mask, HALVES_VOXELS)
     variance[:, :2] += (OF_STEP * min(setting_steps_deg(task.model.store))) ** 2
     if found.second_share is not None:
         second = found.second_share * found.peaks.spread_deg
@@ -166,20 +159,36 @@ def _columns(peaks: VoxelPeaks) -> FloatArray:
     return np.stack([peaks.a_deg, peaks.b_deg, peaks.dtheta_deg], axis=1).astype(np.float64)
 
 
-def _from_normal_matrix(task: Task, refinement: Refined) -> FloatArray:
-    """Errors from the normal matrix of each voxel, (voxels, 3); zero for what is not fitted."""
+def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatArray]:
+    """Ask every other projection, and the others, where each voxel's orientation ought to be.
+
+    Returns
+    -------
+    errors, shape (voxels, 3)
+        From the normal matrix of each voxel; zero for what is not fitted.
+    apart, shape (voxels, 3)
+        The difference between the steps that the two halves of the projections ask for.
+    """
     unknowns = unknowns_of(task.model, task.experiment)
     unknowns = replace(unknowns, shift=unknowns.shift and task.shifts is not False)
     model = task.model.thinned(MOST_PROJECTIONS)
-    normal, residual = gather(model, refinement.voxels, unknowns, "errors")
-    own = normal.own.shape[1]
-    matrix = normal.own[:, :, :own] * (len(task.model.projections) / len(model.projections))
+    share = len(model.projections) / len(task.model.projections)
+    steps, matrices, squares = [], [], 0.0
+    for start in (0, 1):
+        half = replace(model, projections=model.projections[start::2])
+        normal, residual = gather(half, refinement.voxels, unknowns, f"errors {start + 1}")
+        steps.append(solve(normal)[0])
+        own = normal.own.shape[1]
+        matrices.append(normal.own[:, :, :own] / share)
+        squares += residual**2 / 2
+    matrix = matrices[0] + matrices[1]
     trace = np.trace(matrix, axis1=1, axis2=2)[:, None, None]
     inverse = np.linalg.pinv(matrix + (1e-9 * trace + 1e-12) * np.eye(own), hermitian=True)
-    errors = np.zeros((len(refinement.chosen), 3))
-    variances = np.diagonal(inverse, axis1=1, axis2=2)
-    errors[refinement.chosen, :own] = residual * np.sqrt(np.maximum(variances, 0))
-    return errors
+    variances = squares * np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0)
+    errors, apart = np.zeros((2, len(refinement.chosen), 3))
+    errors[refinement.chosen, :own] = np.sqrt(variances)
+    apart[refinement.chosen, :own] = (steps[0] - steps[1]) * np.sqrt(share)
+    return errors, apart
 
 
 def _bend(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatArray:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from recon3d.config.volume import Volume
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
-from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, refined, run_fit
+from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, run_fit
 from recon3d.reconstruction.fit.residuals import relative, suspects
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.task import Found, cut_occupancy
@@ -47,10 +46,8 @@ def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> F
     )
 
 
-def with_halves(
-    found: Found, columns: NDArray[np.int64] | None = None
-) -> tuple[Found, list[VoxelPeaks]]:
-    """Reconstruct from every other projection, twice, and add what the two say of the result.
+def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found:
+    """Fit every other projection, and the others, and add what the two say of the shape.
 
     Parameters
     ----------
@@ -62,16 +59,13 @@ def with_halves(
     -------
     found
         With the resolution, and the agreement of the shape with that of the sums alone.
-    halves
-        Orientations from either half.
     """
     task, model = found.task, found.task.model
     passes = min(HALF_PASSES, task.experiment.settings.iterations)
-    occupancies, halves = [], []
+    occupancies = []
     for start in (0, 1):
         half = replace(task, model=replace(model, projections=model.projections[start::2]))
         fit = run_fit(half, "half", passes=passes, stage=f"half-{start + 1}", columns=columns)
-        halves.append(refined(half, fit, "half refinement").peaks)
         occupancy, _ = occupancy_of(half, fit)
         occupancies.append(task.fill(occupancy).astype(float))
     shells = fourier_shell_correlation(occupancies[0], occupancies[1], task.volume)
@@ -80,7 +74,7 @@ def with_halves(
     _, in_shape = cut_occupancy(task, shape[:, 0])
     both = int((in_shape & found.in_mask).sum())
     dice = 2 * both / max(int(in_shape.sum()) + int(found.in_mask.sum()), 1)
-    agreed = replace(
+    return replace(
         found,
         curves={
             "fsc_frequency": shells.frequency_per_um,
@@ -93,7 +87,6 @@ def with_halves(
             "shape_check_dice": dice,
         },
     )
-    return agreed, halves
 
 
 @dataclass(frozen=True)
