@@ -58,8 +58,8 @@ PASSES_TO_FILL = 2
 MOST_SUSPECTED = 0.4
 """Share of the projections above which those that stand out are learnt from all the same."""
 
-HALF_PASSES = 3
-"""Passes of the fit of one half of the data: the refinement after it does the rest."""
+HALF_PASSES = 2
+"""Passes of the fit of one half of the data: it begins where the fit of all has begun."""
 
 STEPS_FROM_COARSE = 5
 """Steps of the refinement after a fit that began with larger voxels."""
