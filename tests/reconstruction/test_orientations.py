@@ -1,6 +1,7 @@
 """Orientations, shifts and the turning centre, moved off the truth, find back to it."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,12 @@ from recon3d.projection.operator import IlluminatedPixels, Projector, voxel_cent
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
 from recon3d.readers.pixel_binning import Binning
-from recon3d.reconstruction.fit.orientations import Place, Unknowns, refine_orientations
+from recon3d.reconstruction.fit.orientations import (
+    Place,
+    Unknowns,
+    refine_by_parts,
+    refine_orientations,
+)
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.communicator import ALONE, Communicator
@@ -104,15 +110,15 @@ def median_mdeg(found, true):
     return 1e3 * float(np.median(np.abs(np.asarray(found) - true)))
 
 
-@pytest.mark.parametrize("how", [{}, {"parts": 3, "steps": 2}])
-def test_orientations_and_turning_centre_of_a_mosaicity_scan(how):
+@pytest.mark.parametrize("refine", [refine_orientations, partial(refine_by_parts, parts=3)])
+def test_orientations_and_turning_centre_of_a_mosaicity_scan(refine):
     a, b, none = smooth_field(1, 0.03), smooth_field(2, 0.03), np.zeros(len(INSIDE))
     off_a, off_b = a + smooth_field(3, 0.01), b + smooth_field(4, 0.01)
     turning = Turning(1, 0.004, -0.003)
     model = TinyModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True)
     start = grain(off_a, off_b, none)
-    found_model, found, _ = refine_orientations(model, start, unknowns, PLACE, **how)
+    found_model, found, *_ = refine(model, start, unknowns, PLACE)
     assert np.array_equal(found_model.projections, model.projections)
     assert found_model.turning.centre_mu_deg == pytest.approx(0.004, abs=2e-4)
     assert found_model.turning.centre_gamma_deg == pytest.approx(-0.003, abs=2e-4)
