@@ -84,11 +84,6 @@ def getdata(
     `plan`: what the command line, or a settings file, says. `communicator`: the processes that
     share the work; each calls this function.
 
-    Returns
-    -------
-    cleaned
-        The opened scan.h5.
-
     Raises
     ------
     ParameterError, DataError, GridError

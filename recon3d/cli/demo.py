@@ -82,13 +82,7 @@ def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Exper
 def draw_figures(
     grain: Grain, store: CleanedScan, experiment: Experiment, folder: Path
 ) -> list[Path]:
-    """Draw slices, the mosaicity of a projection, and measured against reprojected frames.
-
-    Returns
-    -------
-    paths
-        The pictures.
-    """
+    """Draw slices, the mosaicity of a projection, and measured against reprojected frames."""
     make_folder(folder)
     model = model_of(grain, store, experiment)
     middle = int(model.projections[len(model.projections) // 2])

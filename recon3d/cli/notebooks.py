@@ -38,11 +38,6 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
 
     `folder`: where they go; it is made where it is missing.
 
-    Returns
-    -------
-    paths
-        All notebooks in the folder.
-
     Raises
     ------
     ParameterError
@@ -70,11 +65,6 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
 
 def open_jupyterlab(folder: Path) -> int:
     """Run JupyterLab in a folder, reachable from this machine only, until it is ended.
-
-    Returns
-    -------
-    status
-        Of JupyterLab.
 
     Raises
     ------

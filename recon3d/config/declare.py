@@ -270,11 +270,6 @@ def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
 
     `texts`: the text of every value by its key, without quotes; keys of others are passed over.
 
-    Returns
-    -------
-    values
-        The values by the names of their fields.
-
     Raises
     ------
     ParameterError

@@ -147,11 +147,6 @@ def run_once(
     watch
         Told the news of all engines, a few times a second.
 
-    Returns
-    -------
-    outcomes
-        How the job ended on each engine.
-
     Raises
     ------
     EngineFault

@@ -112,11 +112,6 @@ def settle_doubled(grid: Candidate, source: FrameSource) -> list[Doubled]:
 
     `grid`: the grid that the frames of the source would fill if there were one in each cell.
     `source`: the frames; those that are equal otherwise are read.
-
-    Returns
-    -------
-    doubled
-        The frames that are not used.
     """
     cells = grid.cells
     order = np.argsort(cells, kind="stable")

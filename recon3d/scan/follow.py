@@ -187,13 +187,7 @@ class Follower:
         return found
 
     def watch(self) -> Iterator[Scan | None]:
-        """Look again and again, until `stop`.
-
-        Yields
-        ------
-        scan
-            What `poll` returns.
-        """
+        """Look again and again, until `stop`."""
         self._stop.clear()
         while not self._stop.is_set():
             yield self.poll()

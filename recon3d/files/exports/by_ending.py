@@ -55,11 +55,6 @@ def export_grain(
     every_slice
         One file for each slice with a voxel of the grain, numbered as the slices are.
 
-    Returns
-    -------
-    paths
-        The files.
-
     Raises
     ------
     ParameterError

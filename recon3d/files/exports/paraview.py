@@ -28,11 +28,6 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
 
     `path`: the file, with a name that ends in .vti.
 
-    Returns
-    -------
-    path
-        The file.
-
     Raises
     ------
     ParameterError
@@ -97,11 +92,6 @@ def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
 
     A plain grid (3DCoRectMesh), so that ParaView renders it as a volume. XDMF lets x run fastest
     on such a grid, while z does in grain.h5: the arrays are written once more, in that order.
-
-    Returns
-    -------
-    path
-        The header.
 
     Raises
     ------

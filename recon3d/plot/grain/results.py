@@ -11,13 +11,7 @@ from recon3d.runtime.atomic import complete_or_absent
 
 
 def write_results(grain: Grain, folder: Path) -> list[Path]:
-    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, quality.png.
-
-    Returns
-    -------
-    paths
-        The files.
-    """
+    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, quality.png."""
     path = folder / "grain.h5"
     grain.save(path)
     paths = [path, write_xdmf(grain, path), grain.save_arrays(folder)]

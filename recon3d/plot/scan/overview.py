@@ -125,11 +125,6 @@ def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances)
     """Draw how a projection's intensity is spread over (μ, γ), in the laboratory.
 
     `glances`: all of them: they give the limits, and the track of the mean setting.
-
-    Returns
-    -------
-    points
-        For `update_setting_intensity`.
     """
     means = np.array([mean_setting(other) for other in glances])
     ax.plot(means[:, 0], means[:, 1], "-", color="0.6", linewidth=0.8)

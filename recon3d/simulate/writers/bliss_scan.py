@@ -62,11 +62,6 @@ def simulate_bliss(
     external
         Write the frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a
         rocking series, to which the file points.
-
-    Returns
-    -------
-    path
-        The file.
     """
     out = Path(out)
     path = _prepare(out, name, compression, overwrite=overwrite)
