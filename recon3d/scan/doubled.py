@@ -89,8 +89,9 @@ def grid_without_doubled(
     doubled = settle_doubled(shared, source) if shared else []
     grid = told = None
     if doubled:
-        rest = choices.coordinates(source, others_than(doubled, count))
-        if skip and are_copies(doubled, count):
+        copies, kept = skip and are_copies(doubled, count), others_than(doubled, count)
+        rest = choices.coordinates(source, kept)
+        if copies:
             coordinates, grid = rest, best_grid(rest)
         else:
             told = explain_doubled(doubled, goniometer, source, advice_on_azimuth(rest))
@@ -124,8 +125,8 @@ def settle_doubled(grid: Candidate, source: FrameSource) -> list[Doubled]:
         reasons = [_reasons(merits, index) for index in group.tolist()]
         best = max(reasons)
         equal = [i for i, own in zip(group.tolist(), reasons, strict=True) if own == best]
-        lit, why = _lit(source, equal) if len(equal) > 1 else (equal, LATER)
         where = setting_of(grid, int(cells[group[0]]))
+        lit, why = _lit(source, equal) if len(equal) > 1 else (equal, LATER)
         for index, own in zip(group.tolist(), reasons, strict=True):
             if index == lit[-1]:
                 continue

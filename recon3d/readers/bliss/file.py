@@ -23,7 +23,7 @@ from recon3d.readers.bliss.entries import (
     open_unlocked,
     opened,
 )
-from recon3d.readers.bliss.frames import frame_table, frames_left_out
+from recon3d.readers.bliss.frames import FrameTable, frame_table
 from recon3d.readers.bliss.motors import absent_parts, known_and_moving
 from recon3d.readers.bliss.records import EntryRecord, read_records
 from recon3d.readers.damage import Damage
@@ -129,7 +129,7 @@ class BlissFile:
             raise DataError(f"{path}: {error}") from error
         if skipped:
             warn(f"{path}: entries left out: {list_entries(skipped)}")
-        left_out = frames_left_out(path, moving, table, skipped)
+        left_out = _left_out(path, moving, table, skipped)
         reader = FrameReader(path)
         return cls(path, tuple(moving), table.places, table.motors, names, reader, left_out)
 
@@ -216,6 +216,27 @@ def mean_bliss_frame(
                 total += reader.read(record.dataset, frame, roi)
         count += record.shape[0]
     return total / count
+
+
+def _left_out(
+    path: Path, records: list[EntryRecord], table: FrameTable, skipped: dict[str, str]
+) -> tuple[Damage, ...]:
+    """Every frame that is not used, and every entry that is damaged or of another layout.
+
+    `records` and `table`: its entries, and their frames that are used. `skipped`: why each other
+    entry was left out.
+    """
+    used = {(int(record), int(frame)) for record, frame in table.places}
+    frames = [
+        (
+            f"{path}, entry {record.entry}, frame {frame}",
+            table.lacks.get(f"entry {record.entry}", ""),
+        )
+        for number, record in enumerate(records)
+        for frame in range(record.shape[0])
+        if (number, frame) not in used
+    ]
+    return (*((f"{path}, {label}", reason) for label, reason in skipped.items()), *frames)
 
 
 def _moving(

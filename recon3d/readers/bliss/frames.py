@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,6 @@ from recon3d.errors import DataError, warn
 from recon3d.readers.bliss.entries import list_entries
 from recon3d.readers.bliss.motors import absent_parts, frames_with_readings, motor_columns
 from recon3d.readers.bliss.records import EntryRecord
-from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 
 FloatArray = NDArray[np.float64]
@@ -90,27 +88,6 @@ def _usable(
         known = frames_with_readings(record.motors, goniometer, absent, frames)
         return known, f"{error} ({known.size} frames are used)"
     return frames, lack
-
-
-def frames_left_out(
-    path: Path, records: list[EntryRecord], table: FrameTable, skipped: dict[str, str]
-) -> tuple[Damage, ...]:
-    """Every frame that is not used, and every entry that is damaged or of another layout.
-
-    `records` and `table`: its entries, and their frames that are used. `skipped`: why each other
-    entry was left out.
-    """
-    used = {(int(record), int(frame)) for record, frame in table.places}
-    frames = [
-        (
-            f"{path}, entry {record.entry}, frame {frame}",
-            table.lacks.get(f"entry {record.entry}", ""),
-        )
-        for number, record in enumerate(records)
-        for frame in range(record.shape[0])
-        if (number, frame) not in used
-    ]
-    return (*((f"{path}, {label}", reason) for label, reason in skipped.items()), *frames)
 
 
 def _current(
