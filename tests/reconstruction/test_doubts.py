@@ -46,6 +46,7 @@ def case(
         binning=SimpleNamespace(pixels=1),
     )
     model = SimpleNamespace(
+        pixel_um=(1.0, 1.0),
         store=store,
         projections=np.arange(count),
         turning=SimpleNamespace(handedness=1),
@@ -58,6 +59,7 @@ def case(
     inner = np.zeros((4, 4, 4))
     inner[1:3, 1:3, 1:3] = 1
     task = SimpleNamespace(
+        volume=SimpleNamespace(voxel_um=(4.0, 4.0, 4.0)),
         model=model,
         experiment=SimpleNamespace(settings=settings),
         fill=lambda mask: mask.reshape(4, 4, 4),

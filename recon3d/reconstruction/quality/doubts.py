@@ -40,8 +40,9 @@ MOST_OF_SIGNAL = 0.48
 MOST_AT_THE_EDGE = 0.25
 """Intensity that the outermost settings of a scan may have, as a share of the strongest one."""
 
-MOST_MISSING = 0.01
-"""Share of the predicted intensity that may fall on dark pixels though far above the threshold."""
+MOST_MISSING = (0.01, 0.2)
+"""Share of the predicted intensity that may fall on dark pixels though far above the threshold:
+of a large grain, and of one that is a pixel wide, whose rim is less well known."""
 
 DRIFT_STEPS = (0.2, 0.5)
 DRIFT_SIGMAS = 5.0
@@ -209,7 +210,10 @@ def _hidden(case: Case) -> str | None:
         return None
     model, evidence = case.found.task.model, case.evidence
     missing = evidence.missing
-    where = (missing > MOST_MISSING) & ~np.isin(evidence.projections, _strange(case))
+    volume_um3 = case.found.in_mask.sum() * np.prod(case.found.task.volume.voxel_um)
+    width_pix = np.cbrt(volume_um3) / max(model.pixel_um)
+    most = max(MOST_MISSING[0], MOST_MISSING[1] / max(width_pix, 1))
+    where = (missing > most) & ~np.isin(evidence.projections, _strange(case))
     if where.sum() < 2:
         return None
     omega = [model.omega_deg(int(k)) for k in evidence.projections[where]]
