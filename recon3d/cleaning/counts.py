@@ -22,6 +22,9 @@ FEWEST_SATURATED = 10
 WRAPPED_FROM = 60_000
 """Counts of 16 bits from here on are negative ones, where hardly any lie between."""
 
+FEWEST_LOST = 4
+"""Pixels that a peak above the largest count of 16 bits leaves dark; fewer are dead pixels."""
+
 _HALF = 1 << 15
 _TOPS = (4095, 16383, 65535)
 _BETWEEN = 0.1
@@ -33,8 +36,9 @@ _NOWHERE = np.empty(0, np.intp)
 class CountTally:
     """What the counts of one projection are like, gathered frame by frame as they are read.
 
-    It is the counts of the detector that are judged, before pixels are binned. `_always_upper`
-    lists the pixels that are high in every frame so far, and how often each was full.
+    It is the counts of the detector that are judged, before pixels are binned. `lost` is how many
+    of them passed 65535 and began again at 0, see `lost_in_peaks`; `_always_upper` lists the pixels
+    that are high in every frame so far, and how often each was full.
     """
 
     frames: int = 0
@@ -44,6 +48,7 @@ class CountTally:
     _upper: int = 0
     _between: int = 0
     _full: int = 0
+    lost: int = 0
     _always_upper: NDArray[np.int64] | None = None
 
     def look(self, number: int, pixels: NDArray[Any]) -> None:
@@ -70,6 +75,8 @@ class CountTally:
 
     def _look_for_wrapped(self, pixels: NDArray[np.uint16], top: int) -> None:
         flat = pixels.reshape(-1)
+        if top >= WRAPPED_FROM:
+            self.lost += lost_in_peaks(pixels)
         if top >= _HALF:
             self._between += int(np.count_nonzero(flat >= _HALF))
         upper = np.flatnonzero(flat >= WRAPPED_FROM) if top >= WRAPPED_FROM else _NOWHERE
@@ -119,6 +126,24 @@ def mended(pixels: NDArray[np.uint16]) -> NDArray[np.int32]:
     return counts
 
 
+def lost_in_peaks(pixels: NDArray[np.uint16]) -> int:
+    """Pixels that passed 65535 and began again at 0, in the middle of bright ones.
+
+    A hole in a bright region is such a peak if its border is smoother with 65536 added. Holes of
+    fewer than `FEWEST_LOST` pixels may be dead ones.
+    """
+    bright = pixels >= _HALF
+    holes, number = ndimage.label(ndimage.binary_fill_holes(bright) & ~bright)
+    lost = 0
+    for label in range(1, number + 1):
+        hole = holes == label
+        around = pixels[ndimage.binary_dilation(hole) & ~hole].mean()
+        rim = pixels[hole & ~ndimage.binary_erosion(hole)].mean()
+        if hole.sum() >= FEWEST_LOST and around - rim > _HALF:
+            lost += int(hole.sum())
+    return lost
+
+
 @dataclass
 class CountWatch:
     """Keeps what was unusual about the counts of one projection after another.
@@ -131,6 +156,8 @@ class CountWatch:
         Names of the frames with at least `FEWEST_SATURATED` of them.
     wrapped_pixels, wrapped_projections
         How many counts were negative ones that wrapped around, and in how many projections.
+    lost_pixels
+        How many counts passed 65535 and began again at 0.
     hot_pixels
         How many pixels were hot and replaced.
     dropped_pixels
@@ -144,6 +171,7 @@ class CountWatch:
     saturated_frames: list[str] = field(default_factory=list)
     wrapped_pixels: int = 0
     wrapped_projections: int = 0
+    lost_pixels: int = 0
     hot_pixels: int = 0
     dropped_pixels: int = 0
     brightest: tuple[float, ...] = ()
@@ -156,6 +184,7 @@ class CountWatch:
         if tally.wrapped:
             self.wrapped_pixels += tally.wrapped
             self.wrapped_projections += 1
+        self.lost_pixels += tally.lost
         for number, count in tally.saturated.items():
             self.saturated_pixels += count
             self.saturated_frames.append(name(number))
@@ -166,6 +195,7 @@ class CountWatch:
         self.saturated_frames += other.saturated_frames
         self.wrapped_pixels += other.wrapped_pixels
         self.wrapped_projections += other.wrapped_projections
+        self.lost_pixels += other.lost_pixels
         self.hot_pixels += other.hot_pixels
         self.dropped_pixels += other.dropped_pixels
         both = zip_longest(self.brightest, other.brightest, fillvalue=0.0)
@@ -177,6 +207,7 @@ class CountWatch:
             "saturated_frames": len(self.saturated_frames),
             "saturated_pixels": self.saturated_pixels,
             "wrapped_pixels": self.wrapped_pixels,
+            "lost_pixels": self.lost_pixels,
             "hot_pixels_replaced": self.hot_pixels,
             "pixels_dropped_by_mask": self.dropped_pixels,
         }
@@ -188,6 +219,11 @@ class CountWatch:
                 f"{len(self.saturated_frames)} frames are saturated: {self.saturated_pixels} of "
                 "their pixels are at the detector's largest count, the first of them in "
                 f"{self.saturated_frames[0]}: their intensity is cut off"
+            )
+        if self.lost_pixels:
+            warn(
+                f"{self.lost_pixels} counts, in the middle of the brightest peaks, passed 65535 "
+                "and began again at 0, as 16 bits do: the peaks are dark there; expose shorter"
             )
         if self.wrapped_pixels:
             warn(

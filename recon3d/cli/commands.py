@@ -78,7 +78,7 @@ def demo(arguments: argparse.Namespace) -> None:
         default=[],
         metavar="NAME[:STRENGTH]",
         help="something to be wrong with the scan, once for each: bent, bent_across, "
-        "two_orientations, mu_drift, acceptance, quarter, weak, zingers, dead_columns, edge, "
+        "two_orientations, mu_drift, acceptance, quarter, weak, wrap, zingers, dead_columns, edge, "
         "second_grain, extinction (a wrong name lists them; docs/reconstruction.md, "
         "recon3d.simulate.faults)",
     ),

@@ -49,6 +49,8 @@ class SimulatedDetector:
         False for no counting noise.
     saturation_counts
         Largest count.
+    wraps
+        Counts above 65535 begin again at 0, instead of ending there.
     seed
         Seed of all noise, and of the jitter of the recorded motors.
 
@@ -74,6 +76,7 @@ class SimulatedDetector:
     record_current: bool = True
     poisson: bool = True
     saturation_counts: int = 65535
+    wraps: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -165,5 +168,5 @@ class SimulatedDetector:
             for right in range(self.zinger_pix):
                 counts.flat[(struck + down * counts.shape[1] + right) % counts.size] += height
         counts[:, self._dead(counts.shape[1])] = 0
-        np.clip(counts, 0, self.saturation_counts, out=counts)
-        return np.rint(counts, out=counts).astype(np.uint16)
+        np.clip(counts, 0, None if self.wraps else self.saturation_counts, out=counts)
+        return np.rint(counts, out=counts).astype(np.int64).astype(np.uint16)

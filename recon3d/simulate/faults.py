@@ -169,6 +169,10 @@ def _weak(truth: Truth, counts: float) -> Truth:
     return replace(truth, detector=replace(truth.detector, peak_counts=counts))
 
 
+def _wrap(truth: Truth, peak: float) -> Truth:
+    return replace(truth, detector=replace(truth.detector, peak_counts=65536 * peak, wraps=True))
+
+
 def _zingers(truth: Truth, number: float) -> Truth:
     return replace(truth, detector=replace(truth.detector, zingers=number, zinger_pix=2))
 
@@ -258,6 +262,13 @@ FAULTS: dict[str, Kind] = {
     ),
     "quarter": Kind("ω covers another range", "degrees of ω", 90.0, (1.0, 360.0), change=_quarter),
     "weak": Kind("little light", "counts at the peak", 30.0, (1.0, 60000.0), change=_weak),
+    "wrap": Kind(
+        "peaks pass the largest count of 16 bits, and begin again at 0",
+        "the brightest peak, in 65536 counts",
+        1.3,
+        (0.1, 10.0),
+        change=_wrap,
+    ),
     "zingers": Kind(
         "spots of 2 x 2 pixels, struck at random", "spots a frame", 3.0, change=_zingers
     ),

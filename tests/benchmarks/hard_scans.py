@@ -71,6 +71,7 @@ SCANS = {
     "two orientations": HardScan(faults=("two_orientations",)),
     "weak": HardScan(faults=("weak:30",), binth=9),
     "weak, binth high": HardScan(faults=("weak:30",), binth=18),
+    "wrapped peaks": HardScan(faults=("wrap:1.3",), binth=600),
     "second grain": HardScan(faults=("second_grain",)),
     "zingers, dead columns": HardScan(faults=("zingers", "dead_columns")),
     "quarter": HardScan(faults=("quarter",)),

@@ -34,6 +34,7 @@ _COUNTED = (
     "saturated_frames",
     "saturated_pixels",
     "wrapped_pixels",
+    "lost_pixels",
     "hot_pixels_replaced",
     "pixels_dropped_by_mask",
     "projections_without_dark",

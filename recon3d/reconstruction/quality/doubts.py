@@ -161,6 +161,11 @@ def _counts(case: Case) -> str | None:
             f"{saturated} frames are saturated: their brightest pixels are cut off, which shifts "
             "orientations towards the wings; expose shorter, or attenuate the beam"
         )
+    if lost := known.get("lost_pixels", 0):
+        return (
+            f"{lost} counts passed 65535 and began again at 0, as 16 bits do: the brightest peaks "
+            "are dark in their middle, which shifts orientations; expose shorter"
+        )
     if wrapped:
         return (
             f"{wrapped} counts near 65535 were taken for negative ones that wrapped around in 16 "

@@ -1,0 +1,37 @@
+"""Counts that are none are told from those that are."""
+
+import numpy as np
+import pytest
+
+from recon3d.cleaning.counts import CountTally, CountWatch, lost_in_peaks
+from recon3d.errors import Recon3DWarning
+
+
+def peak(height, width=6.0):
+    rows, cols = np.mgrid[-20:21, -20:21]
+    return height * np.exp(-(rows**2 + cols**2) / (2 * width**2))
+
+
+def test_peaks_past_16_bits_are_told():
+    true = np.rint(peak(80_000))
+    wrapped = true.astype(np.int64).astype(np.uint16)
+    assert lost_in_peaks(wrapped) == (true > 65535).sum() > 10
+    tally, watch = CountTally(), CountWatch()
+    tally.look(0, wrapped)
+    watch.take(tally, str)
+    assert watch.provenance()["lost_pixels"] == (true > 65535).sum()
+    with pytest.warns(Recon3DWarning, match="passed 65535 and began again at 0"):
+        watch.tell()
+
+
+@pytest.mark.parametrize("height", [30_000, 65_000, 65_535, 300_000])
+def test_peaks_that_end_at_the_largest_count_are_not(height):
+    assert lost_in_peaks(np.minimum(peak(height), 65535).astype(np.uint16)) == 0
+
+
+def test_dark_middles_of_rings_and_dead_pixels_are_not():
+    ring = np.rint(64_000 * np.exp(-((np.hypot(*np.mgrid[-20:21, -20:21]) - 12) ** 2) / 8))
+    assert lost_in_peaks(ring.astype(np.uint16)) == 0
+    dead = np.full((30, 30), 62_000, np.uint16)
+    dead[12, 12:15] = 0
+    assert lost_in_peaks(dead) == 0
