@@ -240,7 +240,9 @@ class RegionOfInterest(Panel):
             if self._images
             else "looking for light"
         )
-        if self._suggestion and self._suggestion.box == self._roi:
+        if self._wanted:
+            told += "; working out which box and rim to suggest ..."
+        elif self._suggestion and self._suggestion.box == self._roi:
             told += f"; suggested with framebg {self._suggestion.framebg}"
         in_rim = self._in_rim
         if in_rim > 0.01:

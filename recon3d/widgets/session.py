@@ -36,7 +36,7 @@ from recon3d.widgets.controls.asked import (
 )
 from recon3d.widgets.controls.experiment_form import ExperimentForm
 from recon3d.widgets.controls.panel import Panel
-from recon3d.widgets.display import is_served, open_viewer, show
+from recon3d.widgets.display import is_served, open_viewer, png_of
 from recon3d.widgets.engines import Engines
 from recon3d.widgets.grain import GrainSlices, GrainSurface
 from recon3d.widgets.live import Live
@@ -276,17 +276,17 @@ class Session:
         """
         return Live(self.settings, widgets)
 
-    def show_quality(self) -> None:
-        """Show how far the grain can be trusted."""
-        try:
-            grain = self.grain
-        except NotAskedError as missing:
-            print(missing)
-            return
+    @when_asked
+    def show_quality(self) -> controls.Widget:
+        """How far the grain can be trusted: its residuals, as a picture."""
+        grain = self.grain
         if grain.residual.size:
-            show(quality_figure(grain))
-        else:
-            print("a backprojection leaves no residuals: reconstruct iteratively to judge it")
+            return controls.Image(
+                value=png_of(quality_figure(grain)), layout=controls.Layout(width="fit-content")
+            )
+        return controls.HTML(
+            "a backprojection leaves no residuals: reconstruct iteratively to judge it"
+        )
 
     def results(self) -> None:
         """Name the files that were written, and the commands that do the same."""

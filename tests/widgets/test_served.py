@@ -27,12 +27,12 @@ def opened(session):
     shown = [session.choose_roi(), session.tune_threshold(), session.clean()]
     shown += [session.check_projections(), session.mosaicity(), session.reconstruct()]
     shown += [session.show_grain(), session.slices(), session.surface(), session.open_viewer()]
+    shown.append(session.show_quality())
     for widget in shown:
         if hasattr(widget, "done"):
             widget.done()
         if hasattr(widget, "background"):
             widget.background.wait()
-    session.show_quality()
     session.results()
     return shown
 
@@ -48,7 +48,7 @@ def test_pages_of_a_finished_grain_change_no_file(finished):
 @pytest.mark.usefixtures("served")
 def test_nothing_is_cleaned_or_chosen_before_it_is_asked_for(session, tmp_path):
     before = files(tmp_path)
-    roi, threshold, cleaning, *others, _ = opened(session)
+    roi, threshold, cleaning, *others = opened(session)
     assert files(tmp_path) == before
     assert all(isinstance(widget, Waiting) for widget in (cleaning, *others))
     # What the data suggest is shown, though not saved.

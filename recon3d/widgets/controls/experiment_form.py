@@ -186,5 +186,5 @@ def _field(declared: Setting, text: str) -> Any:
 def _help(declared: Setting) -> controls.HTML:
     return controls.HTML(
         f'<span style="color:#666666">{declared.help}</span>',
-        layout=controls.Layout(max_width="480px", margin="0 0 0 12px"),
+        layout=controls.Layout(max_width="500px", margin="0 0 0 12px"),
     )
