@@ -39,6 +39,7 @@ class CleaningSteps(Panel):
         self._images = calibration_images(plan)
         self._held = False
         self._binth = 0.0
+        self._answered: tuple[Cleaning, tuple[str, ...]] | None = None
 
     @property
     def value(self) -> Cleaning:
@@ -58,16 +59,16 @@ class CleaningSteps(Panel):
         )
         return chosen if self.mask.value else replace(chosen, **NO_MASK)
 
+    @value.setter
+    def value(self, cleaning: Cleaning) -> None:
+        self._show(cleaning)
+        self.changed()
+
     @property
     def _chosen_binth(self) -> float:
         """What was set, where a browser's slider has only gone to the step nearest to it."""
         shown = float(self.binth.value)
         return self._binth if abs(shown - self._binth) < 0.51 * BINTH_STEP else shown
-
-    @value.setter
-    def value(self, cleaning: Cleaning) -> None:
-        self._show(cleaning)
-        self.changed()
 
     @property
     def params(self) -> dict[str, Any]:
