@@ -17,6 +17,7 @@ from recon3d.reconstruction.fit.alignment import (
     shift_model,
 )
 from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.fit.passes import parts_for
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.run import reconstruct
 
@@ -104,3 +105,7 @@ def test_coarser_points_cover_the_same_voxels():
     same, edges = coarser_points(points, volume, at_most=10**6)
     assert len(same) == len(points)
     assert edges == pytest.approx(volume.voxel_um)
+
+
+def test_few_projections_tell_every_step_together():
+    assert [parts_for(number) for number in (1, 12, 49, 50, 99, 226)] == [1, 1, 1, 2, 3, 4]

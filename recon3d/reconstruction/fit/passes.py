@@ -323,7 +323,7 @@ def _refined_with_slope(
 ) -> tuple[Task, OrientedVoxels]:
     """Fit orientations where γ was scanned, and an acceptance that moves over the image."""
     model = task.model
-    parts = 1 if task.coarse is None else min(len(model.projections) // LEAST_PART, PARTS)
+    parts = 1 if task.coarse is None else parts_for(len(model.projections))
     if parts > 1:
         model, voxels = refine_by_parts(
             model, voxels, unknowns, place, parts=parts, description=description
@@ -336,6 +336,11 @@ def _refined_with_slope(
     if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
         model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
     return replace(task, model=model), voxels
+
+
+def parts_for(projections: int) -> int:
+    """Into how many parts so many projections are dealt; 1 where all tell every step."""
+    return min(max(projections // LEAST_PART, 1), PARTS)
 
 
 def slope_steps(model: ScanModel, voxels: OrientedVoxels) -> float:
