@@ -28,6 +28,9 @@ BOUNDARY_COLUMNS = (
     "first", "second", "area_um2", "misorientation_deg", "misorientation_error_deg",
     "step_deg",
 )  # fmt: skip
+LEAST_INNER = 0.05
+"""Share of a cell's voxels that touch no other cell, below which it is blur between others."""
+
 LEAST_CORRELATION = 0.1
 """Correlation of the errors of two voxels below which they are taken as independent."""
 
@@ -110,7 +113,8 @@ def find_cells(
     threshold_deg
         The angle that parts two cells; None to let the data choose.
     min_voxels
-        Voxels of the smallest cell; 0.2 % of the grain's, and at least 27, where None.
+        Voxels of the smallest cell. 0.2 % of the grain's, and at least 27, where None; then cells
+        without an inside, of one or two voxels across, are taken for blur between others, too.
 
     Returns
     -------
@@ -146,6 +150,9 @@ def find_cells(
         pieces = np.unique(both, return_inverse=True)[1]
         pieces = _join_alike(_absorb(pieces, tilts, faces, least), tilts, faces, threshold_deg)
     pieces = _sharpen(pieces, grain.orientation[known].astype(np.float64), tilts, faces)
+    if min_voxels is None:
+        pieces = _without_slivers(pieces, tilts, faces, least)
+    pieces = _by_size(pieces)
     labels = np.zeros(known.shape, np.int32)
     labels[known] = pieces + 1
     found = _Found(grain, known, pieces, faces)
@@ -178,6 +185,20 @@ def _absorb(
         voxels, first = np.unique(pairs[order, 0], return_index=True)
         pieces[voxels] = pieces[pairs[order[first], 1]]
     return pieces
+
+
+def _without_slivers(
+    pieces: NDArray[np.int64], tilts: NDArray[np.float64], faces: NDArray[np.int64], least: int
+) -> NDArray[np.int64]:
+    """Give cells that are all boundary to their neighbours: blurred voxels between two cells."""
+    apart = pieces[faces[:, 0]] != pieces[faces[:, 1]]
+    inner = np.ones(pieces.size, bool)
+    inner[faces[apart]] = False
+    share = np.bincount(pieces, inner) / np.maximum(np.bincount(pieces), 1)
+    sliver = (share < LEAST_INNER)[pieces]
+    if not sliver.any() or sliver.all():
+        return pieces
+    return _absorb(np.where(sliver, -1, pieces), tilts, faces, least)
 
 
 def _join_alike(
@@ -213,7 +234,7 @@ def _sharpen(
 ) -> NDArray[np.int64]:
     """Move voxels across a boundary whose own orientation is clearly that of the other side.
 
-    The medians round edges and corners off; then number the cells by their size.
+    The medians round edges and corners off.
     """
     noise = float(np.median(np.hypot(*(tilts - smooth).T)))
     pairs = np.concatenate([faces, faces[:, ::-1]])
@@ -227,6 +248,11 @@ def _sharpen(
         order = np.argsort(-there[moves], kind="stable")  # the nearest is written last
         pieces = pieces.copy()
         pieces[voxel[moves][order]] = pieces[other[moves][order]]
+    return pieces
+
+
+def _by_size(pieces: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the cells anew, the largest first."""
     sizes = np.bincount(pieces)
     numbers = np.empty(sizes.size, np.int64)
     numbers[np.argsort(-sizes, kind="stable")] = np.arange(sizes.size)

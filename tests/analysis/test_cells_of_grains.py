@@ -62,6 +62,16 @@ def test_a_grain_without_boundaries_is_one_cell(kind, noise):
     assert found.table["neighbours"].tolist() == [0]
 
 
+def test_blurred_voxels_between_cells_are_no_cell():
+    volume = Volume((0.0, 0.0, 0.0), (24.0, 16.0, 16.0), (24, 16, 16))
+    orientation, one = np.zeros((24, 16, 16, 2)), np.ones((24, 16, 16), np.float32)
+    orientation[12:, ..., 0] = 0.05
+    orientation[12:14, 3:9, 3:9, 1] = 0.05
+    grain = Grain(volume, one, one > 0, orientation, one, one)
+    np.testing.assert_allclose(find_cells(grain).table["voxels"], 12 * 256, atol=72 / 2)
+    assert find_cells(grain, min_voxels=27).table["voxels"].min() == 72
+
+
 def two_halves(step_deg=0.02, error=None):
     """Two halves of a box of 12 x 8 x 10 voxels of 0.5 x 1 x 2 µm, parted across x."""
     volume = Volume((0.0, 0.0, 0.0), (6.0, 8.0, 20.0), (12, 8, 10))

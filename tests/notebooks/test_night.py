@@ -109,7 +109,7 @@ def test_the_film_is_played_and_a_projection_left_out(page, night, copied):
 
 def test_engines_make_the_grain(page, night, copied):
     page.goto(f"{night}/04_reconstruct.ipynb")
-    page.get_by_text("press start").wait_for()
+    page.get_by_text("press start: the first pass").wait_for()
     engines = page.locator(".widget-inline-hbox", has_text="engines").locator("input").first
     engines.fill("1")
     engines.press("Enter")
