@@ -75,13 +75,13 @@ class CountTally:
 
     def _look_for_wrapped(self, pixels: NDArray[np.uint16], top: int) -> None:
         flat = pixels.reshape(-1)
-        if top >= WRAPPED_FROM:
-            self.lost += lost_in_peaks(pixels)
-        if top >= _HALF:
-            self._between += int(np.count_nonzero(flat >= _HALF))
         upper = np.flatnonzero(flat >= WRAPPED_FROM) if top >= WRAPPED_FROM else _NOWHERE
-        self._between -= upper.size
+        between = int(np.count_nonzero(flat >= _HALF)) - upper.size if top >= _HALF else 0
+        self._between += between
         self._upper += upper.size
+        # Bright peaks have flanks; hot pixels, and negative counts that wrapped, have none.
+        if upper.size and between > _BETWEEN * upper.size:
+            self.lost += lost_in_peaks(pixels)
         self._full += int(np.count_nonzero(flat[upper] == _FULL))
         if self._always_upper is None:
             self._always_upper = np.stack([upper, np.zeros_like(upper)])
@@ -133,12 +133,16 @@ def lost_in_peaks(pixels: NDArray[np.uint16]) -> int:
     fewer than `FEWEST_LOST` pixels may be dead ones.
     """
     bright = pixels >= _HALF
-    holes, number = ndimage.label(ndimage.binary_fill_holes(bright) & ~bright)
+    if np.count_nonzero(bright[1:] & bright[:-1]) < FEWEST_LOST:
+        return 0
+    holes, _ = ndimage.label(ndimage.binary_fill_holes(bright) & ~bright)
     lost = 0
-    for label in range(1, number + 1):
-        hole = holes == label
-        around = pixels[ndimage.binary_dilation(hole) & ~hole].mean()
-        rim = pixels[hole & ~ndimage.binary_erosion(hole)].mean()
+    for number, (rows, cols) in enumerate(ndimage.find_objects(holes), 1):
+        # A hole has bright pixels on all sides: one more pixel is always there.
+        place = (slice(rows.start - 1, rows.stop + 1), slice(cols.start - 1, cols.stop + 1))
+        hole, counts = holes[place] == number, pixels[place]
+        around = counts[ndimage.binary_dilation(hole) & ~hole].mean()
+        rim = counts[hole & ~ndimage.binary_erosion(hole)].mean()
         if hole.sum() >= FEWEST_LOST and around - rim > _HALF:
             lost += int(hole.sum())
     return lost
@@ -184,7 +188,7 @@ class CountWatch:
         if tally.wrapped:
             self.wrapped_pixels += tally.wrapped
             self.wrapped_projections += 1
-        self.lost_pixels += tally.lost
+        self.lost_pixels += 0 if tally.wrapped else tally.lost
         for number, count in tally.saturated.items():
             self.saturated_pixels += count
             self.saturated_frames.append(name(number))

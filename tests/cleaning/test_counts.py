@@ -35,3 +35,13 @@ def test_dark_middles_of_rings_and_dead_pixels_are_not():
     dead = np.full((30, 30), 62_000, np.uint16)
     dead[12, 12:15] = 0
     assert lost_in_peaks(dead) == 0
+
+
+def test_negative_counts_that_wrapped_are_not_peaks():
+    frames = np.random.default_rng(0).normal(0, 5, (4, 60, 60)).astype(np.int64).astype(np.uint16)
+    tally, watch = CountTally(), CountWatch()
+    for number, frame in enumerate(frames):
+        tally.look(number, frame)
+    watch.take(tally, str)
+    assert watch.wrapped_pixels > 4000
+    assert watch.lost_pixels == 0

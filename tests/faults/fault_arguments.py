@@ -104,7 +104,7 @@ def reconstruct(scan, **changes):
 
 for _key, _value, _message in (
     ("hkl", "[2, 0]", "hkl is '[2, 0]': expected 3 whole numbers"),
-    ("M", "__import__('os').abort()", "M is '__import__('os').abort()': expected a number"),
+    ("M", "__import__('os').abort()", "M is \"__import__('os').abort()\": expected a number"),
     ("M", "1e400", "M is '1e400': expected a number above 0, in pixels per µm"),
     ("unit_cell", "[4, 4, 4, 10, 90, 120]", "unit_cell angles [10.0, 90.0, 120.0] degrees"),
     ("wavelength", "17", "wavelength 17 Å is longer than 2d = 4.0495 Å"),

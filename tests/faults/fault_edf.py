@@ -379,6 +379,20 @@ def wrapped(scan):
     return getdata(scan)
 
 
+@fault(
+    "peaks above 65535 began again at 0",
+    "counts, in the middle of the brightest peaks, passed 65535 and began again at 0, as 16 bits "
+    "do: the peaks are dark there; expose shorter",
+    does=WARNS,
+)
+def past_the_top(scan):
+    brightest = max(int(np.sort(image(path), axis=None)[-30]) for path in frames(scan))
+    for path in frames(scan):
+        light = np.maximum(image(path).astype(int) - 110, 0)
+        set_image(path, (100 + light * 75_000 // brightest).astype("<u2"))
+    return getdata(scan)
+
+
 @fault("counts are negative", "", does=f"{WARNS} nothing: arithmetic is signed")
 def negative(scan):
     for path in frames(scan):
