@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,24 @@ def slide(page: Any, description: str, key: str, times: int) -> str:
     for _ in range(times):
         handle.press(key)
     return str(box.locator(".widget-readout").inner_text())
+
+
+def prompts(page: Any) -> list[str]:
+    """What stands left of each cell of the shown notebook: [ ], [*] or [3]."""
+    cells = page.locator(".jp-Notebook:visible .jp-CodeCell .jp-InputPrompt")
+    return [str(prompt) for prompt in cells.all_inner_texts()]
+
+
+def run_all(page: Any) -> None:
+    """Choose Run All Cells, again where the kernel did not listen yet, and wait for the last."""
+    for _ in range(20):
+        page.get_by_text("Run", exact=True).first.click()
+        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        page.wait_for_timeout(2500)
+        if any(re.search(r"\[[\d*]", prompt) for prompt in prompts(page)):
+            break
+    for _ in range(300):
+        if all(re.search(r"\[\d+\]", prompt) for prompt in prompts(page)):
+            return
+        page.wait_for_timeout(300)
+    raise AssertionError(f"the notebook did not come to its end: {prompts(page)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browsing import run_all
 
 from recon3d.cli.notebooks import jupyterlab_command
 
@@ -25,25 +26,6 @@ def lab(copied, serve):
     command.append(f"--IdentityProvider.token={TOKEN}")
     with serve(command, f"api?token={TOKEN}", copied) as address:
         yield f"{address}/?token={TOKEN}"
-
-
-def prompts(page):
-    return page.locator(".jp-Notebook:visible .jp-CodeCell .jp-InputPrompt").all_inner_texts()
-
-
-def run_all(page):
-    """Choose Run All Cells, again where the kernel did not listen yet, and wait for the last."""
-    for _ in range(20):
-        page.get_by_text("Run", exact=True).first.click()
-        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
-        page.wait_for_timeout(2500)
-        if any(re.search(r"\[[\d*]", prompt) for prompt in prompts(page)):
-            break
-    for _ in range(300):
-        if all(re.search(r"\[\d+\]", prompt) for prompt in prompts(page)):
-            return
-        page.wait_for_timeout(300)
-    raise AssertionError(f"the notebook did not come to its end: {prompts(page)}")
 
 
 def test_a_new_user_runs_all_and_follows_the_link(page, lab, copied):

@@ -7,7 +7,7 @@ import urllib.request
 
 import nbformat
 import pytest
-from browsing import CANVAS, settled
+from browsing import CANVAS, run_all, settled, wait_for
 
 from recon3d.cli.notebooks import jupyterlab_command
 
@@ -40,14 +40,13 @@ def ask(address, path, method="GET"):
 
 def test_widgets_come_back_or_a_line_says_what_to_do(page, lab):
     page.goto(f"{lab}/lab/tree/spot.ipynb?reset&token={TOKEN}")
-    page.locator(".jp-Notebook .jp-CodeCell").click()
-    page.get_by_text("Idle").first.wait_for(state="attached")
-    page.keyboard.press("Control+Enter")
+    page.locator(".jp-Notebook .jp-CodeCell").wait_for()
+    run_all(page)
     page.locator(CANVAS).first.wait_for()
     assert settled(page)
     assert not page.locator(GONE).is_visible()
     page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
+    wait_for(page, lambda: ask(lab, "contents/spot.ipynb")["content"]["cells"][0]["outputs"])
     page.reload()
     page.locator(CANVAS).first.wait_for()
     assert settled(page)
