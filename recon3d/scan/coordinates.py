@@ -148,11 +148,6 @@ class Coordinates:
         """The likeliest grouping of a coordinate that is known for every frame."""
         return self.groupings(name)[0]
 
-    def width(self, name: str) -> float:
-        """Width of a coordinate over all frames, a few stray readings left aside."""
-        single = next(g for g in self.groupings(name) if g.count == 1)
-        return float(single.widths[0])
-
     def _compute(self) -> dict[str, FloatArray]:
         motors = self.motors
         above = replace(self.origin, base_tilt_deg=0.0)

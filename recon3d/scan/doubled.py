@@ -14,14 +14,7 @@ from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError
 from recon3d.readers.damage import Damage
 from recon3d.readers.source import FrameSource, KnowsMerits, Roi
-from recon3d.scan.coordinates import Choices, Coordinates
-from recon3d.scan.grid import (
-    Candidate,
-    advice_on_azimuth,
-    best_grid,
-    doubled_grid,
-    explain_misfit,
-)
+from recon3d.scan.grid import Candidate
 from recon3d.scan.table import short
 
 MOST_DOUBLED = 0.25
@@ -34,8 +27,8 @@ _DARKER = 3.0
 
 
 @dataclass(frozen=True)
-class Doubled:
-    """A frame that is not used, as another was taken at the same setting.
+class _Doubled:
+    """A frame that another one, taken at the same setting, stands for.
 
     Parameters
     ----------
@@ -52,68 +45,57 @@ class Doubled:
     where: str
     why: str
 
-    def told(self, source: FrameSource) -> Damage:
-        """The name of the frame, and why it is left out."""
-        used = _beside(source.name(self.winner), source.name(self.index))
-        reason = f"was taken where {used} was, at {self.where}, which {self.why} and is used"
-        return source.name(self.index), reason
 
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Which frames of a scan are used where some were taken twice.
 
-def grid_without_doubled(
-    source: FrameSource,
-    coordinates: Coordinates,
-    choices: Choices,
-    goniometer: Goniometer,
-    *,
-    skip: bool,
-) -> tuple[Candidate, Coordinates, list[Doubled]]:
-    """The grid that frames fill once those that were taken twice are left out.
-
-    `source` and `coordinates`: all frames, which fill no grid. `skip`: whether frames may be left
-    out; otherwise doubled ones are only told.
-
-    Returns
-    -------
-    grid, coordinates
-        Of the frames that are left.
-    doubled
-        The frames that are not used.
-
-    Raises
-    ------
-    DataError, GridError
-        No frames, or too many, were taken twice, or the others fill no grid either.
+    Parameters
+    ----------
+    kept
+        The frames that are used.
+    are_copies
+        Whether the others can be copies of them, so that leaving them out leaves one scan.
+    left_out
+        Each of the others, and why another one is used.
+    warning
+        What to tell of them where they are left out: how many for which reason, an example.
+    refusal
+        What to tell of them where they are not; empty where no frame was taken twice.
     """
-    count = coordinates.motors.shape[0]
-    shared = doubled_grid(coordinates)
-    doubled = settle_doubled(shared, source) if shared else []
-    grid = told = None
-    if doubled:
-        copies, kept = skip and are_copies(doubled, count), others_than(doubled, count)
-        rest = choices.coordinates(source, kept)
-        if copies:
-            coordinates, grid = rest, best_grid(rest)
-        else:
-            told = explain_doubled(doubled, goniometer, source, advice_on_azimuth(rest))
-    if grid is None:
-        raise explain_misfit(coordinates, goniometer, told)
-    return grid, coordinates, doubled
+
+    kept: NDArray[np.int64]
+    are_copies: bool = False
+    left_out: tuple[Damage, ...] = ()
+    warning: str = ""
+    refusal: str = ""
 
 
-def others_than(doubled: Sequence[Doubled], count: int) -> NDArray[np.int64]:
-    """The frames, out of so many, that are used."""
-    return np.setdiff1d(np.arange(count), [each.index for each in doubled])
-
-
-def settle_doubled(grid: Candidate, source: FrameSource) -> list[Doubled]:
+def settle_doubled(grid: Candidate | None, source: FrameSource, goniometer: Goniometer) -> Settled:
     """Decide which of the frames at one setting is used.
 
     What the source knows decides first, such as whether their scan came to its end. Of equals,
     one with signal wins over one without, then the later one.
 
-    `grid`: the grid that the frames of the source would fill if there were one in each cell.
+    `grid`: the grid that the frames of the source would fill if there were one in each cell; None
+    where there is no such grid.
     `source`: the frames; those that are equal otherwise are read.
     """
+    count = source.motors.shape[0]
+    doubled = [] if grid is None else _doubled(grid, source)
+    if not doubled:
+        return Settled(np.arange(count))
+    names = {i: source.name(i) for each in doubled for i in (each.index, each.winner)}
+    return Settled(
+        kept=np.setdiff1d(np.arange(count), [each.index for each in doubled]),
+        are_copies=sum(each.why == LATER for each in doubled) <= MOST_DOUBLED * count,
+        left_out=tuple((names[each.index], _reason(each, names)) for each in doubled),
+        warning=_warning(doubled, names),
+        refusal=_refusal(doubled, names, goniometer),
+    )
+
+
+def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
     cells = grid.cells
     order = np.argsort(cells, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(cells[order])) + 1)
@@ -122,21 +104,20 @@ def settle_doubled(grid: Candidate, source: FrameSource) -> list[Doubled]:
     for group in groups:
         if group.size < 2:
             continue
-        reasons = [_reasons(merits, index) for index in group.tolist()]
-        best = max(reasons)
-        equal = [i for i, own in zip(group.tolist(), reasons, strict=True) if own == best]
-        where = setting_of(grid, int(cells[group[0]]))
+        merit = {index: _merit(merits, index) for index in group.tolist()}
+        best = max(merit.values())
+        equal = [index for index, own in merit.items() if own == best]
         lit, why = _lit(source, equal) if len(equal) > 1 else (equal, LATER)
-        for index, own in zip(group.tolist(), reasons, strict=True):
-            if index == lit[-1]:
-                continue
-            told = next((w for w, a, b in zip(merits, own, best, strict=True) if a != b), "")
-            told = told or (LATER if index in lit else why)
-            found.append(Doubled(index, lit[-1], where, told))
+        where = _setting(grid, int(cells[group[0]]))
+        for index, own in merit.items():
+            if index != lit[-1]:
+                told = next((w for w, a, b in zip(merits, own, best, strict=True) if a != b), "")
+                told = told or (LATER if index in lit else why)
+                found.append(_Doubled(index, lit[-1], where, told))
     return sorted(found, key=lambda each: each.index)
 
 
-def _reasons(merits: dict[str, NDArray[np.bool_]], index: int) -> tuple[bool, ...]:
+def _merit(merits: dict[str, NDArray[np.bool_]], index: int) -> tuple[bool, ...]:
     return tuple(bool(column[index]) for column in merits.values())
 
 
@@ -177,46 +158,36 @@ def _signal(frame: NDArray[Any]) -> tuple[float, float]:
     return float(parts.max() - middle), float(1.4826 * np.median(np.abs(parts - middle)))
 
 
-def are_copies(doubled: Sequence[Doubled], count: int) -> bool:
-    """Whether frames can be copies of others, so that leaving them out leaves one scan."""
-    equal = sum(each.why == LATER for each in doubled)
-    return len(doubled) > 0 and equal <= MOST_DOUBLED * count
+def _reason(doubled: _Doubled, names: dict[int, str]) -> str:
+    used = _beside(names[doubled.winner], names[doubled.index])
+    return f"was taken where {used} was, at {doubled.where}, which {doubled.why} and is used"
 
 
-def explain_doubled(
-    doubled: Sequence[Doubled], goniometer: Goniometer, source: FrameSource, advice: str = ""
-) -> DataError:
-    """The error to raise where frames that were taken twice are not to be left out.
-
-    `advice`: what else the scan needs, a sentence to add.
-    """
-    first = doubled[0]
-    pair = sorted((first.index, first.winner))
-    names = [source.name(index) for index in pair]
-    more = f" ({len(doubled)} such in all)" if len(doubled) > 1 else ""
-    use = _beside(source.name(first.winner), source.name(first.index))
-    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
-    known = ", ".join(getattr(goniometer, part) for part in parts)
-    return DataError(
-        f"{names[0]} and {_beside(names[1], names[0])} were both taken at {first.where}{more}: "
-        f"copies or a repeat (--skip-damaged uses {use}, which {first.why}), two scans mixed, or "
-        f"did a motor move that is not among {known}?{advice}"
-    )
-
-
-def warn_text(doubled: Sequence[Doubled], source: FrameSource) -> str:
-    """What to tell of frames that are left out: how many for which reason, with an example."""
-    counts = Counter(each.why for each in doubled)
-    first = doubled[0]
-    used = _beside(source.name(first.winner), source.name(first.index))
+def _warning(doubled: Sequence[_Doubled], names: dict[int, str]) -> str:
+    first, counts = doubled[0], Counter(each.why for each in doubled)
+    used = _beside(names[first.winner], names[first.index])
     whys = ", ".join(f"{count} as the other {why}" for why, count in counts.most_common())
     return (
         f"{len(doubled)} frames were taken where others were, and are left out: {whys}; the first "
-        f"is {source.name(first.index)}, in place of which {used} is used"
+        f"is {names[first.index]}, in place of which {used} is used"
     )
 
 
-def setting_of(grid: Candidate, cell: int) -> str:
+def _refusal(doubled: Sequence[_Doubled], names: dict[int, str], goniometer: Goniometer) -> str:
+    first = doubled[0]
+    one, other = (names[index] for index in sorted((first.index, first.winner)))
+    more = f" ({len(doubled)} such in all)" if len(doubled) > 1 else ""
+    use = _beside(names[first.winner], names[first.index])
+    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
+    known = ", ".join(getattr(goniometer, part) for part in parts)
+    return (
+        f"{one} and {_beside(other, one)} were both taken at {first.where}{more}: copies or a "
+        f"repeat (--skip-damaged uses {use}, which {first.why}), two scans mixed, or did a motor "
+        f"move that is not among {known}?"
+    )
+
+
+def _setting(grid: Candidate, cell: int) -> str:
     """The rotation and the settings of a cell of a grid, in words."""
     place = np.unravel_index(cell, grid.grid_shape)
     setting = ", ".join(

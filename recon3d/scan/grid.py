@@ -174,7 +174,7 @@ def doubled_grid(coordinates: Coordinates) -> Candidate | None:
         (candidate, doubled)
         for candidate, fill, doubled in fits
         if fill > MIN_FILL
-        and all(coordinates.width(name) <= _jitter_limit(candidate) for name in candidate.still)
+        and all(_width(coordinates, name) <= _jitter_limit(candidate) for name in candidate.still)
     ]
     return min(believable, key=lambda pair: pair[1])[0] if believable else None
 
@@ -234,6 +234,12 @@ def _omega_groupings(coordinates: Coordinates) -> list[Grouping]:
     return [likeliest, *(g for g in others if g.widths.max() <= limit <= g.step)]
 
 
+def _width(coordinates: Coordinates, name: str) -> float:
+    """Width of a coordinate over all frames, a few stray readings left aside."""
+    single = next(g for g in coordinates.groupings(name) if g.count == 1)
+    return float(single.widths[0])
+
+
 def _jitter_limit(candidate: Candidate) -> float:
     """How far a coordinate may move and still count as still."""
     return min(candidate.step_deg / 2, _LARGEST_JITTER_DEG)
@@ -244,7 +250,7 @@ def _is_still(coordinates: Coordinates, name: str, candidate: Candidate) -> bool
 
     Jitter can exceed a fine step; it does not follow the motors that move.
     """
-    if math.isfinite(candidate.step_deg) and coordinates.width(name) <= candidate.step_deg / 2:
+    if math.isfinite(candidate.step_deg) and _width(coordinates, name) <= candidate.step_deg / 2:
         return True
     if coordinates.likeliest(name).count > 1:
         return False
@@ -293,7 +299,7 @@ def _flat(coordinates: Coordinates, grid: Candidate) -> FloatArray:
     return flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
 
 
-def advice_on_azimuth(coordinates: Coordinates) -> str:
+def _advice_on_azimuth(coordinates: Coordinates) -> str:
     """What else a scan needs once its doubled frames are gone: the other azimuth, or nothing."""
     grid = best_grid(coordinates)
     if grid is None or not _flat(coordinates, grid).size or not _other_azimuth(coordinates):
@@ -302,15 +308,16 @@ def advice_on_azimuth(coordinates: Coordinates) -> str:
 
 
 def explain_misfit(
-    coordinates: Coordinates, goniometer: Goniometer, doubled: DataError | None = None
+    coordinates: Coordinates, goniometer: Goniometer, doubled: str, rest: Coordinates
 ) -> DataError:
     """The error to raise where the frames of a scan fill no grid.
 
-    `doubled`: the error to raise where frames were taken twice and no other origin makes a grid.
+    `doubled`: what to tell of frames that were taken twice, where no other origin makes a grid.
+    `rest`: the coordinates of the frames without those.
     """
     advice = _other_azimuth(coordinates) or _other_origin(coordinates)
     if doubled and not advice:
-        return doubled
+        return DataError(f"{doubled}{_advice_on_azimuth(rest)}")
     lines = _lines(coordinates, goniometer)
     misfit = f"{lines}the frames fill no grid of settings (mu, gamma) or (chi, phi)"
     if advice:
@@ -336,7 +343,7 @@ _MOTORS: dict[str, Callable[[Goniometer], str]] = {
 def _lines(coordinates: Coordinates, goniometer: Goniometer) -> str:
     """What to say where the base tilt and the tilts above the rotation move along one line."""
     base = coordinates.likeliest("base")
-    tilts_move = max(coordinates.width("chi"), coordinates.width("phi")) > base.step / 2
+    tilts_move = max(_width(coordinates, "chi"), _width(coordinates, "phi")) > base.step / 2
     if base.count == 1 or not tilts_move:
         return ""
     flat = flat_projections(coordinates, coordinates.likeliest("omega"), base.step)

@@ -19,8 +19,14 @@ from recon3d.readers.open import open_source
 from recon3d.readers.pixel_binning import Binning
 from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
 from recon3d.scan.coordinates import Choices
-from recon3d.scan.doubled import Doubled, grid_without_doubled, others_than, warn_text
-from recon3d.scan.grid import best_grid, refuse_flat, refuse_narrow_rotation
+from recon3d.scan.doubled import Settled, settle_doubled
+from recon3d.scan.grid import (
+    best_grid,
+    doubled_grid,
+    explain_misfit,
+    refuse_flat,
+    refuse_narrow_rotation,
+)
 from recon3d.scan.table import ScanTable, short
 
 FloatArray = NDArray[np.float64]
@@ -338,13 +344,16 @@ def arrange_scan(
         Frames are missing.
     """
     coordinates = choices.coordinates(source)
-    grid, doubled = best_grid(coordinates), list[Doubled]()
-    kept = np.arange(coordinates.motors.shape[0])
+    grid, settled = best_grid(coordinates), Settled(np.arange(source.motors.shape[0]))
     if grid is None:
-        grid, coordinates, doubled = grid_without_doubled(
-            source, coordinates, choices, goniometer, skip=skip_doubled
-        )
-        kept = others_than(doubled, kept.size)
+        shared = doubled_grid(coordinates)
+        settled = settle_doubled(shared, source, goniometer)
+        rest, refusal = choices.coordinates(source, settled.kept), settled.refusal
+        if skip_doubled and settled.are_copies:
+            grid, coordinates, refusal = best_grid(rest), rest, ""
+        if grid is None:
+            raise explain_misfit(coordinates, goniometer, refusal, rest)
+        warn(settled.warning)
     refuse_flat(coordinates, grid, goniometer)
     slots = grid.slots()
     scan = Scan(
@@ -353,13 +362,11 @@ def arrange_scan(
         axes=grid.axes,
         origin=grid.origin(coordinates),
         omega_deg=grid.omega.centres,
-        slots=np.where(slots >= 0, kept[slots], -1),
+        slots=np.where(slots >= 0, settled.kept[slots], -1),
         motors=coordinates.motors.at(slots),
         roi=Roi.whole(source.frame_shape),
-        left_out=tuple(each.told(source) for each in doubled),
+        left_out=settled.left_out,
     )
-    if doubled:
-        warn(warn_text(doubled, source))
     _warn_of_missing(scan)
     return scan
 
