@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 CANVAS = ".jupyter-matplotlib-canvas-div canvas"
+LONGEST_S = 120
+"""How long a browser and its kernel may take on a busy machine."""
 _SHOWN = """number => {
     const all = [...document.querySelectorAll('.jupyter-matplotlib-canvas-div')];
     const shown = all.filter(div => div.offsetParent !== null)[number];
@@ -26,25 +29,47 @@ _SHOWN = """number => {
 }"""
 
 
+def looks(page: Any, every_ms: int = 200) -> Iterator[None]:
+    """Look again and again, for as long as a browser and its kernel may take."""
+    end = time.monotonic() + LONGEST_S
+    while time.monotonic() < end:
+        yield
+        page.wait_for_timeout(every_ms)
+
+
 def wait_for(page: Any, true: Callable[[], bool]) -> None:
     """Wait until a browser and its kernel have agreed on something."""
-    for _ in range(300):
+    for _ in looks(page):
         if true():
             return
-        page.wait_for_timeout(100)
     raise AssertionError("it never came true")
 
 
 def settled(page: Any, number: int = 0, unlike: str = "") -> str:
     """The picture on one of the figures, when it is a new one and two looks at it agree."""
     before = ""
-    for _ in range(300):
+    for _ in looks(page):
         now = page.evaluate(_SHOWN, number)
         if now and now == before != unlike:
             return str(now)
         before = now
-        page.wait_for_timeout(200)
     raise AssertionError("the picture never came to rest")
+
+
+def repeated(page: Any, act: Callable[[], None], done: Callable[[], bool]) -> None:
+    """Do something until it takes effect: what comes before the kernel listens is lost."""
+    for number, _ in enumerate(looks(page)):
+        if number % 25 == 0:
+            act()
+        if done():
+            return
+    raise AssertionError("it never took effect")
+
+
+def files(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    """What the files of a folder with a scan hold, and when they were written."""
+    found = [path for path in folder.rglob("*") if path.suffix in (".ini", ".h5", ".npy", ".edf")]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
 
 
 def screenshot(page: Any, name: str) -> None:
@@ -56,12 +81,11 @@ def screenshot(page: Any, name: str) -> None:
 def colours(page: Any, selector: str) -> float:
     """The share of a drawing's pixels that have a colour, when there are any."""
     drawing = page.locator(selector).first
-    for _ in range(100):
+    for _ in looks(page):
         drawing.scroll_into_view_if_needed()
         pixels = np.asarray(Image.open(io.BytesIO(drawing.screenshot())).convert("RGB"), float)
         if (share := float(np.mean(np.ptp(pixels, axis=-1) > 20))) > 0:
             return share
-        page.wait_for_timeout(300)
     return 0.0
 
 
@@ -95,14 +119,10 @@ def prompts(page: Any) -> list[str]:
 
 def run_all(page: Any) -> None:
     """Choose Run All Cells, again where the kernel did not listen yet, and wait for the last."""
-    for _ in range(20):
+
+    def choose() -> None:
         page.get_by_text("Run", exact=True).first.click()
         page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
-        page.wait_for_timeout(2500)
-        if any(re.search(r"\[[\d*]", prompt) for prompt in prompts(page)):
-            break
-    for _ in range(300):
-        if all(re.search(r"\[\d+\]", prompt) for prompt in prompts(page)):
-            return
-        page.wait_for_timeout(300)
-    raise AssertionError(f"the notebook did not come to its end: {prompts(page)}")
+
+    repeated(page, choose, lambda: any(re.search(r"\[[\d*]", each) for each in prompts(page)))
+    wait_for(page, lambda: all(re.search(r"\[\d+\]", each) for each in prompts(page)))

@@ -13,7 +13,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from playwright.sync_api import sync_playwright
 
 from recon3d.cli.main import main
@@ -28,6 +30,24 @@ def copied(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("copied") / "notebooks"
     assert main(["notebooks", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture
+def run_notebook(copied):
+    """Run a notebook by its name; it must show widgets, and no traceback."""
+
+    def run(name: str) -> None:
+        notebook = nbformat.read(copied / f"{name}.ipynb", 4)
+        place = {"metadata": {"path": str(copied)}}
+        client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=place)
+        client.execute()
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        shown = [key for output in outputs for key in output.get("data", {})]
+        assert "application/vnd.jupyter.widget-view+json" in shown
+        printed = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+        assert "Traceback" not in "".join(printed)
+
+    return run
 
 
 def chromium(require_or_skip) -> str:
@@ -52,7 +72,7 @@ def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         try:
-            for _ in range(240):
+            for _ in range(480):
                 with contextlib.suppress(OSError):
                     urllib.request.urlopen(f"http://{address}/{probe}", timeout=5).close()
                     break
@@ -92,6 +112,6 @@ def page(require_or_skip):
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         yield page
         browser.close()

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from widget_scan import CHI0, PHI0, simulate_widget_scan
-
-from recon3d.widgets import Session
+from widget_scan import widget_session
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.error']"
 
 
 @pytest.fixture(scope="module")
 def cleaned(copied):
-    simulate_widget_scan(copied / "frames")
-    more = {"phi0": PHI0, "chi0": CHI0, "min_region": 40, "show_progress": False}
-    session = Session.start(copied / "frames", "topotomo_", settings=copied / "choices.ini", **more)
-    assert session.store.shape[0] == 12
+    assert widget_session(copied).store.shape[0] == 12
     return copied
 
 

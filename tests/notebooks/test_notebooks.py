@@ -5,7 +5,6 @@ import ast
 import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 
 from recon3d.cli.main import main
 from recon3d.cli.notebooks import jupyterlab_command, notebook_sources
@@ -51,18 +50,9 @@ def test_its_logic_lives_in_the_library(path):
             assert cell.source.count("\n") < 20
 
 
-@pytest.mark.parametrize("name", [*NAMES[1:], NAMES[0]])
-def test_it_runs_from_top_to_bottom(copied, name):
-    notebook = nbformat.read(copied / f"{name}.ipynb", 4)
-    NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(copied)}}
-    ).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert outputs
-    shown = [key for output in outputs for key in output.get("data", {})]
-    assert "application/vnd.jupyter.widget-view+json" in shown
-    printed = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stderr")
-    assert "Traceback" not in printed
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_it_runs_from_top_to_bottom(run_notebook, name):
+    run_notebook(name)
 
 
 def test_what_came_out_is_the_planted_grain(copied):

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from widget_scan import CHI0, PHI0, simulate_widget_scan
-
-from recon3d.widgets import Session
+from browsing import files
+from widget_scan import widget_session
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.error']"
 PAGES = (
     ("01_choose_roi", "suggested with framebg"),
     ("02_tune_threshold", "of the signal is kept"),
-    ("03_check_projections", "frames missing"),
     ("04_reconstruct", "press start"),
-    ("05_view_grain", "axes in µm"),
 )
-"""Pages with choices or results, and what each says when it is there."""
-
-
-def files(folder):
-    found = [path for path in folder.rglob("*") if path.suffix in (".ini", ".h5", ".npy", ".edf")]
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+"""Pages with choices, and what each says when it is there; others are opened in the night."""
 
 
 @pytest.fixture(scope="module")
 def finished(copied):
-    simulate_widget_scan(copied / "frames")
     # Backprojected: quicker, and the pages open a grain as they open any other.
-    more = {"phi0": PHI0, "chi0": CHI0, "min_region": 40, "method": "backprojection"}
-    settings = copied / "choices.ini"
-    session = Session.start(
-        copied / "frames", "topotomo_", settings=settings, show_progress=False, **more
-    )
-    assert session.grain.mask.any()
+    assert widget_session(copied, method="backprojection").grain.mask.any()
     return copied
 
 

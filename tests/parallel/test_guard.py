@@ -66,7 +66,7 @@ def test_a_command_keeps_its_process_status_and_signals():
     with subprocess.Popen(guarded(["sh", "-c", "echo $$; exec sleep 500"]), stdout=-1) as process:
         assert int(process.stdout.readline()) == process.pid
         process.terminate()
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
 
 
 def test_the_process_that_ends_is_told():

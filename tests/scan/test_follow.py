@@ -118,7 +118,7 @@ def test_it_follows_in_a_thread_and_stops(arrive):
     follower = Follower(arrive.folder, "topotomo_", interval_s=0.02, **ORIGIN)
     follower.start(take)
     arrive(0, 4 * PER_OMEGA)
-    assert arrived.wait(20)
+    assert arrived.wait(120)
     follower.stop()
     assert found == sorted(set(found))
 

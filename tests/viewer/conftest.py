@@ -133,7 +133,7 @@ def picture(app):
 def wait(app):
     """Let the window work until a job is done."""
 
-    def until_done(jobs, seconds=30):
+    def until_done(jobs, seconds=120):
         end = time.monotonic() + seconds
         while jobs.busy:
             assert time.monotonic() < end, "the job does not end"

@@ -1,0 +1,54 @@
+"""The end of a night, by clicks alone: engines make the grain, and it is looked at."""
+
+from __future__ import annotations
+
+import pytest
+from browsing import CANVAS, colours, files, repeated, screenshot, settled, turn
+from widget_scan import widget_session
+
+
+@pytest.fixture(scope="module")
+def night(copied, serve_voila):
+    """Voila in the folder of the notebooks and of a small scan that is cleaned."""
+    assert widget_session(copied, poi=(34, 30), imgsize=(63, 52)).store.shape[0] == 12
+    with serve_voila(copied) as address:
+        yield address
+
+
+def test_engines_make_the_grain(page, night, copied):
+    page.goto(f"{night}/04_reconstruct.ipynb")
+    page.get_by_text("press start: the first pass").wait_for()
+    engines = page.locator(".widget-inline-hbox", has_text="engines").locator("input").first
+    engines.fill("1")
+    engines.press("Enter")
+    page.get_by_role("button", name="Start engines").click()
+    page.get_by_text("1 engine is ready").wait_for()
+    assert not (copied / "results" / "grain.h5").exists()
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_text("written to").wait_for()
+    assert settled(page)
+    screenshot(page, "04_reconstruct")
+    page.get_by_role("button", name="Stop engines").click()
+    page.get_by_text("no engines").wait_for()
+
+
+def test_a_voxel_is_clicked_and_the_grain_is_turned(page, night, copied):
+    kept = files(copied)
+    page.goto(f"{night}/05_view_grain.ipynb")
+    assert colours(page, ".k3d-target canvas") > 0.01
+    surface = page.locator(".k3d-target canvas").first
+    still = surface.screenshot()
+    turn(page, surface)
+    assert surface.screenshot() != still
+    map_of_tilts = page.locator(CANVAS).last
+    map_of_tilts.wait_for()
+    before = settled(page, 1)
+    map_of_tilts.scroll_into_view_if_needed()
+    box = map_of_tilts.bounding_box()
+    shown = page.get_by_text("projections)")
+    # The middle of the slice, which is grain.
+    place = (box["x"] + 0.21 * box["width"], box["y"] + 0.5 * box["height"])
+    repeated(page, lambda: page.mouse.click(*place), lambda: shown.count() > 0)
+    assert settled(page, 1, unlike=before)
+    screenshot(page, "05_view_grain")
+    assert files(copied) == kept
