@@ -104,6 +104,14 @@ class CountTally:
         return self._upper if apart else 0
 
     @property
+    def stuck(self) -> int:
+        """How many pixels are at the detector's largest count in every frame."""
+        always = self._always_at_top
+        if self.frames < 3 or always is None or len(self._at_top) < self.frames:
+            return 0
+        return always.size
+
+    @property
     def saturated(self) -> dict[int, int]:
         """How many pixels are at the detector's largest count, by the numbers of the frames.
 
@@ -111,11 +119,7 @@ class CountTally:
         """
         if self.wrapped:
             return {}
-        hot = 0
-        if self.frames > 2 and len(self._at_top) == self.frames and self._at_top:
-            assert self._always_at_top is not None
-            hot = self._always_at_top.size
-        found = {number: count - hot for number, count in sorted(self._at_top.items())}
+        found = {number: count - self.stuck for number, count in sorted(self._at_top.items())}
         return {number: n for number, n in found.items() if n >= FEWEST_SATURATED}
 
 
@@ -162,6 +166,9 @@ class CountWatch:
         How many counts were negative ones that wrapped around, and in how many projections.
     lost_pixels
         How many counts passed 65535 and began again at 0.
+    stuck_pixels, stuck_projections
+        How many pixels are at the largest count in every frame of a projection, and in how many
+        projections there are at least `FEWEST_SATURATED` of them.
     hot_pixels
         How many pixels were hot and replaced.
     dropped_pixels
@@ -176,6 +183,8 @@ class CountWatch:
     wrapped_pixels: int = 0
     wrapped_projections: int = 0
     lost_pixels: int = 0
+    stuck_pixels: int = 0
+    stuck_projections: int = 0
     hot_pixels: int = 0
     dropped_pixels: int = 0
     brightest: tuple[float, ...] = ()
@@ -189,6 +198,9 @@ class CountWatch:
             self.wrapped_pixels += tally.wrapped
             self.wrapped_projections += 1
         self.lost_pixels += 0 if tally.wrapped else tally.lost
+        if tally.stuck >= FEWEST_SATURATED:
+            self.stuck_pixels = max(self.stuck_pixels, tally.stuck)
+            self.stuck_projections += 1
         for number, count in tally.saturated.items():
             self.saturated_pixels += count
             self.saturated_frames.append(name(number))
@@ -200,6 +212,8 @@ class CountWatch:
         self.wrapped_pixels += other.wrapped_pixels
         self.wrapped_projections += other.wrapped_projections
         self.lost_pixels += other.lost_pixels
+        self.stuck_pixels = max(self.stuck_pixels, other.stuck_pixels)
+        self.stuck_projections += other.stuck_projections
         self.hot_pixels += other.hot_pixels
         self.dropped_pixels += other.dropped_pixels
         both = zip_longest(self.brightest, other.brightest, fillvalue=0.0)
@@ -223,6 +237,12 @@ class CountWatch:
                 f"{len(self.saturated_frames)} frames are saturated: {self.saturated_pixels} of "
                 "their pixels are at the detector's largest count, the first of them in "
                 f"{self.saturated_frames[0]}: their intensity is cut off"
+            )
+        if self.stuck_projections:
+            warn(
+                f"{self.stuck_pixels} pixels are at the detector's largest count in every frame of "
+                f"{self.stuck_projections} projections, but not in all frames of the scan (a gap "
+                "between modules that was not always marked?): --bad-pixels can leave them out"
             )
         if self.lost_pixels:
             warn(
@@ -407,4 +427,5 @@ def _places(mask: BoolImage, scan: Scan) -> str:
 def _numbers(name: str, numbers: Sequence[int] | NDArray[np.intp]) -> str:
     if len(numbers) == 1:
         return f"{name} {numbers[0]}"
-    return f"{len(numbers)} {name}s from {numbers[0]} to {numbers[-1]}"
+    gaps = "" if numbers[-1] - numbers[0] < len(numbers) else ", with gaps,"
+    return f"{len(numbers)} {name}s{gaps} from {numbers[0]} to {numbers[-1]}"

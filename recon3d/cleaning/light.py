@@ -321,6 +321,7 @@ class RegionWatch:
     def __init__(self, framebg: int) -> None:
         self._rim = framebg
         self._found: dict[float, tuple[list[int], float, float]] = {}
+        self._dark: list[float] = []
 
     def look(self, omega_deg: float, summed: NDArray[np.float32]) -> None:
         """Take a projection into account: the sum over its cleaned frames, (rows, cols)."""
@@ -328,6 +329,7 @@ class RegionWatch:
         inner = summed[self._rim : rows - self._rim, self._rim : cols - self._rim]
         signal = inner[inner > 0]
         if not signal.size:
+            self._dark.append(omega_deg)
             return
         lit = inner > _DIM * float(np.median(signal))
         edges = (lit[0], lit[-1], lit[:, 0], lit[:, -1])
@@ -343,7 +345,7 @@ class RegionWatch:
         if not self._found:
             return ()
         omega = sorted(self._found)
-        told = [self._edges(omega), self._fall(omega)]
+        told = [self._without_light(len(omega)), self._edges(omega), self._fall(omega)]
         if kept_share < LEAST_KEPT:
             told.append(
                 f"{kept_share:.1%} of the signal above 3 standard deviations of the noise is kept: "
@@ -351,6 +353,15 @@ class RegionWatch:
                 "cut it; choose them from the data (-), or a wider region"
             )
         return tuple(filter(None, told))
+
+    def _without_light(self, lit: int) -> str:
+        if not self._dark:
+            return ""
+        return (
+            f"{len(self._dark)} of {lit + len(self._dark)} projections have nothing above binth, "
+            f"first at ω = {short(min(self._dark))}°: was the beam lost, or does the grain leave "
+            "it or the Bragg condition? omega_exclude leaves them out"
+        )
 
     def _edges(self, omega: list[float]) -> str:
         """On a grain that is cut, or a mask that is the region's shape."""
@@ -394,6 +405,7 @@ def doubts_of_scan(store: CleanedScan) -> tuple[str, ...]:
     made = store.provenance
     watch = RegionWatch(int(made.get("cleaning_of_bins", made["cleaning"])["framebg"]))
     for k, omega in enumerate(store.omega_deg.tolist()):
-        watch.look(omega, store.read_summed(k))
+        if store.valid[k].any():
+            watch.look(omega, store.read_summed(k))
     share = made.get("kept_share", made.get("suggested", {}).get("kept_share", 1.0))
     return watch.doubts(float(share))

@@ -120,7 +120,9 @@ def _write_all(
     for one in work.shared(communicator):
         damaged += _forget(store, one)
         done = one.done
-        region.look(float(scan.omega_deg[one.k]), store.write(one.k, done.frames))
+        summed = store.write(one.k, done.frames)
+        if one.valid.any():
+            region.look(float(scan.omega_deg[one.k]), summed)
         if sink is not None:
             sink.write(one.k, raw=one.raw, unmasked=done.unmasked, cleaned=done.frames)
         if one.valid.any() and not done.dark_subtracted:

@@ -10,13 +10,14 @@ import difflib
 import math
 import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from recon3d.arguments import as_kind, is_several, wrong
+from recon3d.errors import warn
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SEPARATORS = re.compile(r"[\s,;x×]+")
@@ -329,8 +330,19 @@ def as_text(value: Any) -> str:
 
 def nearest(key: str, known: Iterable[str]) -> str:
     """A hint at the known key that is most like an unknown one; empty where none is."""
-    near = difflib.get_close_matches(key, [*known], n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(key.lower(), [*by_lower], n=1)
+    return f" (did you mean '{by_lower[near[0]]}'?)" if near else ""
+
+
+def warn_of_unknown(keys: Iterable[str], known: Collection[str], path: Path) -> None:
+    """Warn of the keys of a file that are not known, in one message; the nearest are named."""
+    told = [(f"'{key}'", nearest(key, known)) for key in keys]
+    if len(told) == 1:
+        warn(f"{path}: the key {told[0][0]} is not known and is ignored{told[0][1]}")
+    elif told:
+        listed = ", ".join(name + hint for name, hint in told)
+        warn(f"{path}: the keys {listed} are not known and are ignored")
 
 
 def _without_none(kind: Any) -> Any:

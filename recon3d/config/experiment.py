@@ -20,12 +20,13 @@ from recon3d.config.declare import (
     setting,
     settings_of,
     validate,
+    warn_of_unknown,
 )
 from recon3d.config.detector import Detector
 from recon3d.config.ini import read_ini
 from recon3d.config.reconstruction import Settings
 from recon3d.config.volume import Volume
-from recon3d.errors import ParameterError, warn
+from recon3d.errors import ParameterError
 
 Three = tuple[float, float, float]
 _NO_OFFSET = "0: such a displacement or rotation is not modelled"
@@ -118,9 +119,8 @@ class Experiment:
         """
         path = Path(path)
         texts = read_ini(path) | dict(changes or {})
-        for key in texts:
-            if key not in (*INI_KEYS, *WITHOUT_EFFECT):
-                warn(f"the key '{key}' is not known and is ignored{nearest(key, INI_KEYS)}")
+        unknown = [key for key in texts if key not in (*INI_KEYS, *WITHOUT_EFFECT)]
+        warn_of_unknown(unknown, INI_KEYS, path)
         try:
             return cls.from_texts(texts, path.parent)
         except ParameterError as error:

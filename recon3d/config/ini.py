@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
 from recon3d.errors import ParameterError
 
+log = logging.getLogger(__name__)
+
 _QUOTED = re.compile(r"""(["'])(.*?)\1\s*(?:#.*)?$""")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _LINE = re.compile(r"([^\s=:]+)\s*[=:\s]\s*(.*)$")
+_HEADING = re.compile(r"\[[^\]]*\]")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
@@ -17,8 +21,9 @@ def read_ini(path: str | Path) -> dict[str, str]:
     """Read a file of `key value` lines.
 
     A `#` at the start of a line or after white space begins a comment, but not inside quotes,
-    which are taken off; an `=` or `:` between key and value is allowed; of repeated keys the
-    last wins. The text may be UTF-8, UTF-16 or Latin-1.
+    which are taken off; a `;` begins one at the start of a line only, and lines such as
+    `[scan]` are passed over. An `=` or `:` between key and value is allowed; of repeated keys
+    the last wins, and the log says so. The text may be UTF-8, UTF-16 or Latin-1.
 
     Returns
     -------
@@ -28,7 +33,7 @@ def read_ini(path: str | Path) -> dict[str, str]:
     Raises
     ------
     ParameterError
-        The file cannot be read, is no text, or has a key without a value.
+        The file cannot be read, is no text, has a key without a value, or a quote without end.
     """
     path = Path(path)
     try:
@@ -37,19 +42,26 @@ def read_ini(path: str | Path) -> dict[str, str]:
         raise ParameterError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ParameterError(f"{path}: is not a text file ({error.reason})") from error
-    values = {}
+    values: dict[str, str] = {}
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         if _UNPRINTABLE.search(line):
             raise ParameterError(f"{path}, line {number}: is not text: {line[:40]!r}")
         content = line.strip()
-        if not content or content.startswith("#"):
+        if not content or content.startswith(("#", ";")) or _HEADING.fullmatch(content):
             continue
         found = _LINE.match(content)
         key, value = found.groups() if found else (content, "")
         quoted = _QUOTED.match(value)
-        values[key] = quoted[2] if quoted else _COMMENT.sub("", value).strip()
-        if not quoted and not values[key]:
-            raise ParameterError(f"{path}, line {number}: the key '{key}' has no value")
+        plain = _COMMENT.sub("", value).strip()
+        if not quoted and (not plain or plain[0] in "\"'"):
+            what = f"a quote that is not closed: {plain}" if plain else "no value"
+            raise ParameterError(f"{path}, line {number}: the key '{key}' has {what}")
+        text = quoted[2] if quoted else plain
+        if values.get(key, text) != text:
+            log.info(
+                "%s, line %d: the key '%s' is given again: '%s' is used", path, number, key, text
+            )
+        values[key] = text
     return values
 
 
@@ -80,6 +92,6 @@ def _decode(data: bytes) -> str:
     if data[::2].count(0) > len(data) / 4:
         return data.decode("utf-16-be")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")

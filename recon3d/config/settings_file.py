@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon3d.config.declare import Setting, as_text, nearest, parse_texts, setting, settings_of
+from recon3d.config.declare import (
+    Setting,
+    as_text,
+    parse_texts,
+    setting,
+    settings_of,
+    warn_of_unknown,
+)
 from recon3d.config.experiment import INI_KEYS, Experiment
 from recon3d.config.getdata import GETDATA_KEYS, PATHS, GetData
 from recon3d.config.ini import quoted, read_ini
-from recon3d.errors import ParameterError, warn
+from recon3d.errors import ParameterError
 from recon3d.runtime.atomic import complete_or_absent
 
 
@@ -71,10 +78,8 @@ class SettingsFile:
         if not self.path.exists():
             return {}
         texts = read_ini(self.path)
-        for key in [key for key in texts if key not in KEYS]:
-            warn(f"{self.path}: the key '{key}' is not known and is ignored{nearest(key, KEYS)}")
-            del texts[key]
-        return texts
+        warn_of_unknown([key for key in texts if key not in KEYS], KEYS, self.path)
+        return {key: text for key, text in texts.items() if key in KEYS}
 
     def update(self, values: Mapping[str, Any], *, forget: Iterable[str] = ()) -> None:
         """Change some values, and leave all others as they are.

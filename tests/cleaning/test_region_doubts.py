@@ -58,6 +58,12 @@ def test_counts_that_fall_are_told_and_a_single_dark_projection_is_not():
     assert doubts([disk(counts=one) for one in [100.0] * 4 + [10] + [100.0] * 4]) == ()
 
 
+def test_projections_with_nothing_in_them_are_told():
+    dark = np.zeros((50, 50), "f4")
+    (doubt,) = doubts([disk(), dark, disk(), dark, disk()])
+    assert "2 of 5 projections have nothing above binth, first at ω = 10°" in doubt
+
+
 def test_signal_that_is_lost_is_told():
     (doubt,) = doubts([disk()] * 3, kept=0.785)
     assert doubt.startswith("78.5%")

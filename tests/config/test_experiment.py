@@ -107,8 +107,16 @@ def test_a_missing_key_is_named_with_its_file(write_ini, key):
         Experiment.from_ini(write_ini(**{key: None}))
 
 
+def test_many_unknown_keys_are_told_at_once(write_ini):
+    unknown = {f"qqq{number}": "3" for number in range(200)}
+    with pytest.warns(Recon3DWarning, match="the keys 'qqq0', 'qqq1', .* are not") as caught:
+        Experiment.from_ini(write_ini(**unknown))
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize(
-    ("key", "nearest"), [("rotation_centre", "rotation_center"), ("iteration", "iterations")]
+    ("key", "nearest"),
+    [("rotation_centre", "rotation_center"), ("iteration", "iterations"), ("SG_NO", "sg_no")],
 )
 def test_an_unknown_key_warns_and_names_the_nearest(write_ini, key, nearest):
     with pytest.warns(Recon3DWarning, match=f"'{key}' is not known.*did you mean '{nearest}'"):

@@ -38,7 +38,6 @@ def read(tmp_path):
         ("""key "it's #1" # isn't it""", "it's #1"),
         ("key ''", ""),
         ("key it's", "it's"),
-        ("key 'open", "'open"),
         ('key ["a", "b"]', '["a", "b"]'),
     ],
 )
@@ -46,16 +45,27 @@ def test_one_line(read, line, value):
     assert read(line + "\n") == {"key": value}
 
 
-def test_comments_and_empty_lines_are_passed_over(read):
-    assert read("# a comment\n\n   # indented\n\t\na 1\n") == {"a": "1"}
+def test_comments_headings_and_empty_lines_are_passed_over(read):
+    assert read("[scan]\n# a comment\n\n   # indented\n; too\n\t\na 1\n") == {"a": "1"}
+    assert read("a 1 ; 2\n") == {"a": "1 ; 2"}
 
 
-def test_of_repeated_keys_the_last_wins(read):
-    assert read("a 1\nb 2\na 3\n") == {"a": "3", "b": "2"}
+def test_of_repeated_keys_the_last_wins_and_the_log_says_so(read, caplog):
+    caplog.set_level("INFO")
+    assert read("a 1\na 1\nb 2\na 3\n") == {"a": "3", "b": "2"}
+    (record,) = caplog.records
+    assert "line 4: the key 'a' is given again: '3' is used" in record.getMessage()
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key(read):
-    assert read(b"\xef\xbb\xbfa 1\n") == {"a": "1"}
+@pytest.mark.parametrize("marks", [1, 2])
+def test_a_byte_order_mark_is_no_part_of_the_first_key(read, marks):
+    assert read(marks * b"\xef\xbb\xbf" + b"a 1\n") == {"a": "1"}
+
+
+@pytest.mark.parametrize("value", ["'open", '"None', "\"None'", '"grain #1'])
+def test_a_quote_that_is_not_closed_is_named(read, value):
+    with pytest.raises(ParameterError, match="line 1: the key 'key' has a quote that is not"):
+        read(f"key {value}\n")
 
 
 @pytest.mark.parametrize("line", ["key", "key =", "key # 3"])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recon3d.errors import DataError
 from recon3d.readers.bliss.chunks import require_sound_chunks
-from recon3d.readers.bliss.entries import explained, item_at, link_target, open_unlocked
+from recon3d.readers.bliss.entries import explained, item_at, link_target, moved, open_unlocked
 from recon3d.readers.source import Roi
 
 _WITHOUT_LIMIT = 1 << 62
@@ -145,7 +145,7 @@ def _raw_presence(frames: h5py.Dataset) -> Presence:
     for name, offset, size in frames.external:
         path = Path(os.environ.get("HDF5_EXTFILE_PREFIX", "")) / name
         if not path.is_file():
-            missing.append(f"the file {name} is missing")
+            missing.append(_missing(name, Path(frames.file.filename)))
         elif size < _WITHOUT_LIMIT and path.stat().st_size < offset + size:
             missing.append(f"the file {name} is too short: {path.stat().st_size} bytes")
     return Presence(np.full(shape_of(frames)[0], not missing), tuple(missing))
@@ -221,11 +221,19 @@ def _opened_source(frames: h5py.Dataset, source: h5py.VDSmap) -> Iterator[h5py.D
         return
     path = next((p for p in _source_paths(frames.file.filename, name) if p.is_file()), None)
     if path is None:
-        raise DataError(f"the file {name} is missing")
+        raise DataError(_missing(name, Path(frames.file.filename)))
     with explained(path):
         file = open_unlocked(path)
     with file:
         yield _dataset(file, source.dset_name)
+
+
+def _missing(name: str, master: Path) -> str:
+    """Say that a file that holds frames is missing, and where it may be."""
+    near = next((path for path in moved(master.parent, Path(name)) if path.is_file()), None)
+    if near is None:
+        return f"the file {name} is missing (was only the master file copied?)"
+    return f"{name} is missing; {near} is not found by HDF5: move the folder back, or link it"
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:

@@ -102,7 +102,7 @@ def _followed(path: Path) -> Path:
             f"{path} is a collection of links to the entries of {len(targets)} files: give {listed}"
         )
     target = next(iter(targets))
-    there = [p for p in _moved(path.parent, target) if p.is_file()]
+    there = [p for p in moved(path.parent, target) if p.is_file()]
     if not there:
         raise DataError(f"{path} links to the entries of {target}, which is not there")
     return there[0]
@@ -121,7 +121,7 @@ def _targets(file: h5py.File) -> Counter[Path]:
     return Counter(Path(name) for name in names if name)
 
 
-def _moved(folder: Path, target: Path) -> Iterator[Path]:
+def moved(folder: Path, target: Path) -> Iterator[Path]:
     """Where the file of a link may be: as it says, or moved along with the folder."""
     yield folder / target
     parts = target.parts[1:] if target.is_absolute() else target.parts

@@ -39,9 +39,11 @@ def explaining_misfits(source: FrameSource) -> Iterator[None]:
         if isinstance(error, GridError):
             titles = Counter((record.title or "no title")[:40] for record in source.records)
             listed = f" ({'; '.join(f'{n} x {title}' for title, n in titles.most_common(_NAMED))})"
+        text = str(error)
+        stop = "" if text.endswith((".", "?", "!")) else "."
         raise type(error)(
-            f"{error} Should one of the {len(source.records)} entries{listed} be left out? Choose, "
-            "as in --entries 3.1,5-40"
+            f"{text}{stop} Should one of the {len(source.records)} entries{listed} be left out? "
+            "Choose, as in --entries 3.1,5-40"
         ) from error
 
 

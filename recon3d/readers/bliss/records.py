@@ -128,7 +128,7 @@ def _explain_absence(record: EntryRecord) -> str:
         return where
     missing = record.present.missing
     named = f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else missing[0]
-    return f"{named} (was only the master file copied?): {where}"
+    return f"{named}: {where}"
 
 
 def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
