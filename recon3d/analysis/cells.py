@@ -10,6 +10,7 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass
 
+from recon3d.analysis.cell_errors import at_boundaries, shared_by, volume_errors_um3
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
 from recon3d.analysis.surface import known_orientations
 from recon3d.arguments import checked
@@ -21,8 +22,8 @@ Table = NDArray[np.void]
 """A NumPy table with named columns."""
 
 CELL_COLUMNS = (
-    "cell", "voxels", "volume_um3", "x_um", "y_um", "z_um", "a_deg", "b_deg", "a_error_deg",
-    "b_error_deg", "spread_deg", "strain", "neighbours",
+    "cell", "voxels", "volume_um3", "volume_error_um3", "x_um", "y_um", "z_um", "a_deg", "b_deg",
+    "a_error_deg", "b_error_deg", "spread_deg", "strain", "neighbours",
 )  # fmt: skip
 BOUNDARY_COLUMNS = (
     "first", "second", "area_um2", "misorientation_deg", "misorientation_error_deg",
@@ -30,12 +31,6 @@ BOUNDARY_COLUMNS = (
 )  # fmt: skip
 LEAST_INNER = 0.05
 """Share of a cell's voxels that touch no other cell, below which it is blur between others."""
-
-LEAST_CORRELATION = 0.1
-"""Correlation of the errors of two voxels below which they are taken as independent."""
-
-MEAN_BELOW_4 = 0.9205
-"""Mean of z² for a normal z, counted as 4 where it is more."""
 
 _SHOWN_ROWS = 20
 _WHOLE = ("cell", "voxels", "neighbours", "first", "second")
@@ -50,10 +45,10 @@ class Cells:
     labels, shape (nx, ny, nz)
         Number of the cell that a voxel belongs to, from 1; 0 outside the grain.
     table
-        A row for each cell: its number, voxels and volume, centre, mean tilts with their errors
-        (NaN where the grain has no `orientation_error`; errors that neighbours share are counted
-        once, see `_shared_by`), spread (root mean square of the distance from the mean), mean
-        strain (NaN where not scanned), and how many cells it touches.
+        A row for each cell: its number, voxels, volume with its error, centre, mean tilts with
+        their errors (NaN where the grain has no `orientation_error`), spread (root mean square
+        of the distance from the mean), mean strain (NaN where not scanned), and how many cells
+        it touches. How the errors are worked out: `recon3d.analysis.cell_errors`.
     boundaries
         A row for each pair of cells that touch: their numbers, the area of the faces between
         their voxels (1.5 times that of a smooth surface, on average over directions), the angle
@@ -70,7 +65,7 @@ class Cells:
 
     def boundary_voxels(self) -> NDArray[np.bool_]:
         """Voxels that touch another cell, (nx, ny, nz)."""
-        return _at_boundaries(self.labels)
+        return at_boundaries(self.labels)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -264,56 +259,6 @@ def _means(pieces: NDArray[np.int64], tilts: NDArray[np.float64]) -> NDArray[np.
     return np.stack([np.bincount(pieces, t) / sizes for t in tilts.T], axis=1)
 
 
-def _shared_by(
-    known: NDArray[np.bool_],
-    pieces: NDArray[np.int64],
-    tilts: NDArray[np.float64],
-    errors: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    r"""How many voxels of each cell share one error, (cells, 2).
-
-    Voxels whose errors are independent differ by :math:`z = 1` on average, where
-    :math:`z^2 = (t(x) - t(x + d))^2 / (σ^2(x) + σ^2(x + d))`. Those at a distance d that differ
-    less have errors that correlate by :math:`ρ(d) = 1 - \langle z^2 \rangle`, and the mean of N
-    voxels is wrong by :math:`σ \sqrt{V / N}` with :math:`V = \prod_{axis} (1 + 2 \sum_d ρ(d))`
-    (Matheron 1963, Econ. Geol. 58, 1246). Sums end where ρ is no longer told from zero; z² above
-    4 counts as 4, so that a few voxels do not decide.
-
-    Parameters
-    ----------
-    known, shape (nx, ny, nz)
-        The grain's voxels.
-    pieces, shape (voxels,)
-        The cell of each of them.
-    tilts, errors, shape (voxels, 2)
-        Their tilts, with one standard deviation.
-    """
-    number = np.full(known.shape, -1, np.int64)
-    number[known] = np.arange(pieces.size)
-    cells = int(pieces.max()) + 1
-    variance = np.maximum(errors**2, 1e-30)
-    shared = np.ones((cells, 2))
-    for axis in range(3):
-        along = np.moveaxis(number, axis, 0)
-        length, correlated = np.ones((cells, 2)), np.ones((cells, 2), bool)
-        for lag in range(1, len(along)):
-            first, second = along[:-lag].ravel(), along[lag:].ravel()
-            pairs = (first >= 0) & (second >= 0)
-            pairs[pairs] = pieces[first[pairs]] == pieces[second[pairs]]
-            first, second = first[pairs], second[pairs]
-            squares = (tilts[first] - tilts[second]) ** 2 / (variance[first] + variance[second])
-            cell = pieces[first]
-            sums = [np.bincount(cell, part, cells) for part in np.minimum(squares, 4).T]
-            count = np.bincount(cell, minlength=cells)[:, None]
-            rho = 1 - np.stack(sums, axis=1) / np.maximum(count, 1) / MEAN_BELOW_4
-            correlated &= (rho > LEAST_CORRELATION) & (count > 0)
-            if not correlated.any():
-                break
-            length += np.where(correlated, 2 * rho, 0)
-        shared *= length
-    return shared
-
-
 class _Found:
     """What is worked out of every cell and boundary.
 
@@ -346,7 +291,7 @@ class _Found:
             of_voxels = np.asarray(error, np.float64)[known]
             alone = _means(pieces, of_voxels**2) / self.sizes[:, None]
             typical = np.stack([np.median(of_voxels[pieces == k], 0) for k in range(len(alone))])
-            shared = _shared_by(known, pieces, self.tilts, of_voxels) / self.sizes[:, None]
+            shared = shared_by(known, pieces, self.tilts, of_voxels) / self.sizes[:, None]
             self.errors = np.sqrt(np.maximum(alone, typical**2 * np.minimum(shared, 1)))
         cells = pieces[faces]
         parting = cells[:, 0] != cells[:, 1]
@@ -373,6 +318,7 @@ class _Found:
             CELL_COLUMNS,
             [
                 np.arange(1, count + 1), self.sizes, self.sizes * np.prod(grain.volume.voxel_um),
+                volume_errors_um3(grain.occupancy, labels, grain.volume.voxel_um),
                 *centre, *self.means.T, *self.errors.T, spread, strain,
                 np.bincount(self.pairs.ravel(), minlength=count),
             ],
@@ -403,17 +349,6 @@ def _table(names: tuple[str, ...], columns: list[Any]) -> Table:
     for name, column in zip(names, columns, strict=True):
         table[name] = column
     return table
-
-
-def _at_boundaries(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    found = np.zeros(labels.shape, bool)
-    for axis in range(3):
-        sides = [(slice(None),) * axis + (side,) for side in (slice(None, -1), slice(1, None))]
-        low, high = (labels[side] for side in sides)
-        parts = (low != high) & (low > 0) & (high > 0)
-        for side in sides:
-            found[side] |= parts
-    return found
 
 
 @njit(cache=True, parallel=True)

@@ -1,14 +1,16 @@
-"""A grain on fewer voxels, for what must fit into memory."""
+"""A grain on fewer voxels, for what must fit into memory, and arrays that are made when needed."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from recon3d.analysis.deferred import Deferred
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 
@@ -17,6 +19,44 @@ LARGEST = 200**3
 
 RARELY = ("occupancy", "completeness")
 """What is not needed to show a grain's shape and orientation."""
+
+
+class Deferred:
+    """What napari asks of an array; most layers are never looked at, and cost nothing so.
+
+    Parameters
+    ----------
+    shape, dtype
+        Those of the array.
+    make
+        Works the array out; it is called once at most.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, make: Callable[[], Any]) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._make = make
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def values(self) -> Any:
+        """The array itself: of NumPy, or of dask where it stays on disk."""
+        return self._make()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.values[key]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype, copy=copy)
 
 
 def step_for(volume: Volume, largest: int = LARGEST) -> int:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from recon3d.analysis.cells import Cells, find_cells
+from recon3d.analysis.cells import Cells, Table, find_cells
 from recon3d.analysis.dislocations import DislocationDensity, dislocation_density
 from recon3d.analysis.misorientation import kernel_average_error, kernel_average_misorientation
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
-from recon3d.files.nexus import volume_data, write_entry, write_process
+from recon3d.files.nexus import new_group, volume_data, write_entry, write_process
 from recon3d.plot.grain.cells import cells_figure, dislocations_figure, misorientation_figure
 from recon3d.runtime.atomic import complete_or_absent, make_folder
 
 Volume3D = NDArray[Any]
+
+_UNITS = {"_um3": "um^3", "_um2": "um^2", "_um": "um", "_deg": "degree"}
+"""Units of a table's columns, by how their names end."""
 
 
 def analyse(
@@ -70,7 +74,7 @@ def analyse(
     paths = [_write_table(cells.table, folder / "cells.csv")]
     paths.append(_write_table(cells.boundaries, folder / "boundaries.csv"))
     said = {"threshold_deg": threshold_deg, "min_voxels": min_voxels, "burgers_nm": burgers_nm}
-    paths.append(_write_maps(grain, maps, said, folder / "analysis.h5"))
+    paths.append(_write_hdf5(grain, cells, maps, said, folder / "analysis.h5"))
     paths += [_write_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
     summary = "\n".join(lines) + "\n"
     with complete_or_absent(folder / "summary.txt") as temporary:
@@ -84,7 +88,8 @@ def _of_cells(grain: Grain, cells: Cells) -> list[str]:
     spread = np.average(table["spread_deg"], weights=table["voxels"])
     lines = [
         f"{len(cells)} cells (threshold: {how}) in {grain.volume_um3:.4g} µm³",
-        f"volumes: {table['volume_um3'].min():.3g} to {table['volume_um3'].max():.3g} µm³; "
+        f"volumes: {table['volume_um3'].min():.3g} to {table['volume_um3'].max():.3g} µm³, "
+        f"± {100 * np.median(table['volume_error_um3'] / table['volume_um3']):.2g} % (median); "
         f"spread within cells: {1e3 * spread:.2f} mdeg",
     ]
     if parting.size:
@@ -123,10 +128,14 @@ def _write_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _write_maps(
-    grain: Grain, maps: dict[str, tuple[Volume3D, str, str]], said: dict[str, Any], path: Path
+def _write_hdf5(
+    grain: Grain,
+    cells: Cells,
+    maps: dict[str, tuple[Volume3D, str, str]],
+    said: dict[str, Any],
+    path: Path,
 ) -> Path:
-    """Write maps as NeXus, each with its errors where they are there."""
+    """Write maps and tables as NeXus, each with its errors where they are there."""
     middle = int(np.argmax(grain.mask.sum(axis=(1, 2))))
     with create_own(path) as file:
         entry = write_entry(file, "analysis of a grain", "cells")
@@ -142,5 +151,25 @@ def _write_maps(
             )
             stored.attrs["units"], stored.attrs["long_name"] = unit, f"{about} ({unit})"
             stored.attrs["interpretation"] = "image"
+        _write_columns(entry, "table_of_cells", cells.table, ["cell"], "volume_um3")
+        pair = ["first", "second"]
+        _write_columns(entry, "table_of_boundaries", cells.boundaries, pair, "misorientation_deg")
         write_process(entry, {key: value for key, value in said.items() if value is not None})
     return path
+
+
+def _write_columns(
+    entry: h5py.Group, name: str, table: Table, rows: list[str], signal: str
+) -> None:
+    """Write a table as an NXdata: a field for each column, one of them the signal.
+
+    `rows`: the columns that say what a row is of; where it is one, it is the axis.
+    """
+    data = new_group(entry, name, "NXdata", signal=signal, axes=rows if len(rows) == 1 else ["."])
+    for column in table.dtype.names or ():
+        data[column] = table[column]
+        unit = next((u for end, u in _UNITS.items() if column.endswith(end)), "")
+        data[column].attrs["units"] = unit
+        data[column].attrs["long_name"] = column.replace("_", " ")
+    value, unit = signal.rsplit("_", 1)
+    data[f"{signal}_errors"] = data[f"{value}_error_{unit}"]

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.analysis.coarse import LARGEST, coarsened, step_for
-from recon3d.analysis.deferred import Deferred
+from recon3d.analysis.coarse import LARGEST, Deferred, coarsened, step_for
 from recon3d.analysis.surface import (
     Surface,
     cut_at,

@@ -51,6 +51,9 @@ def test_analyse_leaves_tables_maps_figures_and_words(halves, capsys):
     with (folder / "cells.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["volume_um3"]) for row in rows] == [87.5, 62.5]
+    # A box whose occupancy is 1 in the mask: what is left is that voxels are whole or not at all.
+    counted = [np.sqrt(faces / 1.5 / 12) * 0.125 for faces in (7 * 40 + 200, 5 * 40 + 200)]
+    assert [float(row["volume_error_um3"]) for row in rows] == pytest.approx(counted)
     with (folder / "boundaries.csv").open() as file:
         (boundary,) = csv.DictReader(file)
     assert float(boundary["misorientation_deg"]) == pytest.approx(0.03, abs=2e-4)
@@ -60,6 +63,14 @@ def test_analyse_leaves_tables_maps_figures_and_words(halves, capsys):
         for name in ("cells", "misorientation", "dislocations"):
             assert nxdata.NXdata(file["entry"][name]).issues == []
         assert nxdata.NXdata(file["entry/misorientation"]).errors is not None
+        volumes = nxdata.NXdata(file["entry/table_of_cells"])
+        assert volumes.is_curve
+        np.testing.assert_allclose(volumes.signal, [87.5, 62.5])
+        np.testing.assert_allclose(volumes.errors, counted)
+        angles = nxdata.NXdata(file["entry/table_of_boundaries"])
+        assert angles.issues == volumes.issues == []
+        np.testing.assert_allclose(angles.signal, [0.03], atol=2e-4)
+        assert file["entry/table_of_cells/volume_um3"].attrs["units"] == "um^3"
         labels = file["entry/cells/cells"][()]
     assert set(np.unique(labels[:7])) == {1}
     assert set(np.unique(labels[7:])) == {2}

@@ -134,6 +134,7 @@ def test_orix_reads_both_of_its_formats(crystal, tmp_path):
     np.testing.assert_allclose(own.x.reshape(inside.shape)[0], [0, 2, 4, 6, 8])
     place = own.prop["x_um"].reshape(inside.shape)[0]
     np.testing.assert_allclose(place, crystal.volume.axis_um(0))
+    np.testing.assert_allclose(own.prop["z_um"], crystal.volume.axis_um(2)[1])
     np.testing.assert_allclose(own.prop["strain"], kept.image(crystal.strain).ravel())
 
 

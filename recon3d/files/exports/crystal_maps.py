@@ -125,7 +125,9 @@ def write_orix(grain: Grain, cut: Slice, path: Path) -> None:
         "phase_id": np.where(found.known, 0, -1), "id": np.arange(found.known.size),
         "is_in_data": np.ones(found.known.size, bool),
     }  # fmt: skip
-    data |= {f"{'xyz'[cut.axes[0]]}_um": found.x_um, f"{'xyz'[cut.axes[1]]}_um": found.y_um}
+    at_um = grain.volume.axis_um(cut.axes[2])[cut.number]
+    places = (found.x_um, found.y_um, np.full(found.known.size, at_um))
+    data |= {f"{'xyz'[axis]}_um": place for axis, place in zip(cut.axes, places, strict=True)}
     for name, values in grain.arrays().items():
         part = cut.image(values).reshape(found.known.size, -1)
         if part.shape[1] == 1:

@@ -135,7 +135,7 @@ def _header(volume: Volume, attributes: list[str]) -> str:
     )
     return (
         '<?xml version="1.0"?>\n<Xdmf Version="2.0">\n<Domain>\n'
-        '<Grid Name="grain" GridType="Uniform">\n'
+        '<Grid Name="grain" GridType="Uniform">\n<Time Value="0"/>\n'
         f'<Topology TopologyType="3DCoRectMesh" Dimensions="{nodes}"/>\n'
         f'<Geometry GeometryType="ORIGIN_DXDYDZ">\n{origin}\n{step}\n</Geometry>\n'
         + "\n".join(attributes)
