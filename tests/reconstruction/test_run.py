@@ -33,6 +33,8 @@ def test_iteration_finds_shape_and_orientation_without_tuning(planted, handednes
     found = scan.compare(grain)
     assert found.median_mdeg < 3
     assert found.dice > 0.95
+    planted_voxels = scan.truth.sample_on(grain.volume).occupancy.sum()
+    assert grain.mask.sum() == pytest.approx(planted_voxels, rel=0.03)
     assert np.all(np.diff(grain.residual) < 0)
     inner = grain.completeness > 0.99
     assert np.median(grain.occupancy[inner & grain.mask]) == pytest.approx(1, abs=0.1)

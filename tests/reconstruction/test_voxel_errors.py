@@ -96,7 +96,7 @@ def box(n=9):
         inside=np.arange(n**3),
         model=model,
         bent=None,
-        cut=0.5,
+        dark=0.0,
     )
 
 
@@ -114,14 +114,14 @@ def test_a_bend_that_the_widths_make_up_for_is_told_where_it_is_all_there_is():
 
 
 @pytest.mark.parametrize(
-    ("cut", "gamma", "factor"), [(0.5, True, 1), (0.3, True, 2.6), (0.5, False, 1.7)]
+    ("dark", "gamma", "factor"), [(0.0, True, 1), (0.4, True, 2.6), (0.0, False, 1.7)]
 )
 def test_counting_adds_more_where_the_threshold_is_high_and_where_gamma_was_not_scanned(
-    monkeypatch, cut, gamma, factor
+    monkeypatch, dark, gamma, factor
 ):
     """A grain of one orientation: nothing but counting, 1 mdeg, makes it wrong."""
     task, everywhere = box(), np.ones(729, bool)
-    task.cut = cut
+    task.dark = dark
     flat = np.zeros(729)
     counted = np.full((729, 3), 0.001)
     monkeypatch.setattr(errors, "_of_two_halves", lambda *_: (counted, 0 * counted))

@@ -34,7 +34,7 @@ from recon3d.reconstruction.model.scanned import (
     gamma_scanned,
     setting_steps_deg,
 )
-from recon3d.reconstruction.task import CUT, Found, Task
+from recon3d.reconstruction.task import Found, Task
 
 FloatArray = NDArray[np.float64]
 
@@ -81,7 +81,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     """Add the standard deviations of a, b and Δθ of every voxel of the grain."""
     task, in_mask = found.task, found.in_mask
     values = _columns(found.peaks)
-    counting = OF_COUNTING * (1 + OF_DARK * (1 - task.cut / CUT))
+    counting = OF_COUNTING * (1 + OF_DARK * task.dark)
     if not gamma_scanned(task.model.store):
         counting = WITHOUT_GAMMA * counting
     by_counting, apart = _of_two_halves(task, refinement)
