@@ -12,7 +12,6 @@ from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.widgets.controls.panel import Panel, check, control
 
-BINTH_STEP = 0.1
 NO_MASK: dict[str, Any] = {
     "binth": 0.0,
     "min_region_pix": 0,
@@ -38,8 +37,6 @@ class CleaningSteps(Panel):
         self._plan = plan
         self._images = calibration_images(plan)
         self._held = False
-        self._binth = 0.0
-        self._answered: tuple[Cleaning, tuple[str, ...]] | None = None
 
     @property
     def value(self) -> Cleaning:
@@ -48,7 +45,7 @@ class CleaningSteps(Panel):
         hot = given.hot_pixels or Cleaning.hot_pixels
         chosen = Cleaning(
             framebg=self.framebg.value if self.frame_background.value else 0,
-            binth=self._chosen_binth,
+            binth=self.binth.value,
             min_region_pix=self.min_region.value,
             dark=self.dark.value,
             hot_pixels=hot if self.hot.value else 0.0,
@@ -63,12 +60,6 @@ class CleaningSteps(Panel):
     def value(self, cleaning: Cleaning) -> None:
         self._show(cleaning)
         self.changed()
-
-    @property
-    def _chosen_binth(self) -> float:
-        """What was set, where a browser's slider has only gone to the step nearest to it."""
-        shown = float(self.binth.value)
-        return self._binth if abs(shown - self._binth) < 0.51 * BINTH_STEP else shown
 
     @property
     def params(self) -> dict[str, Any]:
@@ -98,7 +89,7 @@ class CleaningSteps(Panel):
     def _make_steps(self, cleaning: Cleaning, widest: int) -> None:
         keys = settings_of(Cleaning)
         self.framebg = control(keys["framebg"], 0, 0, widest)
-        self.binth = control(keys["binth"], 0.0, 0.0, 100.0, step=BINTH_STEP)
+        self.binth = control(keys["binth"], 0.0, 0.0, 100.0, step=0.1)
         self.min_region = control(keys["min_region"], cleaning.min_region_pix, 0, 1000)
         self.dark = control(keys["dark"], True, label="2 dark frame")
         self.hot = check("3 hot pixels", True, "far above their neighbours: replaced")
@@ -144,9 +135,7 @@ class CleaningSteps(Panel):
         self._held = False
 
     def _moved(self) -> None:
-        now = (self.value, self.used)
-        if not self._held and now != self._answered:
-            self._answered = now
+        if not self._held:
             self.changed()
 
     def _set_controls(self, cleaning: Cleaning) -> None:
@@ -154,7 +143,7 @@ class CleaningSteps(Panel):
         self.framebg.value = min(framebg, self.framebg.max)
         self.frame_background.value = framebg > 0
         self.binth.max = max(self.binth.max, 2 * binth)
-        self.binth.value = self._binth = binth
+        self.binth.value = binth
         self.min_region.max = max(self.min_region.max, 2 * cleaning.min_region_pix)
         self.min_region.value = cleaning.min_region_pix
         self.dark.value = cleaning.dark
@@ -162,4 +151,3 @@ class CleaningSteps(Panel):
         self.normalize.value = cleaning.normalize
         self.fill_holes.value = cleaning.fill_holes
         self.close_mask.value = cleaning.close_radius_pix > 0
-        self._answered = (self.value, self.used)

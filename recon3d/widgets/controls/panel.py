@@ -10,7 +10,7 @@ import ipywidgets as controls
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.figure import Figure
-from traitlets import validate
+from traitlets import CFloat, validate
 
 from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
@@ -188,15 +188,36 @@ def row(*children: Any) -> controls.HBox:
     return controls.HBox(children, layout=layout)
 
 
+class ExactSlider(controls.FloatSlider):  # type: ignore[misc]
+    """A slider that keeps the exact value it was given until somebody moves it.
+
+    A browser shows the step nearest to the value, and reports that step as soon as it is shown.
+    """
+
+    value = CFloat(0.0).tag(sync=True, from_json=lambda shown, self: self._reported(shown))
+    _shown: tuple[float, float] | None = None
+    """An exact value, and the step that a browser shows for it."""
+
+    def _reported(self, shown: float) -> float:
+        known = self._shown
+        if known is None or known[0] != self.value:
+            if abs(shown - self.value) < 0.51 * self.step:
+                self._shown = (self.value, shown)
+                return self.value
+        elif known[1] == shown:
+            return self.value
+        return shown
+
+
 def slider(
     name: str, value: float, low: float, high: float, *, step: float = 1, tip: str = ""
 ) -> Any:
-    """A slider, of whole numbers where value and step are."""
-    kind = controls.IntSlider if isinstance(value, int) else controls.FloatSlider
+    """A slider, of whole numbers where the value is one; as long as the value needs it."""
+    kind = controls.IntSlider if isinstance(value, int) else ExactSlider
     return kind(
         value=value,
-        min=low,
-        max=high,
+        min=min(low, value),
+        max=max(high, value),
         step=step,
         description=name,
         tooltip=tip,
