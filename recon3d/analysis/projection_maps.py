@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
@@ -64,7 +64,7 @@ class Mosaicity:
     amplitude, shape (rows, cols, axes)
         The highest point of the curve along an axis (summed over the other ones), in counts.
     peaks
-        The peaks of each pixel.
+        The peaks of each pixel; arrays of no peaks where they were not asked for.
     """
 
     names: tuple[str, ...]
@@ -111,7 +111,9 @@ class Mosaicity:
         for name in ("mean", "fwhm", "skewness", "kurtosis", "amplitude"):
             values = getattr(self, name)
             found |= {f"{name}_{axis}": values[..., i] for i, axis in enumerate(self.names)}
-        return found | {"peaks": self.peaks.number.astype(float)}
+        if self.peaks.share.size:
+            found["peaks"] = self.peaks.number.astype(float)
+        return found
 
     def _require_two(self) -> None:
         if len(self.names) < 2:
@@ -120,7 +122,11 @@ class Mosaicity:
 
 @checked(peak_share="> 0, <= 1")
 def mosaicity(
-    projection: Projection, *, background: float = 0.0, peak_share: float = 0.2
+    projection: Projection,
+    *,
+    background: float = 0.0,
+    peak_share: float = 0.2,
+    peaks: bool = True,
 ) -> Mosaicity:
     """Work out the maps of one projection, in one pass over its frames.
 
@@ -134,6 +140,8 @@ def mosaicity(
     peak_share
         A peak is a setting that holds, with those beside it, more than any next to it, and this
         share of the pixel's highest peak.
+    peaks
+        False to leave the peaks out, which take most of the time.
 
     Raises
     ------
@@ -173,9 +181,11 @@ def mosaicity(
     sizes = np.array([shape[i] for i in moving])
     # In one layout, since the loops would be compiled for each.
     reduced, own = (np.ascontiguousarray(values[:, known]) for values in (reduced, places))
+    if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
+        frames = frames.astype(np.float32, copy=False)
     total, moments, covariance, amplitude, count, peak_setting, share = _maps(
-        np.ascontiguousarray(frames, np.float32), np.flatnonzero(known), reduced, _powers(reduced),
-        own, sizes, _neighbours(places, sizes, known), float(background), float(peak_share),
+        np.ascontiguousarray(frames), np.flatnonzero(known), reduced, _powers(reduced),
+        own, sizes, _neighbours(places, sizes, known), float(background), float(peak_share), peaks,
     )  # fmt: skip
     return Mosaicity(
         names,
@@ -190,8 +200,9 @@ def mosaicity(
 
 
 def _powers(settings: FloatArray) -> FloatArray:
-    """1, first to fourth powers of the settings, and their products, (terms, frames)."""
-    products = (settings[:, None] * settings).reshape(-1, settings.shape[1])
+    """1, first to fourth powers of the settings, and products of two axes, (terms, frames)."""
+    first, second = np.triu_indices(len(settings), 1)
+    products = settings[first] * settings[second]
     one = np.ones((1, settings.shape[1]))
     return np.concatenate([one, settings, settings**2, settings**3, settings**4, products])
 
@@ -212,7 +223,7 @@ def _neighbours(
 
 @njit(cache=True, parallel=True)
 def _maps(
-    frames: NDArray[np.float32],
+    frames: NDArray[Any],
     known: NDArray[np.int64],
     settings: FloatArray,
     powers: FloatArray,
@@ -221,6 +232,7 @@ def _maps(
     neighbours: NDArray[np.int64],
     background: float,
     peak_share: float,
+    peaks: bool,
 ) -> tuple[
     FloatArray, FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray
 ]:
@@ -232,8 +244,9 @@ def _maps(
     covariance = np.zeros((rows, cols, axes, axes))
     amplitude = np.zeros((rows, cols, axes))
     count = np.zeros((rows, cols), np.int64)
-    peak_setting = np.full((rows, cols, MOST_PEAKS, axes), np.nan)
-    share = np.full((rows, cols, MOST_PEAKS), np.nan)
+    most = MOST_PEAKS if peaks else 0
+    peak_setting = np.full((rows, cols, most, axes), np.nan)
+    share = np.full((rows, cols, most), np.nan)
     for row in prange(rows):
         counts = np.empty((len(known), cols))
         read_row(frames, known, row, background, counts)
@@ -243,10 +256,11 @@ def _maps(
         _standardise(found, moments[:, row], covariance[row])
         for axis in range(axes):
             _highest(counts, places[axis], sizes[axis], found[0], amplitude[row, :, axis])
-        _peaks_of_row(
-            counts, settings, neighbours, peak_share, found[0], count[row], peak_setting[row],
-            share[row],
-        )  # fmt: skip
+        if peaks:
+            _peaks_of_row(
+                counts, settings, neighbours, peak_share, found[0], count[row], peak_setting[row],
+                share[row],
+            )  # fmt: skip
     return total, moments, covariance, amplitude, count, peak_setting, share
 
 
@@ -263,17 +277,22 @@ def _standardise(sums: FloatArray, moments: FloatArray, covariance: FloatArray) 
                 sums[1 + 2 * axes + axis, col] * share,
                 sums[1 + 3 * axes + axis, col] * share,
             )
-            variance = m2 - m1**2
+            variance = m2 - m1 * m1
+            covariance[col, axis, axis] = variance
             # A pixel that is lit at one setting only has no width, but rounding.
-            if not variance > 1e-12:
-                variance = np.nan
-            moments[0, col, axis] = m1
-            moments[1, col, axis] = (m3 - 3 * m1 * m2 + 2 * m1**3) / variance**1.5
+            narrow = 1 / variance if variance > 1e-12 else np.nan
+            third = m3 - 3 * m1 * m2 + 2 * m1**3
             fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-            moments[2, col, axis] = fourth / variance**2 - 3
-            for other in range(axes):
-                product = sums[1 + 4 * axes + axis * axes + other, col] * share
-                covariance[col, axis, other] = product - m1 * sums[1 + other, col] * share
+            moments[0, col, axis] = m1
+            moments[1, col, axis] = third * narrow * np.sqrt(narrow)
+            moments[2, col, axis] = fourth * narrow**2 - 3
+        term = 1 + 4 * axes
+        for axis in range(axes):
+            for other in range(axis + 1, axes):
+                product = sums[term, col] * share
+                product -= moments[0, col, axis] * moments[0, col, other]
+                covariance[col, axis, other] = covariance[col, other, axis] = product
+                term += 1
 
 
 @njit(cache=True)
@@ -287,7 +306,9 @@ def _highest(
     """The highest point of the curve along an axis, summed over the others; NaN where dark."""
     curve = np.zeros((size, counts.shape[1]))
     for frame in range(len(counts)):
-        curve[places[frame]] += counts[frame]
+        line, more = curve[places[frame]], counts[frame]
+        for col in range(len(highest)):
+            line[col] += more[col]
     for place in range(size):
         for col in range(len(highest)):
             highest[col] = max(highest[col], curve[place, col])
@@ -308,48 +329,56 @@ def _peaks_of_row(
     share_out: FloatArray,
 ) -> None:
     """Find the peaks of a row's pixels: settings that hold, with those beside them, the most."""
-    held, limit = counts.copy(), np.zeros(counts.shape[1])
+    cols = counts.shape[1]
+    held, limit = counts.copy(), np.zeros(cols)
     for frame in range(len(counts)):
+        line = held[frame]
         for other in neighbours[frame]:
             if other >= 0:
-                held[frame] += counts[other]
-        for col in range(len(limit)):
-            limit[col] = max(limit[col], peak_share * held[frame, col])
+                more = counts[other]
+                for col in range(cols):
+                    line[col] += more[col]
+        for col in range(cols):
+            limit[col] = max(limit[col], peak_share * line[col])
+    for col in range(cols):
+        limit[col] = max(limit[col], 5e-324)  # what is dark has no peak
+    before, after = np.empty(cols), np.empty(cols)
+    strongest = np.full((MOST_PEAKS, cols), -1)
     for frame in range(len(counts)):
-        for col in range(len(limit)):
-            if held[frame, col] < limit[col] or held[frame, col] <= 0:
-                continue
-            highest = True
-            for other in neighbours[frame]:
-                # Of equals beside each other the first one counts.
-                if other >= 0 and (
-                    held[other, col] > held[frame, col]
-                    or (held[other, col] == held[frame, col] and other < frame)
-                ):
-                    highest = False
-                    break
-            if highest:
-                place = _rank(held[frame, col] / total[col], share_out[col], setting_out[col])
+        # Of equals beside each other the first one counts.
+        before[:], after[:] = -1, limit
+        for other in neighbours[frame]:
+            if other >= 0:
+                highest, near = before if other < frame else after, held[other]
+                for col in range(cols):
+                    highest[col] = max(highest[col], near[col])
+        line = held[frame]
+        for col in range(cols):
+            if line[col] > before[col] and line[col] >= after[col]:
                 number[col] = min(number[col] + 1, MOST_PEAKS)
-                if place == MOST_PEAKS:
-                    continue
-                for axis in range(len(settings)):
-                    moment = counts[frame, col] * settings[axis, frame]
-                    for other in neighbours[frame]:
-                        if other >= 0:
-                            moment += counts[other, col] * settings[axis, other]
-                    setting_out[col, place, axis] = moment / held[frame, col]
+                _rank(frame, held, strongest, col)
+    for col in range(cols):
+        for place in range(number[col]):
+            frame = strongest[place, col]
+            share_out[col, place] = held[frame, col] / total[col]
+            for axis in range(len(settings)):
+                moment = counts[frame, col] * settings[axis, frame]
+                for other in neighbours[frame]:
+                    if other >= 0:
+                        moment += counts[other, col] * settings[axis, other]
+                setting_out[col, place, axis] = moment / held[frame, col]
 
 
 @njit(cache=True)
-def _rank(share: float, shares: FloatArray, settings: FloatArray) -> int:
-    """Make room for a peak among those of a pixel, the strongest first, and say where."""
+def _rank(frame: int, held: FloatArray, strongest: NDArray[np.int64], col: int) -> None:
+    """Put a peak among the strongest of its pixel, (peaks, cols), -1 where there are fewer."""
     place = MOST_PEAKS
-    while place > 0 and not shares[place - 1] >= share:
+    while place > 0:
+        other = strongest[place - 1, col]
+        if other >= 0 and held[other, col] >= held[frame, col]:
+            break
         place -= 1
         if place < MOST_PEAKS - 1:
-            shares[place + 1] = shares[place]
-            settings[place + 1] = settings[place]
+            strongest[place + 1, col] = other
     if place < MOST_PEAKS:
-        shares[place] = share
-    return place
+        strongest[place, col] = frame

@@ -83,6 +83,28 @@ def test_two_peaks_of_a_pixel_are_found_where_they_were_planted():
     assert np.isnan(peaks.setting[0, 0, 2:]).all()
 
 
+def test_the_strongest_four_peaks_are_kept_of_equals_the_first_ones():
+    mu, gamma = np.arange(17) * 0.02, np.arange(2) * 0.03
+    frames = np.zeros((17, 2, 1, 1))
+    frames[::4, 0, 0, 0] = 5, 8, 5, 8, 5
+    peaks = mosaicity(projection(frames.reshape(34, 1, 1), mu, gamma)).peaks
+    assert peaks.number[0, 0] == 4
+    assert peaks.setting[0, 0, :, 0] == pytest.approx([0.08, 0.24, 0.0, 0.16])
+    assert peaks.share[0, 0] == pytest.approx([8 / 31, 8 / 31, 5 / 31, 5 / 31])
+
+
+def test_the_other_maps_are_the_same_without_peaks():
+    frames = np.random.default_rng(4).poisson(2, (63, 3, 40)).astype(np.uint16)
+    whole, without = (mosaicity(projection(frames), peaks=wanted) for wanted in (True, False))
+    assert without.peaks.setting.shape == (3, 40, 0, 2)
+    others = whole.maps()
+    del others["peaks"]
+    assert list(without.maps()) == list(others)
+    for name, values in without.maps().items():
+        np.testing.assert_array_equal(values, others[name], err_msg=name)
+    np.testing.assert_array_equal(without.covariance, whole.covariance)
+
+
 def test_a_rocking_scan_has_one_axis_and_no_colours():
     frames = np.arange(5.0)[:, None, None] * np.ones((1, 2, 2))
     axis = SettingAxis("mu", np.arange(5) * 0.1)
