@@ -102,10 +102,8 @@ def reconstruct(
         report("alignment", 0, float("nan"), None)
     with bars_shown(show_progress and first), clean.kept_open() as opened:
         model, record = prepare(opened, experiment, communicator)
-        coarsest, *finer = sizes_of(model, experiment)
-        first_model = seen_in(model, coarsest)
-        task = task_of(coarsest.experiment, first_model, finer=tuple(finer), **outside)
-        found = _with_all_pixels(method(task), Size(opened, experiment, model.unknown))
+        found = method(_first_task(model, experiment, outside))
+        found = _with_all_pixels(found, Size(opened, experiment, model.unknown))
         voxels = found.voxels
         evidence = None if voxels is None else look_at_frames(found.task.model, voxels)
     doubts = (*clean.doubts, *doubts_of(Case(found, record, evidence)))
@@ -113,6 +111,13 @@ def reconstruct(
         warn(doubt)
     grain = with_counts(_grain(found, experiment.record() | record), clean)
     return replace(grain, doubts=doubts)
+
+
+def _first_task(model: ScanModel, experiment: Experiment, outside: dict[str, Any]) -> Task:
+    """The task of the coarsest size; it alone holds what is kept of that size's frames."""
+    coarsest, *finer = sizes_of(model, experiment)
+    seen = seen_in(model, coarsest)
+    return task_of(coarsest.experiment, seen, finer=tuple(finer), **outside)
 
 
 def by_backprojection(task: Task) -> Found:

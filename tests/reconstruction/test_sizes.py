@@ -72,7 +72,7 @@ def test_finer_voxels_share_what_larger_ones_hold():
     volume[inside == 21], volume[inside == 42] = (8.0, 0.0), (1.0, 4.0)
     coarse = Coarse(volume, np.array([3, 5]), inside, shape, 2)
     finer = np.full((512, 2), np.nan, np.float32)
-    coarse.fill(slice(None), np.arange(512), (8, 8, 8), finer)
+    coarse.filler(np.arange(512), (8, 8, 8))(slice(None), finer)
     assert finer.sum(axis=0) == pytest.approx([9.0, 4.0], rel=1e-5)
     place = finer[:, 1].reshape(8, 8, 8)
     # Voxel (2, 2, 2) of the larger ones: the finer (4 to 5)³ are three quarters in along each axis.

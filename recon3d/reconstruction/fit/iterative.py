@@ -36,7 +36,6 @@ from recon3d.reconstruction.fit.projection_cache import (
 )
 from recon3d.reconstruction.fit.residuals import Residuals, relative
 from recon3d.reconstruction.model.scan_model import Predictable
-from recon3d.reconstruction.model.sizes import Coarse
 from recon3d.runtime.communicator import ALONE, Communicator
 
 logger = logging.getLogger(__name__)
@@ -56,6 +55,7 @@ WORTH_CLOSING = 0.9
 """Share of the bins above which it is not worth the copy to close the empty ones."""
 
 BeforeSubset: TypeAlias = "Callable[[IterativeFit], None]"
+FillRows: TypeAlias = Callable[[slice, Frames], None]
 
 
 class IterativeFit:
@@ -81,6 +81,11 @@ class IterativeFit:
         "mlem" or "sirt".
     communicator
         The processes that share every subset, and hold the volume together.
+    columns
+        Numbers of the bins that may be filled, in order; all of them where None.
+    fill
+        Called as `fill(rows, volume)` to fill rows of the first distributions; all voxels are
+        alike where None.
 
     Attributes
     ----------
@@ -110,45 +115,37 @@ class IterativeFit:
         subset_size: int | None = None,
         rule: str = "mlem",
         communicator: Communicator = ALONE,
+        columns: NDArray[np.int64] | None = None,
+        fill: FillRows | None = None,
     ) -> None:
         self.rule, self.communicator = rule, communicator
         self.bins = bins
-        self._name(np.arange(bins.size))
+        self._name(np.arange(bins.size) if columns is None else columns)
         self.projector = Projector(points_um, voxel_um)
         self.threshold = threshold
         size = subset_size or usual_subset(len(model.projections))
         self.groups = deal(model.projections, size)
         self.see_through(model)
         level = model.total_counts() / (len(points_um) * self._coverage.sum(where=self._open))
-        first = np.where(self._open, level, 0).astype(np.float32)
-        self._take(np.broadcast_to(first, (len(points_um), bins.size)))
+        # Denormal numbers would make a pass ten times slower.
+        self._lowest = np.float32(level * 1e-6)
+        self._held = communicator.hold((len(points_um), self.columns.size))
+
+        def begin(rows: slice) -> None:
+            part = self.volume[rows]
+            if fill is None:
+                part[...] = level
+            else:
+                fill(rows, self.volume)
+                np.maximum(part, self._lowest, out=part)
+            part[:, ~self._open] = 0
+
+        self._held.each_row(begin)
         self.residuals: list[float] = []
         self.projection_residuals = np.full(len(model.projections), np.nan)
         self.pixel_sums = np.zeros((0, 0, 2))
         self.position = 0
         self._residuals = Residuals(model.projections)
-        # Denormal numbers would make a pass ten times slower.
-        self._lowest = np.float32(level * 1e-6)
-
-    def begin(self, coarse: Coarse, inside: NDArray[np.int64], shape: tuple[int, ...]) -> None:
-        """Begin with what larger voxels have found, and with the bins that they fill.
-
-        Parameters
-        ----------
-        inside, shape
-            Numbers of the fit's voxels in a volume of some shape.
-        """
-        self._name(coarse.columns)
-        self.see_through(self.model)
-        self._held = self.communicator.hold((len(inside), coarse.columns.size))
-
-        def fill(rows: slice) -> None:
-            coarse.fill(rows, inside, shape, self.volume)
-            part = self.volume[rows]
-            np.maximum(part, self._lowest, out=part)
-            part[:, ~self._open] = 0
-
-        self._held.each_row(fill)
 
     def adopt(self, model: Predictable) -> None:
         """Go on with a better model of the same projections, from where the fit stands."""

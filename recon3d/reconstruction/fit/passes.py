@@ -153,8 +153,8 @@ def _grown(task: Task, fit: IterativeFit) -> NDArray[np.float32]:
 
 def _begun_fit(task: Task, columns: NDArray[np.int64] | None) -> IterativeFit:
     """A fit before its first pass: from larger voxels where there were any, else all alike."""
-    model = task.model
-    fit = IterativeFit(
+    model, coarse = task.model, task.coarse
+    return IterativeFit(
         model,
         task.bins,
         task.points_um,
@@ -162,12 +162,9 @@ def _begun_fit(task: Task, columns: NDArray[np.int64] | None) -> IterativeFit:
         threshold=threshold_of(model.store),
         rule=task.experiment.settings.algorithm,
         communicator=model.communicator,
+        columns=columns if coarse is None else coarse.columns,
+        fill=None if coarse is None else coarse.filler(task.inside, task.volume.shape),
     )
-    if task.coarse is not None:
-        fit.begin(task.coarse, task.inside, task.volume.shape)
-    elif columns is not None:
-        fit.keep_bins(columns)
-    return fit
 
 
 def fit_from_coarse(task: Task, description: str) -> tuple[Task, IterativeFit]:
@@ -184,14 +181,21 @@ def fit_from_coarse(task: Task, description: str) -> tuple[Task, IterativeFit]:
     settle, done = SETTLING_PASSES, list[float]()
     while task.finer:
         fit = run_fit(task, description, passes=passes, settle=settle, done=done)
-        occupancy, _ = occupancy_of(task, fit)
-        ratio = task.volume.voxel_um[0] / task.finer[0].experiment.volume.voxel_um[0]
-        found = Coarse(fit.volume.copy(), fit.columns, task.inside, task.volume.shape, round(ratio))
-        task = replace(task, model=cast(ScanModel, fit.model))
-        task = finer_task(task, found, occupancy)
-        require_memory(task, fit.columns.size)
         passes, settle, done = FINER_PASSES, 1, fit.residuals
+        task = _finer(task, fit)
+        # Its distributions are not needed any more, those of finer voxels need the room.
+        del fit
     return task, run_fit(task, description, passes=passes, settle=settle, stage="", done=done)
+
+
+def _finer(task: Task, fit: IterativeFit) -> Task:
+    """The next finer size, with what a fit has found."""
+    occupancy, _ = occupancy_of(task, fit)
+    ratio = task.volume.voxel_um[0] / task.finer[0].experiment.volume.voxel_um[0]
+    found = Coarse(fit.volume.copy(), fit.columns, task.inside, task.volume.shape, round(ratio))
+    task = finer_task(replace(task, model=cast(ScanModel, fit.model)), found, occupancy)
+    require_memory(task, fit.columns.size)
+    return task
 
 
 def _without_suspects(model: ScanModel, task: Task, fit: IterativeFit) -> ScanModel:

@@ -6,6 +6,7 @@ small part of the cost. What they leave is where the next size begins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from math import prod
 from typing import NamedTuple
@@ -188,22 +189,28 @@ class Coarse:
                 shares[:, corner] *= part[axis] if step else 1 - part[axis]
         return rows, shares
 
-    def fill(
-        self,
-        rows: slice,
-        inside: NDArray[np.int64],
-        shape: tuple[int, ...],
-        out: NDArray[np.float32],
-    ) -> None:
-        """Fill rows of finer distributions, interpolated; their sum over the grain is the same."""
-        for start in range(*rows.indices(len(out))[:2], ROWS):
-            part = slice(start, min(start + ROWS, rows.indices(len(out))[1]))
-            near, shares = self.neighbours(inside[part], shape)
-            shares *= (near >= 0) / np.float32(self.ratio**3)
-            values = np.zeros((len(near), self.columns.size), np.float32)
-            for corner in range(8):
-                values += shares[:, corner, None] * self.volume[near[:, corner]]
-            out[part] = values
+    def filler(
+        self, inside: NDArray[np.int64], shape: tuple[int, ...]
+    ) -> Callable[[slice, Frames], None]:
+        """What fills rows of finer distributions: interpolated, their sum over the grain the same.
+
+        Parameters
+        ----------
+        inside, shape
+            Numbers of the finer voxels in a volume of some shape.
+        """
+
+        def fill(rows: slice, out: Frames) -> None:
+            first, stop, _ = rows.indices(len(out))
+            for start in range(first, stop, ROWS):
+                part = slice(start, min(start + ROWS, stop))
+                near, shares = self.neighbours(inside[part], shape)
+                shares *= (near >= 0) / np.float32(self.ratio**3)
+                out[part] = 0
+                for corner in range(8):
+                    out[part] += shares[:, corner, None] * self.volume[near[:, corner]]
+
+        return fill
 
 
 def may_be_grain(

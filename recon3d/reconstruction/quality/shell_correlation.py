@@ -15,7 +15,7 @@ from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, run_fit
 from recon3d.reconstruction.fit.residuals import relative, suspects
 from recon3d.reconstruction.model.scanned import threshold_of
-from recon3d.reconstruction.task import Found, cut_occupancy
+from recon3d.reconstruction.task import Found, Task, cut_occupancy
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +61,8 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
         With the resolution, and the agreement of the shape with that of the sums alone.
     """
     task, model = found.task, found.task.model
-    passes = min(HALF_PASSES, task.experiment.settings.iterations)
-    occupancies = []
-    for start in (0, 1):
-        half = replace(task, model=replace(model, projections=model.projections[start::2]))
-        fit = run_fit(half, "half", passes=passes, stage=f"half-{start + 1}", columns=columns)
-        occupancy, _ = occupancy_of(half, fit)
-        occupancies.append(task.fill(occupancy).astype(float))
-    shells = fourier_shell_correlation(occupancies[0], occupancies[1], task.volume)
+    first, second = (_half(task, part, columns) for part in (0, 1))
+    shells = fourier_shell_correlation(first, second, task.volume)
     logger.info("two halves: resolution %.0f nm", shells.resolution_nm)
     shape = fit_shape(model, task.points_um, task.volume.voxel_um, threshold_of(model.store))
     _, in_shape = cut_occupancy(task, shape[:, 0])
@@ -87,6 +81,15 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
             "shape_check_dice": dice,
         },
     )
+
+
+def _half(task: Task, part: int, columns: NDArray[np.int64] | None) -> FloatArray:
+    """Occupancy by every other projection, of the whole volume; its fit is then let go."""
+    model = task.model
+    half = replace(task, model=replace(model, projections=model.projections[part::2]))
+    passes = min(HALF_PASSES, task.experiment.settings.iterations)
+    fit = run_fit(half, "half", passes=passes, stage=f"half-{part + 1}", columns=columns)
+    return task.fill(occupancy_of(half, fit)[0]).astype(float)
 
 
 @dataclass(frozen=True)
