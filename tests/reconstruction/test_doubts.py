@@ -117,7 +117,8 @@ DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
         ({"evidence": {"missing": HALF_DARK}}, "dark in 6 projections .ω from 0 to 50°; up to 8%"),
         ({"evidence": {"outliers": np.full(18, 0.9)}}, "90% .*zingers"),
         ({"evidence": {"columns": DEAD}}, "columns 30 of the images .*dead columns"),
-        ({"evidence": {"curvature": np.full(18, -0.2)}}, "extinction"),
+        ({"evidence": {"curvature": np.full(18, -0.1)}}, "extinction"),
+        ({"binth": 25.0, "evidence": {"curvature": np.full(18, -0.2)}}, "extinction"),
         ({"evidence": {"residual": 0.6}}, "explains the frames poorly: residual 0.60.*M, rotation"),
         ({"second_share": np.full(64, 0.3)}, "100% of the voxels hold a second orientation"),
         ({"aside": (3, 4)}, "2 of 18 projections were set aside.*ω = 30.00, 40.00°"),
@@ -131,6 +132,10 @@ def test_each_fault_is_named_alone(monkeypatch, given, words):
     assert len(told) == 1, told
     assert re.search(words, told[0]), told[0]
     assert len(told[0]) < 500
+
+
+def test_what_is_made_dark_is_not_taken_for_extinction(monkeypatch):
+    assert not doubts_of(case(monkeypatch, binth=25.0, evidence={"curvature": np.full(18, -0.1)}))
 
 
 def test_a_grain_past_the_scanned_range_is_told(monkeypatch):

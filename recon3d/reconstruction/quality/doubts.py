@@ -66,11 +66,9 @@ the grain: wide voxels that line up with the rays leave less, and so does an edg
 DEAD = 0.3
 """Share of what is predicted below which a column of pixels is dead."""
 
-BRIGHT_ENOUGH = 4.0
-"""Brightness of the signal, in thresholds, from which its curvature is told."""
-
-DIM_BRIGHT = -0.12
-"""Curvature of measured against predicted counts that saturation or extinction leaves."""
+DIM_BRIGHT = ((4.0, -0.12), (12.0, -0.07))
+"""Curvature of measured against predicted counts that saturation or extinction leaves, by the
+brightness of the signal in thresholds: what is made dark below them bends it, too."""
 
 
 @dataclass(frozen=True)
@@ -385,8 +383,8 @@ def _extinction(case: Case) -> str | None:
         return None
     threshold = threshold_of(case.found.task.model.store)
     curvature = float(np.nanmedian(case.evidence.curvature))
-    bright = np.nanmedian(case.evidence.signal) > BRIGHT_ENOUGH * threshold
-    if curvature >= DIM_BRIGHT or not bright:
+    signal = np.nanmedian(case.evidence.signal)
+    if not any(signal > bright * threshold and curvature < dim for bright, dim in DIM_BRIGHT):
         return None
     return (
         f"bright pixels hold less than their share (curvature {curvature:.2f}): extinction in the "
