@@ -1,6 +1,6 @@
 """The loops over voxels and bins, compiled.
 
-A voxel's values over the orientation bins are contiguous, and so are a pixel's: what the
+A voxel's values over a run of orientation bins are contiguous, and so are a pixel's: what the
 geometry decides once for a voxel is used for all its bins. Images hold one row for each
 pixel that matters (`lookup` says which row), and a last row for all others, which
 is read as zeros and never kept.
@@ -30,13 +30,13 @@ def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def backproject(volume, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
+def backproject(values, starts, firsts, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
     """Add to each voxel its four pixels, weighted bilinearly: the adjoint of `project`.
 
     Parameters
     ----------
-    volume : (voxels, all bins)
-        Added to in place.
+    values, starts, firsts
+        Of a `recon3d.projection.runs.BinRuns`; the values are added to in place.
     points : (voxels, 3)
         Voxel centres in µm.
     affine : (2, 4)
@@ -44,13 +44,16 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
     lookup : (rows + 2, cols + 2) of int
         Row of `images` for each pixel, with a border of one pixel around the detector.
     images : (pixels + 1, bins)
-        Values of the pixels, the last row zero.
+        Values of the pixels in some of all bins, the last row zero.
+    start : int
+        Which of all bins their first one is.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
-    # Unsigned: else a test for negative numbers would keep the loop from being vectorised.
-    first = np.uint64(start)
     for voxel in prange(points.shape[0]):
+        begin, end, at = _shared_bins(voxel, starts, firsts, start, start + images.shape[1])
+        if begin >= end:
+            continue
         row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
         if not seen:
             continue
@@ -62,23 +65,32 @@ def backproject(volume, points, affine, lookup, images, start):  # type: ignore[
         w01 = images.dtype.type((1 - down) * right)
         w10 = images.dtype.type(down * (1 - right))
         w11 = images.dtype.type(down * right)
-        for i in range(images.shape[1]):
-            volume[voxel, first + np.uint64(i)] += (
-                w00 * images[p00, i] + w01 * images[p01, i] + w10 * images[p10, i]
-            ) + w11 * images[p11, i]
+        first, last = begin - start, end - start
+        line00, line01 = images[p00, first:last], images[p01, first:last]
+        line10, line11 = images[p10, first:last], images[p11, first:last]
+        run = values[at : at + end - begin]
+        for i in range(run.size):
+            run[i] += (w00 * line00[i] + w01 * line01[i] + w10 * line10[i]) + w11 * line11[i]
+
+
+@njit(inline="always")
+def _shared_bins(voxel, starts, firsts, start, stop):  # type: ignore[no-untyped-def]
+    """The bins of a voxel's run that are among some, and where its values of them begin."""
+    first = firsts[voxel]
+    begin = max(first, start)
+    end = min(first + starts[voxel + 1] - starts[voxel], stop)
+    return begin, end, starts[voxel] + begin - first
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: ignore[no-untyped-def]
+def project(values, starts, firsts, points, affine, lookup, images, start, bin_lanes):  # type: ignore[no-untyped-def]
     """Spread each voxel over its four pixels, weighted bilinearly.
 
     Threads write to images of their own, or to bins of their own, so they never meet.
 
     Parameters
     ----------
-    volume : (voxels, all bins)
-        What to project.
-    points, affine, lookup
+    values, starts, firsts, points, affine, lookup, start
         As in `backproject`.
     images : (voxel lanes, pixels + 1, bins)
         Added to in place; the sum over the first axis is the projection.
@@ -87,14 +99,18 @@ def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: 
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxel_lanes, dark = images.shape[0], images.shape[1] - 1
-    voxels, bins = volume.shape[0], images.shape[2]
+    voxels, bins = points.shape[0], images.shape[2]
     for lane in prange(voxel_lanes * bin_lanes):
         image = images[lane // bin_lanes]
         part = lane % bin_lanes
-        first, last = part * bins // bin_lanes, (part + 1) * bins // bin_lanes
-        begin = lane // bin_lanes * voxels // voxel_lanes
-        end = (lane // bin_lanes + 1) * voxels // voxel_lanes
-        for voxel in range(begin, end):
+        lowest, highest = start + part * bins // bin_lanes, start + (part + 1) * bins // bin_lanes
+        for voxel in range(
+            lane // bin_lanes * voxels // voxel_lanes,
+            (lane // bin_lanes + 1) * voxels // voxel_lanes,
+        ):
+            begin, end, at = _shared_bins(voxel, starts, firsts, lowest, highest)
+            if begin >= end:
+                continue
             row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
             if not seen:
                 continue
@@ -102,12 +118,13 @@ def project(volume, points, affine, lookup, images, start, bin_lanes):  # type: 
             p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
             if p00 == dark and p01 == dark and p10 == dark and p11 == dark:
                 continue
-            values = volume[voxel, start + first : start + last]
+            run = values[at : at + end - begin]
+            first, last = begin - start, end - start
             left = 1 - right
-            add_weighted(image[p00, first:last], values, values.dtype.type((1 - down) * left))
-            add_weighted(image[p01, first:last], values, values.dtype.type((1 - down) * right))
-            add_weighted(image[p10, first:last], values, values.dtype.type(down * left))
-            add_weighted(image[p11, first:last], values, values.dtype.type(down * right))
+            add_weighted(image[p00, first:last], run, run.dtype.type((1 - down) * left))
+            add_weighted(image[p01, first:last], run, run.dtype.type((1 - down) * right))
+            add_weighted(image[p10, first:last], run, run.dtype.type(down * left))
+            add_weighted(image[p11, first:last], run, run.dtype.type(down * right))
 
 
 @njit(inline="always")

@@ -26,6 +26,7 @@ from scipy.spatial import ConvexHull, QhullError
 from recon3d.config.volume import Volume
 from recon3d.projection import image_kernels, kernels
 from recon3d.projection.kernels import AnyFloats
+from recon3d.projection.runs import BinRuns
 
 FloatArray = NDArray[np.float64]
 
@@ -131,7 +132,7 @@ class Projector:
 
     def forward(
         self,
-        volume: AnyFloats,
+        volume: AnyFloats | BinRuns,
         affine: FloatArray,
         pixels: IlluminatedPixels,
         bins: slice = ALL,
@@ -142,7 +143,7 @@ class Projector:
         Parameters
         ----------
         volume, shape (voxels, bins)
-            f, C-contiguous.
+            f, C-contiguous, or in runs of bins.
         affine, shape (2, 4)
             Map from sample to detector at ω.
         out, shape (pixels + 1, bins)
@@ -153,14 +154,15 @@ class Projector:
         images, shape (pixels + 1, bins)
             Values of the pixels; the last row is zero.
         """
-        if volume.shape[1] == 1:
+        if not isinstance(volume, BinRuns) and volume.shape[1] == 1:
             image = np.zeros((pixels.count + 1, 1), volume.dtype)
             bordered = self._project_image(volume[:, 0], affine, pixels.lookup.shape)
             pixels.take_up(bordered, image)
             return image
+        runs = volume if isinstance(volume, BinRuns) else BinRuns.whole(volume)
         threads = numba.get_num_threads()
         # Many bins are shared among threads; few bins make private images cheap instead.
-        first, stop, _ = bins.indices(volume.shape[1])
+        first, stop, _ = bins.indices(runs.bins)
         bin_lanes = threads if stop - first >= 8 * threads else 1
         voxel_lanes = 1 if bin_lanes > 1 else threads
         shape = (voxel_lanes, pixels.count + 1, stop - first)
@@ -168,9 +170,9 @@ class Projector:
             images = out.reshape(shape)
             images[...] = 0
         else:
-            images = np.zeros(shape, volume.dtype)
-        lookup = pixels.lookup
-        kernels.project(volume, self.points_um, affine, lookup, images, first, bin_lanes)
+            images = np.zeros(shape, runs.values.dtype)
+        of_voxels = (runs.values, runs.starts, runs.firsts, self.points_um)
+        kernels.project(*of_voxels, affine, pixels.lookup, images, first, bin_lanes)
         total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
         total[-1] = 0
         return total
@@ -196,7 +198,7 @@ class Projector:
         images: AnyFloats,
         affine: FloatArray,
         pixels: IlluminatedPixels,
-        out: AnyFloats,
+        out: AnyFloats | BinRuns,
         bins: slice = ALL,
     ) -> None:
         """Add the backprojection of images to a volume, out += P_ωᵀ images.
@@ -208,14 +210,16 @@ class Projector:
         affine, shape (2, 4)
             Map from sample to detector at ω.
         out, shape (voxels, all bins)
-            Added to in place.
+            Added to in place; C-contiguous, or in runs of bins, outside of which nothing is added.
         """
-        if out.shape[1] == 1:
+        if not isinstance(out, BinRuns) and out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
             image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
             return
-        first, _, _ = bins.indices(out.shape[1])
-        kernels.backproject(out, self.points_um, affine, pixels.lookup, images, first)
+        runs = out if isinstance(out, BinRuns) else BinRuns.whole(out)
+        first, _, _ = bins.indices(runs.bins)
+        of_voxels = (runs.values, runs.starts, runs.firsts, self.points_um)
+        kernels.backproject(*of_voxels, affine, pixels.lookup, images, first)
 
     def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> AnyFloats:
         """Lend an array, (rows, cols), whose memory every loan of that type shares.
@@ -354,7 +358,7 @@ class FrameOperator:
     pixels: IlluminatedPixels
     weights: AnyFloats
 
-    def forward(self, volume: AnyFloats) -> AnyFloats:
+    def forward(self, volume: AnyFloats | BinRuns) -> AnyFloats:
         """Predict the frames, (pixels + 1, frames), of distributions f, (voxels, bins).
 
         The last row, which stands for all other pixels, is zero.
@@ -362,12 +366,13 @@ class FrameOperator:
         points = np.zeros((self.pixels.count + 1, len(self.weights)), self.weights.dtype)
         for bins in self._parts():
             weights = self.weights[:, bins]
-            room = self._images_of(weights.shape[1], volume.dtype)
+            dtype = volume.values.dtype if isinstance(volume, BinRuns) else volume.dtype
+            room = self._images_of(weights.shape[1], dtype)
             images = self.projector.forward(volume, self.affine, self.pixels, bins, room)
             points += images @ weights.T
         return spread(points, self.pixels, *self.projector.footprint(self.affine))
 
-    def adjoint(self, frames: AnyFloats, out: AnyFloats) -> None:
+    def adjoint(self, frames: AnyFloats, out: AnyFloats | BinRuns) -> None:
         """Add the backprojection of frames, (pixels + 1, frames), to distributions in place."""
         images = spread(frames, self.pixels, *self.projector.footprint(self.affine))
         for bins in self._parts():

@@ -59,10 +59,42 @@ class OrientedVoxels:
             Map from sample to detector at ω.
         """
         of_frames, of_voxels = settings
+        return self._projected([(self.intensity, of_voxels)], of_frames, affine, pixels)
+
+    def slopes(
+        self,
+        settings: ScaledSettings,
+        affine: FloatArray,
+        pixels: IlluminatedPixels,
+        axis: int,
+        near: float,
+    ) -> Frames:
+        """How `frames` changes with the voxels' settings along an axis, per width.
+
+        Parameters
+        ----------
+        near
+            Half of the distance, in widths, over which differences are taken.
+        """
+        of_frames, of_voxels = settings
+        step = near * np.eye(3)[axis]
+        strength = self.intensity / (2 * near)
+        parts = [(strength, of_voxels + step), (-strength, of_voxels - step)]
+        return self._projected(parts, of_frames, affine, pixels)
+
+    def _projected(
+        self,
+        parts: list[tuple[FloatArray, FloatArray]],
+        of_frames: FloatArray,
+        affine: FloatArray,
+        pixels: IlluminatedPixels,
+    ) -> Frames:
+        """The sum of the frames for each of some intensities and settings of the voxels."""
         images = np.zeros((pixels.count + 1, len(of_frames)), np.float32)
         where = (self.projector.points_um, affine, pixels.lookup)
-        lanes = numba.get_num_threads()
-        project_oriented(images, self.intensity, of_voxels, of_frames, *where, lanes)
+        for intensity, of_voxels in parts:
+            lanes = numba.get_num_threads()
+            project_oriented(images, intensity, of_voxels, of_frames, *where, lanes)
         images[-1] = 0
         return spread(images, pixels, *self.projector.footprint(affine))
 

@@ -136,11 +136,11 @@ def add(volume, steps, sensitivity, lowest):  # type: ignore[no-untyped-def]
     sensitivity : (bins,)
         What the steps would be were every difference 1.
     lowest : float
-        Values are kept above this.
+        Values are kept above this, save those that are zero: they remain so.
     """
     for voxel in prange(volume.shape[0]):
         for i in range(volume.shape[1]):
-            if sensitivity[i] > 0:
+            if sensitivity[i] > 0 and volume[voxel, i] > 0:
                 value = volume[voxel, i] + steps[voxel, i] / sensitivity[i]
                 volume[voxel, i] = max(value, lowest)
             steps[voxel, i] = 0
@@ -157,7 +157,8 @@ def multiply(volume, factors, sensitivity, lowest):  # type: ignore[no-untyped-d
     sensitivity : (bins,)
         What the factors would be were every ratio 1.
     lowest : float
-        Values are kept above this: denormal numbers would make everything slow.
+        Values are kept above this, since denormal numbers would make everything slow, save those
+        that are zero: they remain so.
     """
     scale = np.zeros(sensitivity.size, volume.dtype)
     for i in range(sensitivity.size):
@@ -165,7 +166,7 @@ def multiply(volume, factors, sensitivity, lowest):  # type: ignore[no-untyped-d
             scale[i] = 1 / sensitivity[i]
     for voxel in prange(volume.shape[0]):
         for i in range(volume.shape[1]):
-            if scale[i] > 0:
+            if scale[i] > 0 and volume[voxel, i] > 0:
                 value = volume[voxel, i] * factors[voxel, i] * scale[i]
                 volume[voxel, i] = max(value, lowest)
             factors[voxel, i] = 0

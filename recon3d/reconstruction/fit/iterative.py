@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.ratios import add, compare, multiply
+from recon3d.projection.runs import BinRuns, cut_tails
 from recon3d.reconstruction.fit.projection_cache import (
     Frames,
     ProjectionCache,
@@ -53,6 +54,12 @@ LEAST_SHARE = 0.005
 
 WORTH_CLOSING = 0.9
 """Share of the bins above which it is not worth the copy to close the empty ones."""
+
+LEAST_OF_LARGEST = 1e-3
+"""Share of a voxel's largest bin from which the bins before and after it are kept."""
+
+WORTH_PACKING = 0.7
+"""Share of the distributions in the runs of bins that are kept, above which they are not packed."""
 
 BeforeSubset: TypeAlias = "Callable[[IterativeFit], None]"
 FillRows: TypeAlias = Callable[[slice, Frames], None]
@@ -139,8 +146,11 @@ class IterativeFit:
                 fill(rows, self.volume)
                 np.maximum(part, self._lowest, out=part)
             part[:, ~self._open] = 0
+            if fill is not None:
+                cut_tails(part, np.float32(LEAST_OF_LARGEST))
 
         self._held.each_row(begin)
+        self._runs: BinRuns | None = None
         self.residuals: list[float] = []
         self.projection_residuals = np.full(len(model.projections), np.nan)
         self.pixel_sums = np.zeros((0, 0, 2))
@@ -149,18 +159,20 @@ class IterativeFit:
 
     def adopt(self, model: Predictable) -> None:
         """Go on with a better model of the same projections, from where the fit stands."""
-        before = self._coverage.sum(where=self._open)
+        before, were_open = self._coverage.sum(where=self._open), self._open
         self.see_through(model)
+        newly = self._open & ~were_open
         # Wider widths show the same voxel in more frames: less of it explains them.
         less = np.float32(before / self._coverage.sum(where=self._open))
 
         def lessen(rows: slice) -> None:
             part = self.volume[rows]
             part *= less
-            np.maximum(part, self._lowest, out=part)
+            np.maximum(part, self._lowest, out=part, where=(part > 0) | newly)
             part[:, ~self._open] = 0
 
         self._held.each_row(lessen)
+        self._runs = None
 
     def scale(self, share: NDArray[np.float32]) -> None:
         """Scale the distribution of each voxel by its own share, (voxels,)."""
@@ -184,6 +196,7 @@ class IterativeFit:
 
         self._held = self.communicator.hold(volume.shape)
         self._held.each_row(copy)
+        self._runs = None
 
     def see_through(self, model: Predictable) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
@@ -206,6 +219,12 @@ class IterativeFit:
         totals = self.volume.sum(axis=1, dtype=np.float64)
         typical = (totals**2).sum() / totals.sum()
         filled = self.communicator.agree(self.volume.max(axis=0) > LEAST_SHARE * typical)
+
+        def cut(rows: slice) -> None:
+            cut_tails(self.volume[rows], np.float32(LEAST_OF_LARGEST))
+
+        self._held.each_row(cut)
+        self._runs = None
         if filled.mean() < WORTH_CLOSING:
             logger.info("%d of %d orientation bins are filled", int(filled.sum()), filled.size)
             self.keep_bins(self.columns[filled])
@@ -255,11 +274,15 @@ class IterativeFit:
     def _visit(self, images: Iterator[ProjectionImages], count: int) -> None:
         """Update the volume from one subset: this process's share of it, and the others'."""
         sensitivity = np.zeros(self.columns.size, np.float32)
+        volume, steps = self._packed()
         for measured in islice(images, count):
             weights = self.model.weights(measured.projection, self._shown)[measured.shown]
-            self._residuals.note(measured.projection, self._accumulate(measured, weights))
+            sums = self._accumulate(measured, weights, volume, steps)
+            self._residuals.note(measured.projection, sums)
             if measured.projection not in self.model.suspected:
                 sensitivity += weights.sum(axis=0)
+        if isinstance(steps, BinRuns):
+            steps.add_to(self._held.parts)
         self.communicator.sum(sensitivity)
         update = multiply if self.rule == "mlem" else add
         sensitivity[~self._open] = 0
@@ -268,6 +291,16 @@ class IterativeFit:
             update(volume, factors, sensitivity, self._lowest)
 
         self._held.update(change)
+
+    def _packed(self) -> tuple[Frames | BinRuns, Frames | BinRuns]:
+        """The distributions and what is to be added to them, in runs of bins if those are short."""
+        if self._runs is None:
+            self._runs = BinRuns.of(self.volume)
+            logger.info("%.0f %% of the distributions are not cut off", 100 * self._runs.share)
+        if self._runs.share > WORTH_PACKING:
+            return self.volume, self._held.parts
+        self._runs.take(self.volume)
+        return self._runs, self._runs.empty()
 
     def state(self) -> FitState:
         """Where the fit stands; every process of the communicator asks, and gets the same."""
@@ -287,11 +320,17 @@ class IterativeFit:
         self.pixel_sums = state.pixel_sums
         self.projection_residuals = relative(state.sums[:, 0], state.sums[:, 1])
 
-    def _accumulate(self, measured: ProjectionImages, weights: Frames) -> FloatArray:
-        """Add one projection to the factors; return its squared differences and intensities."""
+    def _accumulate(
+        self,
+        measured: ProjectionImages,
+        weights: Frames,
+        volume: Frames | BinRuns,
+        steps: Frames | BinRuns,
+    ) -> FloatArray:
+        """Add one projection to the steps; return its squared differences and intensities."""
         number, pixels, images, _ = measured
         operator = FrameOperator(self.projector, self.model.affine(number), pixels, weights)
-        misfit = operator.forward(self.volume)
+        misfit = operator.forward(volume)
         floor = FLOOR_COUNTS if self.rule == "mlem" else -1.0
         where = (pixels.lookup, pixels.places)
         of_pixels = self._residuals.pixels(pixels.mask.shape)
@@ -301,7 +340,7 @@ class IterativeFit:
         if self.rule == "sirt":
             misfit /= self._cache.lengths(operator, number)
             misfit /= np.maximum(weights.sum(axis=1), 1e-6)
-        operator.adjoint(misfit, self._held.parts)
+        operator.adjoint(misfit, steps)
         if self.rule == "mlem":
             # What falls outside the images is not known: there nothing is changed.
             cut, share = self.projector.outside(operator.affine, pixels.mask.shape)

@@ -17,11 +17,11 @@ from recon3d.runtime.progress import track
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
-MOST_PROJECTIONS = 48
+MOST_PROJECTIONS = 36
 """More than these say the same again."""
 
 NEARBY = 0.1
-"""Distance, in widths, over which the slopes of the predicted frames are taken."""
+"""Half of the distance, in widths, over which the slopes of the predicted frames are taken."""
 
 FAR_ABOVE_THRESHOLD = 3.0
 """A pixel that is dark though this many thresholds are predicted was not cut by the mask."""
@@ -113,22 +113,18 @@ def look_at_frames(model: ScanModel, voxels: OrientedVoxels) -> Evidence:
 
 def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatArray) -> FloatArray:
     """One row: shifts, curvature, missing, cut, outliers, signal, and the three sums."""
-    images, (of_frames, of_voxels) = frames_reached(model, voxels, number)
+    images, settings = frames_reached(model, voxels, number)
     threshold = threshold_of(model.store)
     measured = images.images.copy()
 
-    def predict(axis: int, step: float) -> Frames:
-        moved = of_voxels.copy()
-        moved[:, axis] += step
-        return voxels.frames((of_frames, moved), model.affine(number), images.pixels)
-
-    predicted = predict(0, 0.0)
+    where = (settings, model.affine(number), images.pixels)
+    predicted = voxels.frames(*where)
     lit, dark = measured > 0, measured == 0
     if not (predicted[lit] > 0).any():
         return np.concatenate([np.full(7, np.nan), np.zeros(3)])
     widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
     told = [axis for axis in range(2) if np.isfinite(widths[axis])]
-    slopes = [(predict(k, NEARBY) - predict(k, -NEARBY))[lit] / (2 * NEARBY) for k in told]
+    slopes = [voxels.slopes(*where, axis, NEARBY)[lit] for axis in told]
     design = np.stack([predicted[lit], *slopes], axis=1, dtype=np.float64)
     fitted = np.linalg.lstsq(design.T @ design, design.T @ measured[lit], rcond=1e-9)[0]
     shift = np.full(2, np.nan)
