@@ -103,9 +103,9 @@ def reconstruct(
     with bars_shown(show_progress and first), clean.kept_open() as opened:
         model, record = prepare(opened, experiment, communicator)
         found = method(_first_task(model, experiment, outside))
+        merged, voxels = found.task.model, found.voxels
         found = _with_all_pixels(found, Size(opened, experiment, model.unknown))
-        voxels = found.voxels
-        evidence = None if voxels is None else look_at_frames(found.task.model, voxels)
+        evidence = None if voxels is None else look_at_frames(merged, voxels, found.task.model)
     doubts = (*clean.doubts, *doubts_of(Case(found, record, evidence)))
     for doubt in doubts if first else ():
         warn(doubt)

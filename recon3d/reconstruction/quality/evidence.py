@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.reconstruction.fit.projection_cache import ProjectionImages
-from recon3d.reconstruction.fit.widths import frames_reached
+from recon3d.reconstruction.fit.widths import frames_reached, settings_in_place
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.runtime.progress import track
@@ -57,9 +56,9 @@ class Evidence:
     residuals
         Relative residual of each projection.
     signal
-        Counts of a bright pixel: the 95th percentile of those above the threshold.
+        Counts of a bright pixel of the scan: the 95th percentile of those above the threshold.
     columns, shape (2, cols)
-        Measured and predicted counts of each column of the images, summed over everything.
+        Measured and predicted counts of each column of the scan's images, summed over everything.
     counting
         Relative residual that counting, of grain and background, would leave alone.
     residual
@@ -84,14 +83,28 @@ class Evidence:
         return float(np.sqrt(max(self.residual**2 - self.counting**2, 0.0)))
 
 
-def look_at_frames(model: ScanModel, voxels: OrientedVoxels) -> Evidence:
-    """Hold the frames of a scan against those that a grain predicts."""
+def look_at_frames(
+    model: ScanModel, voxels: OrientedVoxels, whole: ScanModel | None = None
+) -> Evidence:
+    """Hold the frames of a scan against those that a grain predicts.
+
+    Parameters
+    ----------
+    model
+        With pixels merged as far as voxels do not resolve them: a rim that is told to half a
+        voxel would leave many single pixels too bright.
+    whole
+        The same with the pixels of the scan, where they are smaller.
+    """
+    whole = whole or model
     thinned = model.thinned(MOST_PROJECTIONS)
-    columns = np.zeros((2, model.image_shape[1]))
-    own = [
-        _look(thinned, voxels, int(number), columns)
-        for number in track(thinned.own, "evidence", unit="projection")
-    ]
+    columns = np.zeros((2, whole.image_shape[1]))
+    merged = model.store.binning.pixels / whole.store.binning.pixels
+    own = []
+    for number in map(int, track(thinned.own, "evidence", unit="projection")):
+        row, scale = _look(thinned, voxels, number, merged)
+        own.append(row)
+        _add_columns(columns, whole, voxels, number, scale)
     rows = np.array(model.communicator.collect(own))
     model.communicator.sum(columns)
     squares, differences, counts = rows[:, 7:].sum(axis=0)
@@ -104,15 +117,23 @@ def look_at_frames(model: ScanModel, voxels: OrientedVoxels) -> Evidence:
         cut,
         outliers,
         np.sqrt(rows[:, 8] / np.maximum(rows[:, 7], 1)),
-        signal,
+        signal / merged,
         columns,
         counting=float(np.sqrt(counts / squares)),
         residual=float(np.sqrt(differences / squares)),
     )
 
 
-def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatArray) -> FloatArray:
-    """One row: shifts, curvature, missing, cut, outliers, signal, and the three sums."""
+def _look(
+    model: ScanModel, voxels: OrientedVoxels, number: int, merged: float
+) -> tuple[FloatArray, float]:
+    """Row of shifts, curvature, missing, cut, outliers, signal, three sums; scale of predictions.
+
+    Parameters
+    ----------
+    merged
+        How many pixels of the scan make one of the model's.
+    """
     images, settings = frames_reached(model, voxels, number)
     threshold = threshold_of(model.store)
     measured = images.images.copy()
@@ -121,7 +142,7 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
     predicted = voxels.frames(*where)
     lit, dark = measured > 0, measured == 0
     if not (predicted[lit] > 0).any():
-        return np.concatenate([np.full(7, np.nan), np.zeros(3)])
+        return np.concatenate([np.full(7, np.nan), np.zeros(3)]), 0.0
     widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
     told = [axis for axis in range(2) if np.isfinite(widths[axis])]
     slopes = [voxels.slopes(*where, axis, NEARBY)[lit] for axis in told]
@@ -131,14 +152,13 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
     # A voxel's setting moves against that of the frames.
     shift[told] = -fitted[1:] / fitted[0] * np.array(widths)[told]
     scaled = predicted * np.float32(fitted[0])
-    _add_columns(columns, images, scaled, model.image_shape[1])
     bright = scaled > FAR_ABOVE_THRESHOLD * threshold
     rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))
     rest[~(lit | dark)] = 0
     measured[~(lit | dark)] = 0
     far = rest > OUTLIER * np.sqrt(scaled + threshold) + OUTLIER * threshold
     total = scaled.sum()
-    return np.array(
+    row = np.array(
         [
             *shift,
             _curvature(*(part[lit].astype(np.float64) for part in (scaled, measured))),
@@ -148,9 +168,10 @@ def _look(model: ScanModel, voxels: OrientedVoxels, number: int, columns: FloatA
             np.percentile(measured[lit], 95),
             (measured**2).sum(),
             (rest**2).sum(),
-            measured.sum() + lit.sum() * (threshold / THRESHOLD_SIGMAS) ** 2,
+            measured.sum() + lit.sum() * (threshold / THRESHOLD_SIGMAS) ** 2 / merged,
         ]
     )
+    return row, float(fitted[0])
 
 
 def _curvature(predicted: FloatArray, measured: FloatArray) -> float:
@@ -163,10 +184,12 @@ def _curvature(predicted: FloatArray, measured: FloatArray) -> float:
 
 
 def _add_columns(
-    columns: FloatArray, images: ProjectionImages, predicted: Frames, cols: int
+    columns: FloatArray, model: ScanModel, voxels: OrientedVoxels, number: int, scale: float
 ) -> None:
-    """Add the counts of the pixels of a projection to those of their columns."""
-    places, known = images.pixels.places[:, 1], images.images[:-1] >= 0
-    for row, counts in enumerate((images.images[:-1], predicted[:-1])):
-        of_pixels = np.where(known, counts, 0).sum(axis=1)
-        columns[row] += np.bincount(places, of_pixels, minlength=cols)
+    """Add the counts, measured and predicted, of a projection to those of the columns."""
+    measured = model.summed(number)
+    settings = settings_in_place(model, voxels, number)
+    predicted = voxels.summed(settings, model.affine(number), model.image_shape)
+    known = measured >= 0
+    columns[0] += np.where(known, measured, 0).sum(axis=0)
+    columns[1] += scale * np.where(known, predicted, 0).sum(axis=0)
