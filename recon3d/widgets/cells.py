@@ -10,8 +10,7 @@ from recon3d.arguments import checked
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.cells import draw_cells
 from recon3d.plot.grain.slices import slices_layout
-from recon3d.widgets.controls.panel import Panel, new_canvas, row, slider
-from recon3d.widgets.grain import LARGER
+from recon3d.widgets.controls.panel import WIDTH_IN, Panel, new_canvas, row, slider
 
 
 class GrainCells(Panel):
@@ -37,7 +36,7 @@ class GrainCells(Panel):
         )
         self.threshold.disabled = True
         width, height = slices_layout(grain.volume)[0]
-        self.canvas = new_canvas(LARGER * height, LARGER * width)
+        self.canvas = new_canvas(height * WIDTH_IN / width)
         self.table = controls.HTML()
         self._found: Cells | None = None
         self.children = [

@@ -22,7 +22,7 @@ def is_served() -> bool:
 
 
 @checked(dpi="> 0")
-def show(figure: Figure, dpi: int = 110) -> None:
+def show(figure: Figure, dpi: int = 180) -> None:
     """Show a figure below a cell, without pyplot.
 
     Parameters
@@ -30,14 +30,14 @@ def show(figure: Figure, dpi: int = 110) -> None:
     figure
         Any figure of `recon3d.plot`.
     dpi
-        Pixels an inch.
+        Pixels an inch; a page that is narrower than the figure shrinks it.
     """
     from IPython.display import Image, display
 
     display(Image(data=png_of(figure, dpi), format="png"))
 
 
-def png_of(figure: Figure, dpi: int = 110) -> bytes:
+def png_of(figure: Figure, dpi: int = 180) -> bytes:
     """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)

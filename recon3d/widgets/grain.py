@@ -24,15 +24,13 @@ from recon3d.plot.grain.quantities import (
 )
 from recon3d.plot.grain.slices import central_voxel, draw_slices, slices_layout
 from recon3d.plot.parts import draw_value_key
-from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, slider
+from recon3d.widgets.controls.panel import WIDTH_IN, Panel, choice, new_canvas, row, slider
 from recon3d.widgets.display import png_of
 
 LARGEST = 120**3
 """Voxels up to which the surface shows every one."""
 SHADES = {"flat (true colours)": 0.0, "shaded": 1.5}
 UNCUT = "nothing"
-LARGER = 1.2
-"""How much larger slices are than in print."""
 
 
 class GrainSlices(Panel):
@@ -54,7 +52,7 @@ class GrainSlices(Panel):
             slider(f"{name} (voxel)", voxel[i], 0, shape[i] - 1) for i, name in enumerate("xyz")
         ]
         width, height = slices_layout(grain.volume)[0]
-        self.canvas = new_canvas(LARGER * height, LARGER * width)
+        self.canvas = new_canvas(height * WIDTH_IN / width)
         self.children = [self.what, row(*self.through), self.canvas, self.status]
         for control in (self.what, *self.through):
             control.observe(lambda _: self.attempt(self.refresh), "value")
@@ -100,8 +98,7 @@ class GrainSurface(Panel):
             height=460,
             lighting=SHADES[self.shade.value],
             camera_auto_fit=False,
-            grid_color=0xDDDDDD,
-            label_color=0x444444,
+            grid_visible=False,  # its numbers lie over each other: a frame says the size instead
             menu_visibility=False,
             colorbar_object_id=0,
         )
@@ -109,10 +106,15 @@ class GrainSurface(Panel):
             format="png", layout=controls.Layout(width="190px", height="220px")
         )
         self._mesh: Any = None
+        frame, size_um = self._frame()
+        self.plot += frame
+        size = " x ".join(f"{length:.3g}" for length in size_um)
         self.children = [
             row(self.what, self.cut, self.place, self.shade),
             controls.HBox([controls.Box([self.plot], layout=controls.Layout(flex="1")), self.key]),
-            controls.HTML("axes in µm, y along G; drag to turn, wheel to zoom"),
+            controls.HTML(
+                f"the frame is {size} µm (x, y, z), y along G; drag to turn, wheel to zoom"
+            ),
             self.status,
         ]
         self.shade.observe(lambda _: self._light(), "value")
@@ -159,16 +161,35 @@ class GrainSurface(Panel):
             self.plot -= self._mesh
         self._mesh = mesh
         self.plot += mesh
-        self.key.value = png_of(self._draw_key(what, limits))
+        self.key.value = png_of(self._draw_key(what, limits), 110)
         empty = "nothing is left of the grain: move the plane" if not len(surface.faces) else ""
         self.tell(empty, bad=True)
+
+    def _frame(self) -> tuple[Any, NDArray[np.float64]]:
+        """The edges of the box around the grain, and its size in µm."""
+        import k3d
+
+        points = surface_of(np.asarray(self.grain.mask), self._known).vertices_um(self.grain.volume)
+        if not len(points):
+            points = np.array([self.grain.volume.corner_um, self.grain.volume.position_um])
+        ends = np.array([points.min(axis=0), points.max(axis=0)])
+        corners = np.indices((2, 2, 2)).reshape(3, -1).T
+        pairs = [(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit]
+        frame = k3d.lines(
+            np.take_along_axis(ends, corners, axis=0).astype(np.float32),
+            np.array(pairs, np.uint32),
+            indices_type="segment",
+            shader="simple",
+            color=0x999999,
+        )
+        return frame, np.ptp(ends, axis=0)
 
     def _first_view(self) -> list[float]:
         """The camera: where it stands, what it looks at, and what is up (y, along **G**)."""
         bounds = self.plot.get_auto_grid().reshape(3, 2)
         middle, size = bounds.mean(axis=1), np.linalg.norm(np.ptp(bounds, axis=1))
         away = (
-            np.array([0.5, 0.4, 0.77]) * 0.44 * size / np.sin(np.radians(self.plot.camera_fov / 2))
+            np.array([0.5, 0.4, 0.77]) * 0.58 * size / np.sin(np.radians(self.plot.camera_fov / 2))
         )
         return [*(middle + away), *middle, 0.0, 1.0, 0.0]
 

@@ -141,7 +141,7 @@ class SeveralWays(Panel):
         self.rows.append(compared)
         self.table.value = f"<pre>{html.escape(table(self.rows))}</pre>"
         picture = controls.Image(
-            value=png_of(slices_figure(grain), 80), layout=controls.Layout(width="fit-content")
+            value=png_of(slices_figure(grain), 120), layout=controls.Layout(width="fit-content")
         )
         self.pictures.children += (controls.HTML(f"<b>{compared.name}</b>"), picture)
 

@@ -212,12 +212,12 @@ class TestSlices:
         figure = slices_figure(grain, what)
         pixels = drawn(figure)
         assert pixels[..., :3].min() < 255
-        across, side, below, key = figure.axes
-        assert [ax.get_title()[0] for ax in (across, side, below)] == ["z", "x", "y"]
-        boxes = [ax.get_position() for ax in (across, side, below)]
-        # Slices that share an axis are aligned along it, and all have one scale.
-        assert boxes[0].y0 == pytest.approx(boxes[1].y0)
-        assert boxes[0].x1 == pytest.approx(boxes[2].x1)
+        *slices, key = figure.axes
+        assert [ax.get_title()[0] for ax in slices] == ["z", "x", "y"]
+        boxes = [ax.get_position() for ax in slices]
+        # They stand side by side on one line, and all have one scale.
+        assert [box.y0 for box in boxes] == pytest.approx([boxes[0].y0] * 3)
+        assert boxes[0].x1 < boxes[1].x0 < boxes[1].x1 < boxes[2].x0 < key.get_position().x0
         width, height = figure.get_size_inches()
         scales = [
             inches * size / np.ptp(limits)

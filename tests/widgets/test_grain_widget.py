@@ -31,7 +31,8 @@ def ball():
 
 
 def mesh_of(widget):
-    (mesh,) = widget.plot.objects
+    frame, mesh = widget.plot.objects
+    assert frame.type == "Lines"
     return np.array(mesh.vertices), np.array(mesh.colors)
 
 
@@ -44,6 +45,9 @@ def test_the_surface_lies_where_the_grain_does_in_its_colours(ball):
     vertices, colors = mesh_of(widget)
     distance = np.linalg.norm(vertices - (2, 0, 0), axis=1)
     assert 4.4 < distance.min() < distance.max() < 5.5
+    ends = np.asarray(widget.plot.objects[0].vertices)
+    np.testing.assert_allclose(ends.min(axis=0), vertices.min(axis=0), atol=1e-5)
+    np.testing.assert_allclose(ends.max(axis=0), vertices.max(axis=0), atol=1e-5)
     range_deg, center_deg = widget._range
     expected = orientation_colors(
         0.01 * vertices[:, 0], np.zeros(len(vertices)), range_deg, center_deg

@@ -143,7 +143,7 @@ def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
     cells
         Its cells.
     """
-    figure = new_figure(8.4, 2.6)
+    figure = new_figure(9.2, 2.7)
     near, inside, between = figure.subplots(1, 3)
     average = 1e3 * kernel_average_misorientation(grain.orientation)[grain.mask]
     _histogram(near, average, "neighbours' misorientation (mdeg)")
@@ -189,7 +189,7 @@ def draw_profile(ax: Axes, profile: Profile) -> None:
 @checked()
 def profile_figure(profile: Profile) -> Figure:
     """The tilts along a line as a figure of its own; parameter as in `draw_profile`."""
-    figure = new_figure(5.0, 2.8)
+    figure = new_figure(9.2, 2.8)
     draw_profile(figure.subplots(), profile)
     figure.set_layout_engine("tight")
     return figure

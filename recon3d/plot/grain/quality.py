@@ -80,7 +80,7 @@ def quality_figure(grain: Grain) -> Figure:
     panels = [draw_residual, draw_projections, draw_drift]
     if "fsc" in grain.curves:
         panels.append(draw_shell_correlation)
-    figure = new_figure(3.2 * len(panels), 2.9)
+    figure = new_figure(9.2, 2.7)
     for draw, ax in zip(panels, figure.subplots(1, len(panels)), strict=True):
         draw(ax, grain)
         ax.tick_params(labelsize=TEXT_SIZE)

@@ -140,8 +140,7 @@ def slices_figure(
     Returns
     -------
     figure
-        The slice normal to z, that normal to x beside it (with y in common) and that normal
-        to y below it (with x in common), and the key.
+        The slices normal to z, x and y side by side, and the key.
 
     Examples
     --------
@@ -176,18 +175,16 @@ def draw_slices(figure: Figure, grain: Grain, what: str, *, through: tuple[int, 
 def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
     """Size of the figure, and where the three slices and the key go, all in inches."""
     width, height, depth = volume.size_um
-    scale = 4.4 / max(width + depth, height + depth)
-    across, up, deep = scale * width, scale * height, scale * depth
-    key = 1.1
-    lower = max(deep, key)
-    second, upper = 0.3 + across + 0.35, 0.4 + lower + 0.65
-    boxes = {
-        "z": (0.3, upper, across, up),
-        "x": (second, upper, deep, up),
-        "y": (0.3, 0.4 + lower - deep, across, deep),
-        "key": (second + 0.55, 0.4 + lower - key, key, key),
-    }
-    return (second + max(deep, key + 0.75) + 0.15, upper + up + 0.3), boxes
+    bottom, key = 0.4, 1.0
+    scale = min(6.4 / (2 * width + depth), 4.0 / max(height, depth))
+    sides = {"z": (width, height), "x": (depth, height), "y": (width, depth)}
+    boxes, left = {}, 0.3
+    for axis, (across, up) in sides.items():
+        boxes[axis] = (left, bottom, scale * across, scale * up)
+        left += scale * across + 0.3
+    tallest = max(scale * max(height, depth), key)
+    boxes["key"] = (left + 0.35, bottom + (tallest - key) / 2, key, key)
+    return (left + 0.35 + key + 0.3, bottom + tallest + 0.3), boxes
 
 
 def slice_extent_um(volume: Volume, axis: Axis) -> Extent:

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import ipywidgets as controls
 
-from recon3d.widgets.controls.panel import Panel, button
+from recon3d.widgets.controls.panel import Panel, button, row
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -54,7 +54,7 @@ class Waiting(Panel):
     def _ask(self, missing: NotAskedError) -> None:
         self._missing = missing
         self.button = button(missing.label, self._start)
-        self.children = [self.status, self.button]
+        self.children = [self.status, row(self.button)]
         self.tell(str(missing))
 
     def _start(self) -> None:
