@@ -41,9 +41,10 @@ def explaining_misfits(source: FrameSource) -> Iterator[None]:
             listed = f" ({'; '.join(f'{n} x {title}' for title, n in titles.most_common(_NAMED))})"
         text = str(error)
         stop = "" if text.endswith((".", "?", "!")) else "."
+        chosen = source.records[-1].entry if len(source.records) <= _NAMED else "3.1,5-40"
         raise type(error)(
             f"{text}{stop} Should one of the {len(source.records)} entries{listed} be left out? "
-            "Choose, as in --entries 3.1,5-40"
+            f"Choose, as in --entries {chosen}"
         ) from error
 
 
