@@ -45,10 +45,11 @@ class Cells:
     labels, shape (nx, ny, nz)
         Number of the cell that a voxel belongs to, from 1; 0 outside the grain.
     table
-        A row for each cell: its number, voxels, volume with its error, centre, mean tilts with
-        their errors (NaN where the grain has no `orientation_error`), spread (root mean square
-        of the distance from the mean), mean strain (NaN where not scanned), and how many cells
-        it touches. How the errors are worked out: `recon3d.analysis.cell_errors`.
+        A row for each cell: its number, voxels, volume (voxels at a boundary by the share that
+        their orientation tells) with its error, centre, mean tilts with their errors (NaN where
+        the grain has no `orientation_error`), spread (root mean square of the distance from the
+        mean), mean strain (NaN where not scanned), and how many cells it touches. How the errors
+        are worked out: `recon3d.analysis.cell_errors`.
     boundaries
         A row for each pair of cells that touch: their numbers, the area of the faces between
         their voxels (1.5 times that of a smooth surface, on average over directions), the angle
@@ -301,6 +302,24 @@ class _Found:
     def _mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(self.pieces, values) / self.sizes
 
+    def _shares(self) -> NDArray[np.float64]:
+        """Voxels of each cell, those beside another one by the share that each has of them.
+
+        An orientation at a share t of the way from the mean of one cell to that of another is
+        that of a voxel of which the other has the share t.
+        """
+        voxel = np.concatenate([self.faces[:, 0], self.faces[:, 1]])
+        beyond = self.pieces[np.concatenate([self.faces[:, 1], self.faces[:, 0]])]
+        own = self.pieces[voxel]
+        way, off = self.means[beyond] - self.means[own], self.tilts[voxel] - self.means[own]
+        share = (way * off).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1e-30)
+        share = np.clip(share, 0, 0.5)
+        order = np.argsort(np.hypot(*(off - share[:, None] * way).T), kind="stable")
+        first = order[np.unique(voxel[order], return_index=True)[1]]  # the cell that fits best
+        count = self.sizes.size
+        given, taken = (np.bincount(cell[first], share[first], count) for cell in (own, beyond))
+        return np.asarray(self.sizes - given + taken, np.float64)
+
     def table(self, labels: NDArray[np.int32]) -> Table:
         """The table of cells."""
         grain, count = self.grain, self.sizes.size
@@ -314,10 +333,11 @@ class _Found:
         strain = np.full(count, np.nan)
         if grain.strain is not None:
             strain = self._mean(np.nan_to_num(np.asarray(grain.strain)[self.known].astype(float)))
+        volumes = self._shares() * np.prod(grain.volume.voxel_um)
         return _table(
             CELL_COLUMNS,
             [
-                np.arange(1, count + 1), self.sizes, self.sizes * np.prod(grain.volume.voxel_um),
+                np.arange(1, count + 1), self.sizes, volumes,
                 volume_errors_um3(grain.occupancy, labels, grain.volume.voxel_um),
                 *centre, *self.means.T, *self.errors.T, spread, strain,
                 np.bincount(self.pairs.ravel(), minlength=count),

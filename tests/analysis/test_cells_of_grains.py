@@ -120,6 +120,19 @@ def test_errors_that_neighbours_share_are_counted_once(smoothing):
     assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.35
 
 
+def test_voxels_between_two_cells_are_counted_by_their_shares():
+    """A layer of 80 voxels at a quarter of the way from the first cell, of 7 layers, to the other.
+
+    It moves the mean of its own cell, 1/28 of the way from that of the rest: the share is
+    (1/4 - 1/28) / (1 - 1/28) = 2/9.
+    """
+    grain = two_halves()
+    grain.orientation[5, ..., 1] = 0.75 * 0.02
+    table = find_cells(grain, 0.008).table
+    assert table["voxels"].tolist() == [560, 400]
+    assert table["volume_um3"].tolist() == pytest.approx([560 - 80 * 2 / 9, 400 + 80 * 2 / 9])
+
+
 def test_a_threshold_above_the_step_joins_them_and_small_pieces_are_given_away():
     assert len(find_cells(two_halves(), 0.03)) == 1
     grain = two_halves()

@@ -50,7 +50,9 @@ def test_analyse_leaves_tables_maps_figures_and_words(halves, capsys):
     assert "noise alone would show" in said
     with (folder / "cells.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["volume_um3"]) for row in rows] == [87.5, 62.5]
+    # A noise of 1 mdeg at a step of 30 moves the shares of 100 voxels of 0.125 µm³.
+    volumes = [float(row["volume_um3"]) for row in rows]
+    assert volumes == pytest.approx([87.5, 62.5], abs=0.15)
     # A box whose occupancy is 1 in the mask: what is left is that voxels are whole or not at all.
     counted = [np.sqrt(faces / 1.5 / 12) * 0.125 for faces in (7 * 40 + 200, 5 * 40 + 200)]
     assert [float(row["volume_error_um3"]) for row in rows] == pytest.approx(counted)
@@ -63,12 +65,12 @@ def test_analyse_leaves_tables_maps_figures_and_words(halves, capsys):
         for name in ("cells", "misorientation", "dislocations"):
             assert nxdata.NXdata(file["entry"][name]).issues == []
         assert nxdata.NXdata(file["entry/misorientation"]).errors is not None
-        volumes = nxdata.NXdata(file["entry/table_of_cells"])
-        assert volumes.is_curve
-        np.testing.assert_allclose(volumes.signal, [87.5, 62.5])
-        np.testing.assert_allclose(volumes.errors, counted)
+        shown = nxdata.NXdata(file["entry/table_of_cells"])
+        assert shown.is_curve
+        np.testing.assert_allclose(shown.signal, volumes, rtol=1e-6)
+        np.testing.assert_allclose(shown.errors, counted)
         angles = nxdata.NXdata(file["entry/table_of_boundaries"])
-        assert angles.issues == volumes.issues == []
+        assert angles.issues == shown.issues == []
         np.testing.assert_allclose(angles.signal, [0.03], atol=2e-4)
         assert file["entry/table_of_cells/volume_um3"].attrs["units"] == "um^3"
         labels = file["entry/cells/cells"][()]
