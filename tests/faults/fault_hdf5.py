@@ -81,7 +81,7 @@ def lost(scan):
 @fault(
     "external files of several entries are lost",
     "entry 3.1: the file topotomo_scan0003/pco_ff_0000.h5 is missing (was only the master file "
-    "copied?) and 2 more: 15 of 15 frames, from frame 0 on, are not there; and entry 5.1",
+    "copied?) (and 2 more files): 15 of 15 frames, from frame 0 on, are not there; and entry 5.1",
     scan="external",
     left_out=("entry 3.1, frame 0", "entry 5.1, frame 14"),
 )

@@ -127,8 +127,8 @@ def _explain_absence(record: EntryRecord) -> str:
     if not record.present.missing:
         return where
     missing = record.present.missing
-    named = f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else missing[0]
-    return f"{named}: {where}"
+    more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
+    return f"{missing[0]}{more}: {where}"
 
 
 def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
