@@ -17,6 +17,7 @@ from recon3d.arguments import check_fields, checked, wrong
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.hdf5 import (
+    add_numbers,
     create_own,
     open_own,
     read_attributes,
@@ -247,10 +248,10 @@ class Grain:
             _write_volume(group, self.volume)
             for name, array in self.arrays().items():
                 _write_array(group, name, array)
-            group["residual"] = np.asarray(self.residual, np.float64)
+            add_numbers(group, "residual", np.asarray(self.residual, np.float64))
             for room in ("projections", "curves", "images"):
                 for name, column in getattr(self, room).items():
-                    file[f"{room}/{name}"] = np.asarray(column, np.float64)
+                    add_numbers(file, f"{room}/{name}", np.asarray(column, np.float64))
             show_grain(file, self.provenance)
 
     @classmethod
@@ -341,8 +342,7 @@ def _write_volume(group: h5py.Group, volume: Volume) -> None:
     group.attrs["grain_dim"] = volume.size_um
     group.attrs["grain_steps"] = volume.shape
     for axis, name in enumerate("xyz"):
-        group[name] = volume.axis_um(axis)
-        group[name].attrs["units"] = "um"
+        add_numbers(group, name, volume.axis_um(axis)).attrs["units"] = "um"
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import ArrayLike
 
 from recon3d import __version__
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, behind
@@ -69,11 +70,14 @@ class _Disk(io.FileIO):
 
 
 class OwnFile(h5py.File):  # type: ignore[misc]
-    """An HDF5 file that is being written."""
+    """An HDF5 file that is being written.
 
-    def __init__(self, disk: _Disk) -> None:
+    The format of HDF5 1.10 has checksums in all that is not data.
+    """
+
+    def __init__(self, disk: _Disk, *, oldest: bool) -> None:
         self._disk = disk
-        super().__init__(disk, "w")
+        super().__init__(disk, "w", libver="earliest" if oldest else ("v110", "v110"))
 
     def settle(self) -> None:
         """See that all is on the disk that was written so far.
@@ -89,10 +93,11 @@ class OwnFile(h5py.File):  # type: ignore[misc]
 
 
 @contextmanager
-def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
+def create_own(path: str | Path, room_bytes: int = 0, *, oldest: bool = False) -> Iterator[OwnFile]:
     """Create an HDF5 file that gets its name when it is complete.
 
-    `room_bytes`: how large it may become, as far as that is known.
+    `room_bytes`: how large it may become, as far as that is known. `oldest`: in the oldest format,
+    for other programs with an old HDF5.
 
     Raises
     ------
@@ -102,7 +107,7 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
     require_room(path, room_bytes)
     with complete_or_absent(path) as temporary, closing(_Disk(temporary)) as disk:
         try:
-            with OwnFile(disk) as file:
+            with OwnFile(disk, oldest=oldest) as file:
                 yield file
         except SystemError as error:
             # So h5py wraps a signal that comes while it writes.
@@ -110,6 +115,20 @@ def create_own(path: str | Path, room_bytes: int = 0) -> Iterator[OwnFile]:
         finally:
             if disk.failure is not None:  # HDF5 may have complained of what it could not read
                 raise disk.failure
+
+
+def add_numbers(
+    group: h5py.Group, name: str, values: ArrayLike, chunks: tuple[int, ...] = ()
+) -> h5py.Dataset:
+    """Write numbers with a checksum, which HDF5 compares whenever they are read.
+
+    `chunks`: shape of what is read, and has a checksum, at once; all of it where empty.
+    """
+    array = np.asarray(values)
+    known = (
+        {"chunks": chunks or array.shape, "fletcher32": True} if array.size and array.ndim else {}
+    )
+    return group.create_dataset(name, data=array, **known)
 
 
 def require_replaceable(path: str | Path) -> None:

@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d import __version__
 from recon3d.errors import DataError, ParameterError
-from recon3d.files.hdf5 import create_own, require_replaceable, require_room, write_attributes
+from recon3d.files.hdf5 import (
+    add_numbers,
+    create_own,
+    require_replaceable,
+    require_room,
+    write_attributes,
+)
 from recon3d.files.nexus import new_group, show_scan
 from recon3d.files.store import FORMAT, FORMAT_VERSION, MOTORS, PACKED, UNITS, chunk_shape, runs
 from recon3d.runtime.atomic import explaining_writes
@@ -166,8 +172,8 @@ class StoreWriter:
         ):
             stored = data.create_dataset(name, shape, np.float32, chunks=chunks, **PACKED)
             stored.attrs["units"] = "counts"
-        data["integrated"] = np.zeros((projections, frames))
-        data["valid"] = self.table.valid
+        add_numbers(data, "integrated", np.zeros((projections, frames)), (1, frames))
+        add_numbers(data, "valid", self.table.valid)
         _column(data, "omega", self.table.omega_deg)
         if self._source_files is not None:
             # Names that are no UTF-8 on the disk are written with escapes.
@@ -202,5 +208,5 @@ class StoreWriter:
 
 
 def _column(group: h5py.Group, name: str, values: ArrayLike) -> None:
-    group[name] = np.asarray(values, np.float64)
-    group[name].attrs["units"] = UNITS.get(name, "degree")
+    stored = add_numbers(group, name, np.asarray(values, np.float64))
+    stored.attrs["units"] = UNITS.get(name, "degree")

@@ -139,7 +139,7 @@ def write_orix(grain: Grain, cut: Slice, path: Path) -> None:
         "grid_type": "square", "ny": found.shape[0], "nx": found.shape[1],
         "y_step": step[1], "x_step": step[0], "rotations_per_point": 1, "scan_unit": "um",
     }  # fmt: skip
-    with create_own(path) as file:
+    with create_own(path, oldest=True) as file:
         file["manufacturer"], file["version"] = _one("orix"), _one("0.12.1")
         file["recon3d_notes"] = _notes(grain, cut)
         for name, values in data.items():

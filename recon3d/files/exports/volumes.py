@@ -74,7 +74,7 @@ def write_dream3d(grain: Grain, path: Path) -> None:
         stored.attrs["TupleDimensions"] = np.array(tuples, np.uint64)
         stored.attrs["ComponentDimensions"] = np.array(parts, np.uint64)
 
-    with create_own(path, sum(a.nbytes for a in arrays.values())) as file:
+    with create_own(path, sum(a.nbytes for a in arrays.values()), oldest=True) as file:
         _set_text(file, "FileVersion", "8.0")
         file.attrs["recon3d_notes"] = notes(grain.provenance)
         file.create_group("Pipeline")

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from recon3d import __version__
 from recon3d.config.experiment import Experiment
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, warn
-from recon3d.files.hdf5 import create_own, open_own, read_attributes, write_attributes
+from recon3d.files.hdf5 import (
+    add_numbers,
+    create_own,
+    open_own,
+    read_attributes,
+    write_attributes,
+)
 from recon3d.files.store import CleanedScan
 from recon3d.reconstruction.fit.iterative import BeforeSubset, FitState, IterativeFit
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -231,7 +237,7 @@ def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> 
     write_attributes(file.create_group("known"), known)
     for name, values in vars(state).items():
         if name != "volume":
-            file[f"fit/{name}"] = values
+            add_numbers(file, f"fit/{name}", values)
     # The sums that HDF5 keeps of every chunk tell a damaged file from a whole one.
     file.create_dataset("fit/volume", data=state.volume, chunks=True, fletcher32=True)
     acceptance, turning = model.acceptance, model.turning
@@ -242,7 +248,7 @@ def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> 
         [getattr(acceptance, name) for name in WIDTHS],
     )
     for name, value in zip(FOUND, found, strict=True):
-        file[f"model/{name}"] = np.asarray(value, np.float64)
+        add_numbers(file, f"model/{name}", np.asarray(value, np.float64))
 
 
 def _read_small(path: Path) -> _Small:
