@@ -20,8 +20,9 @@ import os
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -72,14 +73,19 @@ def checked(**expected: str) -> Callable[[F], F]:
 
         @functools.wraps(function)
         def call(*given: Any, **named: Any) -> Any:
+            kinds = _kinds(function)
             try:
                 bound = signature.bind(*given, **named)
             except TypeError as error:
+                with suppress(TypeError):
+                    bound = signature.bind_partial(*given, **named)
+                    for name, value in bound.arguments.items():
+                        if name in kinds and name not in (several, others):
+                            _taken(name, value, kinds[name], expected.get(name, ""))
                 known = ", ".join(name for name in signature.parameters if name != "self")
                 raise ParameterError(
                     f"{function.__qualname__}: {error}; its arguments are {known}"
                 ) from None
-            kinds = _kinds(function)
             lengths: dict[str, Any] = {}
             for name, value in bound.arguments.items():
                 if name in kinds and name != others:
@@ -117,6 +123,21 @@ def check_fields(record: Any, *names: str, **expected: str) -> None:
     for name in names or (each for each in kinds if each != "return"):
         taken = _taken(name, getattr(record, name), kinds[name], expected.get(name, ""))
         object.__setattr__(record, name, taken)
+
+
+class NamedFields:
+    """A dataclass of which a field that does not exist, or is missing, is a ParameterError."""
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """Compare what is given with the fields, before `__init__` takes it."""
+        if values or named:
+            signature = inspect.signature(cls.__init__)
+            try:
+                signature.bind(None, *values, **named)
+            except TypeError as error:
+                known = ", ".join([*signature.parameters][1:])
+                raise ParameterError(f"{cls.__name__}: {error}; its fields are {known}") from None
+        return super().__new__(cls)
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:

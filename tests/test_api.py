@@ -34,7 +34,7 @@ def test_a_path_is_opened_and_what_comes_is_shown_in_a_few_lines(experiment, gra
     store = write(tmp_path / "scan.h5", make_frames())
     with pytest.raises(r3.ParameterError, match=r"experiment is .*: expected a recon3d\."):
         r3.reconstruct(str(store.path), store)
-    for shown in (store, experiment, grain, *vars(experiment).values()):
+    for shown in (store, store.motors, experiment, grain, *vars(experiment).values()):
         assert len(repr(shown)) < 800, type(shown)
         assert repr(shown).count("\n") < 8
 

@@ -238,3 +238,28 @@ def test_parts_of_a_grain_are_checked(grain):
         replace(grain, doubts="none")
     with pytest.raises(ParameterError, match=r"mask is .*: expected an array of truth values"):
         replace(grain, mask=grain.mask.astype(float))
+
+
+def test_a_wrong_argument_is_told_before_a_missing_one():
+    with pytest.raises(ParameterError, match=r"scan is Cleaning\(\): expected a scan"):
+        r3.clean(r3.Cleaning(), "scan")
+    with pytest.raises(ParameterError, match="missing a required argument: 'scan'"):
+        r3.clean()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: r3.Cleaning(bint=3), "unexpected keyword argument 'bint'; its fields are framebg"),
+        (lambda: r3.Goniometer("diffry"), "missing a required argument: 'base_tilt'"),
+        (lambda: r3.Experiment(1, 2, 3, 4, 5, 6), "too many positional arguments"),
+    ],
+)
+def test_fields_of_settings_are_named_right(make, message):
+    with pytest.raises(ParameterError, match=message):
+        make()
+
+
+def test_settings_can_be_copied_and_pickled():
+    cleaning = r3.Cleaning(framebg=3)
+    assert pickle.loads(pickle.dumps(cleaning)) == copy.deepcopy(cleaning) == cleaning

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from recon3d.arguments import as_kind, is_several, wrong
+from recon3d.arguments import NamedFields, as_kind, is_several, wrong
 from recon3d.errors import warn
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -211,7 +211,7 @@ def setting(default: Any = MISSING, help: str = "", **more: Any) -> Any:
     return field(default=default, metadata={"setting": Setting(help=help, **more)})
 
 
-class Declared:
+class Declared(NamedFields):
     """A dataclass of settings: checks its fields, and shows those that are not the default."""
 
     def __post_init__(self) -> None:

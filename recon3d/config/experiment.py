@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recon3d.arguments import checked
+from recon3d.arguments import NamedFields, checked
 from recon3d.config.crystal import Crystal
 from recon3d.config.declare import (
     Declared,
@@ -53,7 +53,7 @@ class NotModelled(Declared):
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(NamedFields):
     """Everything that an .ini file says of an experiment.
 
     Parameters

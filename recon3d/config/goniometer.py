@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d.arguments import check_fields, wrong
+from recon3d.arguments import NamedFields, check_fields, wrong
 
 
 @dataclass(frozen=True)
-class Goniometer:
+class Goniometer(NamedFields):
     """Which motor, by its name in the files, plays which part.
 
     Parameters

@@ -43,9 +43,11 @@ def read_ini(path: str | Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise ParameterError(f"{path}: is not a text file ({error.reason})") from error
     values: dict[str, str] = {}
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+    lines = re.split(r"\r\n|\r|\n", text)
+    for number, line in enumerate(lines, start=1):
         if _UNPRINTABLE.search(line):
             raise ParameterError(f"{path}, line {number}: is not text: {line[:40]!r}")
+    for number, line in enumerate(lines, start=1):
         content = line.strip()
         if not content or content.startswith(("#", ";")) or _HEADING.fullmatch(content):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shutil
@@ -141,6 +142,8 @@ def require_replaceable(path: str | Path) -> None:
     """
     path = Path(path)
     with explaining_writes(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "", str(path))
         if not path.is_file():
             return
     own = path.suffix in HDF5_SUFFIXES
@@ -189,6 +192,8 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
         The file cannot be opened, is something else, is of a newer version than this program
         knows, or lacks a part.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give the path of a {what}")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     with named_errors(path, what), h5py.File(path, "r", locking=False) as file:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MotorTable:
     """Motor and counter readings of frames, one array a motor, all of one shape.
 
@@ -43,6 +43,10 @@ class MotorTable:
     energy_kev: FloatArray
     ring_current_ma: FloatArray
 
+    def __repr__(self) -> str:
+        spans = [f"{name} {_span(column)}" for name, column in self.items()]
+        return f"MotorTable({' x '.join(map(str, self.shape))} readings: {', '.join(spans)})"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of every column."""
@@ -63,3 +67,8 @@ class MotorTable:
     def at(self, slots: NDArray[np.int64]) -> MotorTable:
         """The readings of the rows that `slots` names, NaN where it is negative."""
         return self.map(lambda column: np.where(slots >= 0, column[slots], np.nan))
+
+
+def _span(column: FloatArray) -> str:
+    known = column[np.isfinite(column)]
+    return f"{known.min():g} to {known.max():g}" if known.size else "not known"

@@ -7,7 +7,7 @@ density. Coordinates are in µm from the centre of the grain. Fields add up with
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,8 +100,8 @@ class Cells(Field):
         There are no seeds, or not one value for each.
     """
 
-    seeds_um: tuple[Vector, ...]
-    values: tuple[float, ...]
+    seeds_um: tuple[Vector, ...] = field(repr=False)
+    values: tuple[float, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
         if not self.seeds_um or len(self.seeds_um) != len(self.values):

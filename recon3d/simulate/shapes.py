@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,8 +29,8 @@ class Polyhedron:
         A face does not leave the origin inside, or the faces close no volume.
     """
 
-    normals: tuple[Vector, ...]
-    distances_um: tuple[float, ...]
+    normals: tuple[Vector, ...] = field(repr=False)
+    distances_um: tuple[float, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
         if len(self.normals) != len(self.distances_um) or len(self.normals) < 4:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -63,12 +63,12 @@ class BlissFile:
     """
 
     path: Path
-    records: tuple[EntryRecord, ...]
-    places: NDArray[np.int64]
+    records: tuple[EntryRecord, ...] = field(repr=False)
+    places: NDArray[np.int64] = field(repr=False)
     motors: MotorTable
     goniometer: Goniometer
-    reader: FrameReader
-    left_out: tuple[Damage, ...] = ()
+    reader: FrameReader = field(repr=False)
+    left_out: tuple[Damage, ...] = field(default=(), repr=False)
 
     @classmethod
     def open(

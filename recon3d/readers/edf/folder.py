@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -63,10 +63,10 @@ class EdfFolder:
     """
 
     folder: str
-    files: tuple[EdfFile[Any], ...]
+    files: tuple[EdfFile[Any], ...] = field(repr=False)
     motors: MotorTable
     goniometer: Goniometer = GONIOMETERS["id06"]
-    left_out: tuple[Damage, ...] = ()
+    left_out: tuple[Damage, ...] = field(default=(), repr=False)
 
     @classmethod
     def open(
