@@ -77,7 +77,7 @@ def test_a_key_without_a_value_is_named(read, line):
 def test_what_is_no_text_file_is_refused(read, tmp_path):
     with pytest.raises(ParameterError, match="not a text file"):
         read(b"\xff\xfe\x00binary")
-    with pytest.raises(ParameterError, match=r"some\.ini, line 3: is not text"):
+    with pytest.raises(ParameterError, match=r"some\.ini, line 2: is not text"):
         read(b"\x89HDF\r\n\x1a\n\x00\x01")
     with pytest.raises(ParameterError, match=r"absent\.ini: cannot be read"):
         read_ini(tmp_path / "absent.ini")
