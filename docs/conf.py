@@ -51,6 +51,9 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 
+# Only the notebooks and the API have pages below them: elsewhere the sidebar would be empty.
+html_sidebars = {page.stem: [] for page in HERE.glob("*.md") if page.stem not in ("api", "walk")}
+
 
 def list_names(package: str) -> str:
     """A table of a package's public names, for autosummary."""
