@@ -266,6 +266,7 @@ class IterativeFit:
         # Asking once more lets the stream end, and its progress bar reach the last projection.
         next(images, None)
         self.position = 0
+        self._runs = None
         sums, self.pixel_sums = self._residuals.of_all(self.communicator)
         self.projection_residuals = relative(sums[:, 0], sums[:, 1])
         self.residuals.append(float(relative(*sums.sum(axis=0))))
