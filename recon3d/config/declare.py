@@ -108,6 +108,12 @@ class Setting:
             text += f", in {self.unit}"
         return " or ".join([text, *words])
 
+    @property
+    def limits(self) -> str:
+        """Its bounds, as `recon3d.arguments.checked` takes them."""
+        bounds = {">=": self.least, ">": self.above, "<=": self.most, "<": self.below}
+        return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
+
     def _bounds(self) -> str:
         if self.least is not None and self.most is not None:
             return f" from {_plain(self.least)} to {_plain(self.most)}"

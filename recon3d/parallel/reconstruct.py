@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recon3d.arguments import checked
 from recon3d.config.experiment import Experiment
+from recon3d.config.settings_file import KEYS, OfFile
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
 Watch = Callable[[list[dict[str, Any]]], None]
 
 
-@checked(memory_gib="> 0")
+@checked(memory_gib=KEYS["memory_gib"].limits)
 def reconstruct(
     clean: CleanedScan | str | Path,
     experiment: Experiment,
     *,
     client: Client | None = None,
-    memory_gib: float = 8.0,
+    memory_gib: float = OfFile.memory_gib,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     show_progress: bool = True,

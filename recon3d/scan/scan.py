@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.arguments import checked, wrong
+from recon3d.config.getdata import GETDATA_KEYS
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError, warn
 from recon3d.readers.bliss.odd import explaining_misfits
@@ -108,7 +109,7 @@ class Scan(ScanTable):
         self.binning.require_room((roi.rows, roi.cols))
         return replace(self, roi=roi)
 
-    @checked(rows=">= 1", cols=">= 1")
+    @checked(rows=GETDATA_KEYS["binning"].limits, cols=GETDATA_KEYS["binning"].limits)
     def binned(self, rows: int, cols: int | None = None) -> Scan:
         """The same scan, its pixels summed in blocks while frames are read.
 

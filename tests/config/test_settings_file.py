@@ -11,7 +11,7 @@ from recon3d.config.cleaning import Cleaning
 from recon3d.config.declare import as_text, texts_of
 from recon3d.config.experiment import Experiment
 from recon3d.config.getdata import POSITIONAL, GetData
-from recon3d.config.settings_file import SettingsFile
+from recon3d.config.settings_file import KEYS, SettingsFile
 from recon3d.errors import ParameterError, Recon3DWarning
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -156,3 +156,9 @@ def test_a_dash_for_what_the_motors_tell():
 def test_the_texts_of_a_plan_give_it_again(cleaning, skip, arrays):
     plan = GetData(datadir="x #1", cleaning=cleaning, skip_damaged=skip, arrays=arrays, poi=(3, 4))
     assert GetData.from_texts(plan.texts()) == plan
+
+
+def test_bounds_of_a_setting_are_those_of_the_argument_of_its_name():
+    assert KEYS["memory_gib"].limits == "> 0"
+    assert KEYS["tv_weight"].limits == ">= 0, <= 100"
+    assert KEYS["t_x"].limits == "> -80, < 80"

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from recon3d.readers.bliss.records import labelled
 from recon3d.readers.damage import damage_lines, list_damage, trouble_in
 
 
@@ -37,3 +38,9 @@ def test_counts_that_are_no_counts(value):
     pixels[1, 2] = value
     assert "1 counts" in trouble_in(pixels)
     assert trouble_in(np.full((2, 2), 65535, np.uint16)) == ""
+
+
+def test_a_long_title_is_cut():
+    assert labelled("3.1", "x" * 400) == f"3.1 ({'x' * 60} ...)"
+    assert labelled("3.1", "ascan mu 0 1 5 0.1") == "3.1 (ascan mu 0 1 5 0.1)"
+    assert labelled("3.1", "") == "3.1 (no title)"

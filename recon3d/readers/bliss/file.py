@@ -262,7 +262,7 @@ def _moving(
     if not moving:
         raise DataError(
             f"no motor of {_known(goniometer)} moves in any entry, though there are frames in "
-            f"{records[0].entry} ({records[0].title or 'no title'}): name the motors, as in "
+            f"{records[0].label}: name the motors, as in "
             "--motors id03,omega=...,base_tilt=..."
         )
     return moving

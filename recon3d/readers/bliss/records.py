@@ -37,6 +37,7 @@ from recon3d.readers.bliss.motors import (
 from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
+_LONGEST_TITLE = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class EntryRecord:
     @property
     def label(self) -> str:
         """Its name and title, for messages."""
-        return f"{self.entry} ({self.title or 'no title'})"
+        return labelled(self.entry, self.title)
 
     def currents(self, goniometer: Goniometer) -> FloatArray:
         """The ring current of every frame as it was recorded, shape (frames,); NaN if unknown."""
@@ -116,6 +117,12 @@ class EntryRecord:
             raise DataError(problem)
         frames = np.arange(0) if uneven and self.finished else np.flatnonzero(whole)
         return frames, f"{problem} ({frames.size} frames are used)"
+
+
+def labelled(entry: str, title: str) -> str:
+    """An entry's name and the beginning of its title, for messages."""
+    shown = title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE]} ..."
+    return f"{entry} ({shown or 'no title'})"
 
 
 def _explain_absence(record: EntryRecord) -> str:
@@ -188,7 +195,7 @@ def read_records(
     for entry in track(read, "Reading entries", unit="entry", show=show):
         with _collecting(damaged, file, entry):
             lost = "" if name in found[entry] else lost_frames(file[entry], name)
-            label = f"{entry} ({text_of(file[entry], 'title') or 'no title'})"
+            label = labelled(entry, text_of(file[entry], "title"))
             if lost:
                 damaged[f"entry {entry}"] = lost
             elif name not in found[entry]:
