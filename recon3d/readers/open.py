@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.bliss.entries import scan_file
-from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
+from recon3d.readers.bliss.file import BlissFile, look_at_detector, mean_bliss_frame
 from recon3d.readers.edf.folder import EdfFolder, is_edf, look_at_shape, mean_frame
 from recon3d.readers.edf.image import HeadReader, read_whole
 
@@ -54,16 +54,20 @@ def open_source(
 
 
 def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:
-    """Rows and columns of the frames, from a few EDF headers; None where that takes longer.
+    """Rows and columns of the frames, from a few EDF headers; None for an HDF5 file.
 
     It only serves to find mistakes before all headers are read.
 
     Raises
     ------
     DataError
-        There are no such files.
+        There are no such files, or an HDF5 file has no frames of such a detector.
     """
-    return None if scan_file(path, prefix) else look_at_shape(path, prefix)
+    file = scan_file(path, prefix)
+    if file is None:
+        return look_at_shape(path, prefix)
+    look_at_detector(file, prefix)
+    return None
 
 
 def mean_background(

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from bliss_files import topotomo
 
 from recon3d.cli.main import main
 from recon3d.errors import DataError, ParameterError
@@ -120,6 +121,8 @@ def test_what_is_wrong_is_said_in_the_first_cell_and_nothing_is_written(simulate
         Session.start(tmp_path / "nowhere", settings=settings)
     with pytest.raises(DataError, match="x_"):
         Session.start(simulated.folder, "x_", settings=settings)
+    with pytest.raises(DataError, match="no frames of a detector 'pico'; it has frames of pco"):
+        Session.start(topotomo(tmp_path / "scan.h5"), "pico", settings=settings)
     wrong = tmp_path / "wrong.ini"
     wrong.write_text("hkl [2, 0]\n", "utf-8")
     with pytest.raises(ParameterError, match="unit_cell"):

@@ -25,7 +25,7 @@ from recon3d.readers.bliss.entries import (
 )
 from recon3d.readers.bliss.frames import FrameTable, frame_table
 from recon3d.readers.bliss.motors import absent_parts, known_and_moving
-from recon3d.readers.bliss.records import EntryRecord, read_records
+from recon3d.readers.bliss.records import EntryRecord, find_detector, read_records
 from recon3d.readers.damage import Damage
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import Roi
@@ -178,6 +178,18 @@ class BlissFile:
         record, frame = self.places[index]
         with explained(self.name(index)):
             self.reader.read(self.records[record].dataset, int(frame), roi, out)
+
+
+def look_at_detector(path: Path, detector: str) -> None:
+    """Find out, without reading motors, whether a file has frames of a detector.
+
+    Raises
+    ------
+    DataError
+        It has none, or has those of several detectors and none is named.
+    """
+    with opened(path) as file:
+        find_detector(file, choose_entries(file, None), "" if detector == "-" else detector, {})
 
 
 def mean_bliss_frame(

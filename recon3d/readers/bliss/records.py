@@ -182,14 +182,8 @@ def read_records(
         No entry has frames, or the detector is not the only one and was not named; or
         entries are damaged, all of which are named.
     """
-    found: dict[str, dict[str, str]] = {}
     damaged: dict[str, str] = {}
-    for entry in entries:
-        with _collecting(damaged, file, entry):
-            found[entry] = frame_datasets(file[entry])
-    if not found:
-        raise DataError(f"{file.filename}: {list_entries(damaged)}")
-    name = _choose_detector(file, found, detector)
+    name, found = find_detector(file, entries, detector, damaged)
     read, skipped = _one_of_each_scan(found, name)
     records = []
     for entry in track(read, "Reading entries", unit="entry", show=show):
@@ -214,6 +208,25 @@ def read_records(
             f"{file.filename}: readings of the first entry of a scan are used: {list_entries(lent)}"
         )
     return _of_one_layout(records, skipped), skipped | damaged
+
+
+def find_detector(
+    file: h5py.File, entries: list[str], detector: str, damaged: dict[str, str]
+) -> tuple[str, dict[str, dict[str, str]]]:
+    """The detector that is read, and where entries have frames; fills in what is damaged.
+
+    Raises
+    ------
+    DataError
+        No entry has frames, or the detector is not the only one and was not named.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        with _collecting(damaged, file, entry):
+            found[entry] = frame_datasets(file[entry])
+    if not found:
+        raise DataError(f"{file.filename}: {list_entries(damaged)}")
+    return _choose_detector(file, found, detector), found
 
 
 def _is_spare(label: str, records: list[EntryRecord]) -> bool:
