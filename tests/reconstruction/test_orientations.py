@@ -20,6 +20,7 @@ from recon3d.reconstruction.fit.orientations import (
     refine_by_parts,
     refine_orientations,
 )
+from recon3d.reconstruction.fit.passes import with_clear_drift
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.communicator import ALONE, Communicator
@@ -31,6 +32,7 @@ POINTS = voxel_centres_um(VOLUME)
 INSIDE = np.flatnonzero(np.linalg.norm(POINTS, axis=1) < 3.5)
 PLACE = Place(INSIDE, VOLUME.shape)
 WIDTHS = Acceptance(0.016, 0.03)
+MU = np.arange(-5, 6) * 0.03
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def smooth_field(seed, scale):
 
 
 def settings(rolling):
-    mu, gamma = np.meshgrid(np.arange(-5, 6) * 0.03, rolling, indexing="ij")
+    mu, gamma = np.meshgrid(MU, rolling, indexing="ij")
     rows = [np.tile(part.ravel(), (len(OMEGA), 1)) for part in (mu, gamma)]
     return FrameSettings(*rows, np.zeros_like(rows[0]))
 
@@ -137,6 +139,23 @@ def test_a_turning_centre_that_drifts():
     assert found_model.centre_drift_deg == pytest.approx((0.02, -0.01), abs=5e-4)
     assert found_model.settings.mu_deg == pytest.approx(drifting.mu_deg, abs=5e-4)
     assert median_mdeg(found.orientations.a_deg, a) < 1
+
+
+@pytest.mark.parametrize(("drift_deg", "kept_deg"), [(0.02, 0.02), (0.004, 0.0), (0.0, 0.0)])
+def test_only_a_clear_drift_is_kept_where_gamma_was_not_scanned(drift_deg, kept_deg):
+    """From μ alone: a fifth of a step, 6 mdeg, is the least that is believed."""
+    a, b, none = smooth_field(1, 0.02), smooth_field(2, 0.02), np.zeros(len(INSIDE))
+    rocking, wide = settings(np.zeros(1)), Acceptance(0.016, np.inf)
+    still = TinyModel(grain(a, b, none), Turning(1), Turning(1), rocking, wide)
+    store = SimpleNamespace(
+        **vars(still.store), kind="rocking", axes=[SimpleNamespace(name="mu", values_deg=MU)]
+    )
+    model = replace(still, store=store, true_settings=still.drifted((drift_deg, 0)).settings)
+    unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=False)
+    start = grain(a + 0.003, b, none)
+    found, voxels = with_clear_drift(model, start, unknowns, PLACE, "refinement")
+    assert found.centre_drift_deg == pytest.approx((kept_deg, 0), abs=1e-3)
+    assert (voxels is start) == (kept_deg == 0)
 
 
 def test_shifts_of_a_rocking_scan_come_from_what_does_not_turn():

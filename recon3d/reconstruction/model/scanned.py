@@ -85,7 +85,7 @@ def gamma_scanned(store: CleanedScan) -> bool:
 def tells_drift(store: CleanedScan) -> bool:
     """Whether a drift of the turning centre over the scan can be told from tilts that turn.
 
-    From μ alone it can not: over half a turn a cosine is nearly a straight line.
+    From μ alone only a large one can: over half a turn a cosine is nearly a straight line.
     """
     many = len(store.omega_deg) >= 12 and np.ptp(store.omega_deg) >= 60
     return bool(gamma_scanned(store) and many)

@@ -33,6 +33,7 @@ from recon3d.reconstruction.model.scanned import (
     frames_of_bins,
     gamma_scanned,
     setting_steps_deg,
+    strain_axis,
 )
 from recon3d.reconstruction.task import Found, Task
 
@@ -47,8 +48,9 @@ OF_HALVES = np.array([0.3, 0.3, 0.1])
 
 OF_DARK = 4.0
 WITHOUT_GAMMA = 1.7
-"""By how much more counting adds where a bright pixel hardly exceeds the threshold, and where γ was
-not scanned."""
+WITH_STRAIN = np.array([1.5, 1.5, 1.0])
+"""By how much more counting adds where a bright pixel hardly exceeds the threshold, where γ was not
+scanned, and where 2θ or the energy was: the same light then tells a and b, and the strain."""
 
 OF_STEP = 0.0065
 OF_SECOND = 0.5
@@ -84,6 +86,8 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     counting = OF_COUNTING * (1 + OF_DARK * task.dark)
     if not gamma_scanned(task.model.store):
         counting = WITHOUT_GAMMA * counting
+    if strain_axis(task.model.store):
+        counting = WITH_STRAIN * counting
     by_counting, apart = _of_two_halves(task, refinement)
     variance = (counting * by_counting) ** 2
     mean = _mean_around(task, values, in_mask, SCATTER_VOXELS)
