@@ -52,6 +52,7 @@ def case(
         turning=SimpleNamespace(handedness=1),
         suspected=frozenset(aside),
         unknown=unknown,
+        centre_drift_deg=(0.0, 0.0),
         image_shape=(64, 64),
         omega_deg=lambda k: float(omega[k]),
     )
@@ -121,6 +122,7 @@ DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
         ({"binth": 25.0, "evidence": {"curvature": np.full(18, -0.2)}}, "extinction"),
         ({"evidence": {"residual": 0.6}}, "explains the frames poorly: residual 0.60.*M, rotation"),
         ({"second_share": np.full(64, 0.3)}, "100% of the voxels hold a second orientation"),
+        ({"second_share": np.full(64, 0.1)}, "100% of the voxels hold a second orientation"),
         ({"aside": (3, 4)}, "2 of 18 projections were set aside.*ω = 30.00, 40.00°"),
         ({"unknown": CUT}, "cuts the grain in 6 of 18 projections .ω from 0 to 50°"),
         ({"in_mask": np.ones(64, bool)}, "border of the volume along x, y, z"),
@@ -136,6 +138,21 @@ def test_each_fault_is_named_alone(monkeypatch, given, words):
 
 def test_what_is_made_dark_is_not_taken_for_extinction(monkeypatch):
     assert not doubts_of(case(monkeypatch, binth=25.0, evidence={"curvature": np.full(18, -0.1)}))
+
+
+def test_boundaries_of_subgrains_are_no_second_orientation_of_all_voxels(monkeypatch):
+    boundaries = np.where(np.arange(64) % 4 == 1, 0.1, 0.0)
+    assert doubts_of(case(monkeypatch, second_share=boundaries)) == ()
+
+
+def test_a_drift_found_from_mu_alone_is_told(monkeypatch):
+    drifting = case(monkeypatch)
+    model = drifting.found.task.model
+    model.centre_drift_deg = (0.018, 0.0)
+    monkeypatch.setattr(doubts, "gamma_scanned", lambda _: True)
+    assert doubts_of(drifting) == ()
+    monkeypatch.setattr(doubts, "gamma_scanned", lambda _: False)
+    assert any("drifts by 18 mdeg over the scan, as far as" in told for told in doubts_of(drifting))
 
 
 def test_a_grain_past_the_scanned_range_is_told(monkeypatch):

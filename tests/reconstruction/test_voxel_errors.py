@@ -89,7 +89,13 @@ def test_the_spread_is_that_of_the_whole_distribution(monkeypatch):
 def box(n=9):
     """A task of n³ voxels of 1 µm, a step of 32 mdeg in μ and γ."""
     volume = Volume((0.0, 0.0, 0.0), (float(n),) * 3, (n, n, n))
-    model = SimpleNamespace(turning=SimpleNamespace(handedness=-1), store=None)
+    omega = np.arange(0.0, 180.0, 1.0)
+    model = SimpleNamespace(
+        turning=SimpleNamespace(handedness=-1),
+        store=SimpleNamespace(axes=(), omega_deg=omega),
+        course=np.linspace(-0.5, 0.5, omega.size),
+        centre_drift_deg=(0.0, 0.0),
+    )
     return SimpleNamespace(
         volume=volume,
         points_um=voxel_centres_um(volume),
@@ -114,11 +120,15 @@ def test_a_bend_that_the_widths_make_up_for_is_told_where_it_is_all_there_is():
 
 
 @pytest.mark.parametrize(
-    ("dark", "gamma", "factor"), [(0.0, True, 1), (0.4, True, 2.6), (0.0, False, 1.7)]
+    ("dark", "gamma", "strain", "factor"),
+    [
+        (0.0, True, None, 1),
+        (0.4, True, None, 2.6),
+        (0.0, False, None, 1.7),
+        (0.0, False, "two_theta", 1.7 * errors.WITH_STRAIN),
+    ],
 )
-def test_counting_adds_more_where_the_threshold_is_high_and_where_gamma_was_not_scanned(
-    monkeypatch, dark, gamma, factor
-):
+def test_counting_adds_more_where_less_is_told(monkeypatch, dark, gamma, strain, factor):
     """A grain of one orientation: nothing but counting, 1 mdeg, makes it wrong."""
     task, everywhere = box(), np.ones(729, bool)
     task.dark = dark
@@ -126,10 +136,19 @@ def test_counting_adds_more_where_the_threshold_is_high_and_where_gamma_was_not_
     counted = np.full((729, 3), 0.001)
     monkeypatch.setattr(errors, "_of_two_halves", lambda *_: (counted, 0 * counted))
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: gamma)
+    monkeypatch.setattr(errors, "strain_axis", lambda _: strain)
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.0, 0.0))
     found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
     told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg
     np.testing.assert_allclose(told, np.tile(errors.OF_COUNTING * factor * 0.001, (729, 1)))
+
+
+def test_a_drift_found_from_mu_alone_counts_as_the_tilt_it_looks_like():
+    """Over half a turn a line from -1/2 to 1/2 is most like -4/π² cos ω."""
+    model = box().model
+    model.centre_drift_deg = (0.02, 0.0)
+    tilt = errors._tilt_like_drift(model)
+    np.testing.assert_allclose(tilt, [-4 / np.pi**2 * 0.02, 0], atol=2e-4)
 
 
 def test_voxels_that_differ_from_those_around_them_claim_more(monkeypatch):

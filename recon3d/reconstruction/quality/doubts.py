@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d.reconstruction.fit.passes import CLEAR_SLOPE, slope_steps
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
+    gamma_scanned,
     setting_steps_deg,
     tells_handedness,
     threshold_of,
@@ -52,8 +53,10 @@ instrument is wider in γ."""
 MOST_OUTLIERS = 0.4
 """Share of the squared differences that a few far too bright pixels may have."""
 
-MOST_TWOFOLD = 0.2
-"""Share of the grain's voxels that may have a second orientation."""
+SECOND_ORIENTATIONS = ((0.15, 0.2), (0.08, 0.5))
+"""Share of a voxel's intensity that makes a second orientation of it, and the share of the grain's
+voxels that may have one: boundaries of subgrains have many, all voxels have weak ones only where
+something is wrong."""
 
 MOST_ASIDE = 0.1
 """Share of the projections that may be set aside without a doubt."""
@@ -261,6 +264,13 @@ def _drift(case: Case) -> str | None:
         drift, error = _trend(omega, shift)
         if np.isfinite(step) and abs(drift) > max(least * step, DRIFT_SIGMAS * error):
             told.append(f"{name}_c by {1e3 * abs(drift):.0f} mdeg")
+    fitted = 1e3 * abs(model.centre_drift_deg[0])
+    if not told and fitted and not gamma_scanned(model.store):
+        return (
+            f"μ_c drifts by {fitted:.0f} mdeg over the scan, as far as μ alone tells, which takes "
+            "a part of it for a tilt of the whole grain: misorientations hold, but all "
+            "orientations may be off together; scan μ and γ, or let the optics warm up"
+        )
     if not told:
         return None
     return (
@@ -369,8 +379,10 @@ def _two_orientations(case: Case) -> str | None:
         return None
     if not tells_handedness(case.found.task.model.store) or _slope(case):
         return None  # where one tilt was scanned, distributions are wide until they are refined
-    share = float((second[case.found.in_mask] > SECOND_COUNTS).mean())
-    if share <= MOST_TWOFOLD:
+    inside = second[case.found.in_mask]
+    shares = [(float((inside > counts).mean()), most) for counts, most in SECOND_ORIENTATIONS]
+    share = next((share for share, most in shares if share > most), None)
+    if share is None:
         return None
     return (
         f"{share:.0%} of the voxels hold a second orientation: a and b are those of the stronger "
@@ -391,9 +403,6 @@ def _extinction(case: Case) -> str | None:
         "crystal or a detector that saturates; the shape is rounder and occupancy lower inside"
     )
 
-
-SECOND_COUNTS = 0.15
-"""Share of a voxel's intensity that makes a second orientation of it."""
 
 CHECKS: tuple[Callable[[Case], str | None], ...] = (
     _handedness,

@@ -12,6 +12,7 @@ What makes an orientation wrong is told by what a run leaves behind:
 - noise that the refinement followed: by how much two halves of the data would still move it apart.
 - a second orientation in the voxel, which pulls at the first.
 - a bend (a, b) = g (x, -h z) of the whole grain, for which a wide reflection makes up.
+- a drift of the turning centre found from μ alone, which looks much like a tilt of the whole grain.
 
 The squares are added up. The factors were found on planted scans, so that two thirds of the
 voxels are wrong by less than one standard deviation (`tests/benchmarks/hard_scans.py`).
@@ -29,6 +30,7 @@ from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import gather, solve
 from recon3d.reconstruction.fit.passes import Refined, unknowns_of
+from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     frames_of_bins,
     gamma_scanned,
@@ -48,15 +50,17 @@ OF_HALVES = np.array([0.3, 0.3, 0.1])
 
 OF_DARK = 4.0
 WITHOUT_GAMMA = 1.7
-WITH_STRAIN = np.array([1.5, 1.5, 1.0])
+WITH_STRAIN = np.array([1.7, 1.7, 1.0])
 """By how much more counting adds where a bright pixel hardly exceeds the threshold, where γ was not
 scanned, and where 2θ or the energy was: the same light then tells a and b, and the strain."""
 
 OF_STEP = 0.0065
 OF_SECOND = 0.5
 OF_BEND = 0.145
+OF_DRIFT = 0.5
 """What a step of the scan adds: no model is better; a second orientation, in its share times the
-spread; and the bend of a grain that is nothing but bent."""
+spread; the bend of a grain that is nothing but bent; and the tilt that a drift found from μ alone
+looks like."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -107,6 +111,8 @@ def with_errors(found: Found, refinement: Refined) -> Found:
         variance[:, :2] += (OF_SECOND * second[:, None]) ** 2
     if gamma_scanned(task.model.store) and task.bent is None:
         variance[:, :2] += (OF_BEND * _bend(task, values, in_mask)[:, None]) ** 2
+    if not gamma_scanned(task.model.store):
+        variance[:, :2] += (OF_DRIFT * _tilt_like_drift(task.model)) ** 2
     errors = np.sqrt(np.maximum(variance, LEAST_ERROR_DEG**2))
     errors[~in_mask] = np.nan
     record = found.record | {"precision_mdeg": precision_mdeg(errors)}
@@ -206,6 +212,15 @@ def _bend(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatAr
     share = slope**2 * (inside**2).sum() / max(float((tilts**2).sum()), 1e-30)
     bend: FloatArray = share * abs(slope) * np.sqrt((along**2).mean(axis=1))
     return bend
+
+
+def _tilt_like_drift(model: ScanModel) -> FloatArray:
+    """The tilt (a, b) whose μ(ω) is most like the drift of μ_c that was found."""
+    omega = np.radians(model.store.omega_deg)
+    turning = [np.ones_like(omega), np.cos(omega), -model.turning.handedness * np.sin(omega)]
+    drift = model.centre_drift_deg[0] * model.course
+    tilt: FloatArray = np.linalg.lstsq(np.stack(turning, axis=1), drift, rcond=None)[0][1:]
+    return tilt
 
 
 def _mean_around(
