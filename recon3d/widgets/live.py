@@ -165,6 +165,6 @@ class Live(Panel):
             f"{omega.min():g} to {omega.max():g}°, on voxels of {grain.volume.voxel_um[0]:.2g} "
             f"µm, made in {time.monotonic() - self._began:.0f} s; "
             "not looked for: the drift, the axis to better than 0.2 pixels, errors; where angles "
-            "are missing it comes out too large"
+            "are missing, its volume is right to some 20 %"
         )
         self.tell(self._so_far())

@@ -70,12 +70,31 @@ def test_glances_find_the_centre_of_mass(planted):
     assert glance.total == pytest.approx(image.sum(), rel=1e-5)
 
 
-def test_a_rough_grain_has_about_the_right_shape(planted):
-    scan = planted("demo")
+def preview_of(scan, first, **options):
     folder = scan.store.path.parent
     raw = open_scan(folder, "topotomo_", phi0_deg=-3.5, chi0_deg=1.2, show_progress=False)
     cleaning = Cleaning(framebg=6, binth=12, min_region_pix=40)
-    grain = preview_grain(raw, cleaning, scan.experiment, projections=9, voxels=20)
+    part = raw.of_projections(np.arange(round(first * len(raw.omega_deg))))
+    return preview_grain(part, cleaning, scan.experiment, **options)
+
+
+def test_a_rough_grain_has_about_the_right_shape(planted):
+    scan = planted("demo")
+    grain = preview_of(scan, 1, projections=9, voxels=20)
     assert grain.volume.shape == (20, 20, 20)
     truth = scan.truth.sample_on(grain.volume)
     assert dice(grain.mask, truth.inside) > 0.85
+
+
+def test_after_a_third_of_the_projections_volume_and_colours_are_about_right(planted):
+    scan = planted("demo")
+    grain = preview_of(scan, 1 / 3)
+    truth = scan.truth.sample_on(grain.volume)
+    assert grain.mask.sum() == pytest.approx(truth.inside.sum(), rel=0.2)
+    both = grain.mask & truth.inside
+    wrong = np.hypot(
+        grain.orientation[both][:, 0] - truth.a_deg[both],
+        grain.orientation[both][:, 1] - truth.b_deg[both],
+    )
+    half_step = float(np.diff(scan.truth.plan.mu.values_deg).min()) / 2
+    assert np.mean(wrong < half_step) > 0.8
