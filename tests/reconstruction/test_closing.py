@@ -78,6 +78,19 @@ def test_the_fit_goes_on_with_the_filled_bins_as_if_the_others_were_there(scan):
     np.testing.assert_allclose(of_filled.a_deg[near], of_all.a_deg[near], atol=2e-4)
 
 
+def test_packed_distributions_are_fitted_like_whole_ones(scan, monkeypatch):
+    monkeypatch.setattr("recon3d.reconstruction.fit.iterative.LEAST_OF_LARGEST", 0.1)
+    fits = []
+    for worth in (0.0, 1.0):
+        monkeypatch.setattr("recon3d.reconstruction.fit.iterative.WORTH_PACKING", worth)
+        fits.append(fitted(scan, 6, close_after=3))
+    whole, packed = fits
+    assert (packed.volume == 0).mean() > 0.2
+    np.testing.assert_array_equal(packed.columns, whole.columns)
+    np.testing.assert_allclose(packed.volume, whole.volume, rtol=1e-4)
+    np.testing.assert_allclose(packed.residuals, whole.residuals, rtol=1e-5)
+
+
 def test_peaks_are_told_of_closed_bins(scan):
     fit = fitted(scan, 4)
     fit.keep_bins(np.array([2, 5, 6, 7, 11]))

@@ -297,7 +297,8 @@ class IterativeFit:
         """The distributions and what is to be added to them, in runs of bins if those are short."""
         if self._runs is None:
             self._runs = BinRuns.of(self.volume)
-            logger.info("%.0f %% of the distributions are not cut off", 100 * self._runs.share)
+            if self._runs.share <= WORTH_PACKING:
+                logger.info("%.0f %% of the distributions are kept", 100 * self._runs.share)
         if self._runs.share > WORTH_PACKING:
             return self.volume, self._held.parts
         self._runs.take(self.volume)
