@@ -249,7 +249,10 @@ class RegionOfInterest(Panel):
             told += f"; {in_rim:.1%} of it falls into the rim of framebg {self._rim} pixels"
         bad = max(lost, in_rim) > 0.01
         show_if(bad, self.mend)
-        self.tell(f"{columns}, {rows}; {told} ({len(self._images)} projections looked at)", bad=bad)
+        told += f" ({len(self._images)} projections looked at)"
+        if bad:
+            told += ": the grain would be cut; press Mend, or drag a wider box"
+        self.tell(f"{columns}, {rows}; {told}", bad=bad)
 
     @property
     def _rim(self) -> int:

@@ -79,10 +79,12 @@ def test_light_in_the_rim_is_told_and_mended(simulated, tmp_path):
     widget.value = (36, 30), (60, 56)
     assert "falls into the rim of framebg 20 pixels" in widget.status.value
     assert widget.mend.layout.display is None
+    assert "press Mend" in widget.status.value
     widget.mend.click()
     widget.background.wait()
     assert "falls into the rim" not in widget.status.value
     assert widget.mend.layout.display == "none"
+    assert "press Mend" not in widget.status.value
     assert 0 < settings.getdata().cleaning.framebg < 20
 
 
