@@ -54,13 +54,20 @@ def lengths(path: Path, dataset: str, number: int) -> list[int]:
     return found
 
 
-def scan(path: Path, compressor: str = "lz4") -> Path:
+def scan(path: Path, compressor: str = "lz4", block: int = 0) -> Path:
     with h5py.File(path, "w") as file:
         frames = np.random.default_rng(0).poisson(50, (3, ROWS, ROWS)).astype("u2")
-        stored = {"chunks": (1, ROWS, ROWS), **hdf5plugin.Bitshuffle(cname=compressor)}
+        stored = {"chunks": (1, ROWS, ROWS), **hdf5plugin.Bitshuffle(block, cname=compressor)}
         lists, scalars = {"mu": 0.1 * np.arange(3)}, {"omega": 0.0, "chi": 0.0, "phi": 0.0}
         add_entry(file, 1, frames, lists=lists, scalars=scalars, **stored)
     return path
+
+
+@pytest.mark.parametrize("block", [8, 16])
+def test_the_smallest_blocks_are_sound(tmp_path, block):
+    opened = open_scan(scan(tmp_path / "scan.h5", block=block), show_progress=False)
+    frames = np.random.default_rng(0).poisson(50, (3, ROWS, ROWS))
+    np.testing.assert_array_equal(opened.read_projection(0), frames)
 
 
 @pytest.mark.parametrize("compressor", ["lz4", "zstd"])
