@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from recon3d.reconstruction.fit.orientations import (
     Unknowns,
     refine_by_parts,
     refine_orientations,
+    smoothed_steps,
 )
 from recon3d.reconstruction.fit.residuals import suspects
 from recon3d.reconstruction.fit.widths import estimate_widths
@@ -75,6 +77,9 @@ FEWEST_TO_REFINE = 6
 LEAST_DRIFT_STEPS = 0.2
 """Steps of μ below which a drift of μ_c that is found from μ alone is none: it was half a step or
 more on planted scans with a drift of one step, a twentieth on those without."""
+
+MORE_DRIFT_STEPS = 6
+"""Further steps for a drift that is found from μ alone, each about 0.65 of the one before."""
 
 CLEAR_SLOPE = 0.15
 SLOPE_SMOOTHING_VOXELS = 2.0
@@ -327,6 +332,9 @@ def with_clear_drift(
     )
     if abs(drifted.centre_drift_deg[0]) < LEAST_DRIFT_STEPS * setting_steps_deg(model.store)[0]:
         return model, voxels
+    # A drift comes off the tilts slowly, while the residual hardly falls.
+    further = smoothed_steps(drifted, moved, drifting, place, 0.0, f"{description} with drift")
+    drifted, moved, _ = next(islice(further, MORE_DRIFT_STEPS, None))
     return drifted, moved
 
 
