@@ -51,7 +51,7 @@ def test_comments_headings_and_empty_lines_are_passed_over(read):
 
 
 def test_of_repeated_keys_the_last_wins_and_the_log_says_so(read, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="recon3d")
     assert read("a 1\na 1\nb 2\na 3\n") == {"a": "3", "b": "2"}
     (record,) = caplog.records
     assert "line 4: the key 'a' is given again: '3' is used" in record.getMessage()

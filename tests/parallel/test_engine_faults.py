@@ -1,28 +1,16 @@
 """Engines that fail, hang, or are gone: what is tried again, and what is told."""
 
-import os
-import signal
-import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from faulty_work import fails_on_all, fails_on_one, hangs
+from faulty_work import fails_on_all, fails_on_one
+from restarting import REST, quiet, task
 
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.parallel import driver, recovery
 from recon3d.parallel.work import Fault, fault_of
-
-REST = {"seen": (), "progress": lambda: (), "kept": "nothing is kept"}
-
-
-def quiet():
-    return nullcontext(lambda _news: None)
-
-
-def task(work, job=None, again=None):
-    return recovery.RestartableJob(partial(work, job=job), partial(work, job=again), **REST)
 
 
 @pytest.mark.usefixtures("mpi")
@@ -48,19 +36,6 @@ class TestRealEngines:
                 cluster.client, task(fails_on_one, DataError("only here")), quiet
             )
         recovery.run_to_the_end(cluster.client, task(fails_on_one), quiet)
-
-    def test_engines_that_hang_are_started_again(self, cluster, monkeypatch):
-        monkeypatch.setattr(driver, "SILENT_S", 2.0)
-        with pytest.warns(Recon3DWarning, match="come any farther"):
-            recovery.run_to_the_end(cluster.client, task(hangs, 600.0, again=0.0), quiet)
-
-    def test_engines_that_died_before_the_call_are_started_again(self, cluster):
-        client = cluster.client
-        os.kill(client[1].apply_sync(os.getpid), signal.SIGKILL)
-        while client.ids:
-            time.sleep(0.05)
-        with pytest.warns(Recon3DWarning, match="the engines are gone"):
-            recovery.run_to_the_end(client, task(fails_on_one), quiet)
 
 
 class Tries:

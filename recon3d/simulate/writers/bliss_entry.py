@@ -140,7 +140,7 @@ def _point_to(
 
 def _write_part(path: Path, frames: Frames, compression: str) -> None:
     path.parent.mkdir(exist_ok=True)
-    with create_own(path) as file:
+    with create_own(path, oldest=True) as file:
         _compressed(file, _PART_DATASET, frames, compression)
 
 

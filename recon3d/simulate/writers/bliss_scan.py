@@ -72,7 +72,7 @@ def simulate_bliss(
     if dark_frames:
         _write_darks(out / "background.h5", plan, detector, dark_frames, compression)
     projections = simulated_projections(truth)
-    with create_own(path) as file:
+    with create_own(path, oldest=True) as file:
         file.attrs.update({"NX_class": "NXroot", "creator": "recon3d", "file_name": str(path)})
         shown = track(
             projections, "simulate", unit="projection", total=plan.projections, show=show_progress
@@ -141,7 +141,7 @@ def _write_darks(
 ) -> None:
     static = detector.static(plan.recorded_shape)
     darks = np.stack([detector.dark(static, number) for number in range(count)])
-    with create_own(path) as file:
+    with create_own(path, oldest=True) as file:
         entry = add_entry(file, 1, f"loopscan {count} 1", 0, count)
         add_frames(entry, darks, compression, [])
         finish_entry(entry, count)
