@@ -31,6 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "notebooks"))
 from conftest import FLAGS, serving
 
 SLIDERS = {"01_choose_roi": "projection", "02_tune_threshold": "binth"}
+KEYS = {"01_choose_roi": ("ArrowLeft", "ArrowRight"), "02_tune_threshold": ("PageUp", "PageDown")}
+"""There and back: a single step of binth changes too few pixels to be seen."""
+
 READY = {"01_choose_roi": "of the light falls outside", "02_tune_threshold": "signal is kept"}
 WATCH = """() => {
     const canvas = [...document.querySelectorAll('.jupyter-matplotlib-canvas-div canvas')]
@@ -84,7 +87,7 @@ def press(page: Page, name: str, keys: int) -> list[float]:
     handle.focus()
     page.evaluate(WATCH)
     for number in range(keys):
-        handle.press("ArrowRight" if number % 4 < 2 else "ArrowLeft")
+        handle.press(KEYS[name][number % 2])
         page.wait_for_function("count => window.times.length >= count", arg=number + 1)
         page.wait_for_timeout(300)
     return [1e-3 * time for time in page.evaluate("() => window.times")]
@@ -101,7 +104,7 @@ def measure(pixels: int, keys: int) -> None:
             browser = driver.chromium.launch(executable_path=program, args=FLAGS)
             for notebook, text in READY.items():
                 page = browser.new_page(viewport={"width": 1280, "height": 1400})
-                page.set_default_timeout(180_000)
+                page.set_default_timeout(60_000)
                 page.goto(f"{address}/voila/render/{notebook}.ipynb")
                 page.get_by_text(text).first.wait_for()
                 page.wait_for_timeout(3000)
