@@ -98,7 +98,7 @@ def create_own(path: str | Path, room_bytes: int = 0, *, oldest: bool = False) -
     """Create an HDF5 file that gets its name when it is complete.
 
     `room_bytes`: how large it may become, as far as that is known. `oldest`: in the oldest format,
-    for other programs with an old HDF5.
+    as BLISS writes it, or for other programs with an old HDF5.
 
     Raises
     ------
