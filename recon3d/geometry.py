@@ -17,46 +17,25 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ProjectionGeometry:
-    """The map from sample coordinates to detector pixels.
+    """The map from sample coordinates to detector pixels, pixel centres at integers."""
 
-    Parameters
-    ----------
-    theta_deg
-        Bragg angle in degrees, the tilt of the sample against the diffracted beam.
-    magnification_pix_per_um
-        Pixels of the detector for one µm in the sample.
-    centre_row_pix, centre_col_pix
-        Where the sample's origin falls, in pixels of the ROI, pixel centres at integers;
-        `centre_col_pix` is the column of the rotation axis.
-    stretch_rows, stretch_cols
-        1 / cos of the detector's deviation from perpendicular, along each image axis; times
-        the width of a pixel over its height where pixels are no squares.
-    omega_sense
-        +1 or -1: the sense of the ω motor in this map.
-    """
-
-    theta_deg: float
+    theta_deg: float  # Bragg angle: the tilt of the sample against the diffracted beam
     magnification_pix_per_um: float
-    centre_row_pix: float
-    centre_col_pix: float
+    centre_row_pix: float  # where the sample's origin falls, in the ROI
+    centre_col_pix: float  # the column of the rotation axis
+    # 1 / cos of the detector's deviation from perpendicular, along each image axis; times the width
+    # of a pixel over its height where pixels are no squares
     stretch_rows: float = 1.0
     stretch_cols: float = 1.0
-    omega_sense: int = 1
+    omega_sense: int = 1  # +1 or -1: the sense of the ω motor in this map
 
     def affine(self, omega_deg: float) -> FloatArray:
-        r"""Affine map of the projection at ω.
+        r"""Affine map at ω, (2, 4): ``matrix @ (x, y, z, 1)``, in µm, is (row, col) in pixels.
 
         .. math::
             x' = x \cos ω + z \sin ω, \quad z' = -x \sin ω + z \cos ω
 
             row = -M (x' \sin t + y \cos t) + row_0, \quad col = -M z' + col_0, \quad t = -θ
-
-        `omega_deg`: reading of the ω motor in degrees.
-
-        Returns
-        -------
-        matrix, shape (2, 4)
-            (row, col) in pixels is ``matrix @ (x, y, z, 1)`` with x, y, z in µm.
         """
         omega = np.radians(self.omega_sense * omega_deg)
         cosine, sine = np.cos(omega), np.sin(omega)
@@ -78,40 +57,20 @@ class ProjectionGeometry:
 
 @dataclass(frozen=True)
 class TiltOrigin:
-    """The motor readings from which the tilts of a scan are counted, in degrees.
+    """The motor readings from which the tilts of a scan are counted, in degrees."""
 
-    Parameters
-    ----------
-    base_tilt_deg
-        diffrz0: the middle of the range of the base tilt.
-    chi_deg, phi_deg
-        chi0 and phi0, as given by the user.
-    azimuth_deg
-        Angle by which (χ, φ) is turned, 0 or 90: which of the two is the rolling one at ω = 0.
-    """
-
-    base_tilt_deg: float = 0.0
-    chi_deg: float = 0.0
+    base_tilt_deg: float = 0.0  # diffrz0: the middle of the range of the base tilt
+    chi_deg: float = 0.0  # as the user gave it, as is phi_deg
     phi_deg: float = 0.0
-    azimuth_deg: float = 0.0
+    azimuth_deg: float = 0.0  # 0 or 90: which of χ and φ is the rolling one at ω = 0
 
 
 def sample_tilts(
     chi_deg: ArrayLike, phi_deg: ArrayLike, origin: TiltOrigin
 ) -> tuple[FloatArray, FloatArray]:
-    """Tilts (χ, φ) above the rotation stage, counted from the origin.
+    """Tilts above the rotation stage: χ = (chi - chi0) cos phi0 and φ = phi - phi0, in degrees.
 
-    Parameters
-    ----------
-    chi_deg, phi_deg
-        Motor readings in degrees, of any shape.
-    origin
-        Where the tilts are counted from.
-
-    Returns
-    -------
-    chi, phi
-        χ = (chi - chi0) cos phi0 and φ = phi - phi0 in degrees, turned by the azimuth.
+    The readings may have any shape; (χ, φ) is turned by the origin's azimuth.
     """
     chi = (np.asarray(chi_deg, float) - origin.chi_deg) * np.cos(np.radians(origin.phi_deg))
     phi = np.asarray(phi_deg, float) - origin.phi_deg
@@ -130,21 +89,10 @@ def frame_settings(
     origin: TiltOrigin,
     handedness: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """The setting (μ_f, γ_f) of frames, in the laboratory, from their motors.
+    """The settings (μ_f, γ_f) of frames in the laboratory, in degrees, from their motors.
 
-    Parameters
-    ----------
-    omega_deg, base_tilt_deg, chi_deg, phi_deg
-        Motor readings in degrees, of one shape.
-    origin
-        Where the tilts are counted from.
-    handedness
-        h = ±1, the relative sense of the tilt motors and ω.
-
-    Returns
-    -------
-    mu, gamma
-        Setting of each frame in degrees, of the shape of the motor readings.
+    The readings are in degrees and of one shape, which the settings have too. `handedness`: h = ±1,
+    the relative sense of the tilt motors and ω.
     """
     chi, phi = sample_tilts(chi_deg, phi_deg, origin)
     omega = np.radians(np.asarray(omega_deg, float))
@@ -156,21 +104,9 @@ def frame_settings(
 def turn_to_laboratory(
     a_deg: ArrayLike, b_deg: ArrayLike, omega_deg: ArrayLike, handedness: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Turn tilts fixed in the sample by ω: (a, b) to (μ - μ_c, γ - γ_c).
+    """Turn tilts fixed in the sample by ω: (a, b) to (μ - μ_c, γ - γ_c), in degrees.
 
-    Parameters
-    ----------
-    a_deg, b_deg
-        Tilt of a voxel in degrees.
-    omega_deg
-        Rotation angle in degrees; broadcasts against the tilts.
-    handedness
-        h = ±1.
-
-    Returns
-    -------
-    mu, gamma
-        a cos ω - h b sin ω and h a sin ω + b cos ω, in degrees.
+    These are a cos ω - h b sin ω and h a sin ω + b cos ω; ω broadcasts against the tilts.
     """
     omega = handedness * np.radians(np.asarray(omega_deg, float))
     a, b = np.asarray(a_deg, float), np.asarray(b_deg, float)

@@ -36,15 +36,8 @@ def analyse(
 ) -> tuple[str, list[Path]]:
     """Find the cells of a grain, and what its orientations tell of dislocations.
 
-    `threshold_deg` and `min_voxels`: as in `recon3d.analysis.find_cells`. `burgers_nm`: as in
-    `recon3d.analysis.dislocation_density`.
-
-    Returns
-    -------
-    summary
-        What was found, in a few lines.
-    paths
-        The files: cells.csv, boundaries.csv, analysis.h5 (NeXus), figures and summary.txt.
+    Returns what was found, in a few lines, and the files: cells.csv, boundaries.csv, analysis.h5
+    (NeXus), figures and summary.txt.
     """
     cells = find_cells(grain, threshold_deg, min_voxels=min_voxels)
     maps: dict[str, tuple[Volume3D, str, str]] = {

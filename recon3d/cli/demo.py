@@ -30,14 +30,9 @@ logger = logging.getLogger(__name__)
 
 
 def run_demo(out: Path, *, full: bool = False, show_progress: bool = True) -> list[Row]:
-    """Simulate, clean, reconstruct, compare with the truth, and draw.
+    """Simulate, clean, reconstruct by each method, compare with the truth, and draw.
 
     `full`: a rocking-only scan and a strain scan of the same grain too.
-
-    Returns
-    -------
-    rows
-        Each method by its name, and how far it is from the truth.
     """
     store, experiment, truth = _scan(out, "demo", show_progress)
     rows = []

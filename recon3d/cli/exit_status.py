@@ -54,13 +54,10 @@ def show_warning(
 
 
 def run_command(command: str, run: Callable[[], None]) -> int:
-    """Run a command and tell how it ended.
+    """Run a command; its exit status says how it ended.
 
-    Returns
-    -------
-    status
-        0 when all went well, 1 after an error in the data or the values, 130 when interrupted,
-        141 when nobody reads the output any more, 143 when terminated.
+    0 when all went well, 1 after an error in the data or the values, 130 when interrupted, 141 when
+    nobody reads the output any more, 143 when terminated.
     """
     # What went wrong is forgotten inside, so that nothing is said when it is cleared away.
     with _signals_raise() as came:
@@ -128,13 +125,7 @@ def _tell(command: str, message: str, status: int) -> int:
 
 @contextmanager
 def _signals_raise() -> Iterator[list[type[BaseException]]]:
-    """Let SIGINT and SIGTERM end the work with an exception, so that it is tidied up.
-
-    Yields
-    ------
-    came
-        The exceptions that were raised so.
-    """
+    """Let SIGINT and SIGTERM end the work with an exception, so that it is tidied up; list them."""
     came: list[type[BaseException]] = []
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:

@@ -35,23 +35,11 @@ def write_figures(
     film: str | None = "gif",
     show_progress: bool = True,
 ) -> list[Path]:
-    """Draw everything that a grain has to show.
+    """Draw everything that a grain has to show, and list the files.
 
-    Parameters
-    ----------
-    folder
-        Where the figures go; it is made.
-    scan, ini
-        The cleaned scan and the .ini file, where they are not beside the grain.
-    suffix
-        "pdf" or "svg" for vectors (with images as pixels), or "png".
-    film
-        "gif", "mp4" or None.
-
-    Returns
-    -------
-    paths
-        The files. Without a scan there is no figure of projections; a message says so.
+    `folder`: is made where it is missing. `scan`, `ini`: where they are not beside the grain;
+    without a scan there is no figure of projections, and a message says so. `suffix`: "pdf" or
+    "svg" for vectors (with images as pixels), or "png". `film`: "gif", "mp4" or None.
     """
     grain = Grain.load(grain_path)
     draw: dict[str, Callable[[], Figure]] = {

@@ -24,15 +24,9 @@ _NEGATIVE = re.compile(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, and return its exit status: 2 after a mistake in the call itself.
 
-    `argv`: the arguments; those of the process where None.
-
-    Returns
-    -------
-    status
-        0 when all went well, 1 after an error in the data or the values, 2 after a mistake
-        in the call itself, 130 when interrupted, 143 when terminated.
+    `argv`: the arguments; those of the process where None. For other statuses see `run_command`.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal may know no Greek letters

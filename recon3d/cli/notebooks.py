@@ -19,13 +19,7 @@ FIRST = "/doc/tree/01_choose_roi.ipynb"
 
 
 def notebook_sources() -> list[Path]:
-    """The notebooks in the installed package, or beside the source tree.
-
-    Raises
-    ------
-    DataError
-        They are in neither place.
-    """
+    """The notebooks in the installed package, or beside the source tree."""
     for folder in (_PACKAGED, _BESIDE):
         found = sorted(folder.glob("*.ipynb"))
         if found:
@@ -36,12 +30,7 @@ def notebook_sources() -> list[Path]:
 def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Copy the notebooks into a folder; those that are there unchanged stay.
 
-    `folder`: where they go; it is made where it is missing.
-
-    Raises
-    ------
-    ParameterError
-        Notebooks were changed there, and may not be replaced.
+    Without `overwrite`, notebooks that were changed there are a ParameterError.
     """
     sources = notebook_sources()
     targets = [folder / source.name for source in sources]
@@ -64,13 +53,7 @@ def copy_notebooks(folder: Path, *, overwrite: bool = False) -> list[Path]:
 
 
 def open_jupyterlab(folder: Path) -> int:
-    """Run JupyterLab in a folder, reachable from this machine only, until it is ended.
-
-    Raises
-    ------
-    ParameterError
-        JupyterLab is not installed.
-    """
+    """Run JupyterLab in a folder, reachable from this machine only, until it is ended."""
     if importlib.util.find_spec("jupyterlab") is None:
         raise ParameterError("JupyterLab is not installed: pip install 'recon3d[notebooks]'")
     return subprocess.run(jupyterlab_command(folder), check=False).returncode

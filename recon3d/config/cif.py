@@ -44,21 +44,11 @@ COMMON_CRYSTALS: dict[str, tuple[Six, int]] = {
 
 
 def read_cif(path: str | Path) -> tuple[Six, int | None]:
-    """Read the unit cell and the number of the space group from a CIF file.
+    """Read the unit cell (a, b, c in Å; α, β, γ in degrees) and the space group of a CIF file.
 
-    `path`: the file; standard uncertainties in brackets are taken off.
-
-    Returns
-    -------
-    unit_cell
-        a, b, c in Å and α, β, γ in degrees.
-    space_group
-        Its number; None where the file does not give it.
-
-    Raises
-    ------
-    ParameterError
-        The file cannot be read, lacks a part of the cell, or holds several cells.
+    Standard uncertainties in brackets are taken off. The number of the space group is None where
+    the file does not give it. A ParameterError says where the file cannot be read, lacks a part of
+    the cell, or holds several cells.
     """
     path = Path(path).expanduser()
     try:

@@ -26,54 +26,25 @@ _BRACKETS = str.maketrans("[](){}", " " * 6)
 
 @dataclass(frozen=True)
 class Setting:
-    """What is declared of one field.
+    """What is declared of one field; `settings_of` fills in what the field itself says."""
 
-    Parameters
-    ----------
-    help
-        What it is, in a sentence without a full stop.
-    unit
-        Of its numbers.
-    key
-        Its name in .ini files; the field's name where empty.
-    least, above, most, below
-        Bounds of its numbers: `least` and `most` may be reached, `above` and `below` not.
-    choices
-        The values that there are.
-    words
-        Words that stand for a value in files, such as auto for 0.
-    one_for_all
-        A single number stands for every number of the tuple.
-    expect
-        What is expected, in words; made of type, bounds and choices where empty.
-    place
-        It has a place of its own on the command line, and is called by its key in capitals.
-    option
-        The option of the command line that gives it; that of a truth value gives the opposite
-        of the default.
-    metavar
-        What stands for the value in the option's help.
-    record
-        Whether it belongs in the record of a run.
-    name, kind, default, required
-        The field's name, type and default, and whether there is none; filled in by `settings_of`.
-    """
-
-    help: str
-    unit: str = ""
-    key: str = ""
-    least: float | None = None
-    above: float | None = None
+    help: str  # a sentence without a full stop
+    unit: str = ""  # of its numbers
+    key: str = ""  # its name in .ini files; the field's name where empty
+    least: float | None = None  # may be reached, as `most` may
+    above: float | None = None  # may not be reached, as `below` may not
     most: float | None = None
     below: float | None = None
     choices: tuple[Any, ...] = ()
+    # words that stand for a value in files, such as auto for 0
     words: Mapping[str, Any] = field(default_factory=dict)
-    one_for_all: bool = False
-    expect: str = ""
-    place: bool = False
+    one_for_all: bool = False  # a single number stands for every number of the tuple
+    expect: str = ""  # what is expected, in words; made of type, bounds and choices where empty
+    place: bool = False  # it has a place on the command line, and is called by its key in capitals
+    # the option of the command line that gives it; of a truth value, the opposite of the default
     option: str = ""
-    metavar: str = ""
-    record: bool = True
+    metavar: str = ""  # what stands for the value in the option's help
+    record: bool = True  # whether it belongs in the record of a run
     name: str = ""
     kind: Any = str
     default: Any = None
@@ -130,13 +101,7 @@ class Setting:
         return " and".join(found)
 
     def check(self, value: Any) -> Any:
-        """Take a value of Python as the type that is declared.
-
-        Raises
-        ------
-        ValueError
-            It is of another type, or out of bounds.
-        """
+        """Take a value of Python as the declared type; a ValueError says what is expected."""
         if isinstance(value, str) and value in self.words:
             return self.words[value]
         if value is None and _takes_none(self.kind):
@@ -171,13 +136,7 @@ class Setting:
         return taken
 
     def parse(self, text: str) -> Any:
-        """Turn the text of a file or a command line, without quotes, into a value.
-
-        Raises
-        ------
-        ValueError
-            It is nothing that is declared.
-        """
+        """Turn the text of a file or a command line, without quotes, into a value, or raise."""
         if text.lower() in self.words:
             return self.words[text.lower()]
         if self.single in (str, Path) and self.count is None:
@@ -259,10 +218,7 @@ def _settings_of(cls: Any) -> dict[str, Setting]:
 def validate(settings: Any) -> None:
     """Check every declared field of a frozen dataclass, and bring it to its type.
 
-    Raises
-    ------
-    ParameterError
-        A value is of another type than is declared, or out of bounds.
+    A ParameterError names a value of another type, or out of bounds.
     """
     for declared in settings_of(type(settings)).values():
         value = getattr(settings, declared.name)
@@ -275,12 +231,8 @@ def validate(settings: Any) -> None:
 def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
     """Parse the texts of a dataclass's keys; what is not given is left out.
 
-    `texts`: the text of every value by its key, without quotes; keys of others are passed over.
-
-    Raises
-    ------
-    ParameterError
-        A value is not what its key expects.
+    `texts`: the text of every value by its key, without quotes; keys of others are passed over. A
+    ParameterError names a value that is not what its key expects.
     """
     values = {}
     for key, declared in settings_of(cls).items():

@@ -139,10 +139,7 @@ class GetData(Declared):
     def from_texts(cls, texts: Mapping[str, str]) -> GetData:
         """Parse the text of every value by its key; `None` leaves the default.
 
-        Raises
-        ------
-        ParameterError
-            `datadir` is missing, or a value is not what its key expects.
+        A ParameterError says where `datadir` is missing, or a value is not what its key expects.
         """
         if texts.get("datadir", "None").lower() == "none":
             raise ParameterError("the key 'datadir' is missing: give the folder or file of frames")

@@ -49,15 +49,10 @@ _HEADING = "# Settings of one scan, for `recon3d getdata` and `recon3d reconstru
 class SettingsFile:
     """One small file of `key value` lines with everything that was chosen for a scan.
 
-    It takes every key of `getdata` (its arguments and options in lower case), every key of
-    an experiment's .ini file, which it overrules, `experiment`, the name of that file, and
-    `memory_gib`, what the orientation distributions may take.
-    Relative paths in it count from its folder.
-
-    Parameters
-    ----------
-    path
-        The file; it need not exist yet.
+    It takes every key of `getdata` (its arguments and options in lower case), every key of an
+    experiment's .ini file, which it overrules, `experiment`, the name of that file, and
+    `memory_gib`, what the orientation distributions may take. Relative paths in it count from its
+    folder. It need not exist yet. Impossible values are ParameterErrors.
     """
 
     path: Path
@@ -65,15 +60,7 @@ class SettingsFile:
     def read(self) -> dict[str, str]:
         """The text of every value by its key; none where there is no file yet.
 
-        Raises
-        ------
-        ParameterError
-            The file cannot be read, or has a key without a value.
-
-        Warns
-        -----
-        Recon3DWarning
-            A key is not known; the nearest known one is named.
+        A warning names the nearest known key of one that is not known.
         """
         if not self.path.exists():
             return {}
@@ -82,14 +69,9 @@ class SettingsFile:
         return {key: text for key, text in texts.items() if key in KEYS}
 
     def update(self, values: Mapping[str, Any], *, forget: Iterable[str] = ()) -> None:
-        """Change some values, and leave all others as they are.
+        """Change some values, and leave all others as they are; an unknown key is a ParameterError.
 
         `values`: new values by their keys; None stands for "find it from the data", or for nothing.
-
-        Raises
-        ------
-        ParameterError
-            A key is not known.
         """
         unknown = set(values) - set(KEYS)
         if unknown:
@@ -112,13 +94,7 @@ class SettingsFile:
         return {"outputpath": str(self._from_here("."))} | texts if texts else texts
 
     def getdata(self) -> GetData:
-        """What the file says to `getdata`.
-
-        Raises
-        ------
-        ParameterError
-            It does not say where the frames are, or a value is impossible.
-        """
+        """What the file says to `getdata`; a ParameterError if not where the frames are."""
         try:
             return GetData.from_texts(self.getdata_texts())
         except ParameterError as error:
@@ -139,11 +115,6 @@ class SettingsFile:
         """The experiment of an .ini file, with what the settings file overrules.
 
         `ini`: the .ini file; the one that the key `experiment` names where None.
-
-        Raises
-        ------
-        ParameterError
-            There is no such key, or a value is impossible.
         """
         texts = self.read()
         if ini is None and "experiment" not in texts:
@@ -155,13 +126,7 @@ class SettingsFile:
         return Experiment.from_ini(chosen, self.experiment_texts())
 
     def memory_gib(self) -> float:
-        """What the orientation distributions may take, in GiB.
-
-        Raises
-        ------
-        ParameterError
-            It is no positive number.
-        """
+        """What the orientation distributions may take, in GiB."""
         try:
             return OfFile(**parse_texts(OfFile, self.read())).memory_gib
         except ParameterError as error:
@@ -172,10 +137,9 @@ class SettingsFile:
 
 
 def ini_beside(data: Path, settings: Path) -> Path | None:
-    """The one .ini file in the folder of the frames, or else beside it; None where it is not one.
+    """The one .ini file, but the settings file, in the folder of the frames or beside it; or None.
 
-    `data`: the folder, or the HDF5 file, of the frames. `settings`: the settings file, which is not
-    meant.
+    `data`: the folder, or the HDF5 file, of the frames.
     """
     own = settings.resolve()
     for folder in (data if data.is_dir() else data.parent, data.parent):

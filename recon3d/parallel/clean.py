@@ -144,16 +144,9 @@ def clean_together(
     folder: Path,
     options: dict[str, Any],
 ) -> None:
-    """Clean a scan on every engine; the first one writes it.
+    """Clean a scan on every engine, as `cleaning.pipeline.clean` does; the first one writes it.
 
-    Parameters
-    ----------
-    communicator, publisher
-        The engines, and what tells the user of them.
-    scan, cleaning, out, options
-        As for `recon3d.cleaning.pipeline.clean`.
-    folder
-        Where the names of the scan's files count from.
+    `folder`: where the names of the scan's files count from.
     """
     # Where names are absolute the folder of the driver need not be there.
     with chdir(folder) if folder.is_dir() else nullcontext():

@@ -36,13 +36,7 @@ STOP_S = 300.0
 
 
 class OneEngineFailed(Exception):
-    """An engine failed and the others wait for it: they can do nothing more.
-
-    Parameters
-    ----------
-    error
-        What it failed with.
-    """
+    """An engine failed and the others wait for it: they can do nothing more."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
@@ -50,22 +44,10 @@ class OneEngineFailed(Exception):
 
 
 def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
-    """Look whether the engines of a client can work together on some files.
+    """Look whether the engines of a client can work together on some files, and list them by rank.
 
-    `paths`: files and folders that all of them must see.
-
-    Returns
-    -------
-    engines
-        Numbers of the engines, by their ranks.
-
-    Raises
-    ------
-    ParameterError
-        There are none, they are not in one MPI world, another version of recon3d is installed
-        there, or one does not answer, or does not see a file.
-    EngineFault
-        One died meanwhile.
+    A ParameterError says that there are none, that they are not in one MPI world, that another
+    version of recon3d is installed there, or that one does not answer, or does not see a file.
     """
     found = describe_engines(client, paths)
     if not found:
@@ -102,12 +84,7 @@ def describe_engines(
 ) -> dict[int, EngineInfo]:
     """What each engine says of itself, by its number, in the order of ranks.
 
-    Raises
-    ------
-    EngineFault
-        One died meanwhile.
-    ParameterError
-        One does not answer.
+    An EngineFault says that one died meanwhile, a ParameterError that one does not answer.
     """
     texts = [str(path) for path in paths]
     pending = {number: _asked(client, number, describe_engine, texts) for number in client.ids}
@@ -138,25 +115,12 @@ def run_once(
 ) -> list[Outcome]:
     """Give a job to all engines and wait for it, telling a watcher what they publish.
 
-    Parameters
-    ----------
-    engines
-        Their numbers by rank, from `check_engines`.
-    job
-        What each engine does; the first one passes the arguments on to the others.
-    watch
-        Told the news of all engines, a few times a second.
+    `engines`: their numbers by rank, from `check_engines`; the first one passes the job's arguments
+    on to the others. `watch`: told the news of all engines, a few times a second.
 
-    Raises
-    ------
-    EngineFault
-        An engine died, or all of them have been silent for too long.
-    OneEngineFailed
-        An engine failed, and the others wait for it.
-    KeyboardInterrupt
-        The user interrupted; the engines have stopped where all of them met.
-    Exception
-        Whatever the job itself failed with, on all engines.
+    Raises an EngineFault where one died or all have been silent for too long, OneEngineFailed where
+    the others wait for it, KeyboardInterrupt when the engines have stopped where all of them met,
+    and whatever the job itself failed with on all engines.
     """
     given = [job.keywords] + [None] * (len(engines) - 1)
     pending = [

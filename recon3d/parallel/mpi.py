@@ -22,25 +22,13 @@ PIECE_ELEMENTS = 1 << 19
 class MpiCommunicator:
     """The processes of an MPI communicator, as a `recon3d.runtime.communicator.Communicator`.
 
-    Every element of a sum is made by one member and sent to the others, so that all have the
-    same bits, whatever way the MPI library would take.
+    Every element of a sum is made by one member and sent to the others, so that all have the same
+    bits, whatever way the MPI library would take. `asked_to_stop` says on the first member whether
+    the work is to end; `share_memory`: whether members on one machine may hold arrays together.
 
-    Parameters
-    ----------
-    comm
-        The communicator.
-    asked_to_stop
-        Says on the first member whether the work is to end.
-    share_memory
-        Whether members on one machine may hold arrays together.
-
-    Attributes
-    ----------
-    sent_bytes
-        What this member has sent in sums so far, counted as the algorithm of `sum` has it, or
-        has read of others where they share memory.
-    waited_s
-        Time that this member has spent in calls to others.
+    `sent_bytes` is what this member has sent in sums so far, as the algorithm of `sum` has it, or
+    has read of others where they share memory; `waited_s` the time that it has spent in calls to
+    others.
     """
 
     def __init__(
@@ -127,15 +115,8 @@ class MpiCommunicator:
 class Copied:
     """An array of which every member has a copy, kept the same by messages.
 
-    Each member sums and changes a share of the rows, and sends it to the others: as much is
-    sent as for a sum alone.
-
-    Parameters
-    ----------
-    communicator
-        Its members.
-    shape
-        Shape of the array.
+    Each member sums and changes a share of the rows, and sends it to the others: as much is sent as
+    for a sum alone.
     """
 
     def __init__(self, communicator: MpiCommunicator, shape: tuple[int, int]) -> None:
@@ -177,12 +158,7 @@ class Copied:
 class Shared:
     """An array that the members of a communicator hold together, in memory that all of them see.
 
-    Parameters
-    ----------
-    communicator
-        Its members.
-    memory, shape (members + 1, ...)
-        The array, and what each member has to add to it.
+    `memory`, (members + 1, ...): the array, and what each member has to add to it.
     """
 
     def __init__(self, communicator: MpiCommunicator, memory: NDArray[np.float32]) -> None:

@@ -40,12 +40,8 @@ def world() -> Communicator:
     """The communicator of all processes that an MPI launcher started; `ALONE` without one.
 
     Threads are shared out: processes on one machine take as many each as there are cores for,
-    unless `NUMBA_NUM_THREADS` says how many.
-
-    Raises
-    ------
-    ParameterError
-        mpi4py is not installed, or every process is alone in its MPI world.
+    unless `NUMBA_NUM_THREADS` says how many. A ParameterError says that mpi4py is not installed, or
+    that every process is alone in its MPI world.
     """
     count, launcher = launched()
     if count == 1:
@@ -112,14 +108,9 @@ def run_shared(
 ) -> None:
     """Run a command as a member of the communicator of all processes that a launcher started.
 
-    Parameters
-    ----------
-    run
-        The command; it finds its communicator in `arguments.communicator`.
-    arguments
-        What it is given; `arguments.alike` tells afterwards whether all processes failed.
-    shared
-        Whether the processes share its work; else the first one does it alone.
+    It finds its communicator in `arguments.communicator`; `arguments.alike` tells afterwards
+    whether all processes failed. `shared`: whether they share its work; else the first one does it
+    alone.
     """
     arguments.alike = True
     try:
@@ -144,7 +135,7 @@ def run_shared(
 def end_all(status: int, *, alike: bool) -> None:
     """After an error end every process of a launcher: they would wait for this one for ever.
 
-    `status`: how this process ends; 0 for no error. `alike`: whether all others end likewise, by
+    `status`: how this process ends; 0 for no error. `alike`: whether all others end so by
     themselves.
     """
     sys.stdout.flush()

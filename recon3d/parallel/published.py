@@ -18,16 +18,9 @@ News = list[dict[str, Any]]
 class EngineDisplay:
     """One progress bar for all engines, with their loads; a context manager.
 
-    Parameters
-    ----------
-    show
-        False for no bar.
-    report
-        Told after every pass, as in `recon3d.reconstruct`; None where nobody wants to know.
-    preview
-        Where the first engine leaves the grain so far for `report`; None where it does not.
-    watch
-        Told, a few times a second, what every engine published last; None for nobody.
+    `report`: told after every pass, as in `recon3d.reconstruct`. `preview`: where the first engine
+    leaves the grain so far for it. `watch`: told, a few times a second, what every engine published
+    last.
     """
 
     def __init__(

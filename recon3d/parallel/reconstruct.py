@@ -177,18 +177,10 @@ def reconstruct_together(
     out: Path,
     preview: Path | None,
 ) -> None:
-    """Reconstruct a grain on every engine; the first one writes it.
+    """Reconstruct a grain on every engine, as `reconstruction.run` does; the first one writes it.
 
-    Parameters
-    ----------
-    communicator, publisher
-        The engines, and what tells the user of them.
-    store, experiment, memory_gib, checkpoints
-        As for `recon3d.reconstruction.run.reconstruct`; every engine sees the cleaned scan.
-    out
-        Where the grain is written.
-    preview
-        Where the grain so far is written after every pass; None for nowhere.
+    `store`: the cleaned scan, which every engine sees. `preview`: where the grain so far is written
+    after every pass; None for nowhere.
     """
     passed: list[tuple[str, int, float]] = []
 

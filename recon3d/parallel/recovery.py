@@ -32,27 +32,13 @@ WAKE_S = 20.0
 
 @dataclass(frozen=True)
 class RestartableJob:
-    """A job for engines, and what to do when one of them fails.
-
-    Parameters
-    ----------
-    job
-        What every engine does.
-    again
-        The job after a fault, which goes on from what is kept.
-    seen
-        Files and folders that all engines must see.
-    progress
-        How far what is kept has come: larger is farther.
-    kept
-        Says, in an error message, what is left of the work.
-    """
+    """A job for engines, and what to do when one of them fails."""
 
     job: Job
-    again: Job
-    seen: Sequence[Path]
-    progress: Callable[[], Progress]
-    kept: str
+    again: Job  # the job after a fault, which goes on from what is kept
+    seen: Sequence[Path]  # files and folders that all engines must see
+    progress: Callable[[], Progress]  # how far what is kept has come: larger is farther
+    kept: str  # says, in an error message, what is left of the work
 
 
 def run_to_the_end(
@@ -62,15 +48,9 @@ def run_to_the_end(
 ) -> None:
     """Let engines do a job, again after every fault as long as each try comes farther.
 
-    `watcher`: makes what is told the news of a try.
-
-    Raises
-    ------
-    EngineFault
-        There were two faults without any progress between, or the engines cannot be started
-        again.
-    Exception
-        Whatever the job itself failed with.
+    `watcher`: makes what is told the news of a try. An EngineFault says that there were two faults
+    without any progress between, or that the engines cannot be started again; an error of the job
+    itself is passed on.
     """
     job, reached = task.job, None
     if not client.ids and client.cluster is not None:
@@ -112,10 +92,8 @@ def _start_again(why: object, client: Client, task: RestartableJob) -> None:
 def restart(client: Client) -> None:
     """Start the engines of a client again, all of them: one that died ended its MPI world.
 
-    Raises
-    ------
-    EngineFault
-        The client does not know how its engines were started, or they do not come back.
+    An EngineFault says that the client does not know how they were started, or that they do not
+    come back.
     """
     cluster = client.cluster
     if cluster is None:

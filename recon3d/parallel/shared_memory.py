@@ -16,20 +16,11 @@ TOKEN_BYTES = 16
 def map_together(
     comm: MPI.Intracomm, count: int, shape: tuple[int, int]
 ) -> NDArray[np.float32] | None:
-    """Arrays of zeros in memory that all processes of a communicator see; all of them call this.
+    """Arrays of zeros, (count, *shape), in memory that all members of a communicator see.
 
-    The memory has no name and no file: it is gone when the last process has let go of it or
-    ended, however that came.
-
-    Parameters
-    ----------
-    count, shape
-        How many arrays, and the shape of each.
-
-    Returns
-    -------
-    arrays, shape (count, *shape)
-        None where the processes are not all on one machine, or cannot share memory there.
+    All of them call this. The memory has no name and no file: it is gone when the last process has
+    let go of it or ended, however that came. None where the processes are not all on one machine,
+    or cannot share memory there.
     """
     size = 4 * count * shape[0] * shape[1]
     if size == 0 or not _on_one_machine(comm):

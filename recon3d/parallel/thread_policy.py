@@ -27,10 +27,7 @@ def let_idle_threads_sleep(environment: MutableMapping[str, str] = os.environ) -
 def thread_count(environment: Mapping[str, str] = os.environ) -> int:
     """How many threads numba takes in this process.
 
-    Raises
-    ------
-    ParameterError
-        NUMBA_NUM_THREADS is no positive whole number: numba could not even be imported.
+    NUMBA_NUM_THREADS must be a positive whole number: numba could not even be imported.
     """
     given = environment.get("NUMBA_NUM_THREADS")
     if given is None:

@@ -34,31 +34,17 @@ PUBLISH_EVERY_S = 0.25
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What an engine says of itself.
+    """What an engine says of itself."""
 
-    Parameters
-    ----------
-    rank, size
-        Its number in its MPI world, and how many are in there; size 0 without mpi4py.
-    host, pid, memory_gib, threads
-        Where it runs, and what it has there.
-    version
-        Of recon3d; "" where it is not installed there.
-    unseen
-        The first file or folder that was asked for and is not found there; "" for none.
-    used_gib
-        Memory that it takes itself.
-    """
-
-    rank: int
-    size: int
+    rank: int  # its number in its MPI world
+    size: int  # how many are in there; 0 without mpi4py
     host: str
     pid: int
     memory_gib: float
     threads: int
-    version: str
-    unseen: str
-    used_gib: float = 0.0
+    version: str  # of recon3d; "" where it is not installed there
+    unseen: str  # the first file or folder that was asked for and is not found there; "" for none
+    used_gib: float = 0.0  # memory that it takes itself
 
 
 def describe_engine(paths: Sequence[str] = ()) -> EngineInfo:
@@ -97,28 +83,14 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended on one engine.
+    """How a job ended on one engine."""
 
-    Parameters
-    ----------
-    error
-        What went wrong; None where nothing did.
-    fault
-        What kind of error it is.
-    trace
-        Where it went wrong.
-    warnings
-        What the user is to be warned of.
-    sent_bytes, waited_s
-        What the engine sent to others, and how long it waited for them.
-    """
-
-    error: BaseException | None = None
+    error: BaseException | None = None  # None where nothing went wrong
     fault: Fault = Fault.NONE
-    trace: str = ""
-    warnings: tuple[str, ...] = ()
-    sent_bytes: int = 0
-    waited_s: float = 0.0
+    trace: str = ""  # where it went wrong
+    warnings: tuple[str, ...] = ()  # what the user is to be warned of
+    sent_bytes: int = 0  # to other engines
+    waited_s: float = 0.0  # for other engines
 
 
 def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Outcome:
@@ -180,13 +152,7 @@ def _portable(error: BaseException | None) -> BaseException | None:
 
 @dataclass
 class Publisher:
-    """Tells the driver, a few times a second, how far this engine is and how busy.
-
-    Parameters
-    ----------
-    communicator
-        Counts the time spent waiting for others.
-    """
+    """Tells the driver, a few times a second, how far this engine is and how busy."""
 
     communicator: MpiCommunicator
     _since: float = field(default_factory=time.perf_counter)

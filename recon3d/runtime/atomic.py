@@ -35,24 +35,15 @@ _UNWRITTEN = re.compile(r"\d+ requested and \d+ written")
 def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]:
     """Lend a temporary name beside `path`, and rename it to `path` on a clean exit.
 
-    After an error the temporary file is removed, and an older file under the final name
-    is left as it was. A process that is killed leaves its temporary file: the next one that
-    writes the same file on the same computer removes it.
+    The temporary file has the same suffix. After an error it is removed, and an older file under
+    the final name is left as it was. A process that is killed leaves its temporary file: the next
+    one that writes the same file on the same computer removes it.
 
     `tidy`: look for the temporary files of killed processes; False where one of thousands of files
     in a folder is written.
 
-    Yields
-    ------
-    temporary
-        Where to write: in the same folder, with the same suffix.
-
-    Raises
-    ------
-    ParameterError
-        The folder does not exist.
-    OutputError
-        The disk is full, or the folder or the file cannot be written.
+    A ParameterError says that the folder does not exist, an OutputError that the disk is full, or
+    that the folder or the file cannot be written.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -71,13 +62,7 @@ def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]
 
 @contextmanager
 def explaining_writes(path: str | Path) -> Iterator[None]:
-    """Turn an error of the operating system on writing into one that names `path`.
-
-    Raises
-    ------
-    OutputError
-        In place of a full disk, a missing permission and the like.
-    """
+    """Turn an error of the operating system on writing into an OutputError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -97,13 +82,7 @@ def _number_of(error: OSError) -> int | None:
 
 
 def require_writable(folder: str | Path) -> None:
-    """See whether a folder for results can be made, before anything is read.
-
-    Raises
-    ------
-    OutputError
-        A file is in the way, or nothing can be written there.
-    """
+    """See before anything is read whether a folder for results can be made; else an OutputError."""
     folder = Path(folder)
     with explaining_writes(folder):
         there = folder
@@ -117,13 +96,7 @@ def require_writable(folder: str | Path) -> None:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """Make a folder for results, with those above it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made, or nothing can be written in it.
-    """
+    """Make a folder for results, with those above it; an OutputError where that cannot be."""
     folder = Path(folder)
     with explaining_writes(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -76,13 +76,7 @@ class Communicator(Protocol):
 
 
 class Own:
-    """An array that one process has for itself, as a `Held`.
-
-    Parameters
-    ----------
-    shape
-        Its shape.
-    """
+    """An array of some shape that one process has for itself, as a `Held`."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.whole = np.zeros(shape, np.float32)

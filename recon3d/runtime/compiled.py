@@ -42,14 +42,8 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
 class KernelCache:
     """Compiled code of one function on disk, of which a loss or fault costs only time.
 
-    It has the methods of numba's own cache of a function, which does the work.
-
-    Parameters
-    ----------
-    function
-        The function.
-    threads
-        Whether it runs threads.
+    It has the methods of numba's own cache of a function, which does the work. `threads`: whether
+    the function runs threads.
     """
 
     def __init__(self, function: Callable[..., Any], *, threads: bool) -> None:
@@ -67,10 +61,7 @@ class KernelCache:
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Compiled code for a signature; None where there is none that can be used.
 
-        Raises
-        ------
-        ParameterError
-            The way that the user wants threads to be run in is not installed.
+        A ParameterError says that the threads which the user wants are not installed.
         """
         if self._threads:
             _require_threads()

@@ -13,22 +13,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a stage of long work is.
+    """How far a stage of long work is."""
 
-    Parameters
-    ----------
-    description
-        What is done, in a word or two.
-    unit
-        What one item is.
-    done, total
-        How many items are done, and how many there are; None where that is not known.
-    """
-
-    description: str
-    unit: str
+    description: str  # what is done, in a word or two
+    unit: str  # what one item is
     done: int
-    total: int | None
+    total: int | None  # None where it is not known
 
 
 Listener = Callable[[Stage], None]
@@ -67,19 +57,8 @@ def track(
 ) -> Iterator[T]:
     """Pass `items` on, one by one, while a bar shows how far along they are.
 
-    Parameters
-    ----------
-    description
-        The stage, in a word or two, shown left of the bar.
-    unit
-        What one item is ("frame", "projection").
-    total
-        How many there are, where `items` has no length.
-
-    Yields
-    ------
-    item
-        The items, unchanged and in order.
+    `description`: the stage, in a word or two, left of the bar. `unit`: what one item is ("frame",
+    "projection"). `total`: how many there are, where `items` has no length.
     """
     listener = _listener.get()
     if listener is None:

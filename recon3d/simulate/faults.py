@@ -25,28 +25,14 @@ SLOPE_PIX = 20.0
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and how much.
-
-    Parameters
-    ----------
-    name
-        One of `FAULTS`.
-    strength
-        In the unit that `FAULTS` names.
-    """
+    """One thing that is wrong, by its name in `FAULTS`, and how much, in the unit named there."""
 
     name: str
     strength: float
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read NAME or NAME:STRENGTH.
-
-        Raises
-        ------
-        ParameterError
-            No such fault, or a strength that is no number or out of bounds.
-        """
+        """Read NAME or NAME:STRENGTH."""
         name, _, strength = text.partition(":")
         if name not in FAULTS:
             raise ParameterError(f"fault '{name}' is not known: expected one of {list(FAULTS)}")
@@ -70,30 +56,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault.
+    """A kind of fault."""
 
-    Parameters
-    ----------
-    meaning
-        For the help.
-    unit
-        Of its strength.
-    usual
-        Strength where none is given.
-    bounds
-        Least and largest strength.
-    change
-        What becomes of the grain, the scan and the detector.
-    light
-        What becomes of the light of a projection, (frames, rows, cols): called with it, the
-        scan, the number of the projection, the light of the brightest pixel, and the strength.
-    """
-
-    meaning: str
-    unit: str
-    usual: float
-    bounds: tuple[float, float] = (0.0, np.inf)
+    meaning: str  # for the help
+    unit: str  # of its strength
+    usual: float  # strength where none is given
+    bounds: tuple[float, float] = (0.0, np.inf)  # least and largest strength
+    # what becomes of the grain, the scan and the detector
     change: Callable[[Truth, float], Truth] | None = None
+    # what becomes of the light of a projection, (frames, rows, cols): called with it, the scan, the
+    # number of the projection, the light of the brightest pixel, and the strength
     light: Callable[[Light, Truth, int, float, float], Light] | None = None
 
 
@@ -109,12 +81,8 @@ def with_faults(truth: Truth, faults: Sequence[Fault]) -> Truth:
 def spoil(light: Light, truth: Truth, projection: int, brightest: float) -> Light:
     """Do to the light of a projection what the faults of a truth do.
 
-    Parameters
-    ----------
-    light, shape (frames, rows, cols)
-        Upright images without noise.
-    brightest
-        Light of the brightest pixel of the scan.
+    `light`: upright images without noise, (frames, rows, cols). `brightest`: light of the brightest
+    pixel of the scan.
     """
     for fault in map(Fault.parse, truth.faults):
         change = FAULTS[fault.name].light

@@ -31,13 +31,7 @@ class Field(ABC):
 
 @dataclass(frozen=True)
 class Constant(Field):
-    """The same value everywhere.
-
-    Parameters
-    ----------
-    value
-        That value.
-    """
+    """The same value everywhere."""
 
     value: float = 0.0
 
@@ -48,13 +42,7 @@ class Constant(Field):
 
 @dataclass(frozen=True)
 class Gradient(Field):
-    """A value that grows linearly from 0 at the centre.
-
-    Parameters
-    ----------
-    slope_per_um
-        Growth along x, y and z for one µm.
-    """
+    """A value that grows linearly from 0 at the centre, by so much for one µm along x, y and z."""
 
     slope_per_um: Vector
 
@@ -65,18 +53,10 @@ class Gradient(Field):
 
 @dataclass(frozen=True)
 class Bend(Field):
-    """A value that grows with the square of the distance from a plane through the centre.
+    """A value that grows with the square of the distance from a plane through the centre."""
 
-    Parameters
-    ----------
-    curvature_per_um2
-        Value at one µm from the plane.
-    direction
-        Normal of the plane, of length 1.
-    """
-
-    curvature_per_um2: float
-    direction: Vector
+    curvature_per_um2: float  # value at one µm from the plane
+    direction: Vector  # normal of the plane, of length 1
 
     def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
         """Values at points, of the shape to which the coordinates broadcast."""
@@ -127,15 +107,7 @@ class Cells(Field):
 
 @dataclass(frozen=True)
 class Inclusion(Field):
-    """A value inside a sphere, and 0 outside of it.
-
-    Parameters
-    ----------
-    centre_um, radius_um
-        The sphere.
-    value
-        The value in it.
-    """
+    """A value inside a sphere, and 0 outside of it."""
 
     centre_um: Vector
     radius_um: float
@@ -152,13 +124,7 @@ class Inclusion(Field):
 
 @dataclass(frozen=True)
 class Sum(Field):
-    """Several fields, added up.
-
-    Parameters
-    ----------
-    parts
-        The fields.
-    """
+    """Several fields, added up."""
 
     parts: tuple[Field, ...]
 

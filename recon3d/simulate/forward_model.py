@@ -40,24 +40,12 @@ _SHIFT = (math.sqrt(2) - 1, math.sqrt(3) - 1, math.sqrt(5) - 2)
 
 @dataclass(frozen=True)
 class PointCloud:
-    """A planted grain as points.
+    """A planted grain as points."""
 
-    Parameters
-    ----------
-    position_um
-        Sample coordinates, shape (points, 3).
-    tilt_deg
-        a, b and the shift Δθ of the Bragg angle, shape (points, 3).
-    density
-        Scattering power, shape (points,).
-    spacing_um
-        Distance of the points along the lattice's axes.
-    """
-
-    position_um: FloatArray
-    tilt_deg: FloatArray
-    density: FloatArray
-    spacing_um: float
+    position_um: FloatArray  # sample coordinates, shape (points, 3)
+    tilt_deg: FloatArray  # a, b and the shift Δθ of the Bragg angle, shape (points, 3)
+    density: FloatArray  # scattering power, shape (points,)
+    spacing_um: float  # distance of the points along the lattice's axes
 
 
 def point_cloud(phantom: Phantom, plan: ScanPlan, spacing_um: float | None = None) -> PointCloud:
@@ -65,12 +53,7 @@ def point_cloud(phantom: Phantom, plan: ScanPlan, spacing_um: float | None = Non
 
     `plan`: the scan, for its magnification and its Bragg angle. `spacing_um`: distance of the
     points; None for `POINTS_ACROSS` of them across the grain, or `FINEST_PIX` where that is
-    coarser.
-
-    Raises
-    ------
-    ParameterError
-        No point falls into the grain.
+    coarser. A ParameterError says that no point falls into the grain.
     """
     if spacing_um is None:
         finest = FINEST_PIX / plan.magnification_pix_per_um
@@ -121,14 +104,10 @@ def _rotation(angles_rad: tuple[float, float, float]) -> FloatArray:
 
 
 def ideal_frames(cloud: PointCloud, plan: ScanPlan, projection: int) -> NDArray[np.float32]:
-    """Frames of one projection as a perfect detector would see them.
+    """Frames of one projection as a perfect detector would see them: (frames, rows, cols), upright.
 
-    Returns
-    -------
-    frames, shape (frames, rows, cols)
-        Upright images in order of time. A voxel of 1 µm³ and density 1 that meets its
-        frame exactly has the integrated intensity 1; what falls beside the detector is
-        lost.
+    A voxel of 1 µm³ and density 1 that meets its frame exactly has the integrated intensity 1; what
+    falls beside the detector is lost.
     """
     geometry = plan.geometry(projection)
     scale = np.array([geometry.stretch_rows, geometry.stretch_cols])

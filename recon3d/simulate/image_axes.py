@@ -29,14 +29,8 @@ def recorded_shape(shape: tuple[int, int], transpose: bool) -> tuple[int, int]:
 def restored_box(box: Box, shape: tuple[int, int], flip: str, transpose: bool) -> Box:
     """Find a part of the recorded image again in the upright one.
 
-    Parameters
-    ----------
-    box
-        First row, first column, rows and columns, in the recorded image.
-    shape
-        Rows and columns of the recorded image.
-    flip, transpose
-        What turns the recorded image upright, in this order.
+    `box`: first row, first column, rows and columns, in a recorded image of some shape (rows,
+    cols). `flip`, `transpose`: what turns the recorded image upright, in this order.
     """
     row, col, rows, cols = box
     if flip in ("rows", "both"):

@@ -43,13 +43,7 @@ def lesson_grain() -> Phantom:
 
 
 def simulate_lesson(folder: Path, *, show_progress: bool = True) -> tuple[float, float]:
-    """Simulate the scan of the notebooks, unless it is there already.
-
-    Returns
-    -------
-    phi0_deg, chi0_deg
-        The readings from which tilts are counted.
-    """
+    """Simulate the scan of the notebooks, unless it is there; gives phi0 and chi0 in degrees."""
     plan = lesson_plan()
     if not (folder / "complete").exists():
         simulate_scan(
@@ -68,21 +62,11 @@ def simulate_lesson(folder: Path, *, show_progress: bool = True) -> tuple[float,
 
 @dataclass(frozen=True)
 class Row:
-    """How far one reconstruction is from the truth.
+    """How far one reconstruction is from the truth."""
 
-    Parameters
-    ----------
-    name
-        The method.
-    comparison
-        Orientation and shape.
-    strain_error
-        Median error of the strain; None where none was planted or found.
-    """
-
-    name: str
-    comparison: Comparison
-    strain_error: float | None = None
+    name: str  # the method
+    comparison: Comparison  # orientation and shape
+    strain_error: float | None = None  # its median; None where no strain was planted or found
 
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -104,15 +88,9 @@ def row_of(name: str, grain: Grain, truth: VoxelTruth) -> Row:
 def each_way(
     store: CleanedScan, experiment: Experiment, truth: Truth, **options: Any
 ) -> Iterator[tuple[Row, Grain]]:
-    """Reconstruct a simulated scan by each method, and compare with the truth.
+    """Reconstruct a simulated scan by each method, iterative last, and compare with the truth.
 
-    `store` and `experiment`: the cleaned scan, and what is known of it. `options`: as
-    `show_progress` and `report` of `recon3d.reconstruct`.
-
-    Yields
-    ------
-    row, grain
-        How far a method is from the truth, and what it gave; the iterative one comes last.
+    `options`: as `show_progress` and `report` of `recon3d.reconstruct`.
     """
     planted = truth.sample_on(experiment.volume)
     for name, settings in METHODS.items():

@@ -15,13 +15,9 @@ FloatArray = NDArray[np.float64]
 def true_motors(plan: ScanPlan, projection: int) -> MotorTable:
     """Where the motors stand in the frames of a projection, in the order of time.
 
-    The ID06 macro of a mosaicity scan drives ``diffrz = diffrz0 + μ``,
-    ``phi = phi0 + γ cos ω`` and ``chi = chi0 + γ sin ω / cos phi0``.
-
-    Returns
-    -------
-    motors, shape (frames,)
-        The ring current is left open (NaN): it is not the plan's to know.
+    The ID06 macro of a mosaicity scan drives ``diffrz = diffrz0 + μ``, ``phi = phi0 + γ cos ω`` and
+    ``chi = chi0 + γ sin ω / cos phi0``. The ring current is left open (NaN): it is not the plan's
+    to know.
     """
     mu, gamma, two_theta = planned_steps(plan)
     omega = np.radians(plan.omega_deg[projection])
@@ -75,12 +71,9 @@ def recorded_motors(plan: ScanPlan, projection: int, seed: int) -> MotorTable:
 
 
 def frame_points(plan: ScanPlan, projection: int) -> FloatArray:
-    """Settings of the frames of a projection in the laboratory.
+    """Settings of the frames of a projection in the laboratory, shape (frames, 3).
 
-    Returns
-    -------
-    settings, shape (frames, 3)
-        μ_f, γ_f, and 2θ from its middle, each in units of its acceptance's width.
+    μ_f, γ_f, and 2θ from its middle, each in units of its acceptance's width.
     """
     motors = true_motors(plan, projection)
     mu, gamma = frame_settings(
@@ -96,19 +89,14 @@ def frame_points(plan: ScanPlan, projection: int) -> FloatArray:
 
 
 def voxel_map(plan: ScanPlan, projection: int) -> FloatArray:
-    r"""Map from a voxel's own numbers to the setting at which it diffracts.
+    r"""Map from a voxel's own numbers to the setting at which it diffracts, shape (3, 4).
 
     .. math::
         μ = μ_c + a \cos ω - h b \sin ω + s Δθ, \quad
         γ = γ_c + h a \sin ω + b \cos ω, \quad 2θ - 2θ_0 = 2 Δθ
 
-    with s the sense of the base tilt.
-
-    Returns
-    -------
-    matrix, shape (3, 4)
-        ``matrix @ (a, b, Δθ, 1)``, angles in degrees, is the setting (μ, γ, 2θ from its
-        middle), each in units of its acceptance's width.
+    with s the sense of the base tilt. ``matrix @ (a, b, Δθ, 1)``, angles in degrees, is the setting
+    (μ, γ, 2θ from its middle), each in units of its acceptance's width.
     """
     omega = plan.omega_deg[projection]
     matrix = np.zeros((3, 4))
@@ -122,13 +110,10 @@ def voxel_map(plan: ScanPlan, projection: int) -> FloatArray:
 
 
 def field_map(plan: ScanPlan, projection: int) -> FloatArray:
-    """By how much a frame's acceptance is shifted where a voxel falls on the detector.
+    """The shift of a frame's acceptance where a voxel falls on the detector, shape (3, 4).
 
-    Returns
-    -------
-    matrix, shape (3, 4)
-        ``matrix @ (x, y, z, 1)``, to be added to the setting of the voxel at that place, in
-        units of the acceptance's widths.
+    ``matrix @ (x, y, z, 1)`` is to be added to the setting of the voxel at that place, in units of
+    the acceptance's widths.
     """
     geometry = plan.geometry(projection)
     from_origin = geometry.affine(plan.omega_deg[projection])

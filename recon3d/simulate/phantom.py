@@ -20,22 +20,12 @@ Maker = Callable[["Phantom", float, float, np.random.Generator], "Phantom"]
 
 @dataclass(frozen=True)
 class PhantomSample:
-    """What a planted grain is at a set of points, all arrays of one shape.
+    """What a planted grain is at a set of points, all arrays of one shape."""
 
-    Parameters
-    ----------
-    density
-        Scattering power, 1 in a plain grain, 0 outside.
-    a_deg, b_deg
-        Tilt of the lattice, fixed in the sample; the fields go on outside the grain.
-    strain
-        Strain along **G**.
-    """
-
-    density: FloatArray
-    a_deg: FloatArray
+    density: FloatArray  # scattering power, 1 in a plain grain, 0 outside
+    a_deg: FloatArray  # fixed in the sample, as b is; the fields go on outside the grain
     b_deg: FloatArray
-    strain: FloatArray
+    strain: FloatArray  # along **G**
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,11 @@ from recon3d.simulate.fields import Vector
 class Polyhedron:
     """A convex polyhedron about the origin: where ``normal · r <= distance`` for every face.
 
-    Parameters
-    ----------
-    normals
-        Outward normals of the faces, of length 1.
-    distances_um
-        Distance of each face from the origin, above 0.
-
-    Raises
-    ------
-    ParameterError
-        A face does not leave the origin inside, or the faces close no volume.
+    A ParameterError says that a face does not leave the origin inside, or that the faces close no
+    volume.
     """
 
-    normals: tuple[Vector, ...] = field(repr=False)
+    normals: tuple[Vector, ...] = field(repr=False)  # outward, of length 1
     distances_um: tuple[float, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -70,16 +61,11 @@ class Polyhedron:
 def irregular_polyhedron(size_um: float, rng: np.random.Generator, faces: int = 16) -> Polyhedron:
     """Draw an irregular grain, unlike any of its mirror images.
 
-    The normals are spread over the sphere by a spiral of golden angles, turned and shaken
-    at random; the distances of the faces vary by nearly a factor of two.
+    The normals are spread over the sphere by a spiral of golden angles, turned and shaken at
+    random; the distances of the faces vary by nearly a factor of two.
 
     `size_um`: diameter of the sphere about the origin that just holds the grain. `faces`: number of
     half spaces, 12 or more so that they always close.
-
-    Raises
-    ------
-    ParameterError
-        The size is not positive, or there are too few faces.
     """
     if not 1e-3 <= size_um <= 1e6 or faces < 12:
         raise ParameterError(

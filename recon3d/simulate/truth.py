@@ -219,13 +219,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """Build again what `to_plain` took apart.
-
-    Raises
-    ------
-    DataError
-        A type is not known, or does not have these fields.
-    """
+    """Build again what `to_plain` took apart; a DataError where a type lacks these fields."""
     if isinstance(value, list):
         return tuple(from_plain(item) for item in value)
     if not isinstance(value, dict):

@@ -97,17 +97,10 @@ def add_frames(
     parts: list[tuple[Path, Frames]],
     folder: Path = Path(),
 ) -> None:
-    """Add the frames, one a chunk, or point to the files that hold them.
+    """Add the frames, (frames, rows, cols), one a chunk, or point to the files that hold them.
 
-    Parameters
-    ----------
-    frames
-        Shape (frames, rows, cols).
-    compression
-        One of `COMPRESSIONS`.
-    parts
-        Files to write, their paths seen from the folder of the entry's file, and the frames
-        in each; empty to keep the frames in the entry.
+    `compression`: one of `COMPRESSIONS`. `parts`: files to write, their paths seen from the folder
+    of the entry's file, and the frames in each; empty to keep the frames in the entry.
     """
     group = entry.create_group(f"instrument/{DETECTOR}")
     group.attrs["NX_class"] = "NXdetector"

@@ -50,18 +50,13 @@ def simulate_bliss(
 ) -> Path:
     """Simulate a scan and write it as a BLISS file with the motor names of ID03.
 
-    The frames are those that `recon3d.simulate.simulate_scan` writes as EDF. Beside the file
-    `<name>.h5` are `truth.h5`, `experiment.ini` and, if wanted, `background.h5`.
+    The frames are those that `recon3d.simulate.simulate_scan` writes as EDF, and so are most
+    arguments and errors. Beside the file `<name>.h5` are `truth.h5`, `experiment.ini` and, if
+    wanted, `background.h5`.
 
-    Parameters
-    ----------
-    out, phantom, plan, detector, results, voxels, dark_frames, overwrite, faults, show_progress
-        As for `recon3d.simulate.simulate_scan`; errors too.
-    compression
-        Of the frames: "bitshuffle" (with LZ4), "gzip" or "none".
-    external
-        Write the frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a
-        rocking series, to which the file points.
+    `compression`: of the frames: "bitshuffle" (with LZ4), "gzip" or "none". `external`: write the
+    frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a rocking series, to which
+    the file points.
     """
     out = Path(out)
     path = _prepare(out, name, compression, overwrite=overwrite)

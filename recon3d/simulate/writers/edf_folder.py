@@ -15,19 +15,8 @@ from recon3d.simulate.writers.edf_header import FrameHeader
 def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
     """Make a folder for frames, and see that no frames of that prefix are in it.
 
-    Parameters
-    ----------
-    folder
-        The folder; its parents are made too.
-    prefix
-        What the names of the frames begin with.
-    overwrite
-        True to remove frames of that prefix; False to refuse.
-
-    Raises
-    ------
-    ParameterError
-        There are frames of that prefix, or the prefix is no part of a file name.
+    `overwrite`: remove them instead of refusing with a ParameterError, which a prefix that is no
+    part of a file name is, too.
     """
     if "/" in prefix or "\\" in prefix:
         raise ParameterError(f"prefix '{prefix}': expected the beginning of a file name, no path")
@@ -47,13 +36,7 @@ def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
 
 
 def write_edf(path: Path, image: NDArray[np.uint16], header: FrameHeader) -> None:
-    """Write one frame: its header, then the counts, low byte first.
-
-    Parameters
-    ----------
-    image
-        Counts, shape (rows, cols).
-    """
+    """Write one frame, counts (rows, cols): its header, then the counts, low byte first."""
     if image.shape != header.shape:
         raise ParameterError(f"{path}: image of {image.shape}, but a header for {header.shape}")
     with complete_or_absent(path, tidy=False) as temporary, temporary.open("wb") as file:

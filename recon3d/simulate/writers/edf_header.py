@@ -37,30 +37,14 @@ _STANDING_COUNTERS = (
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """What the header of one frame says of it.
+    """What the header of one frame says of it."""
 
-    Parameters
-    ----------
-    number
-        Number of the frame, in order of time.
-    shape
-        Rows and columns of the image.
-    motors
-        Readings by motor name; the other motors stand still.
-    ring_current_ma
-        Recorded current; None where it is not recorded.
-    scan
-        The command that took the frame.
-    prefix, folder
-        What the file's name begins with, and where it is.
-    """
-
-    number: int
-    shape: tuple[int, int]
-    motors: dict[str, float]
-    ring_current_ma: float | None
-    scan: str
-    prefix: str
+    number: int  # in order of time
+    shape: tuple[int, int]  # rows and columns of the image
+    motors: dict[str, float]  # readings by motor name; the other motors stand still
+    ring_current_ma: float | None  # None where it is not recorded
+    scan: str  # the command that took the frame
+    prefix: str  # what the file's name begins with
     folder: str
 
     def at(self, number: int, motors: dict[str, float], current: float | None) -> FrameHeader:
@@ -68,13 +52,7 @@ class FrameHeader:
         return replace(self, number=number, motors=motors, ring_current_ma=current)
 
     def encode(self) -> bytes:
-        """Text of the header, padded as EDF wants it.
-
-        Raises
-        ------
-        ParameterError
-            A name in it breaks the format.
-        """
+        """Text of the header, padded as EDF wants it; a ParameterError if a name breaks it."""
         if _plain(self.prefix) != self.prefix:
             raise ParameterError(
                 f"EDF headers cannot hold the prefix '{self.prefix}': use plain letters without ; "

@@ -19,17 +19,9 @@ def write_experiment_ini(
 ) -> None:
     """Write the keys that `Experiment.from_ini` reads.
 
-    What a user would have to find from the data stays out: the rotation axis, the turning
-    centre and, where a scan can tell, the handedness and the widths.
-
-    Parameters
-    ----------
-    phantom
-        The grain, for its place and its size.
-    results
-        The value of `path`: the folder for the cleaned scan and the results.
-    voxels
-        Voxels along each axis of the box.
+    What a user would have to find from the data stays out: the rotation axis, the turning centre
+    and, where a scan can tell, the handedness and the widths. `results`: the value of `path`, the
+    folder for the cleaned scan and the results. `voxels`: along each axis of the box.
     """
     lines = [f"# simulated {plan.kind} scan", f"# region of interest: {_roi_arguments(plan)}"]
     keys = _keys(phantom, plan, voxels) | {"path": results} | _given(plan)
