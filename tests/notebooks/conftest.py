@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -106,6 +107,18 @@ def serve_voila():
     return served
 
 
+def answered(dialog: Any) -> None:
+    """Answer a dialog of JupyterLab as a person would: take its kernel, and nothing else.
+
+    A slow page asks which kernel to start, or offers to load it again. The text is printed, so
+    that a test which fails afterwards shows it.
+    """
+    text = dialog.first.inner_text()
+    print("JupyterLab asks:", text)
+    buttons = dialog.first.locator(".jp-Dialog-footer button")
+    (buttons.last if "kernel" in text.lower() else buttons.first).click()
+
+
 @pytest.fixture(scope="module")
 def page(require_or_skip):
     program = chromium(require_or_skip)
@@ -113,5 +126,6 @@ def page(require_or_skip):
         browser = driver.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(120_000)
+        page.add_locator_handler(page.locator("dialog.jp-Dialog"), answered)
         yield page
         browser.close()
