@@ -7,7 +7,7 @@ import urllib.request
 
 import nbformat
 import pytest
-from browsing import CANVAS, run_all, settled, wait_for
+from browsing import CANVAS, repeated, run_all, settled
 
 from recon3d.cli.notebooks import jupyterlab_command
 
@@ -45,8 +45,11 @@ def test_widgets_come_back_or_a_line_says_what_to_do(page, lab):
     page.locator(CANVAS).first.wait_for()
     assert settled(page)
     assert not page.locator(GONE).is_visible()
-    page.keyboard.press("Control+s")
-    wait_for(page, lambda: ask(lab, "contents/spot.ipynb")["content"]["cells"][0]["outputs"])
+    repeated(
+        page,
+        lambda: page.keyboard.press("Control+s"),
+        lambda: ask(lab, "contents/spot.ipynb")["content"]["cells"][0]["outputs"],
+    )
     page.reload()
     page.locator(CANVAS).first.wait_for()
     assert settled(page)
