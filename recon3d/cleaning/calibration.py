@@ -19,21 +19,11 @@ from recon3d.scan.scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Background, flat field and bad pixels of the region of interest.
+    """Background, flat field and bad pixels of the region of interest, each (rows, cols)."""
 
-    Parameters
-    ----------
-    background
-        Shape (rows, cols) float32: mean background frame; zeros for none.
-    gain
-        Shape (rows, cols) float32: factor from the flat field; ones for none.
-    bad
-        Shape (rows, cols) bool: bad pixels.
-    """
-
-    background: FloatFrame
-    gain: FloatFrame
-    bad: BoolFrame
+    background: FloatFrame  # mean background frame; zeros for none
+    gain: FloatFrame  # factor from the flat field; ones for none
+    bad: BoolFrame  # bad pixels
     bad_at: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -57,22 +47,12 @@ class Calibration:
     ) -> Calibration:
         """Cut the calibration frames to the region of interest.
 
-        Parameters
-        ----------
-        frame_shape
-            Rows and columns of a whole frame.
-        background, flat_field, bad_pixels
-            Of the shape of a whole frame, or of the region; None where there is none. Bad
-            pixels are those that are not zero. A flat field is divided by its mean over the
-            good pixels of the region.
-        binning
-            How the frames that are to be cleaned are binned; those given here are not.
+        The frames have the shape of a whole frame, `frame_shape`, or of the region, and are not
+        binned. Bad pixels are those that are not zero; a flat field is divided by its mean over the
+        good pixels of the region. `binning`: of the frames that are to be cleaned.
 
-        Raises
-        ------
-        ParameterError
-            A frame has neither shape, or a number in it is not finite, or the flat field is
-            not positive at a good pixel.
+        Raises a ParameterError where a frame has neither shape, a number in it is not finite, or
+        the flat field is not positive at a good pixel.
         """
         plain = cls.none((roi.rows, roi.cols))
         bad = plain.bad
@@ -93,13 +73,8 @@ class Calibration:
     def binned(self, binning: Binning) -> Calibration:
         """The same for frames of which pixels are summed in blocks.
 
-        A bin with a bad pixel is bad. The detector's answer is summed in a bin, so that its
-        factor is the harmonic mean of those of its pixels.
-
-        Raises
-        ------
-        ParameterError
-            Every bin has a bad pixel.
+        A bin with a bad pixel is bad; a ParameterError where every bin is. The detector's answer is
+        summed in a bin, so that its factor is the harmonic mean of those of its pixels.
         """
         if binning.pixels == 1:
             return self
@@ -122,17 +97,10 @@ def calibrated(
 ) -> tuple[Scan, Calibration, SilentPixels]:
     """Find out which pixels cannot be used, and cut the calibration frames to the region.
 
-    `background`, `flat_field`, `bad_pixels`: as in `recon3d.clean`. `communicator`: the processes
-    that share the work; the first one looks at frames.
-
-    Returns
-    -------
-    scan
-        The scan with the bad and the silent pixels masked, so that they are read as 0.
-    calibration
-        For its frames.
-    silent
-        The pixels that were found and are not in `bad_pixels`.
+    The frames are those of `recon3d.clean`. Returns the scan with the bad and the silent pixels
+    masked, so that they are read as 0; the calibration for its frames; and the silent pixels that
+    were found and are not in `bad_pixels`. Of the processes that share the work the first one looks
+    at frames.
     """
     whole, shape = scan.source.frame_shape, (scan.roi.rows, scan.roi.cols)
     bad = np.zeros(shape, bool)
@@ -155,24 +123,12 @@ def calibrated(
 def flat_field_gain(flat_field: ArrayLike, bad: BoolFrame | None = None) -> FloatFrame:
     """The factor by which each pixel's counts are to be multiplied (step 0 of cleaning).
 
-    Parameters
-    ----------
-    flat_field
-        Shape (rows, cols): the detector's answer to even light, its own dark subtracted, in
-        any unit.
-    bad
-        Shape (rows, cols): pixels to leave out; their factor is 1.
+    It is the flat field's mean over the good pixels divided by the flat field, so that counts keep
+    their scale.
 
-    Returns
-    -------
-    gain, shape (rows, cols)
-        The flat field's mean over the good pixels divided by the flat field, so that counts
-        keep their scale.
-
-    Raises
-    ------
-    ParameterError
-        A pixel that is not marked as bad has no positive flat field.
+    `flat_field`, (rows, cols): the detector's answer to even light, its own dark subtracted, in any
+    unit. `bad`: pixels to leave out; their factor is 1. Any other pixel without a positive flat
+    field is a ParameterError.
     """
     flat = as_frame(flat_field, "the flat field")
     good = np.ones(flat.shape, bool) if bad is None else ~bad

@@ -52,13 +52,7 @@ class CountTally:
     _always_upper: NDArray[np.int64] | None = None
 
     def look(self, number: int, pixels: NDArray[Any]) -> None:
-        """Take one frame into account.
-
-        Parameters
-        ----------
-        pixels, shape (rows, cols)
-            Its counts as they were recorded.
-        """
+        """Take one frame of recorded counts, (rows, cols), into account."""
         if pixels.dtype.kind not in "iu":
             return
         top = int(pixels.max())
@@ -154,39 +148,19 @@ def lost_in_peaks(pixels: NDArray[np.uint16]) -> int:
 
 @dataclass
 class CountWatch:
-    """Keeps what was unusual about the counts of one projection after another.
+    """Keeps what was unusual about the counts of one projection after another."""
 
-    Parameters
-    ----------
-    saturated_pixels
-        How many pixels are at the largest count that the detector has.
-    saturated_frames
-        Names of the frames with at least `FEWEST_SATURATED` of them.
-    wrapped_pixels, wrapped_projections
-        How many counts were negative ones that wrapped around, and in how many projections.
-    lost_pixels
-        How many counts passed 65535 and began again at 0.
-    stuck_pixels, stuck_projections
-        How many pixels are at the largest count in every frame of a projection, and in how many
-        projections there are at least `FEWEST_SATURATED` of them.
-    hot_pixels
-        How many pixels were hot and replaced.
-    dropped_pixels
-        How many pixels were above the threshold, but in regions too small to be the grain.
-    brightest
-        The brightest pixels of the projections of which nothing was left: see
-        `recon3d.cleaning.frames_of_projection.brightest_pixels`.
-    """
-
-    saturated_pixels: int = 0
+    saturated_pixels: int = 0  # how many pixels are at the largest count that the detector has
+    # names of the frames with at least `FEWEST_SATURATED` of them
     saturated_frames: list[str] = field(default_factory=list)
-    wrapped_pixels: int = 0
+    wrapped_pixels: int = 0  # counts that were negative and wrapped around
     wrapped_projections: int = 0
-    lost_pixels: int = 0
-    stuck_pixels: int = 0
-    stuck_projections: int = 0
-    hot_pixels: int = 0
-    dropped_pixels: int = 0
+    lost_pixels: int = 0  # counts that passed 65535 and began again at 0
+    stuck_pixels: int = 0  # pixels at the largest count in every frame of a projection
+    stuck_projections: int = 0  # those with at least `FEWEST_SATURATED` stuck pixels
+    hot_pixels: int = 0  # how many pixels were hot and replaced
+    dropped_pixels: int = 0  # pixels above the threshold, but in regions too small to be the grain
+    # the brightest pixels of the projections of which nothing was left
     brightest: tuple[float, ...] = ()
 
     def take(self, tally: CountTally, name: Callable[[int], str]) -> None:
@@ -271,19 +245,12 @@ _FEWEST_NEIGHBOURS = 0.25
 
 @dataclass(frozen=True, eq=False)
 class SilentPixels:
-    """Pixels of a region that hold the same in every frame that was looked at.
+    """Pixels of a region, (rows, cols), that hold the same in every frame that was looked at."""
 
-    Parameters
-    ----------
-    without_value, shape (rows, cols)
-        Not finite, or at a value that stands for none: the type's largest, 65535, 2^32 - 1, or
-        a negative number.
-    constant, shape (rows, cols)
-        At one value, while the pixels around them change.
-    """
-
+    # not finite, or at a value that stands for none: the type's largest, 65535, 2^32 - 1, or a
+    # negative number
     without_value: BoolImage
-    constant: BoolImage
+    constant: BoolImage  # at one value, while the pixels around them change
 
     @property
     def mask(self) -> BoolImage:
@@ -313,15 +280,10 @@ class SilentPixels:
 
 
 def find_silent_pixels(scan: Scan) -> SilentPixels:
-    """Look at frames spread over a scan for pixels that never tell anything.
+    """Look at frames spread over a raw scan for pixels that never tell anything.
 
-    `scan`: the raw scan; pixels that it masks already are left out. Up to `SAMPLED_FRAMES` frames
-    of its region are read, one at a time.
-
-    Raises
-    ------
-    DataError
-        No pixel of the region has a value.
+    Pixels that it masks already are left out. Up to `SAMPLED_FRAMES` frames of its region are read,
+    one at a time. Raises a DataError where no pixel of the region has a value.
     """
     plain, seen = scan.binned(1), _Seen()
     for slot in _sampled_slots(scan):

@@ -32,67 +32,32 @@ _REMEMBERED = 8
 
 @dataclass(frozen=True, eq=False)
 class FrameSteps:
-    """One frame on its way through cleaning; every image has the shape (rows, cols).
+    """One frame on its way through cleaning; every image has the shape (rows, cols)."""
 
-    Parameters
-    ----------
-    before
-        The recorded counts.
-    pedestal
-        What steps 1 and 2 subtract: background and dark.
-    background
-        The frame's own background of step 5.
-    unmasked
-        The counts after step 5.
-    mask
-        Where the grain is.
-    after
-        The result: `unmasked` inside the mask.
-    factor
-        By how much step 4 multiplied.
-    """
-
-    before: FloatFrame
-    pedestal: FloatFrame
-    background: FloatFrame
-    unmasked: FloatFrame
-    mask: BoolFrame
-    after: FloatFrame
-    factor: float
+    before: FloatFrame  # the recorded counts
+    pedestal: FloatFrame  # what steps 1 and 2 subtract: background and dark
+    background: FloatFrame  # the frame's own background of step 5
+    unmasked: FloatFrame  # the counts after step 5
+    mask: BoolFrame  # where the grain is
+    after: FloatFrame  # the result: `unmasked` inside the mask
+    factor: float  # by how much step 4 multiplied
 
 
 class Kept(NamedTuple):
-    """How much of the signal of a projection survives the mask, in counts.
-
-    Parameters
-    ----------
-    projection
-        Which projection.
-    inside, total
-        Signal above 3 standard deviations of the noise, inside the mask and altogether.
-    """
+    """How much of the signal of a projection survives the mask, in counts."""
 
     projection: int
-    inside: float
-    total: float
+    inside: float  # signal above 3 standard deviations of the noise, inside the mask
+    total: float  # the same altogether
 
 
 class Signal(NamedTuple):
-    """The signal of a projection, to judge what cleaning keeps of it.
+    """The signal of a projection, to judge what cleaning keeps of it."""
 
-    Parameters
-    ----------
-    start
-        The projection after step 3.
-    above, shape (frames, rows, cols)
-        Counts of pixels that are signal beyond doubt, 0 elsewhere.
-    noise
-        Standard deviation of the counts where there is none.
-    """
-
-    start: Subtracted
+    start: Subtracted  # the projection after step 3
+    # (frames, rows, cols): counts of pixels that are signal beyond doubt, 0 elsewhere
     above: FloatFrame
-    noise: float
+    noise: float  # standard deviation of the counts where there is no signal
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,18 +69,12 @@ class _Level:
 
 
 class FramePreview:
-    """Cleans one frame of a scan at a time, exactly as `recon3d.clean` does.
+    """Cleans one frame of a raw scan at a time, exactly as `recon3d.clean` does.
 
     The dark frame and the factor of a frame depend on its whole projection. They are found by
-    `prepare`, which reads it; until then a frame is shown with those of the last projection.
-
-    Parameters
-    ----------
-    scan
-        The raw scan. Where it is binned, cleaning is given in counts and pixels of the
-        detector, and the images are of bins.
-    background, flat_field, bad_pixels
-        As in `recon3d.clean`.
+    `prepare`, which reads it; until then a frame is shown with those of the last projection. Where
+    the scan is binned, cleaning is given in counts and pixels of the detector, and the images are
+    of bins.
     """
 
     def __init__(
@@ -153,16 +112,10 @@ class FramePreview:
             self._remember(k, own, self._subtract(k, own))
 
     def steps(self, k: int, frame: int, cleaning: Cleaning) -> FrameSteps:
-        """Clean one frame and keep the images on the way; only this frame is read.
+        """Clean frame `frame` of projection `k` and keep the images on the way; only it is read.
 
-        `k` and `frame`: number of the projection, and of the frame in it.
-
-        Raises
-        ------
-        ParameterError
-            `framebg` leaves nothing of the region.
-        DataError
-            The frame cannot be read.
+        Raises a ParameterError where `framebg` leaves nothing of the region, a DataError where the
+        frame cannot be read.
         """
         own = self.own(cleaning)
         check_region(self.scan.shape[2:], own)
@@ -174,11 +127,7 @@ class FramePreview:
     def kept(self, k: int, cleaning: Cleaning) -> Iterator[Kept]:
         """Tell how much of a projection's signal the mask keeps, after every frame of it.
 
-        Yields
-        ------
-        kept
-            The sums so far; the last one is of the whole projection. Between two of them
-            there is time to stop.
+        The last sums are of the whole projection; between two of them there is time to stop.
         """
         cleaning = self.own(cleaning)
         raw = self.scan.read_projection(k)
@@ -301,18 +250,10 @@ def steps_of(
     factor: float,
     cleaning: Cleaning,
 ) -> FrameSteps:
-    """Do steps 4 to 6 on one frame, and keep the images on the way.
+    """Do steps 4 to 6 on one frame, and keep the images on the way, all (rows, cols).
 
-    Parameters
-    ----------
-    raw
-        Shape (rows, cols): the recorded counts.
-    subtracted
-        Shape (rows, cols): the counts after step 3.
-    pedestal
-        Shape (rows, cols): what was subtracted.
-    factor
-        By what step 4 multiplies.
+    `subtracted`: the counts after step 3. `pedestal`: what was subtracted. `factor`: by what step 4
+    multiplies.
     """
     framebg, binth = cleaning.chosen
     scaled = subtracted * np.float32(factor)

@@ -28,55 +28,26 @@ Frames = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class CleanedProjection:
-    """One projection after cleaning.
+    """One projection after cleaning."""
 
-    Parameters
-    ----------
-    frames
-        Shape (frames, rows, cols): counts, zero outside the mask.
-    unmasked
-        Shape (frames, rows, cols): the same before the mask (after step 5), where asked for.
-    sums
-        Shape (frames,): what is left in each frame.
-    dark_subtracted
-        False where no dark frame could be made though one was asked for.
-    hot_pixels
-        How many pixels of all frames were replaced as hot.
-    dropped_pixels
-        How many pixels above `binth` were dropped, in regions too small to be the grain.
-    """
-
-    frames: Frames
-    unmasked: Frames | None
-    sums: FloatArray
-    dark_subtracted: bool
-    hot_pixels: int
+    frames: Frames  # (frames, rows, cols): counts, zero outside the mask
+    unmasked: Frames | None  # the same before the mask (after step 5), where asked for
+    sums: FloatArray  # (frames,): what is left in each frame
+    dark_subtracted: bool  # False where no dark frame could be made though one was asked for
+    hot_pixels: int  # how many pixels of all frames were replaced as hot
+    # pixels above `binth` that were dropped, in regions too small to be the grain
     dropped_pixels: int
 
 
 @dataclass(frozen=True, eq=False)
 class Subtracted:
-    """A projection after step 3, with the factors of step 4.
+    """A projection after step 3, with the factors of step 4."""
 
-    Parameters
-    ----------
-    frames
-        Shape (frames, rows, cols): counts above the dark frame, without hot pixels.
-    factors
-        Shape (frames,): by what step 4 multiplies.
-    pedestal
-        Shape (rows, cols): what was subtracted, background and dark together.
-    dark_subtracted
-        False where no dark frame could be made though one was asked for.
-    hot_pixels
-        How many pixels of all frames were replaced as hot.
-    """
-
-    frames: Frames
-    factors: NDArray[np.float32]
-    pedestal: FloatFrame
-    dark_subtracted: bool
-    hot_pixels: int
+    frames: Frames  # (frames, rows, cols): counts above the dark frame, without hot pixels
+    factors: NDArray[np.float32]  # (frames,): by what step 4 multiplies
+    pedestal: FloatFrame  # (rows, cols): background and dark together, which were subtracted
+    dark_subtracted: bool  # False where no dark frame could be made though one was asked for
+    hot_pixels: int  # how many pixels of all frames were replaced as hot
 
 
 def work_on_projection(
@@ -93,25 +64,13 @@ def work_on_projection(
 
     Frames come back in counts of the reference's beam, zero outside the grain.
 
-    Parameters
-    ----------
-    raw, shape (frames, rows, cols)
-        Recorded counts, of any real type.
-    valid, shape (frames,)
-        Which frames were recorded; the others come back as zeros.
-    currents, shape (frames,)
-        Ring current during each, mA; NaN where it is not known.
-    normalizer
-        Carries the reference from the first projection on.
-    room, shape (frames, rows, cols)
-        Where the cleaned frames are written; a new array where None.
+    `raw`, (frames, rows, cols): recorded counts, of any real type. `valid`, (frames,): which frames
+    were recorded; the others come back as zeros. `currents`, (frames,): ring current in mA; NaN
+    where it is not known. `normalizer` carries the reference from the first projection on. `room`:
+    where the cleaned frames are written.
 
-    Raises
-    ------
-    ParameterError
-        `framebg` leaves nothing of the frames.
-    DataError
-        A count is not finite, or a ring current that was asked for is not known.
+    Raises a ParameterError where `framebg` leaves nothing of the frames, a DataError where a count
+    is not finite, or a ring current that was asked for is not known.
     """
     framebg, binth = cleaning.chosen
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)

@@ -28,14 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 def open_data(plan: GetData, *, crop: bool = True, show_progress: bool = True) -> Scan:
-    """Open the scan that a plan names.
+    """Open the scan that a plan names, with the errors of `recon3d.open_scan`.
 
-    `plan`: where it is and how it was taken. `crop`: False for whole frames.
-
-    Raises
-    ------
-    ParameterError, DataError, GridError
-        As `recon3d.open_scan`, or the region of interest leaves the frame.
+    `crop`: False for whole frames.
     """
     scan = open_scan(plan.datadir, plan.dataname, show_progress=show_progress, **opening(plan))
     return region_of(scan, plan) if crop else scan
@@ -81,18 +76,9 @@ def getdata(
 ) -> CleanedScan:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
 
-    `plan`: what the command line, or a settings file, says. `communicator`: the processes that
-    share the work; each calls this function.
-
-    Raises
-    ------
-    ParameterError, DataError, GridError
-        As `recon3d.open_scan` and `recon3d.clean`.
-
-    Warns
-    -----
-    Recon3DWarning
-        Steps that were given and the motors disagree: the motors are used.
+    `plan`: what the command line, or a settings file, says; a warning tells where its steps and the
+    motors disagree, and the motors are used. All processes that share the work call this function.
+    The errors are those of `recon3d.open_scan` and `recon3d.clean`.
     """
     # The first member alone reads headers and looks: what it finds is sent to the others.
     said = plan.texts()

@@ -30,21 +30,12 @@ _LARGEST_GROWTH = 2.0
 
 
 class Light(NamedTuple):
-    """The light of one projection on whole frames.
-
-    Parameters
-    ----------
-    projection
-        Its number.
-    summed, largest
-        Sum and maximum over the frames as they were recorded, each (rows, cols).
-    signal, shape (rows, cols)
-        Counts that the grain adds to the sum; zero where nothing stands out of the noise.
-    """
+    """The light of one projection on whole frames; images are (rows, cols)."""
 
     projection: int
-    summed: Image
-    largest: Image
+    summed: Image  # sum over the frames as they were recorded
+    largest: Image  # their maximum
+    # counts that the grain adds to the sum; zero where nothing stands out of the noise
     signal: Image
 
 
@@ -65,17 +56,12 @@ def coarse_to_fine(scan: Scan, first: int) -> list[int]:
 
 
 def look_for_light(scan: Scan, k: int) -> Iterator[Light | None]:
-    """Find the light of a projection, one frame at a time.
+    """Find the light of a projection: None after every frame, so as to leave time to stop, then it.
 
-    Frames are averaged in blocks of 2 x 2 pixels or more, so that only small ones are kept.
-    The mean of the weakest frames is subtracted from each, and a plane. A block has light where
-    its second brightest frame, or the sum of all but the brightest, is 5 standard deviations
-    above the noise: a cosmic ray strikes no block twice. Regions of a few blocks are left out.
-
-    Yields
-    ------
-    light
-        None after every frame, so that there is time to stop, and the light at the end.
+    Frames are averaged in blocks of 2 x 2 pixels or more, so that only small ones are kept. The
+    mean of the weakest frames is subtracted from each, and a plane. A block has light where its
+    second brightest frame, or the sum of all but the brightest, is 5 standard deviations above the
+    noise: a cosmic ray strikes no block twice. Regions of a few blocks are left out.
     """
     size = max(2, -(-max(scan.shape[2:]) // _BLOCKS_ALONG_EDGE))
     summed = np.zeros(scan.shape[2:], np.float32)
@@ -139,12 +125,8 @@ def _lit_sum(above_dark: Image, noise: float, darks: int, *, with_plane: bool) -
 def plane_below(image: Image, noise: float) -> Image:
     """The plane under what is lit, not below 0: fitted to the pixels that are not far above it.
 
-    Parameters
-    ----------
-    image, shape (rows, cols)
-        Counts, negative ones included.
-    noise
-        Their standard deviation where there is no light.
+    `image`: counts, negative ones included. `noise`: their standard deviation where there is no
+    light.
     """
     rows, cols = (np.linspace(-1, 1, length, dtype=np.float32) for length in image.shape)
     step = max(max(image.shape) // 64, 1)
@@ -310,13 +292,7 @@ _SIDES = ("top", "bottom", "left", "right")
 
 
 class RegionWatch:
-    """Sees, one cleaned projection after another, whether the region holds the whole grain.
-
-    Parameters
-    ----------
-    framebg
-        Width of the cornice, in pixels of the cleaned frames.
-    """
+    """Sees, one cleaned projection after another, whether the region holds the whole grain."""
 
     def __init__(self, framebg: int) -> None:
         self._rim = framebg

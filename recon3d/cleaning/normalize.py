@@ -20,18 +20,9 @@ LARGEST_FACTOR = 10.0
 def way_for_scan(scan: Scan, method: str) -> str:
     """How all projections of a scan are normalised: one way for all, lest their scales differ.
 
-    `method`: as in `Cleaning`. "auto" takes the ring current where every frame has one, the totals
-    where none has, and the totals too, with a warning, where some have.
-
-    Raises
-    ------
-    DataError
-        The method is "current", and frames have none; the first ones are named.
-
-    Warns
-    -----
-    Recon3DWarning
-        Some frames have a ring current and others do not.
+    "auto" takes the ring current where every frame has one, the totals where none has, and the
+    totals too, with a warning, where some have. A DataError names the first frames without the
+    current that the method "current" wants.
     """
     with np.errstate(invalid="ignore"):
         lacking = scan.valid & ~(scan.motors.ring_current_ma > 0)
@@ -54,29 +45,17 @@ def way_for_scan(scan: Scan, method: str) -> str:
 
 @dataclass
 class Normalizer:
-    """The factors of one projection after another; the first one sets the scale.
+    """The factors of one projection after another; the first one sets the scale."""
 
-    Parameters
-    ----------
-    method
-        "current", "total", "auto" or "none", as in `Cleaning`.
-    reference_current_ma
-        Ring current to which frames are brought; None until the first projection that has
-        one sets it, to the mean of its frames.
-    reference_total
-        Total counts to which projections are brought; None until the first projection with
-        any signal sets it.
-    used
-        How many projections each way was used for.
-    unscaled
-        Numbers of the projections of which frames were left unscaled, since they had less
-        than a tenth (or more than ten times) of the reference.
-    """
-
-    method: str = "auto"
+    method: str = "auto"  # "current", "total", "auto" or "none", as in `Cleaning`
+    # to which frames are brought: the mean of the first projection that has one
     reference_current_ma: float | None = None
+    # counts to which projections are brought: of the first one with any signal
     reference_total: float | None = None
+    # how many projections each way was used for
     used: Counter[str] = field(default_factory=Counter)
+    # projections with frames of less than a tenth (or more than ten times) of the reference, which
+    # were left unscaled
     unscaled: list[int] = field(default_factory=list)
 
     @property
@@ -104,27 +83,12 @@ class Normalizer:
     def factors(
         self, totals: FloatArray, valid: NDArray[np.bool_], currents: FloatArray
     ) -> FloatArray:
-        """Factors for the frames of the next projection.
+        """Factors, (frames,), for the frames of the next projection; 1 for those that are not valid.
 
-        Parameters
-        ----------
-        totals
-            Shape (frames,): the sum of each frame's counts after the dark was subtracted and
-            hot pixels replaced, negative noise included, so that it is the signal's alone.
-        valid
-            Shape (frames,): which frames were recorded.
-        currents
-            Shape (frames,): ring current during each, mA; NaN where it is not known.
-
-        Returns
-        -------
-        factors, shape (frames,)
-            1 for frames that are not valid.
-
-        Raises
-        ------
-        DataError
-            The method is "current" and a valid frame has none.
+        `totals`: the sum of each frame's counts after the dark was subtracted and hot pixels
+        replaced, negative noise included, so that it is the signal's alone. `currents`: ring
+        current during each, mA; NaN where it is not known, which is a DataError for the method
+        "current".
         """
         number = self.used.total()
         way = self._way(valid, currents)

@@ -30,35 +30,18 @@ LARGEST_IMAGE = 512
 
 @dataclass(frozen=True, eq=False)
 class ProjectionGlance:
-    """One projection at a glance.
-
-    Parameters
-    ----------
-    omega_deg
-        Its rotation angle.
-    taken
-        When it was taken: the mean number of its frames in the order of time.
-    summed, shape (rows, cols)
-        Sum over its cleaned frames, in pixels of `bin_pix`.
-    bin_pix
-        Rows and columns of the detector that make one pixel of it.
-    integrated, valid, shape (frames,)
-        Counts of every frame, and which of them were recorded.
-    mu_deg, gamma_deg, shape (frames,)
-        Settings in the laboratory, at handedness +1; NaN where a frame is missing.
-    current_ma
-        Mean ring current; NaN where it is not recorded.
-    """
+    """One projection at a glance."""
 
     omega_deg: float
-    taken: float
-    summed: Image
-    bin_pix: tuple[int, int]
-    integrated: FloatArray
-    valid: NDArray[np.bool_]
+    taken: float  # the mean number of its frames in the order of time
+    summed: Image  # (rows, cols): sum over its cleaned frames, in pixels of `bin_pix`
+    bin_pix: tuple[int, int]  # rows and columns of the detector that make one pixel of it
+    integrated: FloatArray  # (frames,): counts of every frame
+    valid: NDArray[np.bool_]  # (frames,): which of them were recorded
+    # setting in the laboratory, at handedness +1; NaN where a frame is missing; so is gamma_deg
     mu_deg: FloatArray
     gamma_deg: FloatArray
-    current_ma: float
+    current_ma: float  # mean ring current; NaN where it is not recorded
 
     @property
     def total(self) -> float:
@@ -96,20 +79,12 @@ def glances_of_store(store: CleanedScan) -> Iterator[ProjectionGlance]:
 
 @dataclass
 class GrowingOverview:
-    """Glances of a scan that is still being taken, each projection cleaned once.
-
-    Parameters
-    ----------
-    cleaning
-        How frames are cleaned.
-    images
-        `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`, where there are any.
-    glances
-        What is known so far, by rotation angle.
-    """
+    """Glances of a scan that is still being taken, each projection cleaned once."""
 
     cleaning: Cleaning
+    # `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`, where there are any
     images: Mapping[str, Any] = field(default_factory=dict)
+    # what is known so far, by rotation angle
     glances: dict[float, ProjectionGlance] = field(default_factory=dict)
     normalizer: Normalizer = field(init=False)
     _known: tuple[Calibration, NDArray[np.bool_] | None] | None = field(default=None, init=False)
@@ -187,19 +162,9 @@ def _glance(
 
 
 def binned(image: Image, largest: int) -> tuple[Image, int]:
-    """Mean over square bins, so that no edge has more than `largest` of them.
+    """Mean over square bins, at most `largest` along an edge, and the pixels along a bin's edge.
 
-    Parameters
-    ----------
-    image, shape (rows, cols)
-        Rows and columns beyond the last whole bin are filled up with zeros.
-
-    Returns
-    -------
-    binned
-        The image.
-    size
-        Pixels along the edge of a bin.
+    Rows and columns beyond the last whole bin are filled up with zeros.
     """
     size = -(-max(image.shape) // largest)
     if size == 1:

@@ -47,10 +47,9 @@ class Sink(Protocol):
         unmasked: NDArray[np.float32] | None,
         cleaned: NDArray[np.float32],
     ) -> None:
-        """Take projection `k`: arrays of shape (frames, rows, cols).
+        """Take projection `k`: arrays of shape (frames, rows, cols), to be copied if they are kept.
 
-        The first two come where the frames before the mask are wanted. All of them are there
-        for the time of the call: what is to be kept is to be copied.
+        The first two come where the frames before the mask are wanted.
         """
 
 

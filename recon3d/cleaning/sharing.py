@@ -32,58 +32,30 @@ STOP_ROUNDS = 4
 
 @dataclass(frozen=True, eq=False)
 class Worked:
-    """A projection that was read and cleaned.
-
-    Parameters
-    ----------
-    k
-        Its number.
-    valid, shape (frames,)
-        Which frames can be used.
-    damaged
-        Name and reason of each frame that cannot, by its number.
-    raw, shape (frames, rows, cols)
-        The frames as they were recorded; None where they were not asked for. They are there
-        until the next projection is asked for, and so are those of `done`.
-    done
-        The frames when clean.
-    """
+    """A projection that was read and cleaned; its frames stay until the next one is asked for."""
 
     k: int
-    valid: NDArray[np.bool_]
-    damaged: dict[int, Damage]
+    valid: NDArray[np.bool_]  # (frames,): which frames can be used
+    damaged: dict[int, Damage]  # name and reason of each frame that cannot, by its number
+    # (frames, rows, cols): as they were recorded; None where they were not asked for
     raw: NDArray[Any] | None
-    done: CleanedProjection
+    done: CleanedProjection  # the frames when clean
 
 
 @dataclass
 class Work:
-    """Cleans one projection after another, and keeps what is learnt on the way.
-
-    Parameters
-    ----------
-    scan, cleaning, calibration
-        What is cleaned, and how.
-    normalizer
-        The factors so far.
-    keep
-        Keep the frames as they were recorded, and before the mask.
-    skip_damaged, show_progress
-        As in `recon3d.clean`.
-    watch
-        What was unusual about the counts so far.
-    sent
-        Whether results are sent to another process: frames that nobody asked for are not.
-    """
+    """Cleans one projection after another, and keeps what is learnt on the way."""
 
     scan: Scan
     cleaning: Cleaning
     calibration: Calibration
-    normalizer: Normalizer
-    keep: bool
+    normalizer: Normalizer  # the factors so far
+    keep: bool  # keep the frames as they were recorded, and before the mask
     skip_damaged: bool
     show_progress: bool
+    # what was unusual about the counts so far
     watch: CountWatch = field(default_factory=CountWatch)
+    # whether results are sent to another process: frames that nobody asked for are not
     sent: bool = field(default=False, init=False)
 
     def shared(self, communicator: Communicator) -> Iterator[Worked]:
@@ -194,28 +166,16 @@ _ALONE = "is the only frame of its projection: nothing rocked, and no dark frame
 
 @dataclass(frozen=True, eq=False)
 class RawProjection:
-    """One projection as it was read.
-
-    Parameters
-    ----------
-    k
-        Its number.
-    frames
-        Shape (frames, rows, cols): zeros where a frame is missing or damaged. Bins have the
-        sums of counts as the detector meant them.
-    valid
-        Shape (frames,): which frames can be used.
-    damaged
-        Name and reason of each frame that cannot be used, by its number in the projection.
-    tally
-        What is unusual about the counts.
-    """
+    """One projection as it was read."""
 
     k: int
+    # (frames, rows, cols): zeros where a frame is missing or damaged; bins have the sums of counts
+    # as the detector meant them
     frames: NDArray[Any]
-    valid: NDArray[np.bool_]
+    valid: NDArray[np.bool_]  # (frames,): which frames can be used
+    # name and reason of each frame that cannot be used, by its number in the projection
     damaged: dict[int, Damage]
-    tally: CountTally
+    tally: CountTally  # what is unusual about the counts
 
     @property
     def counts(self) -> NDArray[Any]:
@@ -229,15 +189,11 @@ def read_projections(
 ) -> Iterator[RawProjection]:
     """Go through some projections, reading each while its forerunner is worked on.
 
-    Two arrays of frames take turns, since a new one for each would cost as much as reading
-    does: the frames of a projection are there until the next one is asked for.
+    Two arrays of frames take turns, since a new one for each would cost as much as reading does:
+    the frames of a projection are there until the next one is asked for.
 
-    `skip_damaged`: leave frames out that cannot be read; else all of them are looked for and named.
-
-    Raises
-    ------
-    DataError
-        Frames cannot be read, or hold counts that are no numbers.
+    `skip_damaged`: leave frames out that cannot be read; else all of them are looked for and named
+    in a DataError, as are counts that are no numbers.
     """
     if not numbers:
         return
@@ -255,13 +211,7 @@ def read_projections(
 
 
 def read_projection(scan: Scan, k: int, room: NDArray[Any] | None = None) -> RawProjection:
-    """Read one projection, going on after frames that cannot be read.
-
-    Parameters
-    ----------
-    room, shape (frames, rows, cols)
-        Where to write its frames; a new array where None.
-    """
+    """Read one projection, into `room` if given, going on after frames that cannot be read."""
     frames = np.zeros(scan.shape[1:], scan.dtype) if room is None else room
     recorded = scan.room_for_recorded()
     slots = scan.slots[k]

@@ -23,19 +23,9 @@ LEAST_FRAMES_FOR_DARK = 3
 
 
 def repair_pixels(frame: ArrayLike, bad: BoolFrame) -> FloatFrame:
-    """Replace bad pixels by the median of their good neighbours (step 0).
+    """Replace bad pixels of a frame, (rows, cols), by the median of their good neighbours (step 0).
 
-    Parameters
-    ----------
-    frame
-        Shape (rows, cols), counts.
-    bad
-        Shape (rows, cols), true where the detector cannot be trusted.
-
-    Returns
-    -------
-    frame, shape (rows, cols)
-        A bad pixel all of whose 8 neighbours are bad too is 0.
+    A bad pixel all of whose 8 neighbours are bad too is 0.
     """
     result = as_frame(frame)
     kernels.repair_pixels(result, bad, places_of(bad))
@@ -47,23 +37,13 @@ def weakest_frames(
 ) -> NDArray[np.intp]:
     """Pick the two frames of a projection that make its dark frame (step 2).
 
-    Frames are compared by the sum of their counts as they were recorded, before a background
-    is subtracted: the order is the same, and a frame without signal stays above 0.
+    Frames are compared by the sum of their counts as they were recorded, before a background is
+    subtracted: the order is the same, and a frame without signal stays above 0.
 
-    Parameters
-    ----------
-    frames
-        Shape (frames, rows, cols): one projection's raw frames.
-    valid
-        Shape (frames,): which of them were recorded; all of them by default.
-    bad
-        Shape (rows, cols): pixels to leave out.
-
-    Returns
-    -------
-    indices, shape (2,) or (0,)
-        The two weakest with a sum above 0. None where fewer than 3 frames have one: the dark
-        frame would then be made of the very frames that it is subtracted from.
+    `frames`, (frames, rows, cols): raw. `valid`, (frames,): which were recorded. `bad`, (rows,
+    cols): pixels to leave out. Returns the indices of the two weakest with a sum above 0; none
+    where fewer than 3 frames have one: the dark frame would then be made of the very frames that it
+    is subtracted from.
     """
     bad_at = places_of(np.zeros(frames.shape[1:], bool) if bad is None else bad)
     sums = kernels.integrate_frames(as_counts(frames), bad_at)
@@ -80,19 +60,10 @@ def dark_frame(
     background: FloatFrame | None = None,
     bad: BoolFrame | None = None,
 ) -> FloatFrame | None:
-    """Mean of a projection's two weakest frames, less the background (step 2).
+    """Mean of a projection's two weakest frames, less the background of step 1 (step 2).
 
-    Parameters
-    ----------
-    frames, valid, bad
-        As in `weakest_frames`.
-    background
-        Shape (rows, cols): what step 1 subtracts from every frame, and so from these two.
-
-    Returns
-    -------
-    dark, shape (rows, cols), or None
-        None where too few frames have any intensity: then nothing can be subtracted.
+    The other arguments are those of `weakest_frames`. Returns (rows, cols), or None where too few
+    frames have any intensity: then nothing can be subtracted.
     """
     weakest = weakest_frames(frames, valid, bad)
     if not weakest.size:
@@ -104,23 +75,15 @@ def dark_frame(
 def counting_variance(
     pedestal: FloatFrame, gain: FloatFrame, frames_of_pedestal: int | None
 ) -> FloatFrame:
-    """Variance of a pixel's counts where there is no signal, for `replace_hot_pixels`.
+    """Variance, (rows, cols), of counts where there is no signal, for `replace_hot_pixels`.
 
-    Parameters
-    ----------
-    pedestal
-        Shape (rows, cols): the counts that were subtracted, background and dark together.
-    gain
-        Shape (rows, cols): the factor of the flat field.
-    frames_of_pedestal
-        How many frames the pedestal is the mean of; None for very many.
+    It is that of a Poisson process with the pedestal's mean, plus that of the pedestal itself, plus
+    one count, so that a single photon is never hot. Part of a pedestal may be a constant offset of
+    the camera; the noise is then overestimated, which spares true signal.
 
-    Returns
-    -------
-    variance, shape (rows, cols)
-        Of a Poisson process with the pedestal's mean, plus that of the pedestal itself, plus
-        one count, so that a single photon is never hot. Part of a pedestal may be a constant
-        offset of the camera; the noise is then overestimated, which spares true signal.
+    `pedestal`: the counts that were subtracted, background and dark together. `gain`: the factor of
+    the flat field. `frames_of_pedestal`: how many frames the pedestal is the mean of; None for very
+    many.
     """
     own = 0.0 if frames_of_pedestal is None else 1.0 / frames_of_pedestal
     return (1 + (1 + own) * gain**2 * np.maximum(pedestal, 0)).astype(np.float32)
@@ -133,32 +96,19 @@ def replace_hot_pixels(
 
     A pixel is hot where it exceeds `limit`, and where all of this holds:
 
-    - it exceeds that median by `sigmas` standard deviations of the counting noise, whose
-      variance is the median plus `variance`;
+    - it exceeds that median by `sigmas` standard deviations of the counting noise, whose variance
+      is the median plus `variance`; not asked where `sigmas` is 0;
     - it is more than twice that median;
-    - it stands alone: it is above the second weakest of its neighbours by more than 3 times
-      what the third strongest is, so that up to two of the neighbours may be hot themselves.
+    - it stands alone: it is above the second weakest of its neighbours by more than 3 times what
+      the third strongest is, so that up to two of the neighbours may be hot themselves.
 
-    A corner of a lit region has three lit neighbours and is safe. Speckle is safe where the
-    optics blur over 2 pixels or more (full width): of exponentially distributed speckle,
-    fewer than 1 pixel in 100,000 is taken. What stands out less in a bright grain stays, and
-    does little harm there; larger clusters of hot pixels belong in the bad-pixel mask.
+    A corner of a lit region has three lit neighbours and is safe. Speckle is safe where the optics
+    blur over 2 pixels or more (full width): of exponentially distributed speckle, fewer than 1
+    pixel in 100,000 is taken. What stands out less in a bright grain stays, and does little harm
+    there; larger clusters of hot pixels belong in the bad-pixel mask.
 
-    Parameters
-    ----------
-    frame
-        Shape (rows, cols), counts, clipped at 0.
-    sigmas
-        0 for no test against the noise.
-    limit
-        Counts above which a pixel is hot in any case; None for no limit.
-    variance
-        Variance of the counts without signal, one number or shape (rows, cols).
-
-    Returns
-    -------
-    frame, shape (rows, cols)
-        The frame is thought of as mirrored about its outermost pixels.
+    `frame`, (rows, cols): counts, clipped at 0, thought of as mirrored about its outermost pixels.
+    `variance`: of the counts without signal, one number or (rows, cols).
     """
     result = as_frame(frame)
     if min(result.shape) < 2:
@@ -180,28 +130,12 @@ def check_framebg(shape: tuple[int, ...], framebg: int) -> None:
 
 
 def frame_background(frame: ArrayLike, framebg: int) -> FloatFrame:
-    """A frame's own background, as its rim tells it (step 5).
+    """A frame's own background, (rows, cols), as its rim tells it (step 5); 0 for a `framebg` of 0.
 
-    The outermost `framebg` pixels on every side, the cornice, hold no signal. In every band of
-    `framebg` columns (the last one may be narrower) the background is a straight line along
-    the rows, from the mean of the band's top cornice cell, at the centre of that cell, to the
-    mean of its bottom one.
-
-    Parameters
-    ----------
-    frame
-        Shape (rows, cols), counts.
-    framebg
-        Width of the cornice in pixels; 0 for no background.
-
-    Returns
-    -------
-    background, shape (rows, cols)
-
-    Raises
-    ------
-    ParameterError
-        The frame has nothing left inside the cornice.
+    The outermost `framebg` pixels on every side, the cornice, hold no signal; a ParameterError
+    where nothing is left inside. In every band of `framebg` columns (the last one may be narrower)
+    the background is a straight line along the rows, from the mean of the band's top cornice cell,
+    at the centre of that cell, to the mean of its bottom one.
     """
     image = as_frame(frame)
     check_framebg(image.shape, framebg)
@@ -227,28 +161,11 @@ def signal_mask(
     close_radius_pix: int = 1,
     fill_holes: bool = True,
 ) -> BoolFrame:
-    """Where a frame shows the grain (step 6).
+    """Where a frame, (rows, cols), shows the grain (step 6).
 
-    Pixels above `binth`, their holes filled, closed with a disk, filled again, without the
-    small regions. Dark pixels are joined by edges, lit ones by edges or corners, so that the
-    rim of a hole is always one piece.
-
-    Parameters
-    ----------
-    frame
-        Shape (rows, cols), counts.
-    binth
-        Counts above which a pixel is signal.
-    min_region_pix
-        Smallest region that is kept, in pixels.
-    close_radius_pix
-        Radius of the disk; 0 for none.
-    fill_holes
-        False leaves holes as they are.
-
-    Returns
-    -------
-    mask, shape (rows, cols), bool
+    Pixels above `binth`, their holes filled, closed with a disk, filled again, without the regions
+    of fewer than `min_region_pix` pixels. Dark pixels are joined by edges, lit ones by edges or
+    corners, so that the rim of a hole is always one piece.
     """
     image = as_frame(frame)
     mask = np.zeros(image.shape, bool)
@@ -282,10 +199,7 @@ for a type takes some 5 s."""
 def as_counts(frames: NDArray[Any]) -> NDArray[Any]:
     """Frames as the compiled loops take them, without a copy where they are so already.
 
-    Raises
-    ------
-    DataError
-        They are no real numbers, or not all finite.
+    Raises a DataError where they are no real numbers, or not all finite.
     """
     if frames.dtype.kind not in "iuf":
         raise DataError(f"frames of type {frames.dtype} cannot be cleaned: expected real numbers")

@@ -181,14 +181,9 @@ def suggesting(
     lights: list[Light] | None = None,
     **images: Any,
 ) -> Iterator[Suggestion | None]:
-    """Do what `suggest` does, in steps.
+    """Do what `suggest` does in steps: None while there is work to do, then the suggestion.
 
     `lights`: light of the whole frames of projections spread over the scan, where it is known.
-
-    Yields
-    ------
-    suggestion
-        None while there is work to do, so that there is time to stop; the suggestion at last.
     """
     cleaning = cleaning or Cleaning()
     if scan.roi != Roi.whole(scan.source.frame_shape):

@@ -12,14 +12,10 @@ _UNEVEN = 1.5
 
 
 def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]) -> None:
-    """Compare the user's steps with those of the motors, which are the truth.
+    """Warn where the user's steps are not those of the motors, which are the truth.
 
-    `steps_deg` and `numbers`: size and number of the steps of the two tilts, as given.
-
-    Warns
-    -----
-    Recon3DWarning
-        They differ, steps are uneven, or there is one projection only.
+    `steps_deg` and `numbers`: size and number of the steps of the two tilts, as given. A warning
+    also tells of uneven steps, or of a single projection.
     """
     tilts = [axis for axis in scan.axes if axis.name not in ("two_theta", "energy")]
     for axis, step, number in zip(tilts, steps_deg, numbers, strict=False):
@@ -45,13 +41,7 @@ def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[flo
 
 
 def require_rocking(scan: Scan) -> None:
-    """Refuse a scan in which no projection has a second frame.
-
-    Raises
-    ------
-    DataError
-        Nothing rocked.
-    """
+    """Refuse a scan in which no projection has a second frame with a DataError."""
     if np.count_nonzero(scan.valid, axis=1).max(initial=0) < 2:
         first = scan.source.name(int(scan.slots[scan.valid].min(initial=0)))
         raise DataError(

@@ -33,13 +33,7 @@ _OUTLIER_WIDTHS = 10.0
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user may say of how a scan was made.
-
-    Parameters
-    ----------
-    phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg
-        As `recon3d.open_scan`.
-    """
+    """What a user may say of how a scan was made, as in `recon3d.open_scan`."""
 
     phi0_deg: float | None = None
     chi0_deg: float | None = None
@@ -76,15 +70,9 @@ class Choices:
     ) -> Coordinates:
         """The coordinates of frames at the middle of their exposures, from the chosen origin.
 
-        `source`: the frames. A tilt whose readings are all NaN is taken as still, at its origin.
-        `kept`: which of them; None for all.
-
-        Raises
-        ------
-        DataError
-            A reading is not known.
-        GridError
-            The exposures of a continuous scan cannot be told.
+        A tilt whose readings are all NaN is taken as still, at its origin. `kept`: which of the
+        source's frames; None for all. Raises a DataError where a reading is not known, a GridError
+        where the exposures of a continuous scan cannot be told.
         """
         motors = source.motors
         for column, zero in (("chi_deg", self.chi0_deg), ("phi_deg", self.phi0_deg)):
@@ -110,22 +98,14 @@ class Choices:
 class Coordinates:
     """Coordinates of all frames by name, and their groupings, worked out when asked for.
 
-    "omega", "base", "two_theta" and "energy" are motor readings; "chi" and "phi" the tilts
-    (χ, φ) of `recon3d.geometry.sample_tilts`; "u" = χ sin ω + φ cos ω and
-    "v" = χ cos ω - φ sin ω the same tilts in the laboratory.
-
-    Parameters
-    ----------
-    motors
-        Readings, shape (frames,).
-    origin
-        Where the tilts are counted from.
-    steps_deg
-        About how far the positions of (mu, gamma) are apart, None where that is not known.
+    "omega", "base", "two_theta" and "energy" are motor readings; "chi" and "phi" the tilts (χ, φ)
+    of `recon3d.geometry.sample_tilts`; "u" = χ sin ω + φ cos ω and "v" = χ cos ω - φ sin ω the same
+    tilts in the laboratory.
     """
 
-    motors: MotorTable
-    origin: TiltOrigin
+    motors: MotorTable  # readings, shape (frames,)
+    origin: TiltOrigin  # where the tilts are counted from
+    # about how far the positions of (mu, gamma) are apart, None where that is not known
     steps_deg: tuple[float | None, float | None] = (None, None)
     _values: dict[str, FloatArray] = field(default_factory=dict)
     _groupings: dict[str, list[Grouping]] = field(default_factory=dict)
@@ -184,21 +164,11 @@ _COLUMNS = {
 def centre_exposures(coordinates: Coordinates) -> MotorTable:
     """Motor readings at the middle of the exposures of a continuous scan.
 
-    The motor that changes between most successive frames was moving while they were taken.
-    Its readings are shifted by half a step in the direction of each sweep, so those of a
-    zigzag scan fall on the same positions there and back.
+    The motor that changes between most successive frames was moving while they were taken; a
+    GridError where none does. Its readings are shifted by half a step in the direction of each
+    sweep, so those of a zigzag scan fall on the same positions there and back.
 
     `coordinates`: of the frames in the order in which they were taken, read at the start of each.
-
-    Returns
-    -------
-    motors
-        All columns but those of the moving motor are unchanged.
-
-    Raises
-    ------
-    GridError
-        No motor changes between most successive frames.
     """
     labels = {
         name: coordinates.likeliest(name).index
@@ -258,20 +228,11 @@ def middle(readings: FloatArray) -> float:
 
 @dataclass(frozen=True)
 class Grouping:
-    """Readings sorted into groups.
+    """Readings sorted into groups."""
 
-    Parameters
-    ----------
-    centres
-        Mean of each group, increasing.
-    index
-        Group of each reading.
-    widths
-        Six standard deviations of each group, or its whole extent where that is less.
-    """
-
-    centres: FloatArray
-    index: NDArray[np.int64]
+    centres: FloatArray  # mean of each group, increasing
+    index: NDArray[np.int64]  # group of each reading
+    # six standard deviations of each group, or its whole extent where that is less
     widths: FloatArray
 
     @property
@@ -293,17 +254,11 @@ class Grouping:
 
 
 def groupings(values: FloatArray, step: float | None = None) -> list[Grouping]:
-    """All groupings that the gaps between readings allow, the likeliest first.
+    """All groupings that the gaps between finite readings allow, the likeliest first.
 
-    Exact positions come first, then what jitter leaves, by how clearly the gaps between
-    groups exceed those within; a single group is always among them.
-
-    Parameters
-    ----------
-    values
-        Finite readings, shape (n,).
-    step
-        About how far the positions are apart: those that agree within a factor 1.5 move up.
+    Exact positions come first, then what jitter leaves, by how clearly the gaps between groups
+    exceed those within; a single group is always among them. `step`: about how far the positions
+    are apart: those that agree within a factor 1.5 move up.
     """
     likely, doubtful = _jittered(values)
     single, finest = split_at(values, math.inf), split_at(values, _RESOLUTION)

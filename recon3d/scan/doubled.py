@@ -28,47 +28,24 @@ _DARKER = 3.0
 
 @dataclass(frozen=True)
 class _Doubled:
-    """A frame that another one, taken at the same setting, stands for.
+    """A frame that another one, taken at the same setting, stands for."""
 
-    Parameters
-    ----------
-    index, winner
-        Which frame of the source it is, and which one is used.
-    where
-        The setting of both, in words.
-    why
-        What speaks for the other one.
-    """
-
-    index: int
-    winner: int
-    where: str
-    why: str
+    index: int  # which frame of the source it is
+    winner: int  # which one is used
+    where: str  # the setting of both, in words
+    why: str  # what speaks for the other one
 
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """Which frames of a scan are used where some were taken twice.
+    """Which frames of a scan are used where some were taken twice."""
 
-    Parameters
-    ----------
-    kept
-        The frames that are used.
-    are_copies
-        Whether the others can be copies of them, so that leaving them out leaves one scan.
-    left_out
-        Each of the others, and why another one is used.
-    warning
-        What to tell of them where they are left out: how many for which reason, an example.
-    refusal
-        What to tell of them where they are not; empty where no frame was taken twice.
-    """
-
-    kept: NDArray[np.int64]
+    kept: NDArray[np.int64]  # the frames that are used
+    # whether the others can be copies of them: without them there is one scan
     are_copies: bool = False
-    left_out: tuple[Damage, ...] = ()
-    warning: str = ""
-    refusal: str = ""
+    left_out: tuple[Damage, ...] = ()  # each of the others, and why another one is used
+    warning: str = ""  # where they are left out: how many for which reason, an example
+    refusal: str = ""  # where they are not; empty where no frame was taken twice
 
 
 def settle_doubled(grid: Candidate | None, source: FrameSource, goniometer: Goniometer) -> Settled:

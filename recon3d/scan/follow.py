@@ -30,12 +30,8 @@ _TRIES = 5
 class GrowingFolder:
     """A folder of EDF files to which files are added.
 
-    Parameters
-    ----------
-    folder, prefix
-        Where the files are, and how their names begin.
-    goniometer
-        The names of the motors; None for those of the beamline that the files have.
+    `prefix`: how their names begin. `goniometer`: the names of the motors; None for those of the
+    beamline that the files have.
     """
 
     folder: Path
@@ -81,13 +77,7 @@ class GrowingFolder:
 
 @dataclass
 class GrowingFile:
-    """A BLISS file that is still being written; it is opened anew when it has grown.
-
-    Parameters
-    ----------
-    path, detector, goniometer, entries
-        As `recon3d.open_scan`.
-    """
+    """A BLISS file that is still being written; it is opened anew when it has grown."""
 
     path: Path
     detector: str
@@ -119,15 +109,9 @@ class GrowingFile:
 class Follower:
     """Follows a scan while it is written, and passes on what is complete.
 
-    Parameters
-    ----------
-    path, prefix
-        The folder and how the names of the frames begin, or the BLISS file and the detector.
-    goniometer, entries, phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg
-        As `recon3d.open_scan`. Give `phi0_deg` and `chi0_deg` where they are known: the middle
-        of their ranges moves while a scan grows.
-    interval_s
-        Seconds between two looks.
+    Its arguments are those of `recon3d.open_scan`, and `interval_s`: seconds between two looks.
+    Give `phi0_deg` and `chi0_deg` where they are known: the middle of their ranges moves while a
+    scan grows.
     """
 
     def __init__(
@@ -161,13 +145,9 @@ class Follower:
             self._growing = GrowingFolder(path, prefix, names)
 
     def poll(self) -> Scan | None:
-        """Look once.
+        """Look once: all complete projections, where there are more than at the last look.
 
-        Returns
-        -------
-        scan
-            All complete projections, where there are more than at the last look; else None,
-            and `reason` says why.
+        Else None, and `reason` says why.
         """
         source = self._growing.look()
         if source is None:

@@ -34,21 +34,12 @@ _LARGEST_JITTER_DEG = 0.05
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of scan.
-
-    Parameters
-    ----------
-    name
-        What it is called.
-    axes
-        Name, coordinate and least number of positions of each axis.
-    still
-        The coordinates that must not move.
-    """
+    """A kind of scan."""
 
     name: str
+    # name, coordinate and least number of positions of each axis
     axes: tuple[tuple[str, str, int], ...]
-    still: tuple[str, ...]
+    still: tuple[str, ...]  # the coordinates that must not move
 
 
 KINDS = (
@@ -71,27 +62,13 @@ _EXTRAS: tuple[tuple[tuple[str, str, int], ...], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A grid that a scan may have.
-
-    Parameters
-    ----------
-    kind
-        The kind of scan.
-    axis_names
-        Names of the axes of the grid.
-    axis_coordinates
-        The coordinate along each axis.
-    groups
-        How that coordinate falls into positions, for each axis.
-    omega
-        How the rotation falls into projections.
-    """
+    """A grid that a scan may have."""
 
     kind: Kind
     axis_names: tuple[str, ...]
-    axis_coordinates: tuple[str, ...]
-    groups: tuple[Grouping, ...]
-    omega: Grouping
+    axis_coordinates: tuple[str, ...]  # the coordinate along each axis
+    groups: tuple[Grouping, ...]  # how that coordinate falls into positions, for each axis
+    omega: Grouping  # how the rotation falls into projections
 
     @property
     def axes(self) -> tuple[SettingAxis, ...]:
@@ -184,14 +161,9 @@ def flat_projections(
 ) -> FloatArray:
     """Rotation angles at which the settings (μ_f, γ_f) of the frames lie on a line.
 
-    Parameters
-    ----------
-    omega
-        How the rotation falls into projections.
-    step_deg
-        Points that extend by less than half of this across a line count as being on it.
-    least
-        Projections of fewer frames, as where a scan was stopped, are not judged.
+    `omega`: how the rotation falls into projections. `step_deg`: points that extend by less than
+    half of this across a line count as being on it. `least`: projections of fewer frames, as where
+    a scan was stopped, are not judged.
     """
     rocking = coordinates.values("base") + coordinates.values("v")
     points = np.stack([rocking, coordinates.values("u")])
@@ -275,10 +247,7 @@ def _explained(coordinates: Coordinates, name: str, candidate: Candidate) -> flo
 def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniometer) -> None:
     """Refuse a grid that two motors spanned along one and the same direction.
 
-    Raises
-    ------
-    GridError
-        The message names the motors and the rotation angles.
+    The GridError names the motors and the rotation angles.
     """
     flat = _flat(coordinates, grid)
     if not flat.size:
@@ -373,14 +342,9 @@ def refuse_narrow_rotation(
 ) -> None:
     """Refuse a guessed rotation that hardly turns while nothing rocks: it is what rocks.
 
-    The first projections of a scan that is still running turn little too, but their base
-    tilt, or both tilts, take several settings.
-
-    Raises
-    ------
-    GridError
-        Several projections span less than `LEAST_ROTATION_DEG`, the base tilt stands still,
-        and at most one other tilt moves.
+    A GridError where several projections span less than `LEAST_ROTATION_DEG`, the base tilt stands
+    still, and at most one other tilt moves. The first projections of a scan that is still running
+    turn little too, but their base tilt, or both tilts, take several settings.
     """
     span = float(np.ptp(omega_deg))
     moving = [axis.name for axis in axes if axis.values_deg.size > 1]

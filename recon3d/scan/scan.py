@@ -329,20 +329,11 @@ def arrange_scan(
     *,
     skip_doubled: bool = False,
 ) -> Scan:
-    """Sort the frames of any source into projections and settings.
+    """Sort the frames of any source into projections and settings, with the errors of `open_scan`.
 
-    `skip_doubled`: where frames were taken at one setting, use the best and leave the others out,
-    with a warning: one of a finished scan, with beam, of an entry of many frames, or the later one.
-
-    Raises
-    ------
-    DataError, GridError
-        As `open_scan`.
-
-    Warns
-    -----
-    Recon3DWarning
-        Frames are missing.
+    A warning tells of missing frames. `skip_doubled`: where frames were taken at one setting, use
+    the best and leave the others out, with a warning: one of a finished scan, with beam, of an
+    entry of many frames, or the later one.
     """
     coordinates = choices.coordinates(source)
     grid, settled = best_grid(coordinates), Settled(np.arange(source.motors.shape[0]))

@@ -21,18 +21,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SettingAxis:
-    """One axis of the grid of settings.
+    """One axis of the grid of settings."""
 
-    Parameters
-    ----------
-    name
-        "mu", "gamma", "chi", "phi", "two_theta" or "energy".
-    values_deg
-        Positions along it, increasing, in degrees (in keV for "energy").
-    """
-
-    name: str
-    values_deg: FloatArray
+    name: str  # "mu", "gamma", "chi", "phi", "two_theta" or "energy"
+    values_deg: FloatArray  # positions along it, increasing, in degrees (in keV for "energy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +155,7 @@ class ScanTable:
     def number(self, k: int) -> int:
         """The number of a projection from 0, of one that may be counted from the end (-1).
 
-        Raises
-        ------
-        NoSuchProjectionError
-            There is no such projection.
+        Raises a NoSuchProjectionError where there is none.
         """
         known = isinstance(k, (int, np.integer)) and not isinstance(k, bool)
         if not known or not -len(self) <= k < len(self):
