@@ -83,7 +83,7 @@ class Normalizer:
     def factors(
         self, totals: FloatArray, valid: NDArray[np.bool_], currents: FloatArray
     ) -> FloatArray:
-        """Factors, (frames,), for the frames of the next projection; 1 for those that are not valid.
+        """Factors, (frames,), for the frames of the next projection; 1 for those not valid.
 
         `totals`: the sum of each frame's counts after the dark was subtracted and hot pixels
         replaced, negative noise included, so that it is the signal's alone. `currents`: ring

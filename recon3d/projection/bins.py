@@ -21,13 +21,7 @@ class Orientations(Protocol):
 
 @dataclass(frozen=True)
 class OrientationList:
-    """Orientations in no order, such as those of the voxels of a grain.
-
-    Parameters
-    ----------
-    a_deg, b_deg, dtheta_deg
-        Tilts and shift of the Bragg angle, each of shape (orientations,).
-    """
+    """Orientations in no order, such as those of the voxels of a grain: tilts and shifts Δθ."""
 
     a_deg: FloatArray
     b_deg: FloatArray
@@ -43,18 +37,11 @@ class OrientationBins:
     """A regular grid of tilts (a, b), and of Bragg angle shifts where strain was scanned.
 
     Bins are numbered in C order over (a, b, Δθ).
-
-    Parameters
-    ----------
-    a_deg, b_deg
-        Centres of the bins along each tilt.
-    dtheta_deg
-        Centres of the bins of the shift of the Bragg angle; one bin at 0 without strain.
     """
 
-    a_deg: FloatArray
+    a_deg: FloatArray  # centres of the bins
     b_deg: FloatArray
-    dtheta_deg: FloatArray
+    dtheta_deg: FloatArray  # one bin at 0 without strain
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,12 +65,9 @@ class OrientationBins:
 
 
 def centred_axis(half_range_deg: float, step_deg: float) -> FloatArray:
-    """Bin centres symmetric about 0 that cover ± `half_range_deg`, one at 0.
+    """Bin centres symmetric about 0, one at 0, that cover ± `half_range_deg`.
 
-    Parameters
-    ----------
-    half_range_deg
-        What the outermost centres reach at least, to within half a step.
+    The outermost centres reach that at least to within half a step.
     """
     half = max(int(np.ceil(half_range_deg / step_deg - 0.5)), 0)
     return np.arange(-half, half + 1, dtype=np.float64) * step_deg

@@ -33,24 +33,12 @@ MOST_BYTES = 1 << 28
 
 
 class View(NamedTuple):
-    """One projection in cells.
+    """One projection in cells."""
 
-    Parameters
-    ----------
-    affine, shape (2, 4)
-        Map from sample to cells at ω.
-    cells
-        The cells that are lit.
-    frames, shape (cells + 1, frames)
-        Their values; the last row is zero.
-    weights, shape (frames, bins)
-        How strongly each orientation bin shows in each of the frames.
-    """
-
-    affine: FloatArray
-    cells: IlluminatedPixels
-    frames: Frames
-    weights: Frames
+    affine: FloatArray  # (2, 4): map from sample to cells at ω
+    cells: IlluminatedPixels  # the cells that are lit
+    frames: Frames  # (cells + 1, frames): their values; the last row is zero
+    weights: Frames  # (frames, bins): how strongly each orientation bin shows in each of the frames
 
 
 def cell_width(voxel_pix: float) -> int | None:
@@ -69,14 +57,9 @@ def cell_affine(affine: FloatArray, across: int) -> FloatArray:
 
 
 def add_views(projector: Projector, views: Sequence[View], volume: Frames) -> None:
-    """Add the backprojection of some projections to orientation distributions, in place.
+    """Add the backprojection of at most `AT_A_TIME` projections to distributions, in place.
 
-    Parameters
-    ----------
-    views
-        At most `AT_A_TIME` projections, of images of the same size.
-    volume, shape (voxels, bins)
-        The distributions.
+    The projections have images of the same size; `volume`, (voxels, bins), holds the distributions.
     """
     starts = np.cumsum([0, *(view.cells.count for view in views)])
     dark, bins = int(starts[-1]), volume.shape[1]

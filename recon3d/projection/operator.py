@@ -41,18 +41,11 @@ LEAST_OUTSIDE = 1e-6
 
 @dataclass(frozen=True)
 class IlluminatedPixels:
-    """The pixels of a projection that are worked on.
+    """The pixels of a projection that are worked on."""
 
-    Parameters
-    ----------
-    lookup, shape (rows + 2, cols + 2)
-        Number of each pixel, `count` for those left out; a border of one pixel is left out.
-    count
-        How many pixels there are.
-    """
-
+    # (rows + 2, cols + 2): number of each pixel, `count` for those left out, as the border is
     lookup: NDArray[np.int32]
-    count: int
+    count: int  # how many pixels there are
 
     @classmethod
     def from_mask(cls, mask: NDArray[np.bool_]) -> IlluminatedPixels:
@@ -100,14 +93,8 @@ class IlluminatedPixels:
     ) -> AnyFloats:
         """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
 
-        The last row is zero: it stands for all other pixels.
-
-        Parameters
-        ----------
-        frames, shape (frames, rows, cols)
-            The images.
-        numbers, count
-            Which of how many frames they are, where the others are dark.
+        The last row is zero: it stands for all other pixels. `numbers`, `count`: which of how many
+        frames they are, where the others are dark.
         """
         columns = np.arange(len(frames)) if numbers is None else numbers
         picked = np.zeros((self.count + 1, count or len(frames)), frames.dtype)
@@ -117,14 +104,9 @@ class IlluminatedPixels:
 
 @dataclass(frozen=True)
 class Projector:
-    """Projects values of voxels onto the detector, and back.
+    """Projects values of voxels, with their centres (voxels, 3), onto the detector, and back.
 
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    voxel_um
-        Edges of a voxel, for its footprint; zeros for points.
+    `voxel_um`: edges of a voxel, for its footprint; zeros for points.
     """
 
     points_um: NDArray[np.float64]
@@ -138,21 +120,10 @@ class Projector:
         bins: slice = ALL,
         out: AnyFloats | None = None,
     ) -> AnyFloats:
-        """Project a volume, P_ω f.
+        """Project a volume, P_ω f: (pixels + 1, bins), the last row zero.
 
-        Parameters
-        ----------
-        volume, shape (voxels, bins)
-            f, C-contiguous, or in runs of bins.
-        affine, shape (2, 4)
-            Map from sample to detector at ω.
-        out, shape (pixels + 1, bins)
-            Overwritten with the images and returned, where there are many bins.
-
-        Returns
-        -------
-        images, shape (pixels + 1, bins)
-            Values of the pixels; the last row is zero.
+        `volume`: f, (voxels, bins), C-contiguous, or in runs of bins. `affine`: map from sample to
+        detector at ω. `out`: overwritten with the images and returned, where there are many bins.
         """
         if not isinstance(volume, BinRuns) and volume.shape[1] == 1:
             image = np.zeros((pixels.count + 1, 1), volume.dtype)
@@ -201,16 +172,10 @@ class Projector:
         out: AnyFloats | BinRuns,
         bins: slice = ALL,
     ) -> None:
-        """Add the backprojection of images to a volume, out += P_ωᵀ images.
+        """Add the backprojection of images, (pixels + 1, bins), to a volume, out += P_ωᵀ images.
 
-        Parameters
-        ----------
-        images, shape (pixels + 1, bins)
-            Values of the pixels, the last row zero.
-        affine, shape (2, 4)
-            Map from sample to detector at ω.
-        out, shape (voxels, all bins)
-            Added to in place; C-contiguous, or in runs of bins, outside of which nothing is added.
+        The last row of the images is zero. `affine`: map from sample to detector at ω. `out`:
+        (voxels, all bins), C-contiguous, or in runs of bins, outside of which nothing is added.
         """
         if not isinstance(out, BinRuns) and out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
@@ -293,19 +258,10 @@ class Projector:
 def spread(
     images: AnyFloats, pixels: IlluminatedPixels, row_taps: AnyFloats, col_taps: AnyFloats
 ) -> AnyFloats:
-    """Spread images over the footprint of a voxel, among the pixels that are worked on.
+    """Spread images, (pixels + 1, frames), over a voxel's footprint, among the pixels worked on.
 
-    Parameters
-    ----------
-    images, shape (pixels + 1, frames)
-        Values of the pixels, the last row zero.
-    row_taps, col_taps
-        The footprint along each image axis, symmetric, of odd length.
-
-    Returns
-    -------
-    images, shape (pixels + 1, frames)
-        A new array, or the same one where the footprint is one pixel.
+    The footprint along each image axis is symmetric and of odd length. Returns a new array, or the
+    same one where the footprint is one pixel.
     """
     if row_taps.size == col_taps.size == 1:
         return images
@@ -340,23 +296,12 @@ class FrameOperator:
     """A of one projection, on the voxels of a support and the pixels that matter.
 
     `forward` and `adjoint` are exact transposes of each other.
-
-    Parameters
-    ----------
-    projector
-        The voxels.
-    affine, shape (2, 4)
-        Map from sample to detector at ω.
-    pixels
-        The pixels.
-    weights, shape (frames, bins)
-        How strongly each orientation bin shows in each frame.
     """
 
     projector: Projector
-    affine: FloatArray
+    affine: FloatArray  # (2, 4): map from sample to detector at ω
     pixels: IlluminatedPixels
-    weights: AnyFloats
+    weights: AnyFloats  # (frames, bins): how strongly each orientation bin shows in each frame
 
     def forward(self, volume: AnyFloats | BinRuns) -> AnyFloats:
         """Predict the frames, (pixels + 1, frames), of distributions f, (voxels, bins).

@@ -31,32 +31,19 @@ class OrientedVoxels:
 
     The settings, as `scaled_settings` gives them for these orientations, say which frames of a
     projection each voxel lights.
-
-    Parameters
-    ----------
-    projector
-        The voxels.
-    orientations
-        Their orientations.
-    intensity, shape (voxels,)
-        How much they scatter.
     """
 
     projector: Projector
     orientations: OrientationList
-    intensity: FloatArray
+    intensity: FloatArray  # (voxels,): how much they scatter
 
     def frames(
         self, settings: ScaledSettings, affine: FloatArray, pixels: IlluminatedPixels
     ) -> Frames:
         """Predict the frames of a projection: (pixels + 1, frames), the last row zero.
 
-        Parameters
-        ----------
-        settings
-            Of the frames and of the voxels, in widths of the instrument.
-        affine, shape (2, 4)
-            Map from sample to detector at ω.
+        `settings`: of the frames and of the voxels, in widths of the instrument. `affine`: map from
+        sample to detector at ω.
         """
         of_frames, of_voxels = settings
         return self._projected([(self.intensity, of_voxels)], of_frames, affine, pixels)
@@ -71,10 +58,7 @@ class OrientedVoxels:
     ) -> Frames:
         """How `frames` changes with the voxels' settings along an axis, per width.
 
-        Parameters
-        ----------
-        near
-            Half of the distance, in widths, over which differences are taken.
+        `near`: half of the distance, in widths, over which differences are taken.
         """
         of_frames, of_voxels = settings
         step = near * np.eye(3)[axis]

@@ -18,24 +18,13 @@ from recon3d.runtime.compiled import njit
 
 @dataclass(frozen=True)
 class BinRuns:
-    """Values of voxels, each in a run of bins of its own; zero in all other bins.
+    """Values of voxels, each in a run of bins of its own; zero in all other bins."""
 
-    Parameters
-    ----------
-    values, shape (sum of the runs' lengths,)
-        Voxel by voxel.
-    starts, shape (voxels + 1,)
-        Where the values of each voxel start, and where those of the last one end.
-    firsts, shape (voxels,)
-        The first bin of each run.
-    bins
-        How many bins there are.
-    """
-
-    values: AnyFloats
+    values: AnyFloats  # voxel by voxel
+    # (voxels + 1,): where the values of each voxel start, and where those of the last one end
     starts: NDArray[np.int64]
-    firsts: NDArray[np.int64]
-    bins: int
+    firsts: NDArray[np.int64]  # (voxels,): the first bin of each run
+    bins: int  # how many bins there are
 
     @classmethod
     def whole(cls, volume: AnyFloats) -> BinRuns:

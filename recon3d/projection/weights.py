@@ -15,43 +15,25 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What the instrument accepts about a setting, fixed in the laboratory.
+    """What the instrument accepts about a setting, fixed in the laboratory."""
 
-    Parameters
-    ----------
-    rocking_width_deg, rolling_width_deg
-        Standard deviations in μ and γ; infinite where the instrument is wide open.
-    two_theta_width_deg
-        Standard deviation in 2θ.
-    slope_deg_per_pix
-        By how much the setting in γ moves with the row and with the column of the image, from
-        where the sample's origin falls. Weights of bins, which are nowhere, do not hold it.
-    """
-
-    rocking_width_deg: float
+    rocking_width_deg: float  # standard deviation; infinite where the instrument is wide open
     rolling_width_deg: float
     two_theta_width_deg: float = np.inf
+    # by how much the setting in γ moves with the row and with the column of the image, from where
+    # the sample's origin falls; weights of bins, which are nowhere, do not hold it
     slope_deg_per_pix: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Turning:
-    """How tilts fixed in the sample turn in the laboratory.
+    """How tilts fixed in the sample turn in the laboratory."""
 
-    Parameters
-    ----------
-    handedness
-        h = ±1.
-    centre_mu_deg, centre_gamma_deg
-        (μ_c, γ_c), the setting at which **G** lies exactly along the rotation axis.
-    base_tilt_sense
-        Sense with which a shift of the Bragg angle shows in μ.
-    """
-
-    handedness: int
+    handedness: int  # h = ±1
+    # μ_c; with γ_c the setting at which **G** lies exactly along the rotation axis
     centre_mu_deg: float = 0.0
     centre_gamma_deg: float = 0.0
-    base_tilt_sense: int = 1
+    base_tilt_sense: int = 1  # with which a shift of the Bragg angle shows in μ
 
     def settings_of(
         self, bins: Orientations, omega_deg: float
@@ -71,18 +53,11 @@ class FrameSettings:
     """The settings of the frames of a scan in the laboratory, each (projections, frames).
 
     NaN stands for a frame that is missing.
-
-    Parameters
-    ----------
-    mu_deg, gamma_deg
-        (μ_f, γ_f).
-    two_theta_deg
-        2θ from the middle of its range; 0 where it was not scanned.
     """
 
     mu_deg: FloatArray
     gamma_deg: FloatArray
-    two_theta_deg: FloatArray
+    two_theta_deg: FloatArray  # from the middle of its range; 0 where it was not scanned
 
 
 def frame_weights(
@@ -93,20 +68,15 @@ def frame_weights(
     turning: Turning,
     acceptance: Acceptance,
 ) -> NDArray[np.float32]:
-    r"""Weights of the orientation bins in the frames of one projection.
+    r"""Weights, (frames, bins), of the orientation bins in the frames of one projection.
 
     .. math::
         W_{f,bin} = \exp\left(-\tfrac12 \left(\frac{μ_f - μ(ω)}{σ_μ}\right)^2
         -\tfrac12 \left(\frac{γ_f - γ(ω)}{σ_γ}\right)^2
         -\tfrac12 \left(\frac{2θ_f - 2Δθ}{σ_{2θ}}\right)^2\right)
 
-    the Gaussian approximation of the resolution function (Poulsen et al. 2017, J. Appl.
-    Cryst. 50, 1441) with the turning law of Recon3D.
-
-    Returns
-    -------
-    weights, shape (frames, bins)
-        Rows of missing frames are zero.
+    the Gaussian approximation of the resolution function (Poulsen et al. 2017, J. Appl. Cryst. 50,
+    1441) with the turning law of Recon3D. Rows of missing frames are zero.
     """
     of_frames, of_bins = scaled_settings(settings, projection, omega_deg, bins, turning, acceptance)
     squares = np.zeros((len(of_frames), len(of_bins)))
@@ -126,22 +96,10 @@ def scaled_settings(
     turning: Turning,
     acceptance: Acceptance,
 ) -> tuple[FloatArray, FloatArray]:
-    r"""Settings of the frames of a projection and of the bins, in widths of the instrument.
+    r"""Settings of a projection's frames, (frames, 3), and of the bins, in the instrument's widths.
 
-    The weight of a bin in a frame is :math:`\exp(-d^2 / 2)` of their distance d. What the
-    instrument is wide open to is 0 everywhere.
-
-    Parameters
-    ----------
-    settings, projection, omega_deg, bins, turning, acceptance
-        As in `frame_weights`.
-
-    Returns
-    -------
-    of_frames, shape (frames, 3)
-        (μ, γ, 2θ) of the frames; NaN where one is missing.
-    of_bins, shape (bins, 3)
-        The same of the bins.
+    The weight of a bin in a frame is :math:`\exp(-d^2 / 2)` of their distance d in (μ, γ, 2θ). What
+    the instrument is wide open to is 0 everywhere; NaN stands for a missing frame.
     """
     widths = (
         acceptance.rocking_width_deg,
@@ -165,19 +123,9 @@ def nearest_frames(
     turning: Turning,
     reach_deg: tuple[float, float, float],
 ) -> NDArray[np.int64]:
-    """Which frame of a projection lies nearest to the setting of each bin.
+    """Which frame of a projection lies nearest to the setting of each bin; -1 for none.
 
-    Parameters
-    ----------
-    settings, projection, omega_deg, bins, turning
-        As in `frame_weights`.
-    reach_deg
-        How far off in (μ, γ, 2θ) a frame may be; infinite where no choice was measured.
-
-    Returns
-    -------
-    frame, shape (bins,)
-        Index of the frame, -1 where none is within reach.
+    `reach_deg`: how far off in (μ, γ, 2θ) a frame may be; infinite where no choice was measured.
     """
     reach_mu, reach_gamma, reach_two_theta = reach_deg
     mu, gamma, two_theta = turning.settings_of(bins, omega_deg)

@@ -72,19 +72,9 @@ Evidence = dict[str, Any]
 def prepare(
     store: CleanedScan, experiment: Experiment, communicator: Communicator = ALONE
 ) -> tuple[ScanModel, Evidence]:
-    """Find the rotation axis, the turning centre and the handedness.
+    """Find the rotation axis, the turning centre and the handedness, and say how they were found.
 
-    Returns
-    -------
-    model
-        The scan with its geometry and its turning law.
-    evidence
-        How what was not given was found.
-
-    Raises
-    ------
-    ParameterError
-        What the experiment says lies far outside the scan.
+    Raises a ParameterError where what the experiment says lies far outside the scan.
     """
     require_plausible(store, experiment)
     volume = merged_volume(

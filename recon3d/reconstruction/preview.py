@@ -40,29 +40,15 @@ def preview_grain(
 ) -> Grain:
     """Reconstruct from a few projections on coarse voxels, in a few passes.
 
-    Parameters
-    ----------
-    scan
-        The raw scan, or what there is of it so far, cropped to its region of interest.
-    projections
-        How many to use, at most; they are spread over the scan.
-    voxels
-        Along the longest edge of the volume.
-    calibration
-        Background, flat field and bad pixels, as in `recon3d.clean`.
+    `scan`: the raw scan, or what there is of it so far, cropped to its region of interest.
+    `projections`: how many to use, at most; they are spread over the scan. `voxels`: along the
+    longest edge of the volume. `calibration`: background, flat field and bad pixels, as in
+    `recon3d.clean`.
 
-    Returns
-    -------
-    grain
-        By the iterative method in the sample frame: backprojected, a third of a scan shows a
-        grain half as large again. Where angles are missing, the occupancy is cut higher, so that
-        the volume is about right. The rotation axis is that of the centres of mass, and the
-        drift is not looked for.
-
-    Raises
-    ------
-    DataError
-        Nothing is lit.
+    The grain is made by the iterative method in the sample frame: backprojected, a third of a scan
+    shows a grain half as large again. Where angles are missing, the occupancy is cut higher, so
+    that the volume is about right. The rotation axis is that of the centres of mass, and the drift
+    is not looked for. Raises a DataError where nothing is lit.
     """
     coarse = replace(experiment, volume=experiment.volume.with_longest(voxels))
     chosen = coarse.with_settings(

@@ -50,51 +50,26 @@ What it raises ends the work."""
 
 @dataclass(frozen=True)
 class Task:
-    """What a reconstruction works on, whichever projections it is given.
+    """What a reconstruction works on, whichever projections it is given."""
 
-    Parameters
-    ----------
-    experiment
-        Volume and settings.
-    model
-        The scan, as far as it is known; it holds the communicator.
-    inside, shape (voxels,)
-        Numbers of the voxels that may be grain, the support, in the volume.
-    points_um, shape (voxels, 3)
-        Their centres.
-    bins, reach
-        The orientation bins, and how many of them are one step of the scan.
-    memory_gib
-        What the orientation distributions may take.
-    report
-        Told of every stage and every pass.
-    checkpoints
-        Where the state of a fit is kept while it runs.
-    bent, shifts
-        Whether the refinement of all projections went from coarse to fine, and whether it found
-        shifts Δθ from μ alone: those of parts of them do alike. None where it is not known.
-    finer
-        The sizes of voxels and pixels that are still to come.
-    coarse
-        What was found with larger voxels, for a fit to begin with; None for nothing.
-    dark
-        Counts that cleaning makes dark, as a share of bright ones.
-    """
-
-    experiment: Experiment
-    model: ScanModel
+    experiment: Experiment  # volume and settings
+    model: ScanModel  # the scan, as far as it is known; it holds the communicator
+    # (voxels,): numbers of the voxels that may be grain, the support, in the volume
     inside: NDArray[np.int64]
-    points_um: NDArray[np.float64]
+    points_um: NDArray[np.float64]  # (voxels, 3): their centres
     bins: OrientationBins
-    reach: int
-    memory_gib: float = 8.0
-    report: Report | None = None
-    checkpoints: Checkpoints | None = None
+    reach: int  # how many of the orientation bins are one step of the scan
+    memory_gib: float = 8.0  # what the orientation distributions may take
+    report: Report | None = None  # told of every stage and every pass
+    checkpoints: Checkpoints | None = None  # where the state of a fit is kept while it runs
+    # whether the refinement of all projections went from coarse to fine, as those of parts of them
+    # are to do; None where it is not known
     bent: bool | None = None
-    shifts: bool | None = None
-    finer: tuple[Size, ...] = ()
+    shifts: bool | None = None  # whether it found shifts Δθ from μ alone, likewise
+    finer: tuple[Size, ...] = ()  # the sizes of voxels and pixels that are still to come
+    # what was found with larger voxels, for a fit to begin with; None for nothing
     coarse: Coarse | None = None
-    dark: float = 0.0
+    dark: float = 0.0  # counts that cleaning makes dark, as a share of bright ones
 
     @property
     def cut(self) -> float:
@@ -142,66 +117,36 @@ class Task:
 
 @dataclass(frozen=True)
 class Found:
-    """What a method says of the voxels of the support.
+    """What a method says of the voxels of the support; None stands for what is not known."""
 
-    Parameters
-    ----------
-    task
-        What was worked on, with the scan as it was modelled in the end.
-    occupancy, shape (voxels,)
-        How much of each voxel scatters, 1 for a typical inner voxel.
-    in_mask
-        Which of them belong to the grain.
-    peaks
-        Orientation, spread and strongest bin.
-    completeness
-        Share of the projections in which the voxel's own frame is lit.
-    voxels
-        The grain as voxels of one orientation each, as the refinement left them; None where
-        nothing was fitted.
-    errors_deg, shape (voxels, 3)
-        Standard deviations of a, b and Δθ; None where they are not known.
-    second_share, shape (voxels,)
-        Share of a voxel's intensity that has another orientation; None where not known.
-    residual, shape (passes,)
-        What is left unexplained; empty where nothing was fitted.
-    projections
-        What is known of each projection that was used, by its name.
-    curves
-        Curves that tell how far the result can be trusted, by their names.
-    images
-        What is known of each pixel of the (oriented) detector, by its name.
-    record
-        What else was used or found, for the record.
-    """
-
-    task: Task
-    occupancy: NDArray[np.float32]
-    in_mask: NDArray[np.bool_]
-    peaks: VoxelPeaks
+    task: Task  # what was worked on, with the scan as it was modelled in the end
+    occupancy: NDArray[np.float32]  # how much of each voxel scatters, 1 for a typical inner voxel
+    in_mask: NDArray[np.bool_]  # which of them belong to the grain
+    peaks: VoxelPeaks  # orientation, spread and strongest bin
+    # share of the projections in which the voxel's own frame is lit
     completeness: NDArray[np.float32]
+    # the grain as voxels of one orientation each, as the refinement left them
     voxels: OrientedVoxels | None = None
-    errors_deg: NDArray[np.float64] | None = None
+    errors_deg: NDArray[np.float64] | None = None  # (voxels, 3): standard deviations of a, b and Δθ
+    # share of a voxel's intensity that has another orientation
     second_share: NDArray[np.float32] | None = None
+    # (passes,): what is left unexplained; empty where nothing was fitted
     residual: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    # what is known of each projection that was used, by its name
     projections: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    # that tell how far the result can be trusted, by their names
     curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    # what is known of each pixel of the (oriented) detector, by its name
     images: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    # what else was used or found, for the record
     record: dict[str, Any] = field(default_factory=dict)
 
 
 def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
     """Choose the voxels and the orientation bins that a scan is worth working on.
 
-    Parameters
-    ----------
-    outside
-        Limit of memory, report and checkpoints, as of a `Task`.
-
-    Raises
-    ------
-    DataError
-        No voxel is lit often enough.
+    `outside`: limit of memory, report and checkpoints, as of a `Task`. Raises a DataError where no
+    voxel is lit often enough.
     """
     # A fit may empty a voxel again, so it is given more of them.
     fitted = experiment.settings.method == "iterative"
@@ -222,13 +167,7 @@ def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
 
 
 def require_memory(task: Task, bins: int) -> None:
-    """Refuse distributions that need more memory than is allowed, and say what would fit.
-
-    Raises
-    ------
-    ParameterError
-        They do.
-    """
+    """Refuse distributions that need more memory than is allowed, and say what would fit."""
     voxels = len(task.inside)
     needed_gib = 8 * voxels * bins / 2**30
     logger.info("%d voxels x %d bins: %.2f GiB", voxels, bins, needed_gib)
@@ -242,15 +181,7 @@ def require_memory(task: Task, bins: int) -> None:
 
 
 def finer_task(task: Task, found: Coarse, occupancy: NDArray[np.float32]) -> Task:
-    """Go on with the next finer size of voxels.
-
-    Parameters
-    ----------
-    task
-        What was worked on, with the scan as it is known now.
-    occupancy, shape (voxels,)
-        Its occupancy: finer voxels are looked for near those that hold anything.
-    """
+    """Go on with the next finer size of voxels, looked for near those that hold anything."""
     size, *rest = task.finer
     volume = size.experiment.volume
     model = seen_in(task.model, size)
@@ -291,17 +222,8 @@ def cut_occupancy(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Scale intensities so that a typical inner voxel is 1, and cut the smoothed ones.
 
-    Parameters
-    ----------
-    intensity, shape (voxels,)
-        Total intensity of each of them.
-
-    Returns
-    -------
-    occupancy, shape (voxels,)
-        The scaled intensity, not smoothed.
-    in_mask, shape (voxels,)
-        Where the smoothed occupancy is no less than the task's cut.
+    `intensity`, (voxels,): total intensity of each of them. Returns the scaled intensity, not
+    smoothed, and where the smoothed occupancy is no less than the task's cut.
     """
     volume = np.zeros(task.volume.shape)
     volume.reshape(-1)[task.inside] = intensity
@@ -319,21 +241,11 @@ def smoother_share(
 ) -> NDArray[np.float32]:
     """By how much to scale each distribution so that their sums have less total variation.
 
-    Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while
-    noise goes. What every voxel's distribution looks like is left alone.
+    Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while noise
+    goes. What every voxel's distribution looks like is left alone.
 
-    Parameters
-    ----------
-    distributions, shape (voxels, bins)
-        Orientation distributions of the support's voxels.
-    inside, shape (voxels,)
-        Their numbers in the volume.
-    weight
-        Strength, as a share of a typical voxel's occupancy.
-
-    Returns
-    -------
-    share, shape (voxels,)
+    `distributions`, (voxels, bins): of the support's voxels, whose numbers in the volume are
+    `inside`. `weight`: strength, as a share of a typical voxel's occupancy.
     """
     # Slow to import, and seldom wanted.
     from skimage.restoration import denoise_tv_chambolle

@@ -49,21 +49,13 @@ ONE_BIN = OrientationBins(np.zeros(1), np.zeros(1), np.zeros(1))
 
 @dataclass(frozen=True)
 class Alignment:
-    """What `align` may change.
-
-    Parameters
-    ----------
-    axis
-        Move the rotation axis.
-    drift
-        Let every projection have a displacement of its own.
-    """
+    """What `align` may change."""
 
     FEWEST: ClassVar[int] = 6
     """Projections below which nothing can be told of either."""
 
-    axis: bool
-    drift: bool
+    axis: bool  # move the rotation axis
+    drift: bool  # let every projection have a displacement of its own
 
     @classmethod
     def of(cls, experiment: Experiment) -> Alignment:
@@ -85,19 +77,11 @@ def align(
 ) -> ScanModel:
     """Find the rotation axis and the drift that reproject the grain onto the summed frames.
 
-    The shape is fitted to the summed frames, projected again, and every projection shifted
-    to where it fits best, until nothing moves. What a displacement of the whole sample would
-    do is taken off the shifts: it cannot be told from the grain being elsewhere.
+    The shape is fitted to the summed frames, projected again, and every projection shifted to where
+    it fits best, until nothing moves. What a displacement of the whole sample would do is taken off
+    the shifts: it cannot be told from the grain being elsewhere.
 
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels that may be grain.
-
-    Returns
-    -------
-    model
-        The same scan with its axis and its drift.
+    `points_um`, (voxels, 3): centres of the voxels that may be grain.
     """
     if not allowed.any or len(model.projections) < Alignment.FEWEST:
         return model
@@ -157,19 +141,9 @@ def _shape_fit(
 def coarser_points(
     points_um: FloatArray, volume: Volume, at_most: int
 ) -> tuple[FloatArray, tuple[float, ...]]:
-    """Merge voxels into larger ones until there are few enough.
+    """Merge voxels that may be grain into larger ones until there are few enough.
 
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels that may be grain.
-
-    Returns
-    -------
-    points_um
-        Centres of the larger voxels that hold any of them.
-    voxel_um
-        Their edges.
+    Returns the centres of the larger voxels that hold any of them, and their edges.
     """
     merge = max(int(np.ceil((len(points_um) / at_most) ** (1 / 3))), 1)
     edges = merge * np.array(volume.voxel_um)
@@ -181,10 +155,7 @@ def coarser_points(
 def shift_model(model: ScanModel, shifts: FloatArray, allowed: Alignment) -> ScanModel:
     """Move axis and projections by the part of some shifts that is no displacement.
 
-    Parameters
-    ----------
-    shifts, shape (used projections, 2)
-        (row, column) by which each projection ought to move.
+    `shifts`, (used projections, 2): (row, column) by which each projection ought to move.
     """
     used = model.projections
     wanted = model.drift_pix[used] + shifts
@@ -222,11 +193,6 @@ def best_shift(predicted: AnyFloats, measured: AnyFloats) -> FloatArray:
     """Shift (row, column) that brings one image closest to another, up to a pixel.
 
     One step of Gauss-Newton for the shift and a scale, in least squares.
-
-    Parameters
-    ----------
-    predicted, measured, shape (rows, cols)
-        The image to be shifted, and the one to be met.
     """
     # Three numbers from many pixels: the normal equations are exact enough, and quick.
     normal, right = shift_equations(predicted, measured)
@@ -248,13 +214,10 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
 
 
 def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
-    """Misfit of the summed frames that a grain predicts, projection by projection.
+    """Misfit of the summed frames that a grain predicts, (used projections,).
 
-    Returns
-    -------
-    residuals, shape (used projections,)
-        Root of the squared differences as a share of the measured sums, each projection
-        scaled to meet them best.
+    Root of the squared differences as a share of the measured sums, each projection scaled to meet
+    them best.
     """
     residuals = [
         _misfit(predict_sum(model, voxels, number), model.summed(number))
@@ -297,13 +260,7 @@ def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
 
 @dataclass(frozen=True)
 class SummedScan:
-    """A scan seen as one frame a projection, the sum, that every orientation lights alike.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    """
+    """A scan seen as one frame a projection, the sum, that every orientation lights alike."""
 
     model: ScanModel
 

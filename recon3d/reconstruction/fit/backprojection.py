@@ -30,28 +30,14 @@ Law = Callable[[int], Frames]
 
 @dataclass(frozen=True)
 class VoxelPeaks:
-    """What backprojection says of each voxel of the support.
+    """What backprojection says of each voxel of the support."""
 
-    Parameters
-    ----------
-    intensity
-        Sum of the orientation distribution around its peak.
-    a_deg, b_deg
-        Orientation; at fixed laboratory angles μ and γ from the middle of the scan.
-    dtheta_deg
-        Shift of the Bragg angle; 0 where strain was not scanned.
-    spread_deg
-        Root of the summed second moments around the peak.
-    bins
-        Number of the strongest bin, -1 where there is none.
-    """
-
-    intensity: FloatArray
-    a_deg: FloatArray
+    intensity: FloatArray  # sum of the orientation distribution around its peak
+    a_deg: FloatArray  # at fixed laboratory angles μ from the middle of the scan, as b_deg is γ
     b_deg: FloatArray
-    dtheta_deg: FloatArray
-    spread_deg: FloatArray
-    bins: NDArray[np.int64]
+    dtheta_deg: FloatArray  # 0 where strain was not scanned
+    spread_deg: FloatArray  # root of the summed second moments around the peak
+    bins: NDArray[np.int64]  # number of the strongest bin, -1 where there is none
 
 
 def backproject_sample(
@@ -62,21 +48,11 @@ def backproject_sample(
     cell_pix: int | None = None,
     illuminated: IlluminatedBits | None = None,
 ) -> FloatVolume:
-    r"""Orientation distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`.
+    r"""Distributions in the sample frame, :math:`\sum_ω P_ω^T I_ω W_ω`: (voxels, bins).
 
-    Each bin is divided by how much of it the scan covered.
-
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    cell_pix
-        Edge of the cells of pixels of which a voxel takes the one that its centre falls on; None
-        for the four pixels around its centre.
-
-    Returns
-    -------
-    volume, shape (voxels, bins)
+    Each bin is divided by how much of it the scan covered. `cell_pix`: edge of the cells of pixels
+    of which a voxel takes the one that its centre falls on; None for the four pixels around its
+    centre.
     """
     images = _images(model, cell_pix, illuminated, "backprojection")
     return _in_the_sample([model], [bins], points_um, images, cell_pix)[0]
@@ -90,19 +66,7 @@ def backproject_at_once(
 ) -> list[FloatVolume]:
     """Backproject one scan with several turning laws, as `backproject_sample`, reading it once.
 
-    Parameters
-    ----------
-    models
-        The scan, with the same geometry and projections in all of them.
-    bins
-        The orientation bins for each of them.
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-
-    Returns
-    -------
-    volumes
-        For each of the models, (voxels, bins).
+    The models have the same geometry and projections; each has bins of its own.
     """
     images = _images(models[0], None, None, description)
     return _in_the_sample(models, bins, points_um, images, None)
@@ -116,17 +80,8 @@ def backproject_laboratory(
 ) -> FloatVolume:
     """Sum the nearest pixels over ω at fixed laboratory settings, as if tilts did not turn.
 
-    The original's answer, kept for comparison: its orientation maps are wrong by more than
-    the step wherever the grain's tilts turn with ω.
-
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-
-    Returns
-    -------
-    volume, shape (voxels, frames)
+    The original's answer, (voxels, frames), kept for comparison: its orientation maps are wrong by
+    more than the step wherever the grain's tilts turn with ω.
     """
     frames = model.store.shape[1]
     volume = np.zeros((len(points_um), frames), np.float32)
@@ -213,14 +168,8 @@ def find_peaks(
 ) -> VoxelPeaks:
     """Centre of mass of each voxel's orientation distribution around its strongest bin.
 
-    Parameters
-    ----------
-    volume, shape (voxels, columns)
-        Orientation distributions.
-    reach
-        Half-width of the window in bins; 0 for the strongest bin itself.
-    columns
-        Numbers of the bins that the distributions hold; all of them where None.
+    `volume`, (voxels, columns): the distributions. `reach`: half-width of the window in bins; 0 for
+    the strongest bin itself. `columns`: numbers of the bins that they hold; all of them where None.
     """
     moments = np.zeros((len(volume), 5))
     peak_bins = np.full(len(volume), -1, np.int64)

@@ -64,25 +64,13 @@ BETTER = 0.93
 
 @dataclass(frozen=True)
 class Bent:
-    """What is refined, and what may be changed.
-
-    Parameters
-    ----------
-    unknowns, place
-        As `refine_orientations` takes them.
-    volume
-        The voxels' volume.
-    free
-        The widths to be found.
-    bent
-        Whether steps from coarse to fine are called for; None to find out.
-    """
+    """What is refined, and what may be changed."""
 
     unknowns: Unknowns
     place: Place
     volume: Volume
-    free: tuple[str, ...]
-    bent: bool | None = None
+    free: tuple[str, ...]  # the widths to be found
+    bent: bool | None = None  # whether steps from coarse to fine are called for; None to find out
 
 
 def refine_bent(
@@ -90,14 +78,8 @@ def refine_bent(
 ) -> tuple[ScanModel, OrientedVoxels, bool]:
     """Refine orientations by steps of single voxels, or from coarse to fine where that is better.
 
-    Returns
-    -------
-    model
-        With the turning centre and the widths that were found.
-    voxels
-        With the orientations that predict the frames best.
-    bent
-        Whether steps from coarse to fine were better.
+    Returns the model with the turning centre and the widths that were found, the voxels with the
+    orientations that predict the frames best, and whether steps from coarse to fine were better.
     """
     refine = (bent.unknowns, bent.place)
     if bent.bent is False:

@@ -52,20 +52,12 @@ class Checkpoints:
     """Saves the state of a run's fits now and then, and goes on from it.
 
     The first member of a communicator reads and writes; the others follow.
-
-    Parameters
-    ----------
-    path
-        The file of the main fit, usually checkpoint.h5; the fits of the two halves have their
-        own files beside it.
-    seconds
-        How often to save; 0 for never.
-    go_on
-        Go on from what is there; else it is replaced when the first state is saved.
     """
 
+    # the file of the main fit; the fits of the two halves have their own files beside it
     path: Path
-    seconds: float = 60.0
+    seconds: float = 60.0  # how often to save; 0 for never
+    # go on from what is there; else it is replaced when the first state is saved
     go_on: bool = False
     _communicator: Communicator = field(default=ALONE, init=False)
     _known: Known = field(default_factory=dict, init=False)
@@ -76,12 +68,8 @@ class Checkpoints:
     def begin(self, store: CleanedScan, experiment: Experiment, communicator: Communicator) -> None:
         """Say what is reconstructed, and by whom, before the first fit.
 
-        Raises
-        ------
-        ParameterError
-            There is a state to go on from, but it is of another scan or of other settings.
-        DataError
-            It cannot be read.
+        Raises a ParameterError where the state to go on from is of another scan or of other
+        settings, a DataError where it cannot be read.
         """
         self._communicator, self._saved, self._stale = (
             communicator,
@@ -215,21 +203,11 @@ SMALL = ("columns", "residuals", "sums", "pixel_sums")
 
 @dataclass(frozen=True)
 class _Small:
-    """A saved state but for its volume.
-
-    Parameters
-    ----------
-    volume_shape
-        Shape of the volume.
-    fit
-        The state, with an empty volume.
-    model
-        What the fit had found of the instrument.
-    """
+    """A saved state but for its volume."""
 
     volume_shape: tuple[int, ...]
-    fit: FitState
-    model: dict[str, FloatArray]
+    fit: FitState  # the state, with an empty volume
+    model: dict[str, FloatArray]  # what the fit had found of the instrument
 
 
 def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> None:

@@ -35,21 +35,11 @@ UNMEASURED = -2
 def find_support(
     model: ScanModel, points_um: FloatArray, share: float, margin_pix: int = 0
 ) -> NDArray[np.bool_]:
-    """Which points are lit, in any frame, in some share of the projections.
+    """Which points, (voxels, 3), are lit, in any frame, in some share of the projections.
 
     Where a projection says nothing of a pixel, it counts as lit. Projections on whose images a
-    point does not fall do not count, but it must fall on half of them at least.
-
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    margin_pix
-        How far from a lit pixel still counts as lit.
-
-    Returns
-    -------
-    support, shape (voxels,)
+    point does not fall do not count, but it must fall on half of them at least. `margin_pix`: how
+    far from a lit pixel still counts as lit.
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
@@ -80,16 +70,9 @@ def completeness(
     Projections in which no frame was measured near the voxel's own setting, or its pixel is not
     known, do not count, but the share is never taken of fewer than half of all projections.
 
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    frame_of_bin, shape (projections, bins)
-        The frame that belongs to each bin, for the projections that are used; -1 for none.
-    peak_bins, shape (voxels,)
-        The bin of each voxel; -1 for none.
-    bits
-        What was kept of the frames when they were read before.
+    `frame_of_bin`, (used projections, bins): the frame that belongs to each bin; -1 for none.
+    `peak_bins`: the bin of each voxel; -1 for none. `bits`: what was kept of the frames when they
+    were read before.
     """
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
@@ -114,15 +97,9 @@ def best_cutoff(
 ) -> float:
     """The completeness at which the grain's silhouettes agree best with the lit pixels.
 
-    A pixel is in the silhouette of all voxels above a cutoff if the most complete voxel that
-    falls on it is above: one image a projection tells the Dice coefficient of every cutoff.
-
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels of the support.
-    share, shape (voxels,)
-        Their completeness.
+    A pixel is in the silhouette of all voxels above a cutoff if the most complete voxel that falls
+    on it is above: one image a projection tells the Dice coefficient of every cutoff. `share`,
+    (voxels,): completeness of the voxels of the support.
     """
     shape = model.image_shape
     reach = max(int(np.ceil(voxel_pix)), 1)
@@ -149,13 +126,7 @@ def best_cutoff(
 
 
 class IlluminatedBits:
-    """The lit pixels of a scan's frames, kept for as many projections as there is room for.
-
-    Parameters
-    ----------
-    model
-        The scan.
-    """
+    """The lit pixels of a scan's frames, kept for as many projections as there is room for."""
 
     def __init__(self, model: ScanModel) -> None:
         self._model = model
@@ -170,13 +141,9 @@ class IlluminatedBits:
             self._room -= bits.nbytes
 
     def of(self, projection: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """The frames of a projection that are not dark all over, and their lit pixels.
+        """The numbers of the frames of a projection that are not all dark, and their lit pixels.
 
-        Returns
-        -------
-        numbers, shape (lit frames,)
-        bits, shape (lit frames, rows, cols / 8)
-            As `pack` gives them.
+        These are (lit frames, rows, cols / 8), as `pack` gives them.
         """
         if projection in self._kept:
             return self._kept[projection]
@@ -186,24 +153,12 @@ class IlluminatedBits:
 
 @dataclass(frozen=True)
 class IlluminatedCells:
-    """The frames of one projection that are not dark all over, in cells of pixels.
-
-    Parameters
-    ----------
-    projection
-        Its number.
-    numbers, shape (lit frames,)
-        Which frames.
-    cells
-        The cells that any of them lights.
-    images, shape (cells + 1, lit frames)
-        Their intensities; the last row is zero.
-    """
+    """The frames of one projection that are not dark all over, in cells of pixels."""
 
     projection: int
-    numbers: NDArray[np.int64]
-    cells: IlluminatedPixels
-    images: Frames
+    numbers: NDArray[np.int64]  # (lit frames,): which frames
+    cells: IlluminatedPixels  # the cells that any of them lights
+    images: Frames  # (cells + 1, lit frames): their intensities; the last row is zero
 
 
 def read_illuminated(
@@ -211,10 +166,7 @@ def read_illuminated(
 ) -> IlluminatedCells:
     """Read the lit frames of a projection where they are lit, for a backprojection.
 
-    Parameters
-    ----------
-    cell_pix
-        Edge, in pixels, of the cells into which pixels are merged.
+    `cell_pix`: edge, in pixels, of the cells into which pixels are merged.
     """
     numbers, frames = model.illuminated_frames(number)[:2]
     if bits is not None:

@@ -60,13 +60,7 @@ SOFT_PIX = 3
 def with_edges(
     model: ScanModel, points_um: FloatArray, volume: Volume, threshold: float
 ) -> ScanModel:
-    """The same scan, with all that lies beyond the edges of the illumination unknown.
-
-    Parameters
-    ----------
-    points_um, shape (voxels, 3)
-        Centres of the voxels.
-    """
+    """The same scan, with all that lies beyond the edges of the illumination unknown."""
     support = find_support(model, points_um, SHARE, MARGIN_PIX)
     if not support.any() or len(model.projections) < 2 * FEWEST:
         return model

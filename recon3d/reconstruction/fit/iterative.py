@@ -246,10 +246,7 @@ class IterativeFit:
     def run_pass(self, description: str, *, before_subset: BeforeSubset | None = None) -> float:
         """Visit every projection once, and return the residual.
 
-        Parameters
-        ----------
-        before_subset
-            Called with the fit before each subset, when its state can be saved.
+        `before_subset`: called with the fit before each subset, when its state can be saved.
         """
         if self.position == 0:
             self._residuals = Residuals(self.model.projections)
@@ -352,30 +349,14 @@ class IterativeFit:
 
 @dataclass(frozen=True)
 class FitState:
-    """Where a fit stands between two subsets.
+    """Where a fit stands between two subsets."""
 
-    Parameters
-    ----------
-    position
-        How many subsets of the pass are done.
-    columns
-        Numbers of the bins that are not closed.
-    volume, shape (voxels, columns)
-        f.
-    residuals
-        Of the passes that are done.
-    sums, shape (projections, 2)
-        Squared differences and intensities of the pass so far.
-    pixel_sums, shape (rows, cols, 2)
-        The same at each pixel.
-    """
-
-    position: int
-    columns: NDArray[np.int64]
-    volume: NDArray[np.float32]
-    residuals: FloatArray
-    sums: FloatArray
-    pixel_sums: FloatArray
+    position: int  # how many subsets of the pass are done
+    columns: NDArray[np.int64]  # numbers of the bins that are not closed
+    volume: NDArray[np.float32]  # (voxels, columns): f
+    residuals: FloatArray  # of the passes that are done
+    sums: FloatArray  # (projections, 2): squared differences and intensities of the pass so far
+    pixel_sums: FloatArray  # (rows, cols, 2): the same at each pixel
 
 
 def usual_subset(projections: int) -> int:
@@ -388,14 +369,9 @@ def usual_subset(projections: int) -> int:
 
 
 def deal(projections: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Deal projections into subsets, each spread over ω, successive ones far apart.
+    """Deal projections, in the order of ω, into subsets of about `size`.
 
-    Parameters
-    ----------
-    projections
-        Numbers of the projections in the order of ω.
-    size
-        About how many projections make a subset.
+    Each subset is spread over ω, successive ones are far apart.
     """
     count = max(len(projections) // size, 1)
     # Steps of the golden ratio go round without clustering.

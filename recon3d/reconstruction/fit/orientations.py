@@ -59,28 +59,15 @@ FARTHEST_STEP = 0.5
 
 @dataclass(frozen=True)
 class Unknowns:
-    """What a refinement may change.
+    """What a refinement may change."""
 
-    Parameters
-    ----------
-    shift
-        The shift Δθ of every voxel.
-    centre_mu, centre_gamma
-        The turning centre.
-    smoothing
-        Standard deviation, in voxels, with which changes of Δθ are smoothed; 0 for not at all.
-    drift
-        The drift over the scan of those parts of the turning centre that may be changed.
-    slope
-        The slope of the acceptance in γ over the image.
-    """
-
-    shift: bool
-    centre_mu: bool
+    shift: bool  # the shift Δθ of every voxel
+    centre_mu: bool  # the turning centre in μ; centre_gamma in γ
     centre_gamma: bool
-    smoothing: float = 0.0
+    smoothing: float = 0.0  # of changes of Δθ, a standard deviation in voxels; 0 for none
+    # the drift over the scan of those parts of the turning centre that may be changed
     drift: bool = False
-    slope: bool = False
+    slope: bool = False  # the slope of the acceptance in γ over the image
 
 
 @dataclass(frozen=True)
@@ -103,23 +90,13 @@ def refine_orientations(
 ) -> tuple[ScanModel, OrientedVoxels, float]:
     """Fit one orientation a voxel, and the turning centre, to the frames.
 
-    Parameters
-    ----------
-    voxels
-        The grain as it is known so far; voxels without intensity are left alone.
-    smoothing
-        Standard deviation, in voxels, with which steps are smoothed; such steps have momentum.
-    steps
-        How many as a rule; the refinement ends where the residual hardly falls.
+    Voxels without intensity are left alone. `smoothing`: standard deviation, in voxels, with which
+    steps are smoothed; such steps have momentum. `steps`: how many as a rule; the refinement ends
+    where the residual hardly falls.
 
-    Returns
-    -------
-    model
-        With the turning centre that was found.
-    voxels
-        With the orientations that predict the frames best.
-    residual
-        Root of the squared differences as a share of the measured intensities, there.
+    Returns the model with the turning centre that was found, the voxels with the orientations that
+    predict the frames best, and the residual there: the root of the squared differences as a share
+    of the measured intensities.
     """
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
@@ -162,13 +139,7 @@ def smoothed_steps(
     smoothing: float,
     description: str,
 ) -> Iterator[tuple[ScanModel, OrientedVoxels, float]]:
-    """Take step after step; yield where each begins, and the residual there.
-
-    Parameters
-    ----------
-    model, voxels, unknowns, place, smoothing, description
-        As in `refine_orientations`.
-    """
+    """Take step after step, as `refine_orientations`; yield where each begins, and the residual."""
     velocity, push = np.zeros((len(voxels.intensity), 3)), np.zeros(())
     for number in count(1):
         normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
@@ -241,32 +212,19 @@ def _free_centres(model: ScanModel, unknowns: Unknowns) -> list[int]:
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal equations of every voxel, and sums for its change of intensity.
+    """Normal equations of every voxel, right hand sides last, and sums for its intensity."""
 
-    Parameters
-    ----------
-    own, shape (voxels, own unknowns, unknowns + 1)
-        The rows of a voxel's own unknowns, which come first; the right hand side comes last.
-    shared, shape (shared unknowns, shared unknowns + 1)
-        The same of the unknowns that all voxels share.
-    strengths, shape (voxels, 2)
-    """
-
+    # (voxels, own unknowns, unknowns + 1): the rows of a voxel's own unknowns, which come first
     own: FloatArray
+    # (shared unknowns, shared unknowns + 1): of the unknowns that all voxels share
     shared: FloatArray
-    strengths: FloatArray
+    strengths: FloatArray  # (voxels, 2)
 
 
 def gather(
     model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, stage: str
 ) -> tuple[Normal, float]:
-    """Sum the normal equations over the projections; the residual comes with them.
-
-    Parameters
-    ----------
-    model, voxels, unknowns
-        As in `refine_orientations`.
-    """
+    """Sum the normal equations over the projections; the residual comes with them."""
     points, rows = voxels.projector.points_um, _own(unknowns)
     size = jacobian(model, int(model.projections[0]), unknowns).shape[1]
     own, strengths = np.zeros((len(points), rows, size + 1)), np.zeros((len(points), 2))
@@ -296,12 +254,8 @@ def gather(
 def _of_shared(moments: FloatArray, turning: FloatArray, tilts: FloatArray) -> FloatArray:
     """Normal equations of the unknowns that all voxels share, right hand side last.
 
-    Parameters
-    ----------
-    moments, shape (3, 4, 5)
-        Of all voxels, as `gather_slopes` leaves them.
-    turning, shape (3, shared unknowns); tilts, shape (last unknowns, 3)
-        As in `gather_slopes`.
+    `moments`, (3, 4, 5): of all voxels, as `gather_slopes` leaves them. `turning`, (3, shared
+    unknowns), and `tilts`, (last unknowns, 3): as it takes them.
     """
     # How each axis follows the unknowns at (1, x, y, z).
     follow = np.zeros((3, turning.shape[1], 4))
@@ -384,11 +338,6 @@ def solve(normal: Normal) -> tuple[FloatArray, FloatArray]:
     """Solve for each voxel's own unknowns and for those that all voxels share.
 
     The shared ones come from the Schur complement of the voxels' own blocks.
-
-    Returns
-    -------
-    own, shape (voxels, own unknowns)
-    shared, shape (shared unknowns,)
     """
     starts = range(0, len(normal.own), ROWS)
     parts = [_eliminated(normal.own[start : start + ROWS]) for start in starts]
@@ -404,12 +353,9 @@ def solve(normal: Normal) -> tuple[FloatArray, FloatArray]:
 def _eliminated(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Solve some voxels' rows for their own unknowns, whatever the shared ones are.
 
-    Returns
-    -------
-    solved, shape (voxels, own unknowns, 1 + shared unknowns)
-        The solution where the shared ones are zero, and what it loses for each of them.
-    taken, shape (shared unknowns, shared unknowns + 1)
-        What this takes from the equations of the shared ones, the right hand side last.
+    Returns, (voxels, own unknowns, 1 + shared unknowns), the solution where the shared ones are
+    zero, and what it loses for each of them; and, (shared unknowns, shared unknowns + 1), what this
+    takes from the equations of the shared ones, the right hand side last.
     """
     own = rows.shape[1]
     block, across, right = np.split(rows, [own, rows.shape[2] - 1], axis=2)

@@ -100,24 +100,12 @@ def run_fit(
     done: Sequence[float] = (),
     columns: NDArray[np.int64] | None = None,
 ) -> IterativeFit:
-    """Run the passes of a fit, until the residual hardly changes.
+    """Run the passes of a fit, until the residual hardly changes; it has the model it ended with.
 
-    Parameters
-    ----------
-    settle
-        After how many passes to look again for the axis, the drift and, at first, the widths;
-        projections that stand out are then left out.
-    stage
-        What its checkpoint is called; None for none.
-    done
-        Residuals of the passes that were done with larger voxels.
-    columns
-        Numbers of the bins that may be filled where no larger voxels tell; all where None.
-
-    Returns
-    -------
-    fit
-        With the model that it ended with.
+    `settle`: after how many passes to look again for the axis, the drift and, at first, the widths;
+    projections that stand out are then left out. `stage`: what its checkpoint is called; None for
+    none. `done`: residuals of the passes that were done with larger voxels. `columns`: numbers of
+    the bins that may be filled where no larger voxels tell; all where None.
     """
     settings, model = task.experiment.settings, task.model
     fit = _begun_fit(task, columns)
@@ -179,12 +167,7 @@ def _begun_fit(task: Task, columns: NDArray[np.int64] | None) -> IterativeFit:
 def fit_from_coarse(task: Task, description: str) -> tuple[Task, IterativeFit]:
     """Run the fits of all projections, one after another with finer voxels.
 
-    Returns
-    -------
-    task
-        Of the finest voxels, with what the fit before has left.
-    fit
-        Its fit.
+    Returns the task of the finest voxels, with what the fit before has left, and its fit.
     """
     passes = task.experiment.settings.iterations - FINER_PASSES * len(task.finer)
     settle, done = SETTLING_PASSES, list[float]()
@@ -247,24 +230,12 @@ def free_widths(model: ScanModel, experiment: Experiment) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Refined:
-    """What a refinement left.
+    """What a refinement left."""
 
-    Parameters
-    ----------
-    task
-        With the model, turning centre included, that was found.
-    voxels
-        The grain's voxels.
-    chosen, shape (support's voxels,)
-        Which of the support they are.
-    peaks
-        Orientation of every voxel of the support.
-    """
-
-    task: Task
-    voxels: OrientedVoxels
-    chosen: NDArray[np.bool_]
-    peaks: VoxelPeaks
+    task: Task  # with the model, turning centre included, that was found
+    voxels: OrientedVoxels  # the grain's voxels
+    chosen: NDArray[np.bool_]  # (support's voxels,): which of the support they are
+    peaks: VoxelPeaks  # orientation of every voxel of the support
 
 
 def refined(task: Task, fit: IterativeFit, description: str) -> Refined:

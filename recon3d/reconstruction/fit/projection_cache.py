@@ -32,23 +32,13 @@ any voxel reaches, must not be blown up."""
 
 
 class ProjectionImages(NamedTuple):
-    """The frames and pixels of one projection that are worked on.
-
-    Parameters
-    ----------
-    projection
-        Its number.
-    pixels
-        Which pixels.
-    images, shape (pixels + 1, shown frames)
-        Their intensities, `UNKNOWN` where they are not known; the last row is zero.
-    shown, shape (frames,)
-        Which frames: in all others nothing was measured, and nothing can be predicted.
-    """
+    """The frames and pixels of one projection that are worked on."""
 
     projection: int
     pixels: IlluminatedPixels
+    # (pixels + 1, shown frames): `UNKNOWN` where they are not known; the last row is zero
     images: Frames
+    # (frames,): in all others nothing was measured, and nothing can be predicted
     shown: NDArray[np.bool_]
 
     def known_lookup(self) -> NDArray[np.int32]:
@@ -68,10 +58,7 @@ def take_pixels(
 ) -> ProjectionImages:
     """Take what is worked on out of the frames of a projection; no parallel kernel.
 
-    Parameters
-    ----------
-    reached, shape (frames,)
-        Frames in which something can be predicted.
+    `reached`, (frames,): frames in which something can be predicted.
     """
     shown = reached.copy()
     shown[illuminated.numbers] = True
@@ -91,12 +78,8 @@ def read_ahead(
 ) -> Generator[T]:
     """Go through what is read of some projections, reading each while its forerunners are used.
 
-    Parameters
-    ----------
-    read
-        Reads a projection, given its number, in a thread of its own.
-    ahead
-        How many may be read, and held, before they are asked for.
+    `read`: reads a projection, given its number, in a thread of its own. `ahead`: how many may be
+    read, and held, before they are asked for.
     """
     numbers = [int(k) for k in projections]
     if not numbers:
@@ -115,18 +98,8 @@ def read_ahead(
 class ProjectionCache:
     """The pixels on which the voxels of a support fall, and how much of it each of them sees.
 
-    Parameters
-    ----------
-    model
-        The scan; its geometry must not change.
-    projector
-        The voxels.
-    bins
-        The orientations that voxels may have.
-    projections
-        How many projections are asked for in a pass.
-    most_bytes
-        Memory that may be taken.
+    The geometry of the model must not change. `projections`: how many are asked for in a pass.
+    `most_bytes`: memory that may be taken.
     """
 
     def __init__(

@@ -24,17 +24,8 @@ UNEXPLAINED = 0.5
 class Residuals:
     """Squared differences and squared intensities of a pass, as one process has found them.
 
-    Parameters
-    ----------
-    projections
-        Numbers of the projections of the scan.
-
-    Attributes
-    ----------
-    of_projections, shape (projections, 2)
-        Their sums over each projection.
-    of_pixels, shape (rows, cols, 2)
-        Their sums over the frames of each pixel; empty before the first projection.
+    `of_projections`, (projections, 2), has their sums over each projection, `of_pixels`, (rows,
+    cols, 2), over the frames of each pixel; it is empty before the first projection.
     """
 
     def __init__(self, projections: NDArray[np.int64]) -> None:
@@ -73,15 +64,10 @@ def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
 def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     """Which projections the model explains far worse than those around them.
 
-    Another grain passing, or the beam lost: the residual is then beyond `limit` robust
+    Another grain passing, or the beam lost: the relative residual is then beyond `limit` robust
     standard deviations above the median of its neighbours, at least half as large again, and large.
     What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none. Where
     many stand out, and pull at all others, those that are hardly explained at all are it, too.
-
-    Parameters
-    ----------
-    residuals, shape (projections,)
-        Relative residual of each projection.
     """
     known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
     around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")

@@ -28,19 +28,11 @@ FACTORS = (1.3, 1.1, 1.03)
 def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]) -> Acceptance:
     """Find the widths with which voxels of one orientation each predict the frames best.
 
-    Distributions would not do: whatever a width lacks, they make up for by spreading, and no
-    width is then much better than another. One orientation a voxel cannot spread. Where the
-    grain's voxels truly do, the widths that are found hold their mean spread too.
+    Distributions would not do: whatever a width lacks, they make up for by spreading, and no width
+    is then much better than another. One orientation a voxel cannot spread. Where the grain's
+    voxels truly do, the widths that are found hold their mean spread too.
 
-    Parameters
-    ----------
-    free
-        Which of "rocking_width_deg", "rolling_width_deg" and "two_theta_width_deg" to find.
-
-    Returns
-    -------
-    acceptance
-        The widths; those that are not free as they were.
+    `free`: which of "rocking_width_deg", "rolling_width_deg" and "two_theta_width_deg" to find.
     """
     trial = model.thinned(TRIAL_PROJECTIONS)
 
@@ -57,13 +49,7 @@ def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, .
 
 
 def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
-    """Share of the frames' squared intensity that the voxels, scaled to them, leave.
-
-    Parameters
-    ----------
-    model
-        The scan; its projections are the ones to look at.
-    """
+    """Share of the frames' squared intensity that the voxels, scaled to them, leave."""
     total = np.zeros(2)
     for number in map(int, model.own):
         images, settings = frames_reached(model, voxels, number)
@@ -109,13 +95,7 @@ def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) ->
 def descend(
     residual: Callable[[Acceptance], float], start: Acceptance, name: str, factor: float
 ) -> Acceptance:
-    """Vary one width by a factor, up or down, for as long as the residual falls.
-
-    Parameters
-    ----------
-    residual
-        What a set of widths leaves unexplained.
-    """
+    """Vary one width by a factor, up or down, for as long as the residual falls."""
     best = start
     for step in (factor, 1 / factor):
         following = replace(best, **{name: getattr(best, name) * step})

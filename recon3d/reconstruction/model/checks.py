@@ -46,15 +46,11 @@ FEWEST_PROJECTIONS = 2
 
 
 def check_energy(motors: MotorTable, crystal: Crystal) -> None:
-    """Compare the detector arm and the photon energy with the crystal and the wavelength.
+    """Warn of a detector arm or a photon energy that is not the crystal's and the wavelength's.
 
-    A detector arm within 1° of zero is parked and says nothing; an energy above 1000 is
-    taken as given in eV. What is not known is not compared.
-
-    Warns
-    -----
-    Recon3DWarning
-        2θ differs by more than 0.2°, or the energy by more than 0.5 %.
+    That is where 2θ differs by more than 0.2°, or the energy by more than 0.5 %. A detector arm
+    within 1° of zero is parked and says nothing; an energy above 1000 is taken as given in eV. What
+    is not known is not compared.
     """
     arm = abs(_typical(motors.two_theta_deg))
     expected = 2 * crystal.bragg_angle_deg
@@ -77,10 +73,7 @@ def check_energy(motors: MotorTable, crystal: Crystal) -> None:
 def require_projections(store: CleanedScan) -> None:
     """Refuse a scan that shows the grain from one side only.
 
-    Raises
-    ------
-    DataError
-        Fewer than `FEWEST_PROJECTIONS` projections have any signal.
+    A DataError where fewer than `FEWEST_PROJECTIONS` projections have any signal.
     """
     illuminated = int((store.integrated > 0).any(axis=1).sum())
     if illuminated < FEWEST_PROJECTIONS:
@@ -91,13 +84,7 @@ def require_projections(store: CleanedScan) -> None:
 
 
 def require_memory(volume: Volume) -> None:
-    """Refuse a volume that this computer cannot hold.
-
-    Raises
-    ------
-    ParameterError
-        Its voxels take more than the memory that the computer has, or lets this process have.
-    """
+    """Refuse, with a ParameterError, a volume that this computer, or process, cannot hold."""
     needed, there = math.prod(volume.shape) * _BYTES_A_VOXEL, _memory_bytes()
     if needed > there:
         raise ParameterError(
@@ -119,13 +106,7 @@ def _memory_bytes() -> float:
 
 
 def check_centres(experiment: Experiment) -> None:
-    """Look for centres that count from the region of interest, before another one is chosen.
-
-    Warns
-    -----
-    Recon3DWarning
-        The .ini file gives some.
-    """
+    """Warn of centres that count from the region of interest, before another one is chosen."""
     given = [key for key in ("centre_row", "rotation_center") if key in experiment.record()]
     if given:
         warn(
@@ -152,18 +133,9 @@ def _require_own_region(store: CleanedScan, experiment: Experiment) -> None:
 def check_before(store: CleanedScan, experiment: Experiment) -> None:
     """Look whether a scan can be reconstructed as an experiment says, before it is begun.
 
-    Raises
-    ------
-    DataError
-        Too few projections have signal.
-    ParameterError
-        The volume does not fit into the memory of this computer, or centres count from another
-        region of interest.
-
-    Warns
-    -----
-    Recon3DWarning
-        The detector arm or the photon energy is not that of the reflection.
+    Raises a DataError where too few projections have signal, a ParameterError where the volume does
+    not fit into the memory of this computer, or centres count from another region of interest;
+    warns where the detector arm or the photon energy is not that of the reflection.
     """
     check_energy(store.motors, experiment.crystal)
     require_projections(store)
@@ -217,13 +189,9 @@ _WIDE_OPEN_DEG = 360.0
 
 
 def require_plausible(store: CleanedScan, experiment: Experiment) -> None:
-    """Refuse values that lie far outside what the scan covers.
+    """Refuse, with a ParameterError, values that lie far outside what the scan covers.
 
-    Raises
-    ------
-    ParameterError
-        The Bragg angle, the turning centre, a width, the bins or the size of the volume cannot
-        be those of this scan.
+    They are the Bragg angle, the turning centre, the widths, the bins and the size of the volume.
     """
     given = experiment.settings
     theta = _require_bragg_angle(experiment.crystal)
@@ -328,12 +296,8 @@ def _span(values_deg: FloatArray) -> Span:
 def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -> NDArray[np.int64]:
     """Numbers of the projections that have frames and were not excluded.
 
-    Raises
-    ------
-    DataError
-        None is left.
-    ParameterError
-        No projection was taken at an angle that is to be left out.
+    Raises a DataError where none is left, a ParameterError where no projection was taken at an
+    angle that is to be left out.
     """
     omega = store.omega_deg
     # Within the jitter of the motor: an angle between two projections means neither.

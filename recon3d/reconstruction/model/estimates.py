@@ -21,25 +21,14 @@ NEAR_THETA_DEG = 3.0
 
 @dataclass(frozen=True)
 class TurningFit:
-    """The turning law fitted to the mean setting of every projection.
+    """The turning law fitted to the mean setting of every projection."""
 
-    Parameters
-    ----------
-    centre_mu_deg, centre_gamma_deg
-        (μ_c, γ_c) in degrees.
-    a_deg, b_deg
-        Mean tilt of the grain.
-    residual_deg
-        Root mean square of what the law leaves unexplained.
-    drift_mu_deg, drift_gamma_deg
-        By how much (μ_c, γ_c) drifts over the scan; 0 where it was not fitted.
-    """
-
-    centre_mu_deg: float
+    centre_mu_deg: float  # μ_c; with γ_c the turning centre
     centre_gamma_deg: float
-    a_deg: float
+    a_deg: float  # with b_deg the mean tilt of the grain
     b_deg: float
-    residual_deg: float
+    residual_deg: float  # root mean square of what the law leaves unexplained
+    # by how much the centre drifts over the scan; 0 where it was not fitted
     drift_mu_deg: float = 0.0
     drift_gamma_deg: float = 0.0
 
@@ -51,18 +40,9 @@ def rotation_axis_from_centre_of_mass(
 
     .. math:: \bar{col}(ω) = col_0 + p \cos ω + q \sin ω
 
-    Parameters
-    ----------
-    summed, shape (projections, rows, cols)
-        Summed frames of each projection.
-    omega_deg, shape (projections,)
-        Rotation angles.
-
-    Returns
-    -------
-    column
-        col_0 in pixels. With fewer than three projections, or less than 60° of rotation, the
-        law is not determined and the middle of the image is returned.
+    `summed`, (projections, rows, cols): summed frames of each projection. Returns col_0 in pixels.
+    With fewer than three projections, or less than 60° of rotation, the law is not determined and
+    the middle of the image is returned.
     """
     cols = np.arange(summed.shape[2])
     profile = summed.sum(axis=1, dtype=np.float64)
@@ -92,23 +72,10 @@ def fit_turning(
 
     Where γ was not scanned, the law of μ alone is fitted and γ_c is the setting of the frames.
 
-    Parameters
-    ----------
-    integrated, shape (projections, frames)
-        Integrated intensities; 0 where a frame is missing.
-    omega_deg, shape (projections,)
-        Rotation angles.
-    handedness
-        h = ±1.
-    gamma_scanned
-        False where γ stood still but for the jitter of its motors.
-    course, shape (projections,)
-        How far the scan has come, from -1/2 to 1/2, where a drift of the centre is to be fitted.
-
-    Raises
-    ------
-    DataError
-        There is no intensity.
+    `integrated`, (projections, frames): intensities; 0 where a frame is missing; a DataError where
+    all are. `gamma_scanned`: False where γ stood still but for the jitter of its motors. `course`,
+    (projections,): how far the scan has come, from -1/2 to 1/2, where a drift of the centre is to
+    be fitted.
     """
     illuminated = integrated.sum(axis=1) > 0
     if not illuminated.any():
@@ -163,14 +130,10 @@ def base_tilt_sense(store: CleanedScan, settings: FrameSettings, theta_deg: floa
 
 
 def effective_bins(volume: NDArray[np.float32]) -> float:
-    r"""How many bins the voxels fill on average, :math:`(\sum p)^2 / \sum p^2`.
+    r"""How many bins the voxels of a volume, (voxels, bins), fill on average.
 
-    The fewer, the sharper: maps turned back with the right handedness pile up in few bins.
-
-    Parameters
-    ----------
-    volume, shape (voxels, bins)
-        Backprojected intensities.
+    This is :math:`(\sum p)^2 / \sum p^2`. The fewer, the sharper: maps turned back with the right
+    handedness pile up in few bins.
     """
     total = volume.sum(axis=1, dtype=np.float64)
     squares = (volume.astype(np.float64) ** 2).sum(axis=1)
@@ -199,25 +162,13 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, eq=False)
 class CentreOfMassFit:
-    """The centre of mass over ω, and the circle that it should follow.
-
-    Parameters
-    ----------
-    omega_deg, shape (projections,)
-        Rotation angles.
-    measured_pix, fitted_pix, shape (projections, 2)
-        (row, column) of the centre of mass, and of the fit; NaN where it is not known.
-    axis_pix
-        Column of the rotation axis; NaN where the rotation is too short to tell.
-    outlier, shape (projections,)
-        Which projections do not follow the others.
-    """
+    """The centre of mass over ω, and the circle that it should follow; all by projections."""
 
     omega_deg: FloatArray
-    measured_pix: FloatArray
-    fitted_pix: FloatArray
-    axis_pix: float
-    outlier: NDArray[np.bool_]
+    measured_pix: FloatArray  # (row, column); NaN where it is not known
+    fitted_pix: FloatArray  # (row, column) of the fit
+    axis_pix: float  # column of the rotation axis; NaN where the rotation is too short to tell
+    outlier: NDArray[np.bool_]  # which projections do not follow the others
 
 
 def fit_centre_of_mass(
@@ -229,18 +180,9 @@ def fit_centre_of_mass(
 
     along rows and columns, by least squares in which what stands out counts less.
 
-    Parameters
-    ----------
-    omega_deg, shape (projections,)
-        Rotation angles.
-    centre_of_mass_pix, shape (projections, 2)
-        (row, column) of the centre of mass; NaN where a projection is dark.
-
-    Returns
-    -------
-    fit
-        With fewer than five lit projections or less than 60° of rotation nothing is fitted,
-        and all of it is NaN.
+    `centre_of_mass_pix`, (projections, 2): (row, column); NaN where a projection is dark. With
+    fewer than five lit projections or less than 60° of rotation nothing is fitted, and all of it is
+    NaN.
     """
     omega_deg, mass = np.asarray(omega_deg, float), np.asarray(centre_of_mass_pix, float)
     known = np.isfinite(mass).all(axis=1)

@@ -34,23 +34,12 @@ brightest pixel's that both sides hold at least. In the sum over ω a grain has 
 
 
 class IlluminatedFrames(NamedTuple):
-    """The frames of one projection that are not dark all over.
+    """The frames of one projection that are not dark all over."""
 
-    Parameters
-    ----------
-    numbers, shape (lit frames,)
-        Which frames they are.
-    frames, shape (lit frames, rows, cols)
-        Their intensities.
-    total
-        How many frames the projection has, the dark ones included.
-    unknown, shape (rows, cols)
-        Pixels of which nothing is known; None where there are none.
-    """
-
-    numbers: NDArray[np.int64]
-    frames: NDArray[np.float32]
-    total: int
+    numbers: NDArray[np.int64]  # (lit frames,): which frames they are
+    frames: NDArray[np.float32]  # (lit frames, rows, cols): their intensities
+    total: int  # how many frames the projection has, the dark ones included
+    # (rows, cols): pixels of which nothing is known; None where there are none
     unknown: NDArray[np.bool_] | None = None
 
     @classmethod
@@ -91,47 +80,25 @@ class Predictable(Protocol):
 
 @dataclass(frozen=True)
 class ScanModel:
-    """A cleaned scan with all that is needed to predict its frames from a grain.
-
-    Parameters
-    ----------
-    store
-        The cleaned frames.
-    detector
-        How the images are oriented.
-    geometry
-        Where voxels land, in pixels of the images.
-    settings
-        (μ_f, γ_f) of every frame.
-    turning, acceptance
-        Which frames an orientation lights.
-    projections
-        Numbers of the projections that are used.
-    drift_pix, shape (all projections, 2)
-        (row, column) by which the sample has drifted at each projection, likewise.
-    communicator
-        The processes that share the work, projection by projection.
-    suspected
-        Numbers of the projections that are compared with what is predicted, but not learnt from.
-    centre_drift_deg
-        By how much (μ_c, γ_c) drifts from the first projection to the last, evenly. The settings
-        hold it already: they count from where the centre is at each projection.
-    unknown
-        Pixels that say nothing; None where all of them do.
-    """
+    """A cleaned scan with all that is needed to predict its frames from a grain."""
 
     store: CleanedScan
-    detector: Detector
-    geometry: ProjectionGeometry
-    settings: FrameSettings
-    turning: Turning
+    detector: Detector  # how the images are oriented
+    geometry: ProjectionGeometry  # where voxels land, in pixels of the images
+    settings: FrameSettings  # (μ_f, γ_f) of every frame
+    turning: Turning  # with the acceptance: which frames an orientation lights
     acceptance: Acceptance
-    projections: NDArray[np.int64]
+    projections: NDArray[np.int64]  # numbers of the projections that are used
+    # (all projections, 2): (row, column) by which the sample has drifted, likewise
     drift_pix: FloatArray
+    # the processes that share the work, projection by projection
     communicator: Communicator = ALONE
+    # by how much (μ_c, γ_c) drifts from the first projection to the last, evenly; the settings hold
+    # it already: they count from where the centre is at each projection
     centre_drift_deg: tuple[float, float] = (0.0, 0.0)
+    # projections that are compared with what is predicted, but not learnt from
     suspected: frozenset[int] = frozenset()
-    unknown: UnknownPixels | None = None
+    unknown: UnknownPixels | None = None  # pixels that say nothing; None where all of them do
 
     @property
     def course(self) -> FloatArray:
@@ -268,16 +235,9 @@ def orient(images: NDArray[np.float32], detector: Detector) -> NDArray[np.float3
 def projection_geometry(
     experiment: Experiment, pixels: ImagePixels, centre_col_pix: float
 ) -> ProjectionGeometry:
-    """The geometry of an experiment for its oriented images.
+    """The geometry of an experiment, in pixels of the detector, for its oriented images.
 
-    Parameters
-    ----------
-    experiment
-        What is known, in pixels of the detector.
-    pixels
-        What its images have made of them.
-    centre_col_pix
-        Column of the rotation axis, in pixels of the images.
+    `centre_col_pix`: column of the rotation axis, in pixels of the images.
     """
     detector = experiment.detector
     given, (rows, cols) = detector.centre_row_pix, pixels.size
@@ -296,22 +256,13 @@ def projection_geometry(
 class ImagePixels:
     """How the pixels of oriented images lie among those of the region that was recorded.
 
-    Whatever a user gives or gets is in pixels of the detector, counted in the region of
-    interest as it is oriented; images have fewer pixels where frames were binned.
-
-    Parameters
-    ----------
-    size
-        (rows, columns) of the detector that make one pixel of an image.
-    first
-        (row, column) of the region at the middle of the first pixel of an image.
-    region
-        (rows, columns) of the region.
+    Whatever a user gives or gets is in pixels of the detector, counted in the region of interest as
+    it is oriented; images have fewer pixels where frames were binned. All are (row, column).
     """
 
-    size: tuple[int, int]
-    first: tuple[float, float]
-    region: tuple[int, int]
+    size: tuple[int, int]  # of the detector that makes one pixel of an image
+    first: tuple[float, float]  # of the region, at the middle of the first pixel of an image
+    region: tuple[int, int]  # (rows, columns) of the region
 
     @classmethod
     def of(cls, store: CleanedScan, detector: Detector) -> ImagePixels:
@@ -370,18 +321,10 @@ class ImagePixels:
 
 @dataclass(frozen=True)
 class UnknownPixels:
-    """Which pixels of the oriented images are not known.
+    """Which pixels of the oriented images are not known."""
 
-    Parameters
-    ----------
-    dead, shape (rows, cols)
-        Pixels that never read anything.
-    lit, shape (projections, 2, 2)
-        First row and first column that the beam lights at each projection of the scan, and the
-        ends of both.
-    """
-
-    dead: NDArray[np.bool_]
+    dead: NDArray[np.bool_]  # (rows, cols): pixels that never read anything
+    # (projections, 2, 2): first row and first column that the beam lights, and the ends of both
     lit: NDArray[np.int64]
 
     @classmethod
@@ -406,10 +349,7 @@ class UnknownPixels:
 def dead_pixels(total: Frames) -> NDArray[np.bool_]:
     """Which pixels, or lines of up to two pixels, are far darker than what is on either side.
 
-    Parameters
-    ----------
-    total, shape (rows, cols)
-        Sum of all frames of a scan.
+    `total`, (rows, cols): sum of all frames of a scan.
     """
     dead = np.zeros(total.shape, bool)
     for axis in (0, 1):

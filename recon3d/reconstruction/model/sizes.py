@@ -49,21 +49,11 @@ MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Size:
-    """One size of voxels and pixels.
+    """One size of voxels and pixels."""
 
-    Parameters
-    ----------
-    store
-        The scan, with pixels merged that voxels would not resolve.
-    experiment
-        The experiment, its volume divided into voxels of this size.
-    unknown
-        Pixels that say nothing; None where all of them do.
-    """
-
-    store: CleanedScan
-    experiment: Experiment
-    unknown: UnknownPixels | None = None
+    store: CleanedScan  # the scan, with pixels merged that voxels would not resolve
+    experiment: Experiment  # its volume divided into voxels of this size
+    unknown: UnknownPixels | None = None  # pixels that say nothing; None where all of them do
 
 
 def sizes_of(model: ScanModel, experiment: Experiment) -> list[Size]:
@@ -142,37 +132,20 @@ def seen_in(model: ScanModel, size: Size) -> ScanModel:
 
 @dataclass(frozen=True)
 class Coarse:
-    """What a fit with larger voxels has found.
+    """What a fit with larger voxels has found."""
 
-    Parameters
-    ----------
-    volume, shape (voxels, columns)
-        Its orientation distributions.
-    columns
-        Numbers of the bins that they hold.
-    inside, shape (voxels,)
-        Numbers of its voxels in a volume of shape `shape`.
-    shape
-        Voxels of its volume along each axis.
-    ratio
-        How many of the finer voxels make one of them along each axis.
-    """
-
-    volume: NDArray[np.float32]
-    columns: NDArray[np.int64]
-    inside: NDArray[np.int64]
-    shape: tuple[int, ...]
-    ratio: int
+    volume: NDArray[np.float32]  # (voxels, columns): its orientation distributions
+    columns: NDArray[np.int64]  # numbers of the bins that they hold
+    inside: NDArray[np.int64]  # (voxels,): numbers of its voxels in a volume of shape `shape`
+    shape: tuple[int, ...]  # voxels of its volume along each axis
+    ratio: int  # how many of the finer voxels make one of them along each axis
 
     def neighbours(
         self, inside: NDArray[np.int64], shape: tuple[int, ...]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The large voxels around finer ones, -1 for none, and their shares, (voxels, 8) each.
 
-        Parameters
-        ----------
-        inside, shape
-            Numbers of the finer voxels in a volume of some shape.
+        `inside`, `shape`: numbers of the finer voxels in a volume of some shape.
         """
         row_of = np.full(prod(self.shape), -1)
         row_of[self.inside] = np.arange(len(self.inside))
@@ -192,13 +165,7 @@ class Coarse:
     def filler(
         self, inside: NDArray[np.int64], shape: tuple[int, ...]
     ) -> Callable[[slice, Frames], None]:
-        """What fills rows of finer distributions: interpolated, their sum over the grain the same.
-
-        Parameters
-        ----------
-        inside, shape
-            Numbers of the finer voxels in a volume of some shape.
-        """
+        """What fills rows of finer distributions: interpolated, their sum over the grain kept."""
 
         def fill(rows: slice, out: Frames) -> None:
             first, stop, _ = rows.indices(len(out))
@@ -218,14 +185,7 @@ def may_be_grain(
 ) -> NDArray[np.bool_]:
     """Which finer voxels may be grain, by the occupancy of larger ones, (nx, ny, nz).
 
-    Parameters
-    ----------
-    occupancy, shape (nx, ny, nz)
-        Of the larger voxels.
-    shape
-        Finer voxels along each axis.
-    ratio
-        How many of them make a larger one along each axis.
+    `shape`: finer voxels along each axis, of which `ratio` make a larger one.
     """
     near = binary_dilation(occupancy > LEAST_OCCUPANCY, np.ones((3, 3, 3), bool))
     for axis in range(3):
@@ -234,24 +194,12 @@ def may_be_grain(
 
 
 class Packed(NamedTuple):
-    """The lit frames of a projection, without their dark pixels.
+    """The lit frames of a projection, without their dark pixels."""
 
-    Parameters
-    ----------
-    numbers, shape (lit frames,)
-        Which frames.
-    shape
-        (lit frames, rows, cols).
-    lit
-        One bit a pixel: whether it is lit.
-    values
-        Counts of the lit pixels, in C order.
-    """
-
-    numbers: NDArray[np.int64]
-    shape: tuple[int, ...]
-    lit: NDArray[np.uint8]
-    values: Frames
+    numbers: NDArray[np.int64]  # (lit frames,): which frames
+    shape: tuple[int, ...]  # (lit frames, rows, cols)
+    lit: NDArray[np.uint8]  # one bit a pixel: whether it is lit
+    values: Frames  # counts of the lit pixels, in C order
 
     @classmethod
     def of(cls, numbers: NDArray[np.int64], frames: Frames) -> Packed:
@@ -283,20 +231,10 @@ class Kept:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class MergedScan(CleanedScan):
-    """A cleaned scan whose pixels are summed in blocks.
+    """A cleaned scan whose pixels are summed in blocks."""
 
-    Parameters
-    ----------
-    source
-        The scan that frames are read from.
-    times
-        How many of its pixels make one, along rows and along columns.
-    path, kind, axes, ...
-        As of a `recon3d.files.store.CleanedScan`.
-    """
-
-    source: CleanedScan
-    times: int
+    source: CleanedScan  # the scan that frames are read from
+    times: int  # how many of its pixels make one, along rows and along columns
     _kept: Kept = field(default_factory=Kept)
 
     def read_summed(self, k: int) -> Frames:
@@ -312,15 +250,7 @@ class MergedScan(CleanedScan):
         return np.stack([self.read_summed(k) for k in range(len(self))])
 
     def read_illuminated(self, k: int) -> tuple[NDArray[np.int64], Frames]:
-        """Read the frames of projection `k` that are not dark all over.
-
-        Returns
-        -------
-        numbers, shape (lit frames,)
-            Which frames they are.
-        frames, shape (lit frames, rows, cols)
-            Their counts.
-        """
+        """Read the frames of projection `k` that are not all dark: their numbers, and counts."""
         k %= len(self)
         kept = self._kept
         if k in kept.frames:
@@ -350,15 +280,7 @@ class MergedScan(CleanedScan):
 
 
 def merged_scan(store: CleanedScan, times: int) -> CleanedScan:
-    """The same scan with blocks of `times` x `times` pixels merged; rows left over are dropped.
-
-    Parameters
-    ----------
-    store
-        The scan; itself where nothing is to be merged.
-    times
-        How many of its pixels make one, along rows and along columns.
-    """
+    """The same scan with blocks of `times` x `times` pixels merged; rows left over are dropped."""
     if times == 1:
         return store
     binning = Binning(store.binning.rows * times, store.binning.cols * times)

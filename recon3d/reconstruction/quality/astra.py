@@ -17,18 +17,9 @@ FloatArray = NDArray[np.float64]
 def parallel_vectors(affine: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """Describe a projection as ASTRA's `parallel3d_vec` geometry does: 12 numbers.
 
-    Parameters
-    ----------
-    affine, shape (2, 4)
-        Map from sample to (row, column) of the detector.
-    shape
-        Rows and columns of the image.
-
-    Returns
-    -------
-    vectors, shape (12,)
-        Direction of the ray, centre of the detector, step to the next column and to the next
-        row, in µm along the sample axes x, y, z. (van Aarle et al. 2016, Opt. Express 24, 25129)
+    Direction of the ray, centre of the detector, step to the next column and to the next row, in µm
+    along the sample axes x, y, z. (van Aarle et al. 2016, Opt. Express 24, 25129). `affine`: map
+    from sample to (row, column) of an image of some shape.
     """
     row, col = affine[:, :3]
     ray = np.cross(row, col)
@@ -41,16 +32,11 @@ def parallel_vectors(affine: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 
 def export_sums(model: ScanModel, path: str | Path) -> None:
-    """Write the summed frames of every used projection and where they were seen from.
+    """Write the summed frames of every used projection and where they were seen from, to HDF5.
 
-    Parameters
-    ----------
-    model
-        The scan with its geometry; drift is part of the vectors.
-    path
-        An HDF5 file with `sums` (projections, rows, cols), `omega`, `vectors` (projections, 12)
-        as `parallel_vectors` gives them, and `affine` (projections, 2, 4). It appears when it is
-        complete.
+    The file has `sums` (projections, rows, cols), `omega`, `vectors` (projections, 12) as
+    `parallel_vectors` gives them, drift included, and `affine` (projections, 2, 4). It appears when
+    it is complete.
     """
     used = [int(k) for k in model.projections]
     shape = model.image_shape

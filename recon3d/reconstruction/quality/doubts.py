@@ -76,20 +76,11 @@ brightness of the signal in thresholds: what is made dark below them bends it, t
 
 @dataclass(frozen=True)
 class Case:
-    """All that is known for and against a grain.
-
-    Parameters
-    ----------
-    found
-        What was found.
-    record
-        How what was not given was found.
-    evidence
-        What frames and predictions say of each other; None where nothing was fitted.
-    """
+    """All that is known for and against a grain."""
 
     found: Found
-    record: dict[str, Any]
+    record: dict[str, Any]  # how what was not given was found
+    # what frames and predictions say of each other; None where nothing was fitted
     evidence: Evidence | None
 
 

@@ -172,12 +172,8 @@ def _columns(peaks: VoxelPeaks) -> FloatArray:
 def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatArray]:
     """Ask every other projection, and the others, where each voxel's orientation ought to be.
 
-    Returns
-    -------
-    errors, shape (voxels, 3)
-        From the normal matrix of each voxel; zero for what is not fitted.
-    apart, shape (voxels, 3)
-        The difference between the steps that the two halves of the projections ask for.
+    Returns errors from the normal matrix of each voxel, zero for what is not fitted, and the
+    difference between the steps that the two halves ask for, (voxels, 3) each.
     """
     unknowns = unknowns_of(task.model, task.experiment)
     unknowns = replace(unknowns, shift=unknowns.shift and task.shifts is not False)

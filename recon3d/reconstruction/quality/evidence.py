@@ -34,48 +34,27 @@ OUTLIER = 6.0
 
 @dataclass(frozen=True)
 class Evidence:
-    """What frames and predictions say of each other, one row a projection.
+    """What frames and predictions say of each other, one row a projection."""
 
-    Parameters
-    ----------
-    projections
-        Numbers of the projections that were looked at.
-    shift_deg, shape (projections, 2)
-        By how much (μ, γ) of the frames would have to change to meet the grain better; NaN
-        where it is not told.
-    curvature
-        How much less a pixel of typical brightness holds than its share: below zero where
-        bright pixels are too dim.
-    missing
-        Share of the predicted intensity that falls on dark pixels though far above the
-        threshold: what something hides.
-    cut
-        Share of the predicted intensity that falls on dark pixels at all.
-    outliers
-        Share of the squared differences in pixels that are far too bright.
-    residuals
-        Relative residual of each projection.
-    signal
-        Counts of a bright pixel of the scan: the 95th percentile of those above the threshold.
-    columns, shape (2, cols)
-        Measured and predicted counts of each column of the scan's images, summed over everything.
-    counting
-        Relative residual that counting, of grain and background, would leave alone.
-    residual
-        The relative residual there is.
-    """
-
-    projections: NDArray[np.int64]
+    projections: NDArray[np.int64]  # numbers of the projections that were looked at
+    # (projections, 2): by how much (μ, γ) of the frames would have to change to meet the grain
+    # better; NaN where it is not told
     shift_deg: FloatArray
+    # how much less a pixel of typical brightness holds than its share: below zero where bright
+    # pixels are too dim
     curvature: FloatArray
+    # share of the predicted intensity that falls on dark pixels though far above the threshold:
+    # what something hides
     missing: FloatArray
-    cut: FloatArray
-    outliers: FloatArray
-    residuals: FloatArray
-    signal: FloatArray
+    cut: FloatArray  # share of the predicted intensity that falls on dark pixels at all
+    outliers: FloatArray  # share of the squared differences in pixels that are far too bright
+    residuals: FloatArray  # relative residual of each projection
+    signal: FloatArray  # counts of a bright pixel: the 95th percentile of those above the threshold
+    # (2, cols): measured and predicted counts of each column of the scan's images, summed over
+    # everything
     columns: FloatArray
-    counting: float
-    residual: float
+    counting: float  # relative residual that counting, of grain and background, would leave alone
+    residual: float  # the relative residual there is
 
     @property
     def excess(self) -> float:
@@ -88,13 +67,9 @@ def look_at_frames(
 ) -> Evidence:
     """Hold the frames of a scan against those that a grain predicts.
 
-    Parameters
-    ----------
-    model
-        With pixels merged as far as voxels do not resolve them: a rim that is told to half a
-        voxel would leave many single pixels too bright.
-    whole
-        The same with the pixels of the scan, where they are smaller.
+    `model`: with pixels merged as far as voxels do not resolve them: a rim that is told to half a
+    voxel would leave many single pixels too bright. `whole`: the same with the pixels of the scan,
+    where they are smaller.
     """
     whole = whole or model
     thinned = model.thinned(MOST_PROJECTIONS)
@@ -129,10 +104,7 @@ def _look(
 ) -> tuple[FloatArray, float]:
     """Row of shifts, curvature, missing, cut, outliers, signal, three sums; scale of predictions.
 
-    Parameters
-    ----------
-    merged
-        How many pixels of the scan make one of the model's.
+    `merged`: how many pixels of the scan make one of the model's.
     """
     images, settings = frames_reached(model, voxels, number)
     threshold = threshold_of(model.store)

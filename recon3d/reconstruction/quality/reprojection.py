@@ -19,13 +19,7 @@ from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
 
 
 def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanModel:
-    """The model with which a grain was reconstructed, what was found from the data included.
-
-    Parameters
-    ----------
-    grain
-        The grain; its provenance says what was found.
-    """
+    """The model with which a grain was reconstructed; its provenance says what was found."""
     found = grain.provenance
     for key in ("rotation_center", "turning_center", "handedness"):
         if key not in found:
@@ -67,15 +61,11 @@ def _lit_as(grain: Grain, model: ScanModel) -> ScanModel:
 
 
 def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.float32]:
-    """Predict the frames of one projection from a grain.
+    """Predict the frames, (frames, rows, cols), of one projection from a grain.
 
-    Every voxel of the mask lights the frames that its own orientation meets, as strongly as
-    its occupancy; the counts are scaled to the total of the measured projection, over those pixels
-    that are known. Beyond an edge of the light it is what a wider beam would give.
-
-    Returns
-    -------
-    frames, shape (frames, rows, cols)
+    Every voxel of the mask lights the frames that its own orientation meets, as strongly as its
+    occupancy; the counts are scaled to the total of the measured projection, over those pixels that
+    are known. Beyond an edge of the light it is what a wider beam would give.
     """
     inside = grain.mask.ravel()
     points = voxel_centres_um(grain.volume)[inside]
@@ -106,20 +96,9 @@ def find_model(
 ) -> ScanModel:
     """Open the scan of a grain, with the model with which it was reconstructed.
 
-    Parameters
-    ----------
-    grain
-        The grain; what it recorded of its run stands in for an .ini file.
-    grain_path
-        Its file; scan.h5 is looked for beside it.
-    scan, ini
-        The cleaned scan and the .ini file, where they are not those.
-
-    Raises
-    ------
-    ParameterError
-        No scan is found, or the grain does not record its run. The message says where the
-        scan was looked for.
+    What the grain recorded of its run stands in for an .ini file, and scan.h5 is looked for beside
+    its file, where these are not given. A ParameterError says that the run was not recorded, or
+    where the scan was looked for.
     """
     if scan is None and grain_path is not None:
         scan = grain_path.parent / "scan.h5"
@@ -134,15 +113,7 @@ def find_model(
 def experiment_of(grain: Grain, ini: Path | None = None) -> Experiment:
     """The experiment of a grain, from an .ini file or from what the grain recorded.
 
-    Parameters
-    ----------
-    ini
-        The file; None for the grain's own record.
-
-    Raises
-    ------
-    ParameterError
-        The record lacks a key.
+    Raises a ParameterError where the record lacks a key.
     """
     if ini is not None:
         return Experiment.from_ini(ini)

@@ -25,10 +25,7 @@ FloatArray = NDArray[np.float64]
 def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> Found:
     """Add how well each projection and each pixel is predicted, and which ones stand out.
 
-    Parameters
-    ----------
-    voxels
-        The grain as voxels of one orientation each, whose summed frames are compared too.
+    `voxels`: the grain, one orientation each, whose summed frames are compared too.
     """
     model = found.task.model
     of_sums = sum_residuals(model, voxels)
@@ -49,16 +46,9 @@ def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> F
 def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found:
     """Fit every other projection, and the others, and add what the two say of the shape.
 
-    Parameters
-    ----------
-    columns
-        Numbers of the orientation bins that the whole fills, which is where its halves are
-        looked for; all of them where None.
-
-    Returns
-    -------
-    found
-        With the resolution, and the agreement of the shape with that of the sums alone.
+    That is the resolution, and the agreement of the shape with that of the sums alone. `columns`:
+    numbers of the orientation bins that the whole fills, which is where its halves are looked for;
+    all of them where None.
     """
     task, model = found.task, found.task.model
     first, second = (_half(task, part, columns) for part in (0, 1))
@@ -94,24 +84,14 @@ def _half(task: Task, part: int, columns: NDArray[np.int64] | None) -> FloatArra
 
 @dataclass(frozen=True)
 class ShellCorrelation:
-    """Fourier shell correlation of two volumes.
+    """Fourier shell correlation of two volumes, by shells."""
 
-    Parameters
-    ----------
-    frequency_per_um, shape (shells,)
-        Spatial frequency of each shell.
-    correlation, shape (shells,)
-        Normalised correlation of the two Fourier transforms in the shell.
-    threshold, shape (shells,)
-        The half-bit criterion: the correlation at which half a bit is known of each voxel.
-    resolution_nm
-        The wavelength at which the correlation first falls below the threshold; that of the
-        last shell where it never does.
-    """
-
-    frequency_per_um: FloatArray
-    correlation: FloatArray
+    frequency_per_um: FloatArray  # spatial frequency of each shell
+    correlation: FloatArray  # normalised, of the two Fourier transforms in the shell
+    # half-bit criterion: the correlation at which half a bit is known of each voxel
     threshold: FloatArray
+    # the wavelength at which the correlation first falls below the threshold; that of the last
+    # shell where it never does
     resolution_nm: float
 
 

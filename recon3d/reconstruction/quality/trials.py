@@ -40,21 +40,11 @@ RECOVERED = 0.15
 
 @dataclass(frozen=True)
 class Trial:
-    """What came out of a trial.
+    """What came out of a trial."""
 
-    Parameters
-    ----------
-    name
-        What was tried.
-    passed
-        Whether it came out as it should.
-    words
-        What came out, and what it means.
-    """
-
-    name: str
+    name: str  # what was tried
     passed: bool
-    words: str
+    words: str  # what came out, and what it means
 
     def __str__(self) -> str:
         return f"{'ok  ' if self.passed else 'BAD '} {self.name}: {self.words}"
@@ -63,23 +53,11 @@ class Trial:
 def check_grain(
     path: str | Path, scan: Path | None = None, ini: Path | None = None
 ) -> tuple[Trial, ...]:
-    """Try a reconstructed grain against its own scan.
+    """Try a reconstructed grain against its own scan: trials in words.
 
-    Parameters
-    ----------
-    scan, ini
-        The cleaned scan, where it is not scan.h5 beside it; and the .ini file, where the grain's
-        own record is not to be used.
-
-    Returns
-    -------
-    trials
-        In words, one for each.
-
-    Raises
-    ------
-    ParameterError
-        The scan is not found, is of other frames, or has too few projections.
+    `scan`, `ini`: the cleaned scan, where it is not scan.h5 beside it, and the .ini file, where the
+    grain's own record is not to be used. A ParameterError says that the scan is not found, is of
+    other frames, or has too few projections.
     """
     grain = Grain.load(path)
     model = find_model(grain, Path(path), scan, ini)

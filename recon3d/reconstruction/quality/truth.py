@@ -14,22 +14,13 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A reconstructed grain held against the true one.
+    """A reconstructed grain held against the true one."""
 
-    Parameters
-    ----------
-    median_mdeg, p90_mdeg
-        Median and 90th percentile of the orientation error, over the true voxels; a true
-        voxel outside the mask counts as infinitely wrong.
-    dice
-        Dice coefficient of the mask and the true shape.
-    best_dice, best_completeness
-        The largest Dice coefficient of any one completeness threshold, and that threshold.
-    """
-
+    # of the orientation error over the true voxels; one outside the mask counts as infinitely wrong
     median_mdeg: float
-    p90_mdeg: float
-    dice: float
+    p90_mdeg: float  # its 90th percentile
+    dice: float  # Dice coefficient of the mask and the true shape
+    # the largest of any one completeness threshold
     best_dice: float
     best_completeness: float
 
@@ -37,15 +28,7 @@ class Comparison:
 def compare_with_truth(
     grain: Grain, inside: NDArray[np.bool_], a_deg: FloatArray, b_deg: FloatArray
 ) -> Comparison:
-    """Hold a grain against the truth on the same voxels.
-
-    Parameters
-    ----------
-    inside, shape (nx, ny, nz)
-        The true shape.
-    a_deg, b_deg, shape (nx, ny, nz)
-        The true tilts.
-    """
+    """Hold a grain against the true shape and tilts on the same voxels, (nx, ny, nz)."""
     error = np.hypot(grain.orientation[..., 0] - a_deg, grain.orientation[..., 1] - b_deg)
     error = 1e3 * np.nan_to_num(error[inside], nan=np.inf)
     thresholds = np.linspace(0.02, 1, 50)

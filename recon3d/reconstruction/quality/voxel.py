@@ -24,23 +24,13 @@ def voxel_bins(model: ScanModel) -> OrientationBins:
 
 @dataclass(frozen=True, eq=False)
 class VoxelEvidence:
-    """The frames seen from one voxel.
-
-    Parameters
-    ----------
-    bins
-        The orientation bins.
-    tilts, shape (a, b)
-        Backprojected counts of every tilt, divided by how often it was covered.
-    omega_deg, shape (projections,)
-        Rotation angles so far.
-    counts, shape (projections, frames)
-        Counts where the voxel falls, in every frame; NaN where it misses the detector.
-    """
+    """The frames seen from one voxel."""
 
     bins: OrientationBins
+    # (a, b): backprojected counts of every tilt, divided by how often it was covered
     tilts: FloatArray
-    omega_deg: FloatArray
+    omega_deg: FloatArray  # rotation angles so far
+    # (projections, frames) where the voxel falls; NaN where it misses the detector
     counts: FloatArray
 
     @property
@@ -59,15 +49,8 @@ def look_at_voxel(
 ) -> Iterator[VoxelEvidence]:
     r"""Backproject the pixels on which one voxel lands, :math:`\sum_ω I_ω W_ω`, step by step.
 
-    Parameters
-    ----------
-    point_um
-        Centre of the voxel, in sample axes.
-
-    Yields
-    ------
-    evidence
-        What the projections so far say; after the last one, what all say.
+    `point_um`: centre of the voxel, in sample axes. Yields what the projections so far say; after
+    the last one, what all say.
     """
     sums, coverage = np.zeros(bins.size), np.zeros(bins.size)
     counts: list[FloatArray] = []
