@@ -56,13 +56,10 @@ _WORDS = {
 def checked(**expected: str) -> Callable[[F], F]:
     """Decorate a function so that a wrong argument is a ParameterError that names it.
 
-    Parameters
-    ----------
-    expected
-        By the names of arguments: bounds of numbers, such as ``">= 1, < 100"``; the shape of an
-        array, such as ``"(x, y, z, 2)"``, in which a letter stands for the same length in every
-        argument, and ``"(*)"`` for one shape of all; or words for what is expected, where the
-        annotation does not say enough.
+    `expected`, by the names of arguments: bounds of numbers, such as ``">= 1, < 100"``; the shape
+    of an array, such as ``"(x, y, z, 2)"``, in which a letter stands for the same length in every
+    argument, and ``"(*)"`` for one shape of all; or words for what is expected, where the
+    annotation does not say enough.
     """
 
     def decorate(function: F) -> F:
@@ -105,19 +102,8 @@ def checked(**expected: str) -> Callable[[F], F]:
 def check_fields(record: Any, *names: str, **expected: str) -> None:
     """Check the fields of a frozen dataclass against their annotations, from its `__post_init__`.
 
-    Parameters
-    ----------
-    record
-        The dataclass.
-    names
-        Which fields; all where none is named.
-    expected
-        As in `checked`.
-
-    Raises
-    ------
-    ParameterError
-        One is of another kind, or out of its bounds.
+    `names`: which fields; all where none is named. `expected`: as in `checked`. A field of another
+    kind, or out of its bounds, is a ParameterError.
     """
     kinds = _kinds(type(record).__init__)
     for name in names or (each for each in kinds if each != "return"):
@@ -141,20 +127,7 @@ class NamedFields:
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuse what a function that will be called later with some options does not take.
-
-    Parameters
-    ----------
-    function
-        The function, or a class.
-    options
-        Its arguments by their names.
-
-    Raises
-    ------
-    ParameterError
-        It has no argument of such a name.
-    """
+    """Refuse options that a function, or a class, that is called with them later does not take."""
     known = inspect.signature(function).parameters
     for name in options:
         if name not in known:
@@ -178,13 +151,7 @@ def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _require_shape(name: str, array: Any, expected: str, lengths: dict[str, Any]) -> None:
-    """Refuse an array whose shape is not the expected one, with the lengths met so far.
-
-    Raises
-    ------
-    ParameterError
-        Its shape is another; the message gives both.
-    """
+    """Refuse an array whose shape is not the expected one, with the lengths met so far."""
     if not expected.startswith("(") or array is None:
         return
     axes = re.findall(r"[\w*]+", expected)
@@ -206,13 +173,7 @@ def wrong(argument: str, value: object, expected: str) -> ParameterError:
 
 
 def _taken(name: str, value: Any, kind: Any, expected: str = "") -> Any:
-    """The value as the function takes it.
-
-    Raises
-    ------
-    ParameterError
-        It is nothing that the annotation allows, or out of bounds.
-    """
+    """The value as the function takes it; a ParameterError if not allowed, or out of bounds."""
     bounds = expected if expected[:1] in ("<", ">") else ""
     for each in _alternatives(kind):
         try:
@@ -235,20 +196,7 @@ def _alternatives(kind: Any) -> list[Any]:
 
 
 def as_kind(value: Any, kind: Any) -> Any:
-    """The value as one kind.
-
-    Parameters
-    ----------
-    value
-        Anything.
-    kind
-        A type, as in an annotation, but no union.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is none.
-    """
+    """The value as one kind, a type but no union; a TypeError or ValueError where it is none."""
     name, inner = get_origin(kind) or kind, get_args(kind)
     if name in _SIMPLE:
         return _SIMPLE[name](value)

@@ -85,21 +85,9 @@ def orientation_rgba(
     range_deg: float,
     center_deg: Center = (0.0, 0.0),
 ) -> NDArray[np.float64]:
-    """Colours of orientations, clear outside a mask and where a tilt is NaN.
+    """Colours of orientations, clear outside a mask and where a tilt is NaN; (..., 4), 0 to 1.
 
-    Parameters
-    ----------
-    a_deg, b_deg
-        Tilts in degrees, of one shape (...).
-    mask
-        Shape (...): where to show them.
-    range_deg, center_deg
-        As in `orientation_colors`.
-
-    Returns
-    -------
-    rgba
-        Shape (..., 4), 0 to 1.
+    The tilts, in degrees, and the mask have one shape (...).
     """
     rgb = orientation_colors(a_deg, b_deg, range_deg, center_deg)
     shown = np.asarray(mask, bool) & np.isfinite(rgb).all(axis=-1)

@@ -71,10 +71,7 @@ def warn(message: str) -> None:
 def behind(error: BaseException) -> BaseException:
     """What lies behind a SystemError, as which compiled code tells of an exception inside it.
 
-    Returns
-    -------
-    error
-        The same, where it is no SystemError or nothing is known to lie behind it.
+    Any other error, and one of which nothing is known to lie behind it, is returned itself.
     """
     seen: list[BaseException] = []
     found: BaseException | None = error

@@ -32,21 +32,15 @@ def shared_by(
 ) -> NDArray[np.float64]:
     r"""How many voxels of each cell share one error, (cells, 2).
 
-    Voxels whose errors are independent differ by :math:`z = 1` on average, where
-    :math:`z^2 = (t(x) - t(x + d))^2 / (σ^2(x) + σ^2(x + d))`. Those at a distance d that differ
-    less have errors that correlate by :math:`ρ(d) = 1 - \langle z^2 \rangle`, and the mean of N
-    voxels is wrong by :math:`σ \sqrt{V / N}` with :math:`V = \prod_{axis} (1 + 2 \sum_d ρ(d))`
-    (Matheron 1963, Econ. Geol. 58, 1246). Sums end where ρ is no longer told from zero; z² above
-    4 counts as 4, so that a few voxels do not decide.
+    Voxels whose errors are independent differ by :math:`z = 1` on average, where :math:`z^2 = (t(x)
+    - t(x + d))^2 / (σ^2(x) + σ^2(x + d))`. Those at a distance d that differ less have errors that
+    correlate by :math:`ρ(d) = 1 - \langle z^2 \rangle`, and the mean of N voxels is wrong by
+    :math:`σ \sqrt{V / N}` with :math:`V = \prod_{axis} (1 + 2 \sum_d ρ(d))` (Matheron 1963, Econ.
+    Geol. 58, 1246). Sums end where ρ is no longer told from zero; z² above 4 counts as 4, so that a
+    few voxels do not decide.
 
-    Parameters
-    ----------
-    known, shape (nx, ny, nz)
-        The grain's voxels.
-    pieces, shape (voxels,)
-        The cell of each of them.
-    tilts, errors, shape (voxels, 2)
-        Their tilts, with one standard deviation.
+    `known`, (nx, ny, nz): the grain's voxels. `pieces`, (voxels,): the cell of each of them.
+    `tilts`, `errors`, (voxels, 2): their tilts, with one standard deviation.
     """
     number = np.full(known.shape, -1, np.int64)
     number[known] = np.arange(pieces.size)

@@ -263,16 +263,8 @@ def _means(pieces: NDArray[np.int64], tilts: NDArray[np.float64]) -> NDArray[np.
 class _Found:
     """What is worked out of every cell and boundary.
 
-    Parameters
-    ----------
-    grain
-        The grain.
-    known, shape (nx, ny, nz)
-        Its voxels of known orientation.
-    pieces, shape (voxels,)
-        The cell of each of them, from 0.
-    faces, shape (faces, 2)
-        Which of them share a face.
+    `known`, (nx, ny, nz): the voxels of known orientation. `pieces`, (voxels,): the cell of each of
+    them, from 0. `faces`, (faces, 2): which of them share a face.
     """
 
     def __init__(

@@ -24,12 +24,7 @@ RARELY = ("occupancy", "completeness")
 class Deferred:
     """What napari asks of an array; most layers are never looked at, and cost nothing so.
 
-    Parameters
-    ----------
-    shape, dtype
-        Those of the array.
-    make
-        Works the array out; it is called once at most.
+    `make` works the array out; it is called once at most.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, make: Callable[[], Any]) -> None:

@@ -81,13 +81,7 @@ def grain_difference(first: Grain, second: Grain, *, align: bool = False) -> Gra
 
 
 def check_same_grid(first: Grain, second: Grain) -> None:
-    """Refuse two grains whose voxels do not coincide.
-
-    Raises
-    ------
-    ParameterError
-        They differ in shape, place or size; the message names which.
-    """
+    """Refuse two grains whose voxels do not coincide; the message says in what they differ."""
     ours, theirs = first.volume, second.volume
     for key, mine, other in (
         ("grain_steps", ours.shape, theirs.shape),

@@ -54,22 +54,10 @@ def write_maps(
 ) -> Path:
     """Work out the maps of every projection and write them as NeXus.
 
-    Parameters
-    ----------
-    projections
-        All its projections in order: the scan itself, or `cleaned_projections` of it.
-    path
-        The file; it appears when it is complete.
-    background
-        As in `mosaicity`.
-    parameters
-        How the frames were made, for the file.
-
-    Returns
-    -------
-    path
-        The file. Its NXdata are (ω, row, column): each map of `Mosaicity.maps`, the settings and
-        shares of the peaks, and, where two axes moved, the mean in colours with their key.
+    `projections`: all of them in order: the scan itself, or `cleaned_projections` of it.
+    `background`: as in `mosaicity`. `parameters`: how the frames were made, for the file, which
+    appears when it is complete. Its NXdata are (ω, row, column): each map of `Mosaicity.maps`, the
+    settings and shares of the peaks, and, where two axes moved, the mean in colours with their key.
     """
     path, count = Path(path), len(table)
     bar = track(projections, "maps", unit="projection", total=count)

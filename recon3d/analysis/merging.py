@@ -33,19 +33,9 @@ def connected(pairs: Integers, count: int) -> Integers:
 def single_linkage(pairs: Integers, steps: FloatArray, count: int) -> tuple[Integers, FloatArray]:
     """Join voxels by the smallest steps first.
 
-    Parameters
-    ----------
-    pairs, shape (pairs, 2)
-        Voxels that share a face.
-    steps, shape (pairs,)
-        How much they differ.
-
-    Returns
-    -------
-    joined, shape (joins, 2)
-        The two clusters of each join: voxels from 0, then the clusters of earlier joins.
-    heights, shape (joins,)
-        The step at which they are joined, never falling.
+    `pairs`, (pairs, 2): voxels that share a face. `steps`, (pairs,): how much they differ. Returns
+    the two clusters of each join, (joins, 2): voxels from 0, then the clusters of earlier joins;
+    and the step at which they are joined, never falling.
     """
     order = np.argsort(steps, kind="stable")
     joined, which = _join(pairs[order], count)
@@ -81,17 +71,13 @@ def stable_clusters(
     """The clusters of a single linkage that persist longest, as in HDBSCAN.
 
     A cluster lives from the step at which it splits off down to that at which it falls apart
-    itself. Of a cluster and its parts, those are kept whose lives, summed over their voxels,
-    are longer. Lives are counted in the logarithm of the step, so that neither the scale of the
+    itself. Of a cluster and its parts, those are kept whose lives, summed over their voxels, are
+    longer. Lives are counted in the logarithm of the step, so that neither the scale of the
     misorientations nor the level of the noise matters.
 
     `least`: voxels of the smallest cluster: smaller ones count as voxels that fall off. `extent`:
-    the largest difference in the grain: the step at which its whole begins to live.
-
-    Returns
-    -------
-    cluster, shape (voxels,)
-        The cluster of each voxel, -1 where it fell off before the cluster's end.
+    the largest difference in the grain: the step at which its whole begins to live. Returns the
+    cluster of each voxel, -1 where it fell off before the cluster's end.
     """
     joined, heights = tree
     # Steps of nearly nothing are the precision of the numbers, and no cluster's merit.

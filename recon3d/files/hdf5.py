@@ -81,13 +81,7 @@ class OwnFile(h5py.File):  # type: ignore[misc]
         super().__init__(disk, "w", libver="earliest" if oldest else ("v110", "v110"))
 
     def settle(self) -> None:
-        """See that all is on the disk that was written so far.
-
-        Raises
-        ------
-        OSError
-            The disk is full, or fails.
-        """
+        """See that all is on the disk that was written so far; else an OSError."""
         self.flush()
         if self._disk.failure is not None:
             raise self._disk.failure
@@ -95,15 +89,10 @@ class OwnFile(h5py.File):  # type: ignore[misc]
 
 @contextmanager
 def create_own(path: str | Path, room_bytes: int = 0, *, oldest: bool = False) -> Iterator[OwnFile]:
-    """Create an HDF5 file that gets its name when it is complete.
+    """Create an HDF5 file that gets its name when it is complete; an OutputError if it cannot.
 
     `room_bytes`: how large it may become, as far as that is known. `oldest`: in the oldest format,
     as BLISS writes it, or for other programs with an old HDF5.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the file cannot be written.
     """
     require_room(path, room_bytes)
     with complete_or_absent(path) as temporary, closing(_Disk(temporary)) as disk:
@@ -135,10 +124,7 @@ def add_numbers(
 def require_replaceable(path: str | Path) -> None:
     """Refuse to write over a file that this program did not write, such as a raw frame.
 
-    Raises
-    ------
-    OutputError
-        There is such a file. What cannot be opened as HDF5, as a copy cut short, is replaced.
+    What cannot be opened as HDF5, as a copy cut short, is replaced.
     """
     path = Path(path)
     with explaining_writes(path):
@@ -156,15 +142,7 @@ def require_replaceable(path: str | Path) -> None:
 
 
 def require_room(path: str | Path, room_bytes: int) -> None:
-    """Refuse to write where the disk has too little room.
-
-    `room_bytes`: how much is about to be added to it.
-
-    Raises
-    ------
-    OutputError
-        There is less; the message says how much there is.
-    """
+    """Refuse to add so much to a disk that has too little room; the OutputError says how much."""
     folder = Path(path).parent
     if not folder.is_dir():
         return  # which is told by whoever writes there
@@ -178,19 +156,11 @@ def require_room(path: str | Path, room_bytes: int) -> None:
 
 @contextmanager
 def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[h5py.File]:
-    """Open a file of this program for reading, and tell what is wrong with it.
+    """Open a file of this program for reading, and tell what is wrong with it in a DataError.
 
-    Locks are not asked for: such a file never changes once it has its name, and many engines
-    read one at a time.
-
-    `file_format`: what its attribute `_format` should be. `version`: the newest version of the
-    format that is known.
-
-    Raises
-    ------
-    DataError
-        The file cannot be opened, is something else, is of a newer version than this program
-        knows, or lacks a part.
+    Locks are not asked for: such a file never changes once it has its name, and many engines read
+    one at a time. `file_format`: what its attribute `_format` should be. `version`: the newest
+    version of the format that is known.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder: give the path of a {what}")
@@ -203,15 +173,7 @@ def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[
 
 @contextmanager
 def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
-    """Say of which file it is that something cannot be read from it.
-
-    `part`: what is read of it; empty for all.
-
-    Raises
-    ------
-    DataError
-        In place of what h5py and NumPy raise of a damaged file.
-    """
+    """Name the file, and its part if any, in a DataError instead of what h5py and NumPy raise."""
     try:
         yield
     except ParameterError as error:
@@ -256,15 +218,10 @@ def _is(value: Any, wanted: str) -> bool:
 def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
     """Write named values as attributes: text, numbers and truth values as they are.
 
-    Lists of numbers become arrays. Other lists, and dictionaries, are written as JSON text,
-    and their names are kept in one more attribute, so that text that looks like JSON stays
-    text.
-
-    Raises
-    ------
-    ParameterError
-        A name begins with an underscore (these are the format's own), or a value is
-        nothing that JSON can hold.
+    Lists of numbers become arrays. Other lists, and dictionaries, are written as JSON text, and
+    their names are kept in one more attribute, so that text that looks like JSON stays text. A
+    ParameterError where a name begins with an underscore (these are the format's own), or JSON
+    cannot hold a value.
     """
     nested = []
     for name, value in values.items():
@@ -279,10 +236,7 @@ def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
 def storable(name: str, value: Any) -> tuple[Any, bool]:
     """A value as HDF5 keeps it, and whether it had to become JSON text for that.
 
-    Raises
-    ------
-    ParameterError
-        The value is nothing that JSON can hold.
+    Raises a ParameterError where JSON cannot hold it.
     """
     plain = _plain(value)
     if isinstance(plain, (str, bool, int, float)) or _is_numbers(plain):

@@ -31,36 +31,17 @@ CHOICES: dict[str, tuple[str, ...]] = {
 class ArrayWriter:
     """Writes the NumPy files of a scan while it is cleaned; a context manager.
 
-    It can be given to `recon3d.cleaning.pipeline.clean` as its sink. Always written are
-    omega.npy, the axes (mu.npy: base tilt readings; gamma.npy: γ counted from phi0 and chi0)
-    and Image_properties.txt. Arrays of frames have the axes (mu, gamma, omega, row, col):
+    It can be given to `recon3d.cleaning.pipeline.clean` as its sink. Always written are omega.npy,
+    the axes (mu.npy: base tilt readings; gamma.npy: γ counted from phi0 and chi0) and
+    Image_properties.txt. Arrays of frames have the axes (mu, gamma, omega, row, col):
 
     - dataarray_final.npy, float32: the cleaned frames;
     - cleaning_img.npy, float32: the same before the mask, after the frame background;
     - dataarray.npy, in the detector's type: the frames as they were recorded.
 
-    Each file appears under its name when it is complete.
-
-    Parameters
-    ----------
-    scan
-        The scan, raw or cleaned.
-    folder
-        Where the files go.
-    which
-        "final" for the first array, "all" for the three, "none" for no arrays.
-    properties
-        More lines for Image_properties.txt, by their keys.
-
-    Raises
-    ------
-    ParameterError
-        `which` is none of these.
-
-    Warns
-    -----
-    Recon3DWarning
-        The scan is no μ x γ grid: it gets no arrays of frames.
+    Each file appears under its name when it is complete. `which`: "final" for the first array,
+    "all" for the three, "none" for no arrays, which a scan that is no μ x γ grid gets in any case,
+    with a warning. `properties`: more lines for Image_properties.txt, by their keys.
     """
 
     def __init__(
@@ -203,16 +184,9 @@ def _grid_positions(scan: Scan | CleanedScan) -> list[tuple[int, int]]:
 class SparseArrayFile:
     """A .npy file that is written piece by piece, and in which what is dark stays a hole.
 
-    It is a context manager; the file appears under its name when it is complete. Pieces are
-    written to the file rather than to a memory map, so that a full disk is an error that can
-    be told, not a crash, and the pages do not count as this process's memory.
-
-    Parameters
-    ----------
-    path
-        The file.
-    shape, dtype
-        Of the array.
+    It is a context manager; the file appears under its name when it is complete. Pieces are written
+    to the file rather than to a memory map, so that a full disk is an error that can be told, not a
+    crash, and the pages do not count as this process's memory.
     """
 
     def __init__(self, path: str | Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:

@@ -30,18 +30,10 @@ _BODY_CENTRED = (197, 199, 204, 206, 211, 214, 217, 220, 229, 230)
 
 
 class Lattice(NamedTuple):
-    """The crystal lattice, as the grain's .ini names it.
+    """The crystal lattice, as the grain's .ini names it."""
 
-    Parameters
-    ----------
-    space_group
-        Its number.
-    unit_cell
-        Lengths in Å and angles in degrees.
-    """
-
-    space_group: int
-    unit_cell: tuple[float, ...]
+    space_group: int  # its number
+    unit_cell: tuple[float, ...]  # lengths in Å and angles in degrees
 
     @property
     def centring(self) -> str:
@@ -65,19 +57,10 @@ def lattice(provenance: Mapping[str, Any]) -> Lattice | None:
 
 
 def rotation_vectors(tilts_deg: FloatArray, provenance: Mapping[str, Any]) -> FloatArray:
-    """Turns of the lattice about x, y and z from tilts (a, b).
+    """Turns of the lattice about x, y and z from tilts (a, b), (..., 2): (..., 3), degrees.
 
-    Parameters
-    ----------
-    tilts_deg, shape (..., 2)
-        The tilts.
-    provenance
-        Of the grain: its handedness, ω's sense and the base tilt's sense count.
-
-    Returns
-    -------
-    vectors_deg, shape (..., 3)
-        Rotation vectors in sample axes, 0 about y; right-handed.
+    They are right-handed, in sample axes, 0 about y. Of the grain's provenance its handedness, ω's
+    sense and the base tilt's sense count.
     """
     sense, turn = (_sign(provenance, key) for key in ("base_tilt_sense", "omega_sense"))
     handed = _sign(provenance, "handedness") * turn
@@ -88,21 +71,10 @@ def rotation_vectors(tilts_deg: FloatArray, provenance: Mapping[str, Any]) -> Fl
 def rotation_matrices(
     tilts_deg: FloatArray, mean_deg: FloatArray, provenance: Mapping[str, Any]
 ) -> FloatArray:
-    """Matrices that turn crystal axes into sample axes.
+    """Matrices that turn crystal axes into sample axes, v_sample = U v_crystal: (n, 3, 3).
 
-    Parameters
-    ----------
-    tilts_deg, shape (n, 2)
-        Tilts of voxels.
-    mean_deg, shape (2,)
-        That of the mean orientation.
-    provenance
-        Of the grain, with `orientation_matrix` or `euler_bunge` of the mean where it is known.
-
-    Returns
-    -------
-    matrices, shape (n, 3, 3)
-        U of each voxel, v_sample = U v_crystal; that of the mean is 1 where it is not known.
+    `tilts_deg`, (n, 2): of voxels. `mean_deg`: that of the mean orientation. `provenance`: of the
+    grain, with `orientation_matrix` or `euler_bunge` of the mean; U of the mean is 1 without them.
     """
     from scipy.spatial.transform import Rotation
 
@@ -118,18 +90,7 @@ def notes(provenance: Mapping[str, Any]) -> str:
 
 
 def euler_bunge_deg(matrices: FloatArray) -> FloatArray:
-    """Bunge's angles (φ1, Φ, φ2) of matrices that turn crystal axes into sample axes.
-
-    Parameters
-    ----------
-    matrices, shape (n, 3, 3)
-        U of each voxel.
-
-    Returns
-    -------
-    angles_deg, shape (n, 3)
-        From 0 to 360, 180 and 360.
-    """
+    """Bunge's angles (φ1, Φ, φ2) of U, (n, 3, 3): from 0 to 360, 180 and 360; (n, 3)."""
     # By hand: scipy warns of Φ = 0, which is what the mean itself has where it is not known.
     # A turn by φ1 about z, Φ about x and φ2 about z, each about the axes turned so far.
     u = matrices
@@ -145,10 +106,8 @@ def euler_bunge_deg(matrices: FloatArray) -> FloatArray:
 def mean_orientation(provenance: Mapping[str, Any]) -> FloatArray | None:
     """U of the grain's mean orientation, (3, 3), sample from crystal; None where not given.
 
-    Raises
-    ------
-    ParameterError
-        `orientation_matrix` is no rotation, or `euler_bunge` no three angles.
+    Raises a ParameterError where `orientation_matrix` is no rotation, or `euler_bunge` no three
+    angles.
     """
     from scipy.spatial.transform import Rotation
 

@@ -272,14 +272,7 @@ def open_store(path: str | Path) -> CleanedScan:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    """Open a cleaned scan for reading, and tell what is wrong with it.
-
-    Raises
-    ------
-    DataError
-        The file cannot be opened, is no cleaned scan, is of a newer version than this
-        program knows, or lacks a part.
-    """
+    """Open a cleaned scan for reading, and tell what is wrong with it in a DataError."""
     with open_own(path, FORMAT, FORMAT_VERSION, _WHAT) as file:
         if not bool(np.all(file.attrs.get("_complete", False))):
             raise DataError(f"{path}: was not written to its end; clean the scan again")
@@ -313,10 +306,7 @@ def _binning_of(file: h5py.File) -> Binning:
 def _check(file: h5py.File) -> None:
     """Check what the parts of the open file hold, and that they fit together.
 
-    Raises
-    ------
-    ParameterError
-        Something does not fit; without the file's name.
+    Raises a ParameterError, without the file's name, where something does not fit.
     """
     data, motors = file["entry/data"], file["entry/motors"]
     shape = data["frames"].shape

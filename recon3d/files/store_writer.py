@@ -32,21 +32,13 @@ Frames = NDArray[np.float32]
 
 
 class StoreWriter:
-    """Writes a cleaned scan; a context manager.
+    """Writes a cleaned scan, usually scan.h5; a context manager.
 
-    The file has a temporary name until every projection is written, and is removed after an
-    error.
+    The file has a temporary name until every projection is written, and is removed after an error.
 
-    Parameters
-    ----------
-    path
-        The file, usually scan.h5.
-    table
-        The layout of the scan, such as the raw scan itself.
-    provenance
-        How the file is made, by name; nested values are allowed.
-    source_files
-        Shape (projections, frames): names of the raw frames; None where there are none.
+    `table`: the layout of the scan, such as the raw scan itself. `provenance`: how the file is
+    made, by name; nested values are allowed. `source_files`, (projections, frames): names of the
+    raw frames; None where there are none.
     """
 
     def __init__(
@@ -97,27 +89,11 @@ class StoreWriter:
         self._file.attrs.create("doubts", list(doubts), (len(doubts),), h5py.string_dtype())
 
     def write(self, k: int, frames: Frames) -> Frames:
-        """Write projection `k`.
+        """Write projection `k`, each once, in any order, and return the sum of its frames.
 
-        Parameters
-        ----------
-        k
-            Number of the projection; each one is written once, in any order.
-        frames
-            Shape (frames, rows, cols), float32, counts of 0 or more.
-
-        Returns
-        -------
-        summed, shape (rows, cols)
-            Their sum.
-
-        Raises
-        ------
-        ParameterError
-            The shape is another, `k` is out of range or was written before, or a count is
-            negative or not finite.
-        OutputError
-            The disk is full, or fails.
+        `frames`, (frames, rows, cols): counts of 0 or more. Raises a ParameterError where the shape
+        is another, `k` is out of range or was written before, or a count is negative or not finite;
+        an OutputError where the disk is full, or fails.
         """
         if not 0 <= k < self.shape[0] or k in self._written:
             raise ParameterError(f"projection {k} of {self.shape[0]} cannot be written (again)")

@@ -73,16 +73,9 @@ def draw_setup(ax: Axes, theta_deg: float) -> None:
 def turning_figure(
     tilts_deg: Sequence[tuple[float, float]], handedness: int = 1, step_deg: float = 0.032
 ) -> Figure:
-    """How the tilts of a few voxels, fixed in the sample, turn in the laboratory with ω.
+    """How the tilts (a, b) of a few voxels, fixed in the sample, turn in the laboratory with ω.
 
-    Parameters
-    ----------
-    tilts_deg
-        (a, b) of each voxel.
-    handedness
-        h = ±1.
-    step_deg
-        Step of the scan, drawn as a grid.
+    `step_deg`: step of the scan, drawn as a grid.
     """
     figure = new_figure(8.6, 3.2)
     left, middle, right = (figure.add_axes((0.08 + 0.33 * i, 0.16, 0.23, 0.72)) for i in range(3))
@@ -186,14 +179,8 @@ def draw_spot(
 ) -> Spot:
     """Draw a grid of settings and a frame, for the tilt and the spot of one voxel.
 
-    Parameters
-    ----------
-    figure
-        About 10.8 by 4.4 inches; it is cleared.
-    mu_deg, gamma_deg
-        The steps of the scan, evenly spaced.
-    shape
-        Rows and columns of a frame.
+    `figure`: about 10.8 by 4.4 inches; it is cleared. `mu_deg`, `gamma_deg`: the steps of the scan,
+    evenly spaced. `shape`: rows and columns of a frame.
     """
     figure.clear()
     left, right = (
@@ -236,15 +223,10 @@ def update_spot(
     geometry: ProjectionGeometry,
     handedness: int,
 ) -> float:
-    """Move the tilt and the spot of a voxel.
+    """Move the tilt and the spot of a voxel, and return how bright the spot is, 1 at most.
 
-    `tilt_deg` and `place_um`: (a, b) of the voxel, and where it is in the sample. `omega_deg`,
-    `geometry`, `handedness`: how far the sample is turned, and how it is projected.
-
-    Returns
-    -------
-    light
-        How bright the spot is in the frame nearest to its tilt, 1 at most; 0 where none is near.
+    That is in the frame nearest to its tilt; 0 where none is near. `tilt_deg`, `place_um`: (a, b)
+    of the voxel, and where it is in the sample.
     """
     turns = np.linspace(0, 360, 181)
     drawn.turn.set_data(*turn_to_laboratory(*tilt_deg, turns, handedness))

@@ -99,13 +99,7 @@ def make_bare(ax: Axes, horizontal: str, vertical: str) -> None:
 def draw_outline(
     ax: Axes, mask: NDArray[np.bool_], extent: Extent, color: str = "0.25"
 ) -> LineCollection:
-    """Draw the border of a mask along the edges of its pixels.
-
-    Parameters
-    ----------
-    mask
-        Shape (rows, cols), row 0 at the bottom.
-    """
+    """Draw the border of a mask, (rows, cols), row 0 at the bottom, along its pixels' edges."""
     rows, cols = mask.shape
     x = np.linspace(extent[0], extent[1], cols + 1)
     y = np.linspace(extent[2], extent[3], rows + 1)

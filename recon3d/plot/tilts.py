@@ -25,16 +25,9 @@ def draw_tilt_map(
     vertical: tuple[str, ArrayLike],
     title: str = "",
 ) -> AxesImage:
-    """Draw counts over two tilts.
+    """Draw counts, (horizontal, vertical), over two tilts, with the title of a pixel or voxel.
 
-    Parameters
-    ----------
-    counts, shape (horizontal, vertical)
-        The map.
-    horizontal, vertical
-        Name and positions of each tilt, in degrees.
-    title
-        Of what pixel or voxel it is.
+    `horizontal`, `vertical`: name and positions of each tilt, in degrees.
     """
     (across, x), (up, y) = ((name, np.asarray(at, float)) for name, at in (horizontal, vertical))
     extent = (*_edges(x), *_edges(y))
@@ -59,13 +52,7 @@ def mark_tilt(ax: Axes, tilt_deg: tuple[float, float]) -> None:
 
 
 def draw_illuminated_frames(ax: Axes, counts: Image, title: str = "") -> None:
-    """Draw the counts of one pixel in all frames of a projection, and name the brightest.
-
-    Parameters
-    ----------
-    counts, shape (frames,)
-        Counts of the pixel.
-    """
+    """Draw the counts of one pixel in all frames of a projection, and name the brightest."""
     numbers = np.arange(counts.size)
     ax.bar(numbers, counts, color="0.75", width=1.0)
     illuminated = counts > 0.1 * max(float(np.nanmax(counts, initial=0)), 1e-9)

@@ -11,15 +11,8 @@ from recon3d.errors import DataError
 def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniometer:
     """The beamline whose rotation and base tilt are among the motors of a scan.
 
-    Where the motors of several are, those that moved decide; where the rotation of none is,
-    its base tilt alone does.
-
-    `known`: names of the motors that the files record.
-
-    Raises
-    ------
-    DataError
-        No beamline fits, or several do.
+    Where the motors of several are, those that moved decide; where the rotation of none is, its
+    base tilt alone does. Raises a DataError where no beamline fits, or several do.
     """
     beamlines = GONIOMETERS.values()
     fitting = [b for b in beamlines if b.omega in known and b.base_tilt in known]

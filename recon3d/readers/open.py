@@ -27,17 +27,11 @@ def open_source(
     skip_damaged: bool = False,
     show_progress: bool = True,
 ) -> EdfFolder | BlissFile:
-    """Open a folder of EDF files, or a BLISS file; `goniometer` of it names its motors.
+    """Open a folder of EDF files, or a BLISS file, with the arguments of `recon3d.open_scan`.
 
-    `path`, `prefix`, `goniometer`, `entries`, `skip_damaged`, `show_progress`: as
-    `recon3d.scan.scan.open_scan`.
-
-    Raises
-    ------
-    ParameterError
-        An argument is of a wrong type, or there is no such goniometer or entry.
-    DataError
-        Files are missing or damaged.
+    `goniometer` of what is returned names its motors. Raises a ParameterError where an argument is
+    of a wrong type, or there is no such goniometer or entry, a DataError where files are missing or
+    damaged.
     """
     if not os.fspath(path):
         raise ParameterError("path is empty: expected a folder of EDF files or an HDF5 file")
@@ -56,12 +50,8 @@ def open_source(
 def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:
     """Rows and columns of the frames, from a few EDF headers; None for an HDF5 file.
 
-    It only serves to find mistakes before all headers are read.
-
-    Raises
-    ------
-    DataError
-        There are no such files, or an HDF5 file has no frames of such a detector.
+    It only serves to find mistakes before all headers are read. Raises a DataError where there are
+    no such files, or an HDF5 file has no frames of such a detector.
     """
     file = scan_file(path, prefix)
     if file is None:
@@ -73,18 +63,10 @@ def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None
 def mean_background(
     path: str | Path, name: str = "", *, show_progress: bool = False
 ) -> NDArray[np.float64]:
-    """Mean of all background frames in a folder of EDF files, or in a BLISS file.
+    """Mean of all background frames in a folder of EDF files, or in a BLISS file, (rows, cols).
 
     `name`: how the names of the EDF files begin, or the name of the detector; "-" or "" for any.
-
-    Returns
-    -------
-    mean, shape (rows, cols)
-
-    Raises
-    ------
-    DataError
-        There are no such frames, or some are damaged.
+    Raises a DataError where there are no such frames, or some are damaged.
     """
     name = "" if name == "-" else name
     file = scan_file(path, name)
@@ -94,16 +76,9 @@ def mean_background(
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
-    """One image, such as a flat field or a bad-pixel mask, from EDF, .npy or what fabio opens.
+    """One image, (rows, cols), such as a flat field, from EDF, .npy or what fabio opens.
 
-    Returns
-    -------
-    image, shape (rows, cols)
-
-    Raises
-    ------
-    DataError
-        The file is missing or damaged, or holds something else than one image.
+    Raises a DataError where the file is missing or damaged, or holds something else than one image.
     """
     path = Path(path)
     if not path.is_file():

@@ -17,13 +17,8 @@ FEWEST_BINS = 2
 class Binning(NamedTuple):
     """How many rows and columns of the detector make one row and column of a frame.
 
-    Blocks begin at the first pixel of the region of interest. Rows and columns at its end
-    that fill no whole block are dropped.
-
-    Parameters
-    ----------
-    rows, cols
-        1 for pixels as they are.
+    Blocks begin at the first pixel of the region of interest. Rows and columns at its end that fill
+    no whole block are dropped. 1 stands for pixels as they are.
     """
 
     rows: int = 1
@@ -31,13 +26,7 @@ class Binning(NamedTuple):
 
     @classmethod
     def of(cls, rows: int, cols: int | None = None) -> Binning:
-        """Check the two numbers; one serves for both.
-
-        Raises
-        ------
-        ParameterError
-            They are not whole numbers of 1 or more.
-        """
+        """Check the two numbers, which are to be whole and 1 or more; one serves for both."""
         pair = (rows, rows if cols is None else cols)
         if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in pair):
             raise ParameterError(
@@ -60,13 +49,7 @@ class Binning(NamedTuple):
         return shape[0] % self.rows, shape[1] % self.cols
 
     def require_room(self, shape: tuple[int, ...]) -> None:
-        """Refuse bins too large for a region of a shape (rows, cols) in pixels.
-
-        Raises
-        ------
-        ParameterError
-            Fewer than `FEWEST_BINS` fit along an edge.
-        """
+        """Refuse bins of which fewer than `FEWEST_BINS` fit along an edge of a region."""
         if self.pixels > 1 and min(self.shape_of(shape)) < FEWEST_BINS:
             raise ParameterError(
                 f"binning is {self.rows} x {self.cols} (rows x columns), and the region of "
@@ -81,14 +64,10 @@ class Binning(NamedTuple):
         return np.dtype(np.int32 if dtype.itemsize <= 2 else np.int64)
 
     def sum_into(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
-        """Sum the pixels of every bin.
+        """Sum the pixels, (rows, cols), of every bin.
 
-        Parameters
-        ----------
-        pixels, shape (rows, cols)
-            C-contiguous, in native byte order.
-        out, shape as of `shape_of`
-            Where to write, of the type of `dtype_of`.
+        The pixels are C-contiguous and in native byte order; `out` has the shape of `shape_of` and
+        the type of `dtype_of`.
         """
         sum_blocks(pixels, self.rows, self.cols, out)
 

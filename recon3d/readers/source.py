@@ -16,20 +16,12 @@ from recon3d.readers.motors import MotorTable
 
 @dataclass(frozen=True)
 class Roi:
-    """A rectangle of the detector, in pixels of the whole frame.
+    """A rectangle of the detector, in pixels of the whole frame."""
 
-    Parameters
-    ----------
-    row, col
-        The first row and column.
-    rows, cols
-        The number of rows and columns.
-    """
-
-    row: int
-    col: int
-    rows: int
-    cols: int
+    row: int  # the first row
+    col: int  # the first column
+    rows: int  # how many rows
+    cols: int  # how many columns
 
     @classmethod
     def whole(cls, frame_shape: tuple[int, int]) -> Roi:
@@ -51,17 +43,9 @@ class Roi:
         return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
 
     def require_inside(self, frame_shape: tuple[int, int]) -> None:
-        """Refuse a rectangle that is empty or leaves the frame.
+        """Refuse a rectangle that is empty or leaves the frame, of so many rows and columns.
 
-        Parameters
-        ----------
-        frame_shape
-            Rows and columns of the whole frame.
-
-        Raises
-        ------
-        ParameterError
-            The message names both sizes, columns first as the user gives them.
+        The ParameterError names both sizes, columns first as the user gives them.
         """
         rows, cols = frame_shape
         inside = min(self.row, self.col) >= 0 and min(self.rows, self.cols) >= 1
@@ -92,13 +76,7 @@ class FrameSource(Protocol):
         """File (and frame in it) of a frame, for messages."""
 
     def read(self, index: int, roi: Roi) -> NDArray[Any]:
-        """Pixels of a frame inside `roi`, shape (rows, cols).
-
-        Raises
-        ------
-        DataError
-            The frame cannot be read whole.
-        """
+        """Pixels of a frame inside `roi`, (rows, cols); a DataError if it cannot be read whole."""
 
 
 @runtime_checkable
@@ -106,13 +84,7 @@ class ReadsInto(Protocol):
     """A source that can write a frame where it is wanted, which saves a copy."""
 
     def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
-        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols).
-
-        Raises
-        ------
-        DataError
-            The frame cannot be read whole.
-        """
+        """Write the pixels of a frame inside `roi` into an array, (rows, cols), likewise."""
 
 
 @runtime_checkable
@@ -128,13 +100,7 @@ class KnowsMerits(Protocol):
 
 
 def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
-    """Make sure that a pair (x, y) holds two whole numbers.
-
-    Raises
-    ------
-    ParameterError
-        It does not; the message names it.
-    """
+    """Make sure that a pair (x, y) holds two whole numbers; a ParameterError names it if not."""
     try:
         x, y = (operator.index(int(value)) for value in pair if int(value) == value)
     except (TypeError, ValueError, OverflowError):

@@ -9,12 +9,8 @@ from typing import Any
 class Jobs:
     """Runs generators in a thread, the next one when the last one is done or given up.
 
-    Parameters
-    ----------
-    on_value
-        Called in the window's thread with every value that a job yields.
-    on_error
-        Called there with the error that ended a job.
+    `on_value` and `on_error` are called in the window's thread with every value that a job yields,
+    and with the error that ended it.
     """
 
     def __init__(

@@ -8,13 +8,7 @@ from matplotlib.figure import Figure
 
 
 class Canvas:
-    """A figure in a Qt widget.
-
-    Parameters
-    ----------
-    width_in, height_in
-        Size in inches, at 100 dots per inch.
-    """
+    """A figure in a Qt widget, of some size in inches, at 100 dots per inch."""
 
     def __init__(self, width_in: float, height_in: float) -> None:
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg

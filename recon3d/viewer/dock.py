@@ -61,13 +61,7 @@ LOOK = {
 
 
 class GrainDock:
-    """The dock of a `GrainWindow`; its widgets can be set by code as by hand.
-
-    Parameters
-    ----------
-    window
-        The window that it moves.
-    """
+    """The dock of a `GrainWindow`; its widgets can be set by code as by hand."""
 
     color: Any
     own_mask: Any

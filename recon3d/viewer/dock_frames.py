@@ -31,13 +31,7 @@ class Shown:
 
 
 class FramesPanel:
-    """Choose ω and a frame, and see measured and modelled side by side.
-
-    Parameters
-    ----------
-    window
-        Whose grain is projected.
-    """
+    """Choose ω and a frame, and see measured and modelled side by side."""
 
     def __init__(self, window: GrainWindow) -> None:
         from magicgui import widgets as gui
@@ -65,13 +59,7 @@ class FramesPanel:
         self.jobs = Jobs(self._take, self._failed)
 
     def model(self) -> ScanModel:
-        """The scan, opened when it is first needed.
-
-        Raises
-        ------
-        ParameterError
-            It is not where it was looked for.
-        """
+        """The scan, opened when first needed; a ParameterError says where it was looked for."""
         if self.found is None:
             from recon3d.reconstruction.quality.reprojection import find_model
 

@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 
 class VoxelPanel:
-    """Values and orientation distribution of one voxel.
-
-    Parameters
-    ----------
-    window
-        Where it was clicked.
-    """
+    """Values and orientation distribution of one voxel."""
 
     def __init__(self, window: GrainWindow) -> None:
         from qtpy.QtCore import Qt
@@ -95,10 +89,7 @@ def draw_distribution(
 ) -> None:
     """Draw an orientation distribution over (a, b), with the voxel's own orientation marked.
 
-    Parameters
-    ----------
-    shares, shape (bins of a, bins of b)
-        The distribution, 1 at its maximum.
+    `shares`, (bins of a, bins of b): the distribution, 1 at its maximum.
     """
     half_a = (a_deg[1] - a_deg[0]) / 2 if a_deg.size > 1 else 1e-3
     half_b = (b_deg[1] - b_deg[0]) / 2 if b_deg.size > 1 else 1e-3

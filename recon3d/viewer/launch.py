@@ -96,10 +96,7 @@ def view(
 def require_display() -> None:
     """See in another process whether Qt can open windows: where it cannot, it ends its process.
 
-    Raises
-    ------
-    ParameterError
-        There is no display, or it does not answer.
+    Raises a ParameterError where there is no display, or it does not answer.
     """
     display = os.environ.get("DISPLAY", "") or os.environ.get("WAYLAND_DISPLAY", "")
     try:
@@ -126,13 +123,7 @@ def require_display() -> None:
 
 
 def dock_of(viewer: Any = None) -> Any:
-    """The dock of the grain that a viewer shows, for napari's Plugins menu.
-
-    Raises
-    ------
-    ParameterError
-        The viewer shows no grain.
-    """
+    """The dock of the grain that a viewer shows, for napari's Plugins menu; or a ParameterError."""
     import napari
 
     viewer = viewer or napari.current_viewer()

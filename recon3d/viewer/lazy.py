@@ -13,15 +13,7 @@ from recon3d.files.grain import Grain
 
 
 def open_grain(path: str | Path, *, largest: int = LARGEST) -> Grain:
-    """Open a grain: small ones in memory, large ones with arrays that are read in parts.
-
-    `path`: the file, usually grain.h5. `largest`: voxels up to which a grain is read at once.
-
-    Raises
-    ------
-    DataError
-        As `Grain.load`.
-    """
+    """Open a grain: in memory up to `largest` voxels, else with arrays that are read in parts."""
 
     def read(stored: h5py.Dataset) -> Any:
         return stored[()] if math.prod(stored.shape[:3]) <= largest else lazy(stored)

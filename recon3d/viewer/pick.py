@@ -26,14 +26,9 @@ def first_voxel(
     point_um: ArrayLike,
     direction: ArrayLike,
 ) -> Voxel | None:
-    """The first voxel of a shape that a line of sight meets.
+    """The first voxel of a shape, (nx, ny, nz), that a line of sight meets.
 
-    Parameters
-    ----------
-    shown, shape (nx, ny, nz)
-        The shape.
-    point_um, direction
-        A point of the line, and where it leads, in sample axes.
+    `point_um`, `direction`: a point of the line, and where it leads, in sample axes.
     """
     ray = np.asarray(direction, float) / np.linalg.norm(direction)
     centre = np.array(volume.position_um)

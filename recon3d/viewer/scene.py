@@ -29,21 +29,11 @@ from recon3d.viewer.lazy import open_grain
 
 @dataclass(frozen=True)
 class Clip:
-    """A plane normal to an axis, on one side of which the grain is shown.
+    """A plane normal to an axis, on one side of which the grain is shown."""
 
-    Parameters
-    ----------
-    axis
-        0, 1 or 2 for x, y or z.
-    place_um
-        Where the plane meets the axis.
-    below
-        Whether what lies below the plane is shown in place of what lies above.
-    """
-
-    axis: int
-    place_um: float
-    below: bool = False
+    axis: int  # 0, 1 or 2 for x, y or z
+    place_um: float  # where the plane meets the axis
+    below: bool = False  # whether what lies below the plane is shown in place of what lies above
 
     def keeps(self, volume: Volume) -> NDArray[np.bool_]:
         """Which voxels are shown, broadcastable to the volume's shape."""
@@ -54,36 +44,16 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class GrainScene:
-    """A grain ready to be shown.
+    """A grain ready to be shown."""
 
-    Parameters
-    ----------
-    grain
-        The grain; its arrays may be on disk.
-    coarse
-        The same in memory, on fewer voxels where it is large: for 3D.
-    path
-        Its file, where it has one.
-    level
-        Where the shape is cut; None for the grain's own mask.
-    clip
-        A plane that cuts the grain open; None for the whole grain.
-    shown, shape that of `coarse`
-        The shape.
-    surface
-        Its surface.
-    range_deg, center_deg
-        Range and centre of the orientation's colours.
-    """
-
-    grain: Grain
-    coarse: Grain
-    path: Path | None
-    level: float | None
-    clip: Clip | None
-    shown: NDArray[np.bool_]
+    grain: Grain  # its arrays may be on disk
+    coarse: Grain  # the same in memory, on fewer voxels where it is large: for 3D
+    path: Path | None  # its file, where it has one
+    level: float | None  # where the shape is cut; None for the grain's own mask
+    clip: Clip | None  # a plane that cuts the grain open; None for the whole grain
+    shown: NDArray[np.bool_]  # the shape, on the voxels of `coarse`
     surface: Surface
-    range_deg: float
+    range_deg: float  # range of the orientation's colours
     center_deg: Center
     _limits: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -106,15 +76,7 @@ class GrainScene:
         return cls.of(open_grain(path, largest=largest), path, largest=largest)
 
     def cut(self, level: float | None, clip: Clip | None) -> GrainScene:
-        """The grain at another level of occupancy (or completeness), or cut open elsewhere.
-
-        Parameters
-        ----------
-        level
-            Where the shape is cut; None for the grain's own mask.
-        clip
-            The plane that cuts it open; None for the whole grain.
-        """
+        """The grain at another level of occupancy (or completeness), or cut open elsewhere."""
         shown = shape_at(self.coarse, level)
         if clip is not None:
             shown = shown & clip.keeps(self.coarse.volume)

@@ -28,14 +28,8 @@ SELECTED = "clicked voxel"
 class GrainWindow:
     """A napari viewer that shows a grain, and what can be done in it by hand or by code.
 
-    Parameters
-    ----------
-    viewer
-        The viewer; the grain's layers are added unless it has them.
-    scene
-        The grain.
-    scan, ini
-        Where its cleaned scan and .ini file are, if not beside it.
+    The grain's layers are added unless the viewer has them. `scan` and `ini` say where its cleaned
+    scan and .ini file are, if not beside it.
     """
 
     def __init__(
@@ -103,15 +97,7 @@ class GrainWindow:
         self.layers["surface"].shading = "smooth" if on else "none"
 
     def color_by(self, what: str) -> None:
-        """Colour the grain by a quantity.
-
-        `what`: "orientation", or the name of a scalar that the grain has.
-
-        Raises
-        ------
-        ParameterError
-            The grain has no such quantity.
-        """
+        """Colour the grain by "orientation", or by the name of a scalar that the grain has."""
         if what not in self.scene.quantities:
             raise ParameterError(f"'{what}': the grain has {', '.join(self.scene.quantities)}")
         self.what = what
@@ -152,16 +138,9 @@ class GrainWindow:
         self._reshape(level, self.scene.clip)
 
     def clip_at(self, axis: str | None, place_um: float = 0.0, *, below: bool = False) -> None:
-        """Cut the grain open by a plane normal to an axis; None takes the plane away.
+        """Cut the grain open by a plane normal to "x", "y" or "z"; None takes the plane away.
 
-        Parameters
-        ----------
-        axis
-            "x", "y", "z" or None.
-        place_um
-            Where the plane meets the axis.
-        below
-            Show what lies below the plane in place of what lies above.
+        `place_um`: where the plane meets the axis. `below`: show what lies below it, not above.
         """
         if axis not in (*ORDERS, None):
             raise ParameterError(f"axis is '{axis}': expected x, y, z or None")
@@ -193,14 +172,10 @@ class GrainWindow:
             self.pick(event.position, None if viewer.dims.ndisplay == 2 else event.view_direction)
 
     def pick(self, point_um: Any, direction: Any = None) -> Voxel | None:
-        """Read out the voxel at a point, or the first one along a line of sight.
+        """Read out the voxel at a point, or the first one along a line of sight; None for none.
 
-        `point_um` and `direction`: in sample axes; no direction for a click into a slice.
-
-        Returns
-        -------
-        voxel
-            Its number along each axis in the whole grain; None where nothing was hit.
+        `point_um` and `direction`: in sample axes; no direction for a click into a slice. Returns
+        its number along each axis in the whole grain.
         """
         scene = self.scene
         if direction is None:
@@ -254,13 +229,7 @@ class GrainWindow:
         return cells
 
     def lay_over(self, other: Grain, *, align: bool = False) -> GrainDifference:
-        """Lay another reconstruction over this one, and show how they differ.
-
-        Raises
-        ------
-        ParameterError
-            The two do not share one grid of voxels.
-        """
+        """Lay another reconstruction on the same voxels over this one, and show how they differ."""
         check_same_grid(self.scene.grain, other)
         second = GrainScene.of(other)
         difference = grain_difference(self.scene.coarse, second.coarse, align=align)

@@ -25,14 +25,8 @@ from recon3d.widgets.projections import Projections
 class Live(Panel):
     """A switch that follows the scan of a settings file, and a button for a preview of the grain.
 
-    Parameters
-    ----------
-    settings
-        The settings file of the scan.
-    widgets
-        Open widgets in which new projections are to appear.
-    interval_s
-        Seconds between two looks at the disk.
+    `widgets`: open ones in which new projections are to appear. `interval_s`: seconds between two
+    looks at the disk.
     """
 
     @checked()

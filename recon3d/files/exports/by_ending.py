@@ -41,24 +41,15 @@ def export_grain(
     at_um: float | None = None,
     every_slice: bool = False,
 ) -> list[Path]:
-    """Write a grain for another program.
+    """Write a grain for another program, and list the files.
 
-    Parameters
-    ----------
-    path
-        The file; its ending names the format: .vti or .vtkhdf (ParaView), .dream3d, .ome.zarr,
-        .csv, or, of one slice, .ctf (MTEX, Channel 5) and .orix.h5.
-    across
-        The axis that slices are normal to.
-    at_um
-        Where the slice is; the middle of the volume where None.
-    every_slice
-        One file for each slice with a voxel of the grain, numbered as the slices are.
+    The ending names the format: .vti or .vtkhdf (ParaView), .dream3d, .ome.zarr, .csv, or, of one
+    slice, .ctf (MTEX, Channel 5) and .orix.h5. Slices are normal to `across`; `at_um`: where the
+    slice is; the middle of the volume where None. `every_slice`: one file for each slice with a
+    voxel of the grain, numbered as the slices are.
 
-    Raises
-    ------
-    ParameterError
-        The ending is not known, there is no such slice, or slices are asked of a whole volume.
+    Raises a ParameterError where the ending is not known, there is no such slice, or slices are
+    asked of a whole volume.
     """
     path = Path(path)
     for ending, write in WHOLE.items():
@@ -94,13 +85,7 @@ def _write_all(grain: Grain, path: Path, ending: str, across: Axis) -> list[Path
 
 
 def slice_at(grain: Grain, across: Axis, at_um: float | None) -> int:
-    """Number of the slice at a place.
-
-    Raises
-    ------
-    ParameterError
-        There is no such axis, or the place is outside the volume.
-    """
+    """Number of the slice at a place; a ParameterError where it is outside the volume."""
     if across not in ("x", "y", "z"):
         raise ParameterError(f"--across is '{across}': expected x, y or z")
     axis = "xyz".index(across)

@@ -22,16 +22,10 @@ from recon3d.runtime.atomic import complete_or_absent
 def export_vti(grain: Grain, path: str | Path) -> Path:
     """Write the grain as cell data of a VTK image, in µm, in the sample axes x, y, z.
 
-    The orientation and its error become vectors of a, b and 0 (the turn about **G** is not
-    known), in degrees, and are there as `orientation_a` and so on too. Where a quantity is
-    unknown (outside the mask) it stays NaN, which ParaView shows in a colour of its own.
-
-    `path`: the file, with a name that ends in .vti.
-
-    Raises
-    ------
-    ParameterError
-        The name does not end in .vti.
+    The orientation and its error become vectors of a, b and 0 (the turn about **G** is not known),
+    in degrees, and are there as `orientation_a` and so on too. Where a quantity is unknown (outside
+    the mask) it stays NaN, which ParaView shows in a colour of its own. A name that does not end in
+    .vti is a ParameterError.
     """
     path = Path(path)
     if path.suffix != ".vti":
@@ -53,12 +47,7 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
 
 
 def write_vtkhdf(grain: Grain, path: Path) -> None:
-    """Write the same as `export_vti` as an ImageData of VTKHDF, compressed.
-
-    References
-    ----------
-    "VTKHDF File Format", docs.vtk.org.
-    """
+    """Write the same as `export_vti` as an ImageData of VTKHDF (docs.vtk.org), compressed."""
     volume, cells = grain.volume, _cell_data(grain)
     with create_own(path, sum(values.nbytes for values in cells.values())) as file:
         image = file.create_group("VTKHDF")
@@ -90,13 +79,8 @@ def _cell_data(grain: Grain) -> dict[str, NDArray[Any]]:
 def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
     """Write grain.xdmf and grain_xdmf.h5 beside a saved grain, for ParaView's "Xdmf Reader".
 
-    A plain grid (3DCoRectMesh), so that ParaView renders it as a volume. XDMF lets x run fastest
-    on such a grid, while z does in grain.h5: the arrays are written once more, in that order.
-
-    Raises
-    ------
-    DataError
-        There is no such file.
+    A plain grid (3DCoRectMesh), so that ParaView renders it as a volume. XDMF lets x run fastest on
+    such a grid, while z does in grain.h5: the arrays are written once more, in that order.
     """
     grain_path = Path(grain_path)
     if not grain_path.is_file():

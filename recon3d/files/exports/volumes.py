@@ -128,10 +128,7 @@ def write_csv(grain: Grain, path: Path) -> None:
 def write_ome_zarr(grain: Grain, path: Path) -> None:
     """Write the grain as OME-Zarr 0.5: one image with a channel for each scalar, (c, z, y, x).
 
-    Raises
-    ------
-    ParameterError
-        zarr is not installed, or something else has that name.
+    Raises a ParameterError where zarr is not installed, or something else has that name.
     """
     try:
         import zarr

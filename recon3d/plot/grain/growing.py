@@ -92,15 +92,9 @@ def update_growing(
 ) -> None:
     """Show the residuals so far, and slices of what has grown, where there is something.
 
-    The occupancy is smoothed as it is before the mask is cut from it: the single voxels of a
-    fit are noisy. Orientations are shown where that is 0.5 or more.
-
-    Parameters
-    ----------
-    drawn
-        What `draw_growing` returned.
-    grown, shape (nx, ny, nz, 3)
-        Occupancy, a and b of every voxel.
+    The occupancy is smoothed as it is before the mask is cut from it: the single voxels of a fit
+    are noisy. Orientations are shown where that is 0.5 or more. `grown`, (nx, ny, nz, 3):
+    occupancy, a and b of every voxel.
     """
     passes = np.arange(1, len(residuals) + 1)
     drawn.residual.set_data(passes, residuals)

@@ -60,12 +60,7 @@ def quantities_of(grain: Grain) -> list[str]:
 def values_of(grain: Grain, name: str) -> Any:
     """Values of a scalar over the volume, in the unit of its label, lazily where the grain is.
 
-    `name`: one of `quantities_of`.
-
-    Raises
-    ------
-    ParameterError
-        The grain has no such quantity.
+    `name`: one of `quantities_of`; any other is a ParameterError.
     """
     if name not in quantities_of(grain):
         raise ParameterError(f"'{name}': the grain has {', '.join(quantities_of(grain))}")

@@ -24,27 +24,14 @@ def render_surface(
     elevation_deg: float = 20.0,
     shade: bool = True,
 ) -> FloatArray:
-    """Look at a surface from afar, with y (**G**) upright.
+    """Look at a surface from afar, with y (**G**) upright: (pixels, pixels, 4), 0 to 1.
 
-    Parameters
-    ----------
-    colors, shape (vertices, 4)
-        Colours of its corners.
-    volume
-        The voxels that it was cut from.
-    angle_deg
-        How far the grain has turned about y.
-    pixels
-        Width and height of the picture, which holds the sphere around the grain.
-    elevation_deg
-        From how high up it is seen.
-    shade
-        Whether faces that look away are darker.
+    Row 0 is at the top; beside the grain the picture is clear. It holds the sphere around the
+    grain.
 
-    Returns
-    -------
-    picture, shape (pixels, pixels, 4)
-        0 to 1, row 0 at the top, clear beside the grain.
+    `colors`, (vertices, 4): of the surface's corners. `volume`: the voxels that it was cut from.
+    `angle_deg`: how far the grain has turned about y. `elevation_deg`: from how high up it is seen.
+    `shade`: whether faces that look away are darker.
     """
     picture = np.ones((pixels, pixels, 4))
     picture[..., 3] = 0

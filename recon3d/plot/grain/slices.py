@@ -218,17 +218,7 @@ def _draw_values(ax: Axes, grain: Grain, axis: Axis, index: int, what: str) -> A
 
 
 def cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:
-    """Take one slice of a volume as an image: rows along the vertical axis that is shown.
-
-    Parameters
-    ----------
-    volume, shape (nx, ny, nz)
-        Any quantity.
-    axis
-        The axis that the slice is normal to.
-    index
-        Number of the slice along that axis.
-    """
+    """Take one slice of a volume, normal to an axis, as an image: rows along the vertical axis."""
     plane: NDArray[Any] = np.moveaxis(volume, "xyz".index(axis), 0)[index]
     # What is left of (x, y, z) is in that order: only z and y are shown the other way round.
     return plane if axis == "x" else plane.T

@@ -52,16 +52,8 @@ def draw_cleaning(
 ) -> CleaningFigure:
     """Draw a frame before and after cleaning, what was subtracted, the mask, and the counts.
 
-    Parameters
-    ----------
-    figure
-        An empty figure, about 11 by 5.2 inches.
-    threshold
-        `binth`, in counts of a pixel of the frame.
-    first_pix
-        Row and column of the first pixel on the detector.
-    bin_pix
-        Rows and columns of the detector that make one pixel of the images.
+    `figure`: empty, about 11 by 5.2 inches. `threshold`: `binth`, in counts of a pixel of the
+    frame. `first_pix` and `bin_pix` as in `draw_frame`.
     """
     places = {"first_pix": first_pix, "bin_pix": bin_pix}
     images: dict[str, AxesImage] = {}

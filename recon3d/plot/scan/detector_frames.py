@@ -31,12 +31,7 @@ BLUE, ORANGE, VERMILION = "#0072b2", "#e69f00", "#d55e00"
 def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
     """The largest pixel of every square block, so that single bright pixels still show.
 
-    Parameters
-    ----------
-    image, shape (rows, cols)
-        Pixels beyond the last whole block are left out.
-    largest
-        About how many blocks along an edge.
+    Pixels beyond the last whole block are left out; `largest`: about how many blocks along an edge.
     """
     size = max(image.shape) // largest
     if size < 2:
@@ -64,16 +59,10 @@ def draw_frame(
     first_pix: tuple[int, int] = (0, 0),
     bin_pix: tuple[int, int] = (1, 1),
 ) -> AxesImage:
-    """Draw a frame, row 0 at the top, its axes in pixels.
+    """Draw the counts of a frame, row 0 at the top, its axes in pixels.
 
-    Parameters
-    ----------
-    image, shape (rows, cols)
-        Counts.
-    first_pix
-        Row and column of the first pixel on the detector.
-    bin_pix
-        Rows and columns of the detector that make one pixel of the image.
+    `first_pix`: row and column of the first pixel on the detector. `bin_pix`: rows and columns of
+    the detector that make one pixel of the image.
     """
     rows, cols = (size * length for size, length in zip(bin_pix, image.shape, strict=True))
     row, col = first_pix
@@ -104,17 +93,8 @@ def update_frame(
 ) -> None:
     """Show another image of the same region.
 
-    Parameters
-    ----------
-    drawn
-        What `draw_frame` returned.
-    image, shape (rows, cols)
-        Counts.
-    log
-        Logarithmic colours, from 1 count on.
-    low, top
-        Counts of the darkest and of the brightest colour; the latter as the image has it
-        where None.
+    `log`: logarithmic colours, from 1 count on. `low`, `top`: counts of the darkest and of the
+    brightest colour; the latter as the image has it where None.
     """
     shown = thinned(image)
     bright = max(bright_counts(shown) if top is None else top, low + 1)
@@ -129,13 +109,7 @@ def update_frame(
 
 
 def raw_limits(image: Image) -> tuple[float, float]:
-    """Counts between which a raw frame shows the grain rather than its background and hot pixels.
-
-    Parameters
-    ----------
-    image, shape (rows, cols)
-        Recorded counts.
-    """
+    """Counts between which a raw frame shows the grain rather than background and hot pixels."""
     step = max(max(image.shape) // 256, 1)
     calm = ndimage.median_filter(image[::step, ::step], 3)
     low, high = np.percentile(calm, (1, 99.9))
@@ -204,21 +178,11 @@ def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
 
 
 def frame_grid(frames: Image, shape: tuple[int, int], largest: int = 960) -> Image:
-    """Put all frames of a projection side by side in one image.
+    """Put all frames of a projection, (frames, rows, cols), side by side in one image.
 
-    Parameters
-    ----------
-    frames, shape (frames, rows, cols)
-        In C order of the grid.
-    shape
-        Settings of the slower axis (downwards) and of the faster one (to the right).
-    largest
-        About how many pixels along an edge of the whole; frames are thinned to fit.
-
-    Returns
-    -------
-    image
-        One dark pixel (NaN) stands between neighbouring frames.
+    They are in C order of `shape`: settings of the slower axis (downwards) and of the faster one
+    (to the right). One dark pixel (NaN) stands between neighbours. `largest`: about how many pixels
+    along an edge of the whole; frames are thinned to fit.
     """
     down, across = shape
     edge = max(largest // max(down, across), 8)

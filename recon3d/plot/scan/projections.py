@@ -141,14 +141,9 @@ def mosaicity_map_figure(
 
 
 def image_extent(shape: tuple[int, ...], pixel_um: float | tuple[float, float]) -> Extent:
-    """Left, right, bottom and top edge of an image in µm, row 0 at the top and at 0.
+    """Left, right, bottom and top edge of an image (rows, cols) in µm, row 0 at the top and at 0.
 
-    Parameters
-    ----------
-    shape
-        (rows, cols) of the image.
-    pixel_um
-        Edge of a pixel, or its height and width.
+    `pixel_um`: edge of a pixel, or its height and width.
     """
     height, width = np.broadcast_to(pixel_um, 2).tolist()
     return (0.0, shape[1] * width, shape[0] * height, 0.0)
@@ -157,14 +152,8 @@ def image_extent(shape: tuple[int, ...], pixel_um: float | tuple[float, float]) 
 def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> AxesImage:
     """Draw an image of the detector, row 0 at the top, with a scale bar.
 
-    Parameters
-    ----------
-    image
-        Shape (rows, cols), or (rows, cols, 4) for colours.
-    extent_um
-        Left, right, bottom and top edge.
-    options
-        As those of Matplotlib's `imshow`.
+    `image`: (rows, cols), or (rows, cols, 4) for colours. `options`: those of Matplotlib's
+    `imshow`.
     """
     drawn = ax.imshow(image, origin="upper", extent=extent_um, interpolation="nearest", **options)
     make_bare(ax, "columns →", "← rows")

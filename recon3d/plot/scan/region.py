@@ -28,10 +28,7 @@ class RegionParts(NamedTuple):
 def draw_region(ax: Axes, roi: Roi, signal: NDArray[Any]) -> RegionParts:
     """Shade what a region leaves out of a frame, and colour the lit pixels there.
 
-    Parameters
-    ----------
-    signal, shape (rows, cols)
-        Of the whole frame: above zero where it is lit.
+    `signal`, (rows, cols): of the whole frame: above zero where it is lit.
     """
     rows, cols = signal.shape
     shade = PathPatch(

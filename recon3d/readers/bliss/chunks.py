@@ -17,14 +17,8 @@ def require_sound_chunks(stored: h5py.Dataset, selection: tuple[slice, ...]) -> 
     """Refuse to read bitshuffle chunks whose block lengths lead beyond their end.
 
     The filter of bitshuffle follows the lengths wherever they lead, and a flipped bit in one of
-    them ends the process. Chunks with a checksum are left to HDF5, which compares it first.
-
-    `selection`: the part that is about to be read, one slice an axis.
-
-    Raises
-    ------
-    OSError
-        A chunk is damaged.
+    them ends the process; an OSError tells of it before. Chunks with a checksum are left to HDF5,
+    which compares it first. `selection`: the part that is about to be read, one slice an axis.
     """
     place = _bitshuffle_place(stored)
     if place is None:

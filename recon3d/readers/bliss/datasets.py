@@ -28,10 +28,7 @@ BoolArray = NDArray[np.bool_]
 def frame_axes(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
     """Which axes of a dataset are (frame, row, column), if it can hold frames.
 
-    Parameters
-    ----------
-    shape
-        Of the dataset. Beyond three axes, those of length 1 do not count.
+    Beyond three axes, those of length 1 do not count.
     """
     axes = list(range(len(shape)))
     while len(axes) > 3:
@@ -113,18 +110,10 @@ def _holds_frames(item: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Presence:
-    """Which frames of a dataset are on the disk; HDF5 gives zeros for the others, without a word.
+    """Which frames of a dataset are on the disk; HDF5 silently gives zeros for the others."""
 
-    Parameters
-    ----------
-    whole
-        Shape (frames,): True where every pixel of the frame is there.
-    missing
-        What is wrong with files that should hold others, in words.
-    """
-
-    whole: BoolArray
-    missing: tuple[str, ...] = ()
+    whole: BoolArray  # (frames,): True where every pixel of the frame is there
+    missing: tuple[str, ...] = ()  # what is wrong with files that should hold others, in words
 
 
 def presence(frames: h5py.Dataset) -> Presence:
@@ -208,13 +197,7 @@ def _source_range(held: h5py.Dataset, source: h5py.VDSmap, count: int) -> tuple[
 
 @contextmanager
 def _opened_source(frames: h5py.Dataset, source: h5py.VDSmap) -> Iterator[h5py.Dataset]:
-    """Lend the dataset of a virtual source, found as HDF5 finds it.
-
-    Raises
-    ------
-    DataError
-        There is no such file, or it has no such frames.
-    """
+    """Lend the dataset of a virtual source, found as HDF5 finds it; a DataError if missing."""
     name = source.file_name
     if name == ".":
         yield _dataset(frames.file, source.dset_name)
@@ -258,10 +241,7 @@ def _source_paths(master: str, name: str) -> Iterator[Path]:
 def read_frames(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
     """Some frames inside a ROI, shape (frames, rows, cols), in native byte order.
 
-    Raises
-    ------
-    OSError, DataError
-        They are damaged.
+    Raises an OSError or a DataError where they are damaged.
     """
     rows = slice(roi.row, roi.row + roi.rows)
     cols = slice(roi.col, roi.col + roi.cols)

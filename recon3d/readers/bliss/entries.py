@@ -39,14 +39,8 @@ def scan_file(path: str | Path, prefix: str = "") -> Path | None:
     """The HDF5 file with the scan to which a path leads; None where it is a folder of EDF files.
 
     A folder stands for the only file of a scan in it, and a collection, which holds nothing but
-    links to the entries of other files, for the only file that it links to.
-
-    `prefix`: how the names of EDF files would begin.
-
-    Raises
-    ------
-    DataError
-        Another file is to be given; the message says which.
+    links to the entries of other files, for the only file that it links to; else a DataError says
+    which file is to be given. `prefix`: how the names of EDF files would begin.
     """
     path = Path(path)
     found = _file_in(path, prefix) if path.is_dir() else path
@@ -82,10 +76,7 @@ def _file_in(folder: Path, prefix: str) -> Path | None:
 def _followed(path: Path) -> Path:
     """The file itself, or the one to whose entries it links.
 
-    Raises
-    ------
-    DataError
-        It holds links to several files, to one that is not there, or no scan at all.
+    Raises a DataError where it holds links to several files, to one that is not there, or no scan.
     """
     with opened(path) as file:
         if entries_in(file):
@@ -163,10 +154,7 @@ def _either(paths: list[Path]) -> str:
 def opened(path: str | Path) -> Iterator[h5py.File]:
     """Lend an HDF5 file, opened for reading without a lock: it may still be written to.
 
-    Raises
-    ------
-    DataError
-        The file, or something in it, cannot be read; the message names the likely cause.
+    A DataError names the likely cause where the file, or something in it, cannot be read.
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: there is no such file")
@@ -243,13 +231,8 @@ def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
     """Names of the entries to use, in the order of their numbers.
 
     `wanted`: a list such as "3.1,5-40", in which 5 stands for 5.1, 5.2 and so on; None for all.
-
-    Raises
-    ------
-    DataError
-        The file has no such entries at all.
-    ParameterError
-        The list cannot be understood, or names an entry that is not in the file.
+    Raises a DataError where the file has no such entries at all, a ParameterError where the list
+    cannot be understood, or names an entry that is not in the file.
     """
     entries = entries_in(file)
     if not entries:
@@ -291,14 +274,8 @@ def _listed(names: list[str]) -> str:
 def item_at(group: h5py.Group, path: str) -> Any:
     """What a path leads to; None where nothing has that name.
 
-    Unlike `group.get`, it tells a link to nowhere and a damaged group from what is not there.
-
-    Raises
-    ------
-    KeyError
-        A link leads nowhere.
-    RuntimeError
-        A group on the way is damaged.
+    Unlike `group.get`, it tells what is not there from a link to nowhere, a KeyError, and from a
+    damaged group on the way, a RuntimeError.
     """
     here: Any = group
     for name in path.split("/"):

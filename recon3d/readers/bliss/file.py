@@ -42,32 +42,16 @@ _LONGEST_RUN = 16
 
 @dataclass(frozen=True, eq=False)
 class BlissFile:
-    """The frames of a scan in a BLISS file, in the order they were taken.
-
-    Parameters
-    ----------
-    path
-        The file.
-    records
-        Its entries with frames.
-    places
-        Record and index in it of each frame, shape (frames, 2).
-    motors
-        The motor readings.
-    goniometer
-        The names of the motors.
-    reader
-        Reads the frames.
-    left_out
-        Frames and entries that are not used, each with the reason.
-    """
+    """The frames of a scan in a BLISS file, in the order they were taken."""
 
     path: Path
-    records: tuple[EntryRecord, ...] = field(repr=False)
+    records: tuple[EntryRecord, ...] = field(repr=False)  # its entries with frames
+    # record and index in it of each frame, shape (frames, 2)
     places: NDArray[np.int64] = field(repr=False)
     motors: MotorTable
     goniometer: Goniometer
     reader: FrameReader = field(repr=False)
+    # frames and entries that are not used, each with the reason
     left_out: tuple[Damage, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -83,31 +67,17 @@ class BlissFile:
     ) -> BlissFile:
         """Read the motors of all entries, and see which frames are on the disk.
 
-        Entries without frames of the detector, or in which no motor moves, are left out.
-        Of a scan that did not come to its end, the frames up to the last whole one are used.
+        Entries without frames of the detector, or in which no motor moves, are left out. Of a scan
+        that did not come to its end, the frames up to the last whole one are used. Warnings tell
+        what is left out, and which motors are not recorded and taken as still.
 
-        Parameters
-        ----------
-        detector
-            Name of the detector; "" or "-" where the file has frames of one only.
-        goniometer
-            The names of the motors; None for those of the beamline that the file has.
-        entries
-            Which entries to use, such as "3.1,5-40"; None for all.
-        skip_damaged
-            Leave frames out that are not on the disk, with a warning that tells them.
+        `detector`: its name; "" or "-" where the file has frames of one only. `goniometer`: the
+        names of the motors; None for those of the beamline that the file has. `entries`: such as
+        "3.1,5-40"; None for all. `skip_damaged`: leave frames out that are not on the disk, with a
+        warning.
 
-        Raises
-        ------
-        DataError
-            The file cannot be read, has no such frames, lacks some of them, or a motor.
-        ParameterError
-            There are no such entries.
-
-        Warns
-        -----
-        Recon3DWarning
-            Entries or frames are left out, or motors are not recorded and taken as still.
+        Raises a DataError where the file cannot be read, has no such frames, lacks some of them, or
+        a motor, a ParameterError where there are no such entries.
         """
         path = Path(path)
         if path.is_file() and is_being_written(path):
@@ -183,10 +153,7 @@ class BlissFile:
 def look_at_detector(path: Path, detector: str) -> None:
     """Find out, without reading motors, whether a file has frames of a detector.
 
-    Raises
-    ------
-    DataError
-        It has none, or has those of several detectors and none is named.
+    Raises a DataError where it has none, or has those of several detectors and none is named.
     """
     with opened(path) as file:
         find_detector(file, choose_entries(file, None), "" if detector == "-" else detector, {})
@@ -195,19 +162,10 @@ def look_at_detector(path: Path, detector: str) -> None:
 def mean_bliss_frame(
     path: str | Path, detector: str = "", *, entries: str | None = None, show_progress: bool = False
 ) -> FloatArray:
-    """Mean of all frames of a detector in a BLISS file, as of background frames.
+    """Mean of all frames, (rows, cols), of a detector in a BLISS file, as of background frames.
 
-    `path`, `detector`, `entries`: as `BlissFile.open`; the motors play no part.
-
-    Returns
-    -------
-    mean, shape (rows, cols)
-        One frame is in memory at a time.
-
-    Raises
-    ------
-    DataError, ParameterError
-        As `BlissFile.open`.
+    The arguments and errors are those of `BlissFile.open`; the motors play no part. One frame is in
+    memory at a time.
     """
     path = Path(path)
     with opened(path) as file:
@@ -302,15 +260,10 @@ class _Block:
 class FrameReader:
     """Reads frames from the datasets of one file, which is open only while it is read.
 
-    A file that stays open would be in the way of anyone who opens it otherwise. As opening
-    takes as long as reading a small frame, frames that are wanted in their order are read
-    in runs, the longer the more of them. Where a chunk holds several frames, all of them are
-    read at once: they would be decompressed again for each.
-
-    Parameters
-    ----------
-    path
-        The file.
+    A file that stays open would be in the way of anyone who opens it otherwise. As opening takes as
+    long as reading a small frame, frames that are wanted in their order are read in runs, the
+    longer the more of them. Where a chunk holds several frames, all of them are read at once: they
+    would be decompressed again for each.
     """
 
     def __init__(self, path: Path) -> None:
@@ -324,16 +277,8 @@ class FrameReader:
     def read(self, dataset: str, frame: int, roi: Roi, out: NDArray[Any] | None = None) -> Any:
         """Pixels of a frame inside `roi`, shape (rows, cols), in native byte order.
 
-        Parameters
-        ----------
-        dataset
-            Path of the frames in the file.
-        frame
-            Index of the frame in them.
-        roi
-            The part that is wanted; only it is read.
-        out
-            Where to write the pixels; None for a new array.
+        `dataset`: path of the frames in the file. `out`: where to write the pixels; None for a new
+        array.
         """
         with self._lock:
             block = self._block

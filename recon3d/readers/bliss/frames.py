@@ -20,21 +20,11 @@ _ONE_OMEGA_DEG = 0.05
 
 @dataclass(frozen=True, eq=False)
 class FrameTable:
-    """Places and motor readings of the frames that can be read, and what the others lack.
+    """Places and motor readings of the frames that can be read, and what the others lack."""
 
-    Parameters
-    ----------
-    places
-        Record and index in it of each frame, shape (frames, 2).
-    motors
-        Their readings.
-    lacks
-        Why frames are left out, by their entries.
-    """
-
-    places: NDArray[np.int64]
+    places: NDArray[np.int64]  # record and index in it of each frame, shape (frames, 2)
     motors: MotorTable
-    lacks: dict[str, str]
+    lacks: dict[str, str]  # why frames are left out, by their entries
 
 
 def frame_table(
@@ -42,12 +32,8 @@ def frame_table(
 ) -> FrameTable:
     """Places and motor readings of all frames that can be read.
 
-    `skip_damaged`: leave frames out that are not on the disk, or lack a reading.
-
-    Raises
-    ------
-    DataError
-        Frames or readings lack; all entries in which they do are named.
+    `skip_damaged`: leave frames out that are not on the disk, or lack a reading; else a DataError
+    names all entries in which frames or readings lack.
     """
     absent = absent_parts([record.motors for record in records], goniometer)
     rows, places = [], []

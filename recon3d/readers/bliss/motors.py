@@ -77,17 +77,10 @@ def _is_list(values: Reading, frames: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class EntryMotors:
-    """What one entry records of the motors.
+    """What one entry records of the motors."""
 
-    Parameters
-    ----------
-    readings
-        By the motor's name, of all beamlines.
-    lent
-        Motors whose lists of readings are those of another entry of the same scan.
-    """
-
-    readings: dict[str, Reading]
+    readings: dict[str, Reading]  # by the motor's name, of all beamlines
+    # motors whose lists of readings are those of another entry of the same scan
     lent: tuple[str, ...] = ()
 
     @classmethod
@@ -150,12 +143,8 @@ def motor_columns(
 ) -> list[FloatArray]:
     """Readings of some frames of an entry, in the order of `PARTS`, each of shape (frames,).
 
-    `absent`: parts for which no entry records a motor: their readings are NaN.
-
-    Raises
-    ------
-    DataError
-        A motor that is needed is not recorded, or has no number; without the file's name.
+    `absent`: parts for which no entry records a motor: their readings are NaN. Raises a DataError,
+    without the file's name, where a motor that is needed is not recorded, or has no number.
     """
     columns = []
     for part, values in motors.of(goniometer).items():

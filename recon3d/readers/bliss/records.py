@@ -42,37 +42,17 @@ _LONGEST_TITLE = 60
 
 @dataclass(frozen=True, eq=False)
 class EntryRecord:
-    """One entry with frames.
+    """One entry with frames."""
 
-    Parameters
-    ----------
-    entry
-        Its name, such as "3.1".
-    title
-        The command that took it; a hint, for messages only.
-    finished
-        Whether the file says that the scan came to its end.
-    dataset
-        Path of the frames in the file.
-    shape, dtype
-        Of the frames: (frames, rows, cols), and the type of the pixels, in native order.
-    present
-        Which frames are on the disk.
-    motors
-        What is recorded of the motors.
-    current
-        The ring current in mA, one a frame, or the one at the start.
-    """
-
-    entry: str
-    title: str
-    finished: bool
-    dataset: str
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-    present: Presence
+    entry: str  # its name, such as "3.1"
+    title: str  # the command that took it; a hint, for messages only
+    finished: bool  # whether the file says that the scan came to its end
+    dataset: str  # path of the frames in the file
+    shape: tuple[int, int, int]  # (frames, rows, cols)
+    dtype: np.dtype[Any]  # of the pixels, in native order
+    present: Presence  # which frames are on the disk
     motors: EntryMotors
-    current: dict[str, Reading]
+    current: dict[str, Reading]  # the ring current in mA, one a frame, or the one at the start
 
     @property
     def label(self) -> str:
@@ -97,13 +77,9 @@ class EntryRecord:
     ) -> tuple[NDArray[np.int64], str]:
         """Indices of the frames that can be read, and what to tell of the others.
 
-        The last frames of a scan that did not come to its end may lack. Where readings and
-        frames of one that did are not as many, nothing tells which belong together.
-
-        Raises
-        ------
-        DataError
-            Frames lack for another reason; without the file's name.
+        The last frames of a scan that did not come to its end may lack; others that do are a
+        DataError, without the file's name. Where readings and frames of one that did are not as
+        many, nothing tells which belong together.
         """
         length = self.length(goniometer)
         whole = self.present.whole[:length]
@@ -165,22 +141,13 @@ def read_records(
 ) -> tuple[list[EntryRecord], dict[str, str]]:
     """Read what is to be known of entries before their frames are read.
 
-    `entries`: names of the entries. Of a scan with several (`N.1`, `N.2`, ...) the first that has
-    frames of the detector is read; the others hold what was taken at a pace of their own.
-    `detector`: name of the detector; empty where there is only one.
+    Of a scan with several entries (`N.1`, `N.2`, ...) the first that has frames of the detector is
+    read; the others hold what was taken at a pace of their own. `detector`: empty where there is
+    only one.
 
-    Returns
-    -------
-    records
-        One for each entry that has frames, all of one shape and type.
-    skipped
-        Why each other entry was left out, by its name and title.
-
-    Raises
-    ------
-    DataError
-        No entry has frames, or the detector is not the only one and was not named; or
-        entries are damaged, all of which are named.
+    Returns one record for each entry that has frames, all of one shape and type, and why each other
+    entry was left out, by its name and title. Raises a DataError where no entry has frames, where
+    the detector is not the only one and was not named, or where entries are damaged; all are named.
     """
     damaged: dict[str, str] = {}
     name, found = find_detector(file, entries, detector, damaged)
@@ -215,10 +182,7 @@ def find_detector(
 ) -> tuple[str, dict[str, dict[str, str]]]:
     """The detector that is read, and where entries have frames; fills in what is damaged.
 
-    Raises
-    ------
-    DataError
-        No entry has frames, or the detector is not the only one and was not named.
+    Raises a DataError where no entry has frames, or several detectors have and none was named.
     """
     found: dict[str, dict[str, str]] = {}
     for entry in entries:

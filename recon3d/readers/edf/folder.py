@@ -46,26 +46,13 @@ class EdfFile(Generic[T]):
 
 @dataclass(frozen=True, eq=False)
 class EdfFolder:
-    """The frames of a scan in a folder of EDF files, in the order they were taken.
-
-    Parameters
-    ----------
-    folder
-        Where they are.
-    files
-        The files, of one shape and type.
-    motors
-        Their motor readings.
-    goniometer
-        The names of these motors.
-    left_out
-        Damaged files that are left out, each with the reason.
-    """
+    """The frames of a scan in a folder of EDF files, in the order they were taken."""
 
     folder: str
-    files: tuple[EdfFile[Any], ...] = field(repr=False)
+    files: tuple[EdfFile[Any], ...] = field(repr=False)  # of one shape and type
     motors: MotorTable
     goniometer: Goniometer = GONIOMETERS["id06"]
+    # damaged files that are left out, each with the reason
     left_out: tuple[Damage, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -83,11 +70,8 @@ class EdfFolder:
         `goniometer`: the names of the motors; None for those of the beamline that the headers fit.
         `skip_damaged`: leave damaged files out, with a warning that lists them.
 
-        Raises
-        ------
-        DataError
-            There are no such files, some are damaged, or they lack the rotation or the base
-            tilt motor.
+        Raises a DataError where there are no such files, some are damaged, or they lack the
+        rotation or the base tilt motor.
         """
         motors = MotorReader(goniometer)
         files, left_out = _read_heads(
@@ -145,17 +129,10 @@ class EdfFolder:
 def mean_frame(
     folder: str | Path, prefix: str = "", *, show_progress: bool = False
 ) -> NDArray[np.float64]:
-    """Mean of all frames `<prefix>*.edf` in a folder, as of background frames.
+    """Mean of all frames `<prefix>*.edf` in a folder, (rows, cols), as of background frames.
 
-    Returns
-    -------
-    mean, shape (rows, cols)
-        One frame is in memory at a time.
-
-    Raises
-    ------
-    DataError
-        There are no such files, or some are damaged.
+    One frame is in memory at a time. Raises a DataError where there are no such files, or some are
+    damaged.
     """
     files, _ = _read_heads(folder, prefix, lambda _: None, show=show_progress)
     total = np.zeros(files[0].head.shape)
@@ -186,12 +163,8 @@ def _read_heads(
 ) -> tuple[list[EdfFile[T]], tuple[Damage, ...]]:
     """Read the headers of all files with a prefix, and check that their images are whole.
 
-    What `take` returns is kept of each header; a DataError from it counts the file as damaged.
-
-    Raises
-    ------
-    DataError
-        All damaged files at once, each with the reason.
+    What `take` returns is kept of each header; a DataError from it counts the file as damaged. One
+    DataError names all damaged files, each with the reason.
     """
     names = list_edf(folder, prefix)
     reader = HeadReader()
@@ -237,15 +210,9 @@ def is_edf(name: str) -> bool:
 def list_edf(folder: str | Path, prefix: str) -> list[str]:
     """Names of the EDF files in a folder that begin with `prefix`, numbers in number order.
 
-    Where the folder itself has none, they are looked for in its sub-folders (one for each ω,
-    say); the names then begin with those of the sub-folders, and so may the prefix.
-
-    `folder` and `prefix`: where the files are, and how their names begin; "-" or "" for any.
-
-    Raises
-    ------
-    DataError
-        The folder does not exist or has no such file; the message names the nearest ones.
+    Where the folder itself has none, they are looked for in its sub-folders (one for each ω, say);
+    the names then begin with those of the sub-folders, and so may the prefix, of which "-" or ""
+    stands for any. A DataError says that the folder does not exist, or names the nearest files.
     """
     folder, prefix = Path(folder), "" if prefix == "-" else prefix.rstrip("*")
     try:

@@ -40,27 +40,13 @@ _OF_ONE_BLOCK = ("size", "image", "headerid")
 
 @dataclass(frozen=True)
 class EdfHead:
-    """What the header of one EDF file says.
+    """What the header of one EDF file says."""
 
-    Parameters
-    ----------
-    text
-        Values by key, the keys in lower case.
-    offset
-        Where the image starts, in bytes.
-    shape
-        Rows and columns of the image.
-    stored
-        Type of its pixels, in the byte order of the file.
-    by_fabio
-        Whether fabio has to read the image.
-    """
-
-    text: dict[str, str]
-    offset: int
-    shape: tuple[int, int]
-    stored: np.dtype[Any]
-    by_fabio: bool = False
+    text: dict[str, str]  # values by key, the keys in lower case
+    offset: int  # where the image starts, in bytes
+    shape: tuple[int, int]  # rows and columns of the image
+    stored: np.dtype[Any]  # type of its pixels, in the byte order of the file
+    by_fabio: bool = False  # whether fabio has to read the image
 
     @property
     def end(self) -> int:
@@ -77,12 +63,8 @@ class EdfHead:
 def open_edf(path: str | Path) -> Iterator[BinaryIO]:
     """Open an EDF file, or one that gzip or bzip2 packed, for reading bytes.
 
-    Raises
-    ------
-    DataError
-        A packed file is damaged: it is unpacked to its end, so that its checksum is read.
-    OSError
-        The file cannot be opened.
+    A packed file is unpacked to its end, so that its checksum is read, and a DataError if damaged;
+    an OSError says that the file cannot be opened.
     """
     with open(path, "rb", buffering=0, opener=_no_waiting) as file:
         start = file.read(3)
@@ -116,10 +98,7 @@ class HeadReader:
     def read(self, path: str | Path) -> EdfHead:
         """Read the header of one file and check that its image is all there.
 
-        Raises
-        ------
-        DataError
-            With the reason, but without the file's name.
+        Raises a DataError with the reason, but without the file's name.
         """
         try:
             with open_edf(path) as file:
@@ -217,23 +196,10 @@ def _bytes_in(text: dict[str, str]) -> int:
 
 
 def read_into(path: str | Path, head: EdfHead, rows: slice, cols: slice, out: NDArray[Any]) -> None:
-    """Write a part of an image into an array.
+    """Write a part of an image into an array of the native type of the pixels.
 
-    Parameters
-    ----------
-    path
-        The file; of it, the rows that are wanted are read, and no others.
-    head
-        Where its image is.
-    rows, cols
-        First row and column, and those after the last.
-    out, shape (rows, cols)
-        Where to write, of the native type of the pixels.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or ends before the last row; the message names it.
+    `rows`, `cols`: first row and column, and those after the last; no other rows are read. A
+    DataError names a file that cannot be read, or ends before the last row.
     """
     try:
         if head.by_fabio:
@@ -336,10 +302,7 @@ def _refuse_swapped(file: BinaryIO, head: EdfHead) -> None:
 def _read_by_fabio(path: str | Path) -> NDArray[Any]:
     """The image of a file as fabio reads it, shape (rows, cols).
 
-    Raises
-    ------
-    DataError
-        It cannot be read, or fabio complains that it is not whole.
+    Raises a DataError where it cannot be read, or fabio complains that it is not whole.
     """
     try:
         with _complaints_of_fabio() as complaints, EdfImage().read(str(path)) as opened:

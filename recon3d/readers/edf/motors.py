@@ -24,14 +24,8 @@ class UnknownMotorError(DataError):
 class MotorReader:
     """Takes the motors, and the time, from header after header.
 
-    The first header decides which beamline's names they have, where that is not given, and
-    whether the scan has `chi` and `phi` at all.
-
-    Parameters
-    ----------
-    goniometer
-        The names of the motors; None for those of the first beamline that the header fits,
-        ID06 where it fits none.
+    The first header decides which beamline's names they have, where `goniometer` is None (ID06
+    where it fits none), and whether the scan has `chi` and `phi` at all.
     """
 
     def __init__(self, goniometer: Goniometer | None = None) -> None:
@@ -43,19 +37,10 @@ class MotorReader:
     def read(self, text: dict[str, str]) -> tuple[float, ...]:
         """The readings of one frame in the order of the fields of `MotorTable`, and its epoch.
 
-        `text`: values of the header by lower-case key.
-
-        Raises
-        ------
-        UnknownMotorError
-            The first header lacks the rotation or the base tilt.
-        DataError
-            With the reason, but without the file's name.
-
-        Warns
-        -----
-        Recon3DWarning
-            The first header lacks `chi` or `phi`: it is taken as still, its readings are NaN.
+        `text`: values of the header by lower-case key. Where the first header lacks `chi` or `phi`,
+        a warning says that it is taken as still, and its readings are NaN; where it lacks the
+        rotation or the base tilt, it is an UnknownMotorError. Raises a DataError with the reason,
+        but without the file's name.
         """
         for key in ("motor_mne", "motor_pos"):
             if not text.get(key):

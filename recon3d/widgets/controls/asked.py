@@ -17,14 +17,7 @@ Made = TypeVar("Made")
 class NotAskedError(Exception):
     """A served page needs what nobody has asked for yet.
 
-    Parameters
-    ----------
-    text
-        What is missing.
-    label
-        What the button says.
-    work
-        Makes it; called in the background.
+    `text`: what is missing. `label`: what the button says. `work`: makes it, in the background.
     """
 
     def __init__(self, text: str, label: str, work: Callable[[], Any]) -> None:
@@ -35,12 +28,7 @@ class NotAskedError(Exception):
 class Waiting(Panel):
     """A line on what is missing, a button that makes it, and then what was wanted.
 
-    Parameters
-    ----------
-    missing
-        What the page needs.
-    make
-        Makes what was wanted; it may need something else, which is asked for in turn.
+    `make` makes it; it may need something else, which is asked for in turn.
     """
 
     def __init__(self, missing: NotAskedError, make: Callable[[], Any]) -> None:

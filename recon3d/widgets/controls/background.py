@@ -18,13 +18,9 @@ _PATIENCE_S = 0.05
 class Background:
     """Runs jobs in a thread, and hands their results to the thread that made it.
 
-    In a notebook results arrive between cells, through the event loop of the kernel; without a
-    loop they arrive at the next `wait`. So no figure is ever touched by two threads.
-
-    Parameters
-    ----------
-    on_error
-        Takes the exception of a job that failed; it is logged where None.
+    In a notebook results arrive between cells, through the event loop of the kernel; without a loop
+    they arrive at the next `wait`. So no figure is ever touched by two threads. `on_error` takes
+    the exception of a job that failed; it is logged where None.
     """
 
     def __init__(self, on_error: Callable[[Exception], None] | None = None) -> None:
@@ -47,15 +43,9 @@ class Background:
     ) -> None:
         """Begin a job, and end the one that is going on.
 
-        Parameters
-        ----------
-        job
-            Yields results; between two of them it can be ended. None is no result, but a good
-            moment to end.
-        on_result
-            Takes every result, unless a newer job has begun meanwhile.
-        delay_s
-            How long to hold back, so that the next move of a slider is not slowed down.
+        `job` yields results; between two of them it can be ended. None is no result, but a good
+        moment to end. `on_result` takes every result, unless a newer job has begun meanwhile.
+        `delay_s`: how long to hold back, so that the next move of a slider is not slowed down.
         """
         self.cancel()
         stop = self._stop = threading.Event()
@@ -74,15 +64,9 @@ class Background:
         self._stop.set()
 
     def wait(self, timeout_s: float = 60.0, until: Callable[[], bool] = lambda: False) -> None:
-        """Wait until the job is done, and hand over what it left.
+        """Wait until the job is done, and hand over what it left; a TimeoutError after `timeout_s`.
 
-        `timeout_s`: how long to wait at most. `until`: tells whether to wait no longer; asked again
-        and again.
-
-        Raises
-        ------
-        TimeoutError
-            It takes longer than `timeout_s`.
+        `until`: tells whether to wait no longer; asked again and again.
         """
         end = time.monotonic() + timeout_s
         while True:

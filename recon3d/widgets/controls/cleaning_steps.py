@@ -24,12 +24,8 @@ NO_MASK: dict[str, Any] = {
 class CleaningSteps(Panel):
     """A control for every step of cleaning.
 
-    Parameters
-    ----------
-    plan
-        First values, and the background, flat field and bad pixels that there are.
-    settings
-        The settings file to which `save` writes.
+    `plan`: first values, and the background, flat field and bad pixels that there are. `settings`:
+    the settings file to which `save` writes.
     """
 
     def __init__(self, plan: GetData, settings: SettingsFile | None = None) -> None:

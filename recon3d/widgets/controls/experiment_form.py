@@ -27,11 +27,7 @@ PARTS = {"crystal": Crystal, "detector": Detector, "box of voxels": Volume}
 class ExperimentForm(Panel):
     """One field for every key of crystal, detector and volume, and a button that writes them.
 
-    Parameters
-    ----------
-    settings
-        The settings file that is to name the .ini file. The experiment that it names already, if
-        any, fills the form.
+    The settings file is to name the .ini file; the experiment that it names already fills the form.
     """
 
     def __init__(self, settings: SettingsFile) -> None:
@@ -73,13 +69,7 @@ class ExperimentForm(Panel):
 
     @property
     def value(self) -> Experiment:
-        """The experiment as the form has it.
-
-        Raises
-        ------
-        ParameterError
-            A key is missing, or its value is of the wrong type or impossible.
-        """
+        """The experiment as the form has it; a ParameterError if a key is missing or impossible."""
         return Experiment.from_texts(self.params)
 
     def refresh(self) -> None:
@@ -98,13 +88,7 @@ class ExperimentForm(Panel):
         )
 
     def write(self) -> None:
-        """Write the .ini file, and name it in the settings file.
-
-        Raises
-        ------
-        ParameterError
-            A value is wrong, or there is another file of that name.
-        """
+        """Write the .ini file, unless another has its name, and name it in the settings file."""
         assert self.settings is not None
         _, path = self.value, Path(self.file.value).expanduser().resolve()
         if path.exists() and not path.read_text("utf-8", errors="replace").startswith(HEADING):

@@ -40,17 +40,7 @@ class PageWidth(anywidget.AnyWidget):
 def size_for(
     designed_in: tuple[float, float], widest_in: float, page_px: int, dpi: float
 ) -> tuple[float, float]:
-    """Size of a figure, in inches, on a page.
-
-    Parameters
-    ----------
-    designed_in
-        Width and height that it was designed for.
-    widest_in
-        Width of the page that this was.
-    page_px
-        Width of the page that it is.
-    """
+    """Size in inches, on a page of `page_px`, of a figure designed for one of `widest_in`."""
     room = min(max(page_px - TOOLBAR_PX, NARROWEST_PX), WIDEST_PX) / dpi
     scale = room / widest_in
     return designed_in[0] * scale, designed_in[1] * min(max(scale, 0.8), TALLEST)

@@ -38,11 +38,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
     """A box of controls and figures with a status line, and a thread for what takes long.
 
     Subclasses fill `self.children`, redraw in `refresh`, and offer `value` and `params`.
-
-    Parameters
-    ----------
-    settings
-        The settings file to which `save` writes; None for none.
+    `settings`: the settings file to which `save` writes; None for none.
     """
 
     def __init__(self, settings: SettingsFile | None = None) -> None:
@@ -96,14 +92,8 @@ class Panel(controls.VBox):  # type: ignore[misc]
     def finish(self, ready: Callable[[], bool], timeout_s: float = 600.0) -> None:
         """Wait until a choice is ready, save it, and tell what was saved.
 
-        On a served page a button is shown in its place: nobody has asked for anything yet.
-
-        Raises
-        ------
-        TimeoutError
-            It is not ready after `timeout_s`.
-        Recon3DError
-            What was to be chosen by the data could not be; the error says why.
+        On a served page a button is shown in its place: nobody has asked for anything yet. Raises a
+        TimeoutError after `timeout_s`, and the error that kept the data from choosing.
         """
         if is_served():
             from IPython.display import display
@@ -135,13 +125,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
         self.tell(str(error), bad=True)
 
     def attempt(self, work: Any, *arguments: Any) -> bool:
-        """Do something, and show one of our errors in place of a traceback.
-
-        Returns
-        -------
-        done
-            False where there was an error.
-        """
+        """Do something, and show one of our errors in place of a traceback; whether it was done."""
         try:
             work(*arguments)
         except Recon3DError as error:
@@ -277,14 +261,8 @@ def control(
 ) -> Any:
     """The control of a setting: a box to tick, a list, or a slider, with its help as the tip.
 
-    Parameters
-    ----------
-    declared, value
-        The setting, and what it is now.
-    low, high, step
-        What a slider covers; the bounds of the setting where None.
-    label
-        What stands beside it; the setting's key where empty.
+    `low`, `high`, `step`: what a slider covers; the bounds of the setting where None. `label`: what
+    stands beside it; the setting's key where empty.
     """
     label = label or declared.key
     if declared.single is bool:

@@ -17,14 +17,8 @@ from recon3d.widgets.controls.panel import Panel, control, row, slider
 class Parameters(Panel):
     """A control for every parameter that a user is likely to change.
 
-    Parameters
-    ----------
-    store
-        The cleaned scan.
-    experiment
-        Crystal, detector, volume, and the first values of the parameters.
-    settings
-        The settings file to which `save` writes.
+    `experiment`: crystal, detector, volume, and the first values. `settings`: the settings file to
+    which `save` writes.
     """
 
     def __init__(
