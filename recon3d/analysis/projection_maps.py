@@ -180,23 +180,19 @@ def mosaicity(
     reduced = np.where(known, (settings - middle[:, None]) / scale[:, None], 0.0)
     sizes = np.array([shape[i] for i in moving])
     # In one layout, since the loops would be compiled for each.
-    reduced, own = (np.ascontiguousarray(values[:, known]) for values in (reduced, places))
+    reduced, settings, own = (
+        np.ascontiguousarray(values[:, known]) for values in (reduced, settings, places)
+    )
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
     total, moments, covariance, amplitude, count, peak_setting, share = _maps(
-        np.ascontiguousarray(frames), np.flatnonzero(known), reduced, _powers(reduced),
-        own, sizes, _neighbours(places, sizes, known), float(background), float(peak_share), peaks,
+        np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale,
+        _powers(reduced), own, sizes, _neighbours(places, sizes, known), float(background),
+        float(peak_share), peaks,
     )  # fmt: skip
-    return Mosaicity(
-        names,
-        total,
-        middle + scale * moments[0],
-        covariance * scale[:, None] * scale,
-        skewness=moments[1],
-        kurtosis=moments[2],
-        amplitude=amplitude,
-        peaks=Peaks(count, middle + scale * peak_setting, share),
-    )
+    mean, skewness, kurtosis = moments
+    found = Peaks(count, peak_setting, share)
+    return Mosaicity(names, total, mean, covariance, skewness, kurtosis, amplitude, found)
 
 
 def _powers(settings: FloatArray) -> FloatArray:
@@ -226,6 +222,8 @@ def _maps(
     frames: NDArray[Any],
     known: NDArray[np.int64],
     settings: FloatArray,
+    middle: FloatArray,
+    scale: FloatArray,
     powers: FloatArray,
     places: NDArray[np.int64],
     sizes: NDArray[np.int64],
@@ -239,10 +237,10 @@ def _maps(
     """Total, (mean, skewness, kurtosis), covariance, the highest points of curves, and peaks."""
     _, rows, cols = frames.shape
     axes = len(sizes)
-    total = np.zeros((rows, cols))
-    moments = np.zeros((3, rows, cols, axes))
-    covariance = np.zeros((rows, cols, axes, axes))
-    amplitude = np.zeros((rows, cols, axes))
+    total = np.empty((rows, cols))
+    moments = np.empty((3, rows, cols, axes))
+    covariance = np.empty((rows, cols, axes, axes))
+    amplitude = np.empty((rows, cols, axes))
     count = np.zeros((rows, cols), np.int64)
     most = MOST_PEAKS if peaks else 0
     peak_setting = np.full((rows, cols, most, axes), np.nan)
@@ -253,7 +251,7 @@ def _maps(
         found = np.zeros((len(powers), cols))
         accumulate(counts, powers, found)
         total[row] = found[0]
-        _standardise(found, moments[:, row], covariance[row])
+        _standardise(found, middle, scale, moments[:, row], covariance[row])
         for axis in range(axes):
             _highest(counts, places[axis], sizes[axis], found[0], amplitude[row, :, axis])
         if peaks:
@@ -265,7 +263,13 @@ def _maps(
 
 
 @njit(cache=True)
-def _standardise(sums: FloatArray, moments: FloatArray, covariance: FloatArray) -> None:
+def _standardise(
+    sums: FloatArray,
+    middle: FloatArray,
+    scale: FloatArray,
+    moments: FloatArray,
+    covariance: FloatArray,
+) -> None:
     """Mean, skewness, kurtosis (3, cols, axes) and covariance from sums of `_powers`."""
     axes = moments.shape[2]
     for col in range(sums.shape[1]):
@@ -278,19 +282,20 @@ def _standardise(sums: FloatArray, moments: FloatArray, covariance: FloatArray) 
                 sums[1 + 3 * axes + axis, col] * share,
             )
             variance = m2 - m1 * m1
-            covariance[col, axis, axis] = variance
+            covariance[col, axis, axis] = variance * scale[axis] ** 2
             # A pixel that is lit at one setting only has no width, but rounding.
             narrow = 1 / variance if variance > 1e-12 else np.nan
             third = m3 - 3 * m1 * m2 + 2 * m1**3
             fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-            moments[0, col, axis] = m1
+            moments[0, col, axis] = middle[axis] + scale[axis] * m1
             moments[1, col, axis] = third * narrow * np.sqrt(narrow)
             moments[2, col, axis] = fourth * narrow**2 - 3
         term = 1 + 4 * axes
         for axis in range(axes):
             for other in range(axis + 1, axes):
                 product = sums[term, col] * share
-                product -= moments[0, col, axis] * moments[0, col, other]
+                product -= sums[1 + axis, col] * sums[1 + other, col] * share**2
+                product *= scale[axis] * scale[other]
                 covariance[col, axis, other] = covariance[col, other, axis] = product
                 term += 1
 
@@ -309,12 +314,12 @@ def _highest(
         line, more = curve[places[frame]], counts[frame]
         for col in range(len(highest)):
             line[col] += more[col]
-    for place in range(size):
-        for col in range(len(highest)):
-            highest[col] = max(highest[col], curve[place, col])
-    for col in range(len(highest)):
-        if total[col] <= 0:
-            highest[col] = np.nan
+    top = curve[0]
+    for place in range(1, size):
+        for col in range(len(top)):
+            top[col] = max(top[col], curve[place, col])
+    for col in range(len(top)):
+        highest[col] = top[col] if total[col] > 0 else np.nan
 
 
 @njit(cache=True)
