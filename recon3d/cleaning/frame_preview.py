@@ -49,6 +49,7 @@ class Kept(NamedTuple):
     projection: int
     inside: float  # signal above 3 standard deviations of the noise, inside the mask
     total: float  # the same altogether
+    summed: FloatFrame  # the sum over the cleaned frames, (rows, cols)
 
 
 class Signal(NamedTuple):
@@ -135,13 +136,15 @@ class FramePreview:
         self._remember(k, cleaning, start)
         noise = self._noise(k, raw, start, cleaning)
         inside = total = 0.0
+        summed = np.zeros(raw.shape[1:], np.float32)
         for frame in np.flatnonzero(self.scan.valid[k]).tolist():
             factor = float(start.factors[frame])
             steps = steps_of(raw[frame], start.frames[frame], start.pedestal, factor, cleaning)
             signal = self._above_noise(raw[frame], start, frame, noise)
             inside += float(signal.sum(where=steps.after > 0, dtype=np.float64))
             total += float(signal.sum(dtype=np.float64))
-            yield Kept(k, inside, total)
+            summed += steps.after
+            yield Kept(k, inside, total, summed)
 
     def signal(self, k: int, cleaning: Cleaning) -> Signal:
         """What of a projection is signal beyond doubt, before any rim or threshold is chosen."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recon3d.arguments import checked
 from recon3d.cleaning.frame_preview import FramePreview, Kept
 from recon3d.cleaning.getdata import region_of
-from recon3d.cleaning.light import LEAST_KEPT, coarse_to_fine, whole_frames
+from recon3d.cleaning.light import RegionWatch, coarse_to_fine, whole_frames
 from recon3d.cleaning.suggest import Suggestion, suggesting
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
@@ -72,9 +72,9 @@ class Threshold(CleaningSteps):
     def _build(self, scan: Scan, cleaning: Cleaning) -> None:
         """Make controls and figures for a scan of one region."""
         self.scan = scan
-        self._kept: dict[float, Kept] = {}
         self._make_controls(cleaning)
         self._make_preview()
+        self._look_anew()
         self._cleaned_as = self.params
         self._make_figures()
         self.mend = mend_button(self.suggest_all, "another region, rim and threshold")
@@ -103,8 +103,8 @@ class Threshold(CleaningSteps):
     @property
     def kept(self) -> float:
         """Share of the signal that the mask keeps, over the projections looked at so far."""
-        total = sum(kept.total for kept in self._kept.values())
-        return sum(kept.inside for kept in self._kept.values()) / total if total > 0 else np.nan
+        inside, total = np.sum([(0.0, 0.0), *self._kept.values()], axis=0).tolist()
+        return inside / total if total > 0 else np.nan
 
     def suggest(self) -> None:
         """Take the rim and the threshold that the data suggest for this region."""
@@ -147,7 +147,7 @@ class Threshold(CleaningSteps):
         if self.params != self._cleaned_as:
             if self.used != self._used:
                 self._make_preview()
-            self._kept.clear()
+            self._look_anew()
             self._cleaned_as = self.params
             self.tell("signal kept: looking ...")
         k = self.projection.value
@@ -162,6 +162,10 @@ class Threshold(CleaningSteps):
         self._suggesting = False
         if self.attempt(self.refresh):
             self.attempt(self.save)
+
+    def _look_anew(self) -> None:
+        self._kept: dict[float, tuple[float, float]] = {}
+        self._watch = RegionWatch(self.preview.own(self.value).chosen[0])
 
     def _make_preview(self) -> None:
         self._used = self.used
@@ -208,7 +212,7 @@ class Threshold(CleaningSteps):
             yield from self._all_frames(k, cleaning)
         for number in coarse_to_fine(self.scan, 9):
             if float(self.scan.omega_deg[number]) not in self._kept:
-                so_far = Kept(number, 0.0, 0.0)
+                so_far = Kept(number, 0.0, 0.0, np.zeros(self.scan.shape[2:], np.float32))
                 for kept in self.preview.kept(number, cleaning):
                     so_far = kept
                     yield None
@@ -224,7 +228,10 @@ class Threshold(CleaningSteps):
 
     def _take(self, result: Any) -> None:
         if isinstance(result, Kept):
-            self._kept[float(self.scan.omega_deg[result.projection])] = result
+            omega = float(self.scan.omega_deg[result.projection])
+            self._kept[omega] = result.inside, result.total
+            if self.scan.valid[result.projection].any():
+                self._watch.look(omega, result.summed)
             self._show_kept()
         elif isinstance(result, np.ndarray):
             self._draw_grid(result)
@@ -252,16 +259,16 @@ class Threshold(CleaningSteps):
         super()._show_error(error)
 
     def _show_kept(self) -> None:
-        shares = {
-            omega: kept.inside / kept.total for omega, kept in self._kept.items() if kept.total > 0
-        }
+        shares = {omega: inside / total for omega, (inside, total) in self._kept.items() if total}
         update_kept(self._kept_line, shares, (self.scan.omega_deg[0], self.scan.omega_deg[-1]))
         self.kept_canvas.draw_idle()
+        doubts = self._watch.doubts(self.kept)
+        show_if(bool(doubts), self.mend)
         done = f"{len(self._kept)} of {self.scan.shape[0]} projections"
-        little = self.kept < LEAST_KEPT
-        show_if(little, self.mend)
-        advice = ": signal is lost; press Mend, or choose a wider region in 01" if little else ""
-        self.tell(f"{self.kept:.1%} of the signal is kept ({done}){advice}", bad=little)
+        told = [f"{self.kept:.1%} of the signal is kept ({done})", *doubts]
+        if doubts:
+            told.append("press Mend, which takes region, framebg and binth from the data")
+        self.tell("; ".join(told), bad=bool(doubts))
 
     def _grid_shape(self) -> tuple[int, int]:
         sizes = [axis.values_deg.size for axis in self.scan.axes]

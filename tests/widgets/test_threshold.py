@@ -1,5 +1,7 @@
 """Cleaning, chosen with sliders: what is shown is what the whole scan will be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,20 @@ def test_signal_kept_falls_with_the_threshold_and_is_right(threshold, simulated,
     assert threshold.kept / kept == pytest.approx(ratio, abs=0.03)
     assert f"{threshold.kept:.1%}" in threshold.status.value
     assert "12 of 12" in threshold.status.value
+
+
+def test_a_region_that_cuts_the_grain_is_a_doubt_with_a_button(simulated):
+    cut = replace(PLAN, poi=(24, 30), imgsize=(30, 52), cleaning=Cleaning(0, 12.0, 40))
+    widget = Threshold(simulated.scan, cut)
+    widget.background.wait()
+    assert widget.kept > 0.98
+    assert "touches the edge of the region (right) in 12 of 12" in widget.status.value
+    assert widget.mend.layout.display is None
+    widget.mend.click()
+    widget.background.wait()
+    assert widget.kept > 0.98
+    assert "touches the edge" not in widget.status.value
+    assert widget.mend.layout.display == "none"
 
 
 @pytest.mark.parametrize(
