@@ -31,9 +31,15 @@ from recon3d.plot.tilts import (
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
 from recon3d.reconstruction.quality.reprojection import model_of
 from recon3d.reconstruction.quality.voxel import VoxelEvidence, look_at_voxel
-from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, slider
+from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, show_if, slider
 
 ILLUMINATED_SHARE = 0.05
+PAUSE_S = 0.4
+"""How long a slider must rest before a voxel is looked at that nobody clicked."""
+
+
+SHOWN_AXES = {"x": (2, 1), "y": (0, 2), "z": (0, 1)}
+"""Axes that a slice normal to x, y or z shows: to the right and up."""
 
 
 class Mosaicity(Panel):
@@ -69,6 +75,7 @@ class Mosaicity(Panel):
         self.index = slider("slice", 0, 0, 1)
         self.canvas = new_canvas(6.4)
         self.canvas.mpl_connect("button_press_event", self._pressed)
+        show_if(len(kinds) > 1, self.shown)
         self.children = [
             row(self.shown, self.projection, self.axis, self.index),
             self.canvas,
@@ -85,10 +92,11 @@ class Mosaicity(Panel):
         return dict(self._picked)
 
     def refresh(self) -> None:
-        """Draw the map anew."""
+        """Draw the map anew, and look behind its brightest pixel or the middle of the grain."""
         is_slice = self.shown.value == "slice"
-        self.projection.disabled = is_slice
-        self.axis.disabled = self.index.disabled = not is_slice
+        show_if(not is_slice, self.projection)
+        show_if(is_slice, self.axis)
+        show_if(is_slice, self.index)
         figure = self.canvas.figure
         figure.clear()
         self._mark: Any = None
@@ -99,6 +107,7 @@ class Mosaicity(Panel):
         for ax in (self._tilts, self._frames):
             ax.text(0.5, 0.5, "click into the map", ha="center", va="center", color="0.5")
             ax.set_axis_off()
+        self.background.cancel()
         if is_slice:
             self._draw_slice()
         else:
@@ -108,11 +117,7 @@ class Mosaicity(Panel):
     @checked()
     def click(self, horizontal: float, vertical: float) -> None:
         """Look behind a place of the map, given in the units of its axes (µm), and mark it."""
-        if self._mark is not None:
-            self._mark.remove()
-        (self._mark,) = self.ax.plot(
-            [horizontal], [vertical], "o", ms=9, mfc="none", mec="black", mew=1.5, scalex=False
-        )
+        self._mark_at(horizontal, vertical)
         if self.shown.value == "slice":
             self.pick_voxel(self._voxel_at(horizontal, vertical))
         else:
@@ -148,14 +153,17 @@ class Mosaicity(Panel):
         )
 
     @checked()
-    def pick_voxel(self, voxel: tuple[int, int, int]) -> None:
-        """Look, in the background, at the (a, b) map of one voxel and at the frames that lit it."""
+    def pick_voxel(self, voxel: tuple[int, int, int], *, delay_s: float = 0.0) -> None:
+        """Look, in the background, at the (a, b) map of one voxel and at the frames that lit it.
+
+        `delay_s`: how long to hold back.
+        """
         assert self.grain is not None
         volume = self.grain.volume
         point = tuple(float(volume.axis_um(axis)[voxel[axis]]) for axis in range(3))
         self._picked = {"voxel": voxel, "point_um": point}
         self.tell(f"voxel {voxel}: looking at all projections ...")
-        self.background.start(self._look(point), self._show_voxel)
+        self.background.start(self._look(point), self._show_voxel, delay_s=delay_s)
 
     def _look(self, point_um: Any) -> Iterator[VoxelEvidence]:
         assert self.grain is not None
@@ -199,6 +207,10 @@ class Mosaicity(Panel):
         draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, illuminated, center)
         self.ax.set_title(f"ω = {self.store.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, ("μ (°)", "γ (°)"), center)
+        row_pix, col_pix = (int(n) for n in np.unravel_index(total.argmax(), total.shape))
+        height, width = self._pixel_um
+        self._mark_at((col_pix + 0.5) * width, (total.shape[0] - row_pix - 0.5) * height)
+        self.pick_pixel(row_pix, col_pix)
 
     def _draw_slice(self) -> None:
         assert self.grain is not None
@@ -209,6 +221,22 @@ class Mosaicity(Panel):
         at = self.grain.volume.axis_um("xyz".index(axis))[index]
         self.ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, center_deg=center)
+        number = "xyz".index(axis)
+        inside = np.argwhere(self.grain.mask)
+        inside = inside[inside[:, number] == index]
+        if inside.size:
+            middle = inside[np.abs(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
+            voxel = (int(middle[0]), int(middle[1]), int(middle[2]))
+            place = [float(self.grain.volume.axis_um(n)[voxel[n]]) for n in range(3)]
+            self._mark_at(*(place[n] for n in SHOWN_AXES[axis]))
+            self.pick_voxel(voxel, delay_s=PAUSE_S)
+
+    def _mark_at(self, horizontal: float, vertical: float) -> None:
+        if self._mark is not None:
+            self._mark.remove()
+        (self._mark,) = self.ax.plot(
+            [horizontal], [vertical], "o", ms=9, mfc="none", mec="black", mew=1.5, scalex=False
+        )
 
     def _draw_pixel_map(self, counts: Any, mean: tuple[float, float], title: str) -> None:
         self._tilts.clear()
@@ -262,11 +290,10 @@ class Mosaicity(Panel):
         assert self.grain is not None
         axis, volume = self.axis.value, self.grain.volume
         left, right, bottom, top = slice_extent_um(volume, axis)
-        shown = {"x": (2, 1), "y": (0, 2), "z": (0, 1)}[axis]
         voxel = [0, 0, 0]
         voxel["xyz".index(axis)] = self.index.value
         for number, share in zip(
-            shown,
+            SHOWN_AXES[axis],
             ((horizontal - left) / (right - left), (vertical - bottom) / (top - bottom)),
             strict=True,
         ):

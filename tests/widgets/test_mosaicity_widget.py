@@ -20,6 +20,7 @@ def brightest_pixel(store, k):
 def test_a_pixel_shows_its_settings_and_its_frames(mosaicity, finished, drawn):
     k = mosaicity.projection.value
     row, col = brightest_pixel(finished.store, k)
+    mosaicity.pick_pixel(0, 0)
     before = drawn(mosaicity.canvas)
     mosaicity.pick_pixel(int(row), int(col))
     counts = finished.store.read_projection(k)[:, row, col]
@@ -30,6 +31,21 @@ def test_a_pixel_shows_its_settings_and_its_frames(mosaicity, finished, drawn):
     expected = [float(tilt.ravel() @ counts / counts.sum()) for tilt in (mu, gamma)]
     np.testing.assert_allclose(found["mean_deg"], expected, atol=2e-3)
     assert np.mean(before != drawn(mosaicity.canvas)) > 0.01
+
+
+def test_it_begins_with_the_brightest_pixel_and_the_middle_of_the_grain(mosaicity, finished):
+    brightest = brightest_pixel(finished.store, mosaicity.projection.value)
+    assert mosaicity.value["pixel"] == brightest
+    (spot,) = mosaicity._mark.get_xydata()
+    mosaicity.click(*spot)
+    assert mosaicity.value["pixel"] == brightest
+    mosaicity.shown.value = "slice"
+    mosaicity.background.wait()
+    voxel = mosaicity.value["voxel"]
+    assert finished.grain.mask[voxel]
+    (spot,) = mosaicity._mark.get_xydata()
+    assert mosaicity._voxel_at(*spot) == voxel
+    assert mosaicity.value["evidence"].omega_deg.size == finished.store.shape[0]
 
 
 def test_a_click_finds_the_pixel_under_it(mosaicity, finished):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import ipywidgets as controls
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.figure import Figure
+from PIL import Image
 from traitlets import CFloat, validate
 
 from recon3d.config.declare import Setting, as_text
@@ -143,13 +145,36 @@ class Panel(controls.VBox):  # type: ignore[misc]
             super().__del__()
 
 
+class WholeCanvas(Canvas):  # type: ignore[misc]
+    """A canvas that sends every picture whole, not only the pixels that changed.
+
+    A browser drops a picture that it is still loading when the next one arrives, and what had
+    changed in it would never be seen.
+    """
+
+    _png_is_old: bool
+
+    def get_diff_image(self) -> bytes | None:
+        """The picture as a PNG file; None where the one that was sent is still right."""
+        if not self._png_is_old:
+            return None
+        self._png_is_old = False
+        self.set_image_mode("full")
+        pixels = np.array(self.get_renderer().buffer_rgba())
+        self._last_buff = pixels.view(np.uint32).squeeze(2)
+        with io.BytesIO() as png:
+            # As quick as sending the changes at PIL's usual level.
+            Image.fromarray(pixels).save(png, format="png", compress_level=1)
+            return png.getvalue()
+
+
 def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
     """A canvas for a figure that grows and shrinks with the page, without pyplot and its state.
 
     `height_in` and `width_in`: size in inches, at 100 pixels an inch.
     """
     figure = Figure(figsize=(width_in, height_in), dpi=DPI)
-    canvas = Canvas(figure)
+    canvas = WholeCanvas(figure)
     FigureManager(canvas, 0)
     canvas.header_visible = False
     canvas.footer_visible = True
