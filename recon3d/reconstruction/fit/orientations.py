@@ -43,9 +43,10 @@ SETTLED = 0.003
 """How many steps as a rule, and the relative change of the residual that ends them."""
 
 MOST_STEPS = 40
-STILL_FALLING = 0.01
-"""How many at most, where slopes are free, and the relative change with which more are taken: what
-the orientations made up for until then comes off them slowly."""
+COMMON_SETTLED = 0.02
+"""How many at most, and the move of a common unknown, in widths of the instrument, with which more
+are taken: what the orientations made up for comes off them slowly, while the residual hardly
+falls."""
 
 MOMENTUM = 0.85
 """Share of a smoothed step, that of common unknowns included, taken again with the next one."""
@@ -92,7 +93,7 @@ def refine_orientations(
 
     Voxels without intensity are left alone. `smoothing`: standard deviation, in voxels, with which
     steps are smoothed; such steps have momentum. `steps`: how many as a rule; the refinement ends
-    where the residual hardly falls.
+    where the residual hardly falls and what all voxels share has settled.
 
     Returns the model with the turning centre that was found, the voxels with the orientations that
     predict the frames best, and the residual there: the root of the squared differences as a share
@@ -100,13 +101,30 @@ def refine_orientations(
     """
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    most = MOST_STEPS if unknowns.slope else steps
-    for number, (model_then, voxels_then, residual) in enumerate(islice(walk, most)):
-        more = number < steps or residual < least * (1 - STILL_FALLING)
-        if not (more and residual < least * (1 - SETTLED)):
+    widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
+    half_pix = half_image_pix(model, voxels)
+    for number, (model_then, voxels_then, residual) in enumerate(islice(walk, MOST_STEPS)):
+        falling = number < steps and residual < least * (1 - SETTLED)
+        moved = np.abs(_common_deg(model_then, half_pix) - _common_deg(model, half_pix)) / widths
+        if not falling and moved.max() < COMMON_SETTLED:
             break
         model, voxels, least = model_then, voxels_then, residual
     return model, voxels, least
+
+
+def half_image_pix(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
+    """Half of the grain's image along rows and columns: twice its standard deviation."""
+    affine = model.affine(int(model.projections[0]))
+    half: FloatArray = 2 * (voxels.projector.points_um @ affine[:, :3].T).std(axis=0)
+    return half
+
+
+def _common_deg(model: ScanModel, half_pix: FloatArray) -> FloatArray:
+    """Turning centre, its drift, and what the slope makes of half of the image, (3, 2)."""
+    turning = model.turning
+    centre = (turning.centre_mu_deg, turning.centre_gamma_deg)
+    slope = (0.0, float(np.dot(model.acceptance.slope_deg_per_pix, half_pix)))
+    return np.array([centre, model.centre_drift_deg, slope])
 
 
 def refine_by_parts(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -23,9 +22,9 @@ from recon3d.reconstruction.fit.orientations import (
     STEPS,
     Place,
     Unknowns,
+    half_image_pix,
     refine_by_parts,
     refine_orientations,
-    smoothed_steps,
 )
 from recon3d.reconstruction.fit.residuals import suspects
 from recon3d.reconstruction.fit.widths import estimate_widths
@@ -77,9 +76,6 @@ FEWEST_TO_REFINE = 6
 LEAST_DRIFT_STEPS = 0.2
 """Steps of μ below which a drift of μ_c that is found from μ alone is none: it was half a step or
 more on planted scans with a drift of one step, a twentieth on those without."""
-
-MORE_DRIFT_STEPS = 6
-"""Further steps for a drift that is found from μ alone, each about 0.65 of the one before."""
 
 CLEAR_SLOPE = 0.15
 SLOPE_SMOOTHING_VOXELS = 2.0
@@ -303,9 +299,6 @@ def with_clear_drift(
     )
     if abs(drifted.centre_drift_deg[0]) < LEAST_DRIFT_STEPS * setting_steps_deg(model.store)[0]:
         return model, voxels
-    # A drift comes off the tilts slowly, while the residual hardly falls.
-    further = smoothed_steps(drifted, moved, drifting, place, 0.0, f"{description} with drift")
-    drifted, moved, _ = next(islice(further, MORE_DRIFT_STEPS, None))
     return drifted, moved
 
 
@@ -353,10 +346,8 @@ def parts_for(projections: int) -> int:
 
 def slope_steps(model: ScanModel, voxels: OrientedVoxels) -> float:
     """By how many steps of γ the acceptance moves over half of the grain's image."""
-    slope = np.array(model.acceptance.slope_deg_per_pix)
-    places = voxels.projector.points_um @ model.geometry.affine(0.0)[:, :3].T
-    half = 2 * places.std(axis=0)
-    return float(np.abs(slope * half).max() / setting_steps_deg(model.store)[1])
+    slope = model.acceptance.slope_deg_per_pix * half_image_pix(model, voxels)
+    return float(np.abs(slope).max() / setting_steps_deg(model.store)[1])
 
 
 def _past_slope(
