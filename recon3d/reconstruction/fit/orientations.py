@@ -43,7 +43,7 @@ SETTLED = 0.003
 """How many steps as a rule, and the relative change of the residual that ends them."""
 
 MOST_STEPS = 40
-COMMON_SETTLED = 0.02
+COMMON_SETTLED = 0.01
 """How many at most, and the move of a common unknown, in widths of the instrument, with which more
 are taken: what the orientations made up for comes off them slowly, while the residual hardly
 falls."""
