@@ -143,6 +143,18 @@ def test_counting_adds_more_where_less_is_told(monkeypatch, dark, gamma, strain,
     np.testing.assert_allclose(told, np.tile(errors.OF_COUNTING * factor * 0.001, (729, 1)))
 
 
+def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
+    """At half of a bright pixel 0.9 / 16 of 32 mdeg, 1.8 mdeg, beside the 0.2 mdeg of any model."""
+    task, everywhere, flat = box(), np.ones(729, bool), np.zeros(729)
+    task.dark = 0.5
+    monkeypatch.setattr(errors, "_of_two_halves", lambda *_: np.zeros((2, 729, 3)))
+    monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
+    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
+    found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
+    told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg[:, :2]
+    np.testing.assert_allclose(1e3 * told, np.hypot(1.8, 0.208))
+
+
 def test_a_drift_found_from_mu_alone_counts_as_the_tilt_it_looks_like():
     """Over half a turn a line from -1/2 to 1/2 is most like -4/π² cos ω."""
     model = box().model

@@ -6,6 +6,7 @@ What makes an orientation wrong is told by what a run leaves behind:
   of the refinement, :math:`ρ^2 N^{-1}` with ρ the relative residual. A mode that few frames tell
   has a small eigenvalue, so its error is large. Pixels that cleaning made dark tell less than N
   says, and so do tilts that are not scanned themselves.
+- a threshold so high that it cuts true counts: what is left pulls all tilts to where it is bright.
 - voxels that share their pixels with differently oriented ones: by how much a voxel differs from
   those around it, and the scatter of these, which is large where subgrains meet.
 - the rim, where a voxel is only partly grain: that scatter counts more there.
@@ -55,12 +56,13 @@ WITH_STRAIN = np.array([1.7, 1.7, 1.0])
 scanned, and where 2θ or the energy was: the same light then tells a and b, and the strain."""
 
 OF_STEP = 0.0065
+OF_CUT = 0.9
 OF_SECOND = 0.5
 OF_BEND = 0.145
-OF_DRIFT = 0.5
-"""What a step of the scan adds: no model is better; a second orientation, in its share times the
-spread; the bend of a grain that is nothing but bent; and the tilt that a drift found from μ alone
-looks like."""
+OF_DRIFT = 0.3
+"""What a step of the scan adds: no model is better; and times the fourth power of the threshold, as
+a share of bright counts; a second orientation, in its share times the spread; the bend of a grain
+that is nothing but bent; and the tilt that a drift found from μ alone looks like."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -105,7 +107,8 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     variance += OF_DIFFERENCE**2 * difference
     variance += (OF_SCATTER**2 + (OF_RIM * outside[:, None]) ** 2) * scatter
     variance += OF_HALVES**2 * _mean_around(task, apart**2, in_mask, HALVES_VOXELS)
-    variance[:, :2] += (OF_STEP * min(setting_steps_deg(task.model.store))) ** 2
+    of_step = np.hypot(OF_STEP, OF_CUT * task.dark**4)
+    variance[:, :2] += (of_step * min(setting_steps_deg(task.model.store))) ** 2
     if found.second_share is not None:
         second = found.second_share * found.peaks.spread_deg
         variance[:, :2] += (OF_SECOND * second[:, None]) ** 2
