@@ -153,10 +153,7 @@ def far_too_bright(
 ) -> NDArray[np.bool_]:
     """Which pixels are too bright for any grain near the predicted one, (pixels + 1, frames).
 
-    Parameters
-    ----------
-    rest, predicted, shape (pixels + 1, frames)
-        Counts beyond the predicted ones, and these; the last row is zero.
+    `rest`, `predicted`: counts beyond the predicted ones, and these; the last row is zero.
     """
     row, col = pixels.places.T
     near = predicted.copy()
