@@ -131,7 +131,7 @@ def _write_hdf5(
     """Write maps and tables as NeXus, each with its errors where they are there."""
     middle = int(np.argmax(grain.mask.sum(axis=(1, 2))))
     with create_own(path) as file:
-        entry = write_entry(file, "analysis of a grain", "cells")
+        entry = write_entry(file, "analysis of a grain", "cells_middle")
         axes = file.create_group("axes")
         for number, axis in enumerate("xyz"):
             axes[axis] = grain.volume.axis_um(number)
@@ -144,6 +144,9 @@ def _write_hdf5(
             )
             stored.attrs["units"], stored.attrs["long_name"] = unit, f"{about} ({unit})"
             stored.attrs["interpretation"] = "image"
+        shown = new_group(entry, "cells_middle", "NXdata", signal="cells", axes=["y", "z"])
+        shown["title"] = f"cells at x = {axes['x'][middle]:.4g} µm; every slice is in cells"
+        shown["cells"], shown["y"], shown["z"] = cells.labels[middle], axes["y"], axes["z"]
         _write_columns(entry, "table_of_cells", cells.table, ["cell"], "volume_um3")
         pair = ["first", "second"]
         _write_columns(entry, "table_of_boundaries", cells.boundaries, pair, "misorientation_deg")

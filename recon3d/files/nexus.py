@@ -53,10 +53,10 @@ def write_process(entry: h5py.Group, parameters: Mapping[str, Any]) -> None:
 
 
 def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
-    """Add /entry to a grain's file: an NXdata for each of its maps, mosaicity in colours first.
+    """Add /entry to a grain's file: an NXdata for each of its maps, and mosaicity in colours.
 
-    Beside it is its middle slice alone: silx knows no `default_slice` and opens a map at its first
-    one, which holds nothing.
+    Its middle slice is what a viewer opens on: silx knows no `default_slice` and would show the
+    first slice of the whole, which is empty.
     """
     grain = file["grain"]
     known = np.isfinite(grain["orientation"][..., 0]) & grain["mask"][()]
@@ -64,7 +64,7 @@ def show_grain(file: h5py.File, parameters: Mapping[str, Any]) -> None:
     middle = int(np.argmax(known.sum(axis=(1, 2))))
     title = f"grain, {int(np.count_nonzero(grain['mask']))} voxels"
     title = f"{title}, {parameters.get('method', 'unknown')} method"
-    entry = write_entry(file, title, "mosaicity")
+    entry = write_entry(file, title, "mosaicity_middle")
     _write_mosaicity(entry, grain, known, middle)
     for part, name in enumerate(_TILTS):
         _write_tilt(entry, grain, name, part, middle)

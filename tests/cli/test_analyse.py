@@ -61,7 +61,10 @@ def test_analyse_leaves_tables_maps_figures_and_words(halves, capsys):
     assert float(boundary["misorientation_deg"]) == pytest.approx(0.03, abs=2e-4)
     assert float(boundary["area_um2"]) == 25
     with h5py.File(folder / "analysis.h5") as file:
-        assert nxdata.get_default(file).group.name == "/entry/cells"
+        shown = nxdata.get_default(file)
+        assert shown.group.name == "/entry/cells_middle"
+        fullest = int(np.argmax(Grain.load(halves).mask.sum(axis=(1, 2))))
+        np.testing.assert_array_equal(shown.signal, file["entry/cells/cells"][fullest])
         for name in ("cells", "misorientation", "dislocations"):
             assert nxdata.NXdata(file["entry"][name]).issues == []
         assert nxdata.NXdata(file["entry/misorientation"]).errors is not None
