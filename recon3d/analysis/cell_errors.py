@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
 
-LEAST_CORRELATION = 0.1
-"""Correlation of the errors of two voxels below which they are taken as independent."""
-
-MEAN_BELOW_4 = 0.9205
-"""Mean of z² for a normal z, counted as 4 where it is more."""
+SHARED = 0.5
+"""Share of a voxel's error that all voxels of its cell have in common: on 13 planted scans without
+a doubt, 82 % of the cells' means are then right within one standard error, 96 % within two."""
 
 RIM_VOXELS = 3
 """How far outside the mask occupancy still belongs to the grain."""
@@ -24,48 +22,22 @@ FACES_PER_AREA = 1.5
 """Area of the faces of voxels for one of the smooth surface, on average over directions."""
 
 
-def shared_by(
-    known: NDArray[np.bool_],
-    pieces: NDArray[np.int64],
-    tilts: NDArray[np.float64],
-    errors: NDArray[np.float64],
+def tilt_errors_deg(
+    pieces: NDArray[np.int64], inner: NDArray[np.bool_], errors: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    r"""How many voxels of each cell share one error, (cells, 2).
+    r"""One standard deviation of the mean tilts of each cell.
 
-    Voxels whose errors are independent differ by :math:`z = 1` on average, where :math:`z^2 = (t(x)
-    - t(x + d))^2 / (σ^2(x) + σ^2(x + d))`. Those at a distance d that differ less have errors that
-    correlate by :math:`ρ(d) = 1 - \langle z^2 \rangle`, and the mean of N voxels is wrong by
-    :math:`σ \sqrt{V / N}` with :math:`V = \prod_{axis} (1 + 2 \sum_d ρ(d))` (Matheron 1963, Econ.
-    Geol. 58, 1246). Sums end where ρ is no longer told from zero; z² above 4 counts as 4, so that a
-    few voxels do not decide.
+    :math:`σ^2 = \sum σ_i^2 / N^2 + (s \tilde σ)^2`, of the N voxels that the mean is over: what
+    voxels have alone averages out, the share s of the typical error :math:`\tilde σ` does not.
 
-    `known`, (nx, ny, nz): the grain's voxels. `pieces`, (voxels,): the cell of each of them.
-    `tilts`, `errors`, (voxels, 2): their tilts, with one standard deviation.
+    `pieces`, (voxels,): the cell of each voxel, from 0. `inner`, (voxels,): those that the mean is
+    over. `errors`, (voxels, 2): one standard deviation of their tilts. Gives (cells, 2).
     """
-    number = np.full(known.shape, -1, np.int64)
-    number[known] = np.arange(pieces.size)
-    cells = int(pieces.max()) + 1
-    variance = np.maximum(errors**2, 1e-30)
-    shared = np.ones((cells, 2))
-    for axis in range(3):
-        along = np.moveaxis(number, axis, 0)
-        length, correlated = np.ones((cells, 2)), np.ones((cells, 2), bool)
-        for lag in range(1, len(along)):
-            first, second = along[:-lag].ravel(), along[lag:].ravel()
-            pairs = (first >= 0) & (second >= 0)
-            pairs[pairs] = pieces[first[pairs]] == pieces[second[pairs]]
-            first, second = first[pairs], second[pairs]
-            squares = (tilts[first] - tilts[second]) ** 2 / (variance[first] + variance[second])
-            cell = pieces[first]
-            sums = [np.bincount(cell, part, cells) for part in np.minimum(squares, 4).T]
-            count = np.bincount(cell, minlength=cells)[:, None]
-            rho = 1 - np.stack(sums, axis=1) / np.maximum(count, 1) / MEAN_BELOW_4
-            correlated &= (rho > LEAST_CORRELATION) & (count > 0)
-            if not correlated.any():
-                break
-            length += np.where(correlated, 2 * rho, 0)
-        shared *= length
-    return shared
+    cells, of = range(int(pieces.max()) + 1), pieces[inner]
+    count = np.bincount(of)
+    alone = np.stack([np.bincount(of, part**2) for part in errors[inner].T], axis=1)
+    typical = np.stack([np.median(errors[pieces == k], axis=0) for k in cells])
+    return np.sqrt(alone / count[:, None] ** 2 + (SHARED * typical) ** 2)
 
 
 def volume_errors_um3(

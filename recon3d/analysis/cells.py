@@ -10,7 +10,7 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass
 
-from recon3d.analysis.cell_errors import at_boundaries, shared_by, volume_errors_um3
+from recon3d.analysis.cell_errors import at_boundaries, tilt_errors_deg, volume_errors_um3
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
 from recon3d.analysis.surface import known_orientations
 from recon3d.arguments import checked
@@ -32,6 +32,9 @@ BOUNDARY_COLUMNS = (
 LEAST_INNER = 0.05
 """Share of a cell's voxels that touch no other cell, below which it is blur between others."""
 
+LARGE_ERROR = 0.05
+"""Error of the cells' volumes, as a share, from which it is a doubt."""
+
 _SHOWN_ROWS = 20
 _WHOLE = ("cell", "voxels", "neighbours", "first", "second")
 
@@ -46,10 +49,10 @@ class Cells:
         Number of the cell that a voxel belongs to, from 1; 0 outside the grain.
     table
         A row for each cell: its number, voxels, volume (voxels at a boundary by the share that
-        their orientation tells) with its error, centre, mean tilts with their errors (NaN where
-        the grain has no `orientation_error`), spread (root mean square of the distance from the
-        mean), mean strain (NaN where not scanned), and how many cells it touches. How the errors
-        are worked out: `recon3d.analysis.cell_errors`.
+        their orientation tells) with its error, centre, mean tilts of the voxels that touch no
+        other cell, with their errors (NaN where the grain has no `orientation_error`), spread
+        (root mean square of the distance from the mean), mean strain (NaN where not scanned), and
+        how many cells it touches. How the errors are worked out: `recon3d.analysis.cell_errors`.
     boundaries
         A row for each pair of cells that touch: their numbers, the area of the faces between
         their voxels (1.5 times that of a smooth surface, on average over directions), the angle
@@ -63,6 +66,20 @@ class Cells:
     table: Table
     boundaries: Table
     threshold_deg: float | None
+
+    @property
+    def doubts(self) -> list[str]:
+        """What the numbers of the tables may be wrong by, where that is much; else empty."""
+        table, angles = self.table, self.boundaries["misorientation_error_deg"]
+        share = np.median(table["volume_error_um3"] / table["volume_um3"])
+        if not share > LARGE_ERROR:
+            return []
+        told = f" and the angles between them by {1e3 * np.median(angles):.1f} mdeg"
+        return [
+            f"the volumes of the cells may be wrong by {100 * share:.0f} %"
+            f"{told if np.isfinite(angles).any() else ''} (one standard error): some parts of "
+            "the grain seem to scatter more than others, as with few counts or a wrong model"
+        ]
 
     def boundary_voxels(self) -> NDArray[np.bool_]:
         """Voxels that touch another cell, (nx, ny, nz)."""
@@ -83,6 +100,7 @@ class Cells:
         )
         more = len(self) - _SHOWN_ROWS
         below = f"<p>and {more} smaller ones</p>" if more > 0 else ""
+        below += "".join(f"<p>Doubt: {doubt}</p>" for doubt in self.doubts)
         return f"<table><caption>Cells</caption><tr>{head}</tr>{rows}</table>{below}"
 
 
@@ -277,19 +295,18 @@ class _Found:
         self.grain, self.known, self.pieces = grain, known, pieces
         self.tilts = grain.orientation[known].astype(np.float64)
         self.sizes = np.bincount(pieces)
-        self.means = _means(pieces, self.tilts)
-        error = getattr(grain, "orientation_error", None)
-        self.errors = np.full_like(self.means, np.nan)
-        if error is not None:
-            of_voxels = np.asarray(error, np.float64)[known]
-            alone = _means(pieces, of_voxels**2) / self.sizes[:, None]
-            typical = np.stack([np.median(of_voxels[pieces == k], 0) for k in range(len(alone))])
-            shared = shared_by(known, pieces, self.tilts, of_voxels) / self.sizes[:, None]
-            self.errors = np.sqrt(np.maximum(alone, typical**2 * np.minimum(shared, 1)))
         cells = pieces[faces]
         parting = cells[:, 0] != cells[:, 1]
         self.faces, self.cells = faces[parting], np.sort(cells[parting], axis=1)
         self.pairs, self.of_face = np.unique(self.cells, axis=0, return_inverse=True)
+        inner = np.ones(pieces.size, bool)
+        inner[self.faces] = False  # a voxel that two cells share has an orientation between theirs
+        inner |= (np.bincount(pieces[inner], minlength=self.sizes.size) == 0)[pieces]
+        self.means = _means(pieces[inner], self.tilts[inner])
+        self.errors = np.full_like(self.means, np.nan)
+        if grain.orientation_error is not None:
+            error = np.asarray(grain.orientation_error, np.float64)[known]
+            self.errors = tilt_errors_deg(pieces, inner, error)
 
     def _mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(self.pieces, values) / self.sizes

@@ -87,10 +87,13 @@ def _of_cells(grain: Grain, cells: Cells) -> list[str]:
     ]
     if parting.size:
         angles = 1e3 * parting["misorientation_deg"]
+        error = 1e3 * np.median(parting["misorientation_error_deg"])
+        wrong = f" ± {error:.1f}" if np.isfinite(error) else ""
         lines.append(
             f"{parting.size} boundaries of {angles.min():.1f} to {angles.max():.1f} mdeg, "
-            f"median {np.median(angles):.1f} (turns about G are not seen: at least)"
+            f"median {np.median(angles):.1f}{wrong} (turns about G are not seen: at least)"
         )
+    lines += [f"doubt: {doubt}" for doubt in cells.doubts]
     average = kernel_average_misorientation(grain.orientation)[grain.mask]
     return [*lines, f"misorientation of neighbours: median {1e3 * np.nanmedian(average):.2f} mdeg"]
 
@@ -132,6 +135,8 @@ def _write_hdf5(
     middle = int(np.argmax(grain.mask.sum(axis=(1, 2))))
     with create_own(path) as file:
         entry = write_entry(file, "analysis of a grain", "cells_middle")
+        doubts = cells.doubts
+        file.attrs.create("doubts", doubts, (len(doubts),), h5py.string_dtype())
         axes = file.create_group("axes")
         for number, axis in enumerate("xyz"):
             axes[axis] = grain.volume.axis_um(number)

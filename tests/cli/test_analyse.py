@@ -61,6 +61,7 @@ def test_analyse_leaves_tables_maps_figures_and_words(halves, capsys):
     assert float(boundary["misorientation_deg"]) == pytest.approx(0.03, abs=2e-4)
     assert float(boundary["area_um2"]) == 25
     with h5py.File(folder / "analysis.h5") as file:
+        assert list(file.attrs["doubts"]) == []
         shown = nxdata.get_default(file)
         assert shown.group.name == "/entry/cells_middle"
         fullest = int(np.argmax(Grain.load(halves).mask.sum(axis=(1, 2))))

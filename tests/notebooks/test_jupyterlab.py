@@ -48,6 +48,9 @@ def test_h5web_shows_the_orientations_of_a_grain_first(page, lab, copied, grain_
     page.locator(".jp-DirListing-item", has_text="planted.h5").dblclick()
     page.get_by_role("tab", name="NX RGB").wait_for()
     page.locator("canvas").first.wait_for()
-    page.get_by_text("orientation (a, b) in colours").first.wait_for()
-    # A slice with the most of the grain, not the first one, where there is nothing.
+    page.get_by_text("orientation (a, b) in colours at x =").first.wait_for()
+    # Of the whole it shows a slice with the most of the grain, not the first one, which is empty.
+    for name in ("entry", "entry/mosaicity"):
+        page.locator(f"[data-path='/{name}']").click()
+    page.get_by_text("orientation (a, b) in colours; their key").first.wait_for()
     assert page.get_by_role("slider").first.get_attribute("aria-valuenow") == "1"
