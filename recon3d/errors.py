@@ -28,6 +28,10 @@ class Recon3DError(Exception):
     def __str__(self) -> str:
         return shortened(super().__str__())
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback: the line that is meant to be read."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ParameterError(Recon3DError, ValueError):
     """A value given by the user is missing, of the wrong type, or impossible."""

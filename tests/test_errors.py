@@ -54,3 +54,9 @@ def test_no_message_is_longer_than_a_person_reads():
         errors.warn(f"left out: {names}")
     assert len(str(told[0].message)) <= 460
     assert str(errors.DataError("short")) == "short"
+
+
+def test_a_notebook_shows_an_error_of_ours_in_one_line(capsys):
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    shell.run_cell("from recon3d.errors import DataError\nraise DataError('no frame a_*.edf')")
+    assert capsys.readouterr().out.strip() == "DataError: no frame a_*.edf"

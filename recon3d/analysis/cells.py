@@ -95,7 +95,7 @@ class Cells:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in CELL_COLUMNS)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{value:.5g}</td>" for value in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{value:.4g}</td>" for value in row) + "</tr>"
             for row in self.table[:_SHOWN_ROWS]
         )
         more = len(self) - _SHOWN_ROWS

@@ -109,9 +109,10 @@ class GrainSurface(Panel):
         frame, size_um = self._frame()
         self.plot += frame
         size = " x ".join(f"{length:.3g}" for length in size_um)
+        framed = controls.Box([self.plot], layout=controls.Layout(flex="1", overflow="hidden"))
         self.children = [
             row(self.what, self.cut, self.place, self.shade),
-            controls.HBox([controls.Box([self.plot], layout=controls.Layout(flex="1")), self.key]),
+            controls.HBox([framed, self.key]),
             controls.HTML(
                 f"the frame is {size} µm (x, y, z), y along G; drag to turn, wheel to zoom"
             ),

@@ -282,7 +282,8 @@ class Session:
         grain = self.grain
         if grain.residual.size:
             return controls.Image(
-                value=png_of(quality_figure(grain)), layout=controls.Layout(width="fit-content")
+                value=png_of(quality_figure(grain)),
+                layout=controls.Layout(width="fit-content", margin="0"),
             )
         return controls.HTML(
             "a backprojection leaves no residuals: reconstruct iteratively to judge it"

@@ -175,7 +175,8 @@ def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
     """
     figure = Figure(figsize=(width_in, height_in), dpi=DPI)
     canvas = WholeCanvas(figure)
-    FigureManager(canvas, 0)
+    # A browser learns the size at once, and not only when the cell that runs has ended.
+    FigureManager(canvas, 0).resize(*canvas.get_width_height())
     canvas.header_visible = False
     canvas.footer_visible = True
     canvas.resizable = False
