@@ -112,7 +112,7 @@ def _looked_at(
     _check_region(plan)
     images = calibration_images(plan)
     folder = Path(plan.outputpath) / plan.outputdirname
-    require_writable(folder)
+    require_writable(folder, "scan.h5")
     scan = open_data(plan, crop=False, show_progress=show_progress)
     logger.info("%r", scan)
     require_rocking(scan)

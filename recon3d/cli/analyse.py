@@ -18,7 +18,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.files.nexus import new_group, volume_data, write_entry, write_process
 from recon3d.plot.grain.cells import cells_figure, dislocations_figure, misorientation_figure
-from recon3d.runtime.atomic import complete_or_absent, make_folder
+from recon3d.runtime.atomic import complete_or_absent, make_folder, require_writable
 
 Volume3D = NDArray[Any]
 
@@ -39,6 +39,7 @@ def analyse(
     Returns what was found, in a few lines, and the files: cells.csv, boundaries.csv, analysis.h5
     (NeXus), figures and summary.txt.
     """
+    require_writable(folder)
     cells = find_cells(grain, threshold_deg, min_voxels=min_voxels)
     maps: dict[str, tuple[Volume3D, str, str]] = {
         "cells": (cells.labels, "", "number of the cell"),

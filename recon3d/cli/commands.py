@@ -184,9 +184,9 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     It is made from scan.h5 in the .ini file's `path`; grain.h5 and grain_ang.npy are left
     there. Options given here win over the .ini file.
     """
-    from recon3d.files.hdf5 import require_room
+    from recon3d.files.hdf5 import require_replaceable, require_room
     from recon3d.files.store import open_store
-    from recon3d.plot.grain.results import write_results
+    from recon3d.plot.grain.results import RESULTS, write_results
     from recon3d.reconstruction.fit.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
     from recon3d.runtime.atomic import require_writable
@@ -203,7 +203,8 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     experiment = experiment.with_settings(**parse_texts(Settings, given))
     folder = folder_of(experiment, arguments.inifile or arguments.settings)
     store = open_store(folder / "scan.h5")
-    require_writable(folder)
+    require_writable(folder, *RESULTS)
+    require_replaceable(folder / "grain.h5")
     require_room(folder / "grain.h5", _BYTES_OF_A_VOXEL * math.prod(experiment.volume.shape))
     seconds = experiment.settings.checkpoint_seconds
     checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)

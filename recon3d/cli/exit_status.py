@@ -38,6 +38,7 @@ def report_to(stream: TextIO, *, quiet: bool) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     logger.addHandler(logging.StreamHandler(stream))
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where it keeps its cache
 
 
 def show_warning(

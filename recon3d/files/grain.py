@@ -238,11 +238,11 @@ class Grain:
         room_bytes = sum(array.nbytes for array in self.arrays().values()) + 4 * self.mask.size
         require_replaceable(path)
         with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
+            file.attrs.create("doubts", list(self.doubts), (len(self.doubts),), h5py.string_dtype())
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT
             file.attrs["_format_version"] = FORMAT_VERSION
             file.attrs["_written_by"] = f"recon3d {__version__}"
-            file.attrs.create("doubts", list(self.doubts), (len(self.doubts),), h5py.string_dtype())
             group = file.create_group("grain")
             write_attributes(group, self.provenance)
             _write_volume(group, self.volume)

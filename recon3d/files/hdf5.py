@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePath
@@ -24,6 +26,7 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 _NESTED = "_nested"
 _NEXUS = ("NX_class", "default")
 """Attributes that are the file format's own."""
+_TEXT_SUM = "_text_sum"
 
 
 class _Disk(io.FileIO):
@@ -181,10 +184,10 @@ def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
     except Recon3DError:
         raise
     except OSError as error:
-        raise DataError(
-            f"{path}: {f'{part} ' if part else ''}cannot be read as HDF5 (damaged, or a copy cut "
-            f"short?): {error}"
-        ) from error
+        said = f"as HDF5 (damaged, or a copy cut short?): {error}"
+        if error.errno:  # the system's reason, of a file that may be whole
+            said = f"({os.strerror(error.errno).lower()})"
+        raise DataError(f"{path}: {f'{part} ' if part else ''}cannot be read {said}") from error
     except KeyError as error:
         raise DataError(f"{path}: lacks a part of a {what}: {error}") from error
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
@@ -231,6 +234,25 @@ def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
         if is_nested:
             nested.append(name)
     target.attrs[_NESTED] = json.dumps(nested)
+    sum_texts(target)
+
+
+def sum_texts(target: h5py.Group) -> None:
+    """Keep a checksum of the attributes that are text: HDF5 has one of all others.
+
+    `read_attributes` compares it. What an underscore begins, and NeXus's, do not count.
+    """
+    target.attrs[_TEXT_SUM] = _text_sum(target)
+
+
+def _text_sum(target: h5py.Group) -> int:
+    texts = [
+        (name, _plain(value))
+        for name, value in sorted(target.attrs.items())
+        if np.asarray(value).dtype.kind in "OU"
+        and (name == _NESTED or (name[0] != "_" and name not in _NEXUS))
+    ]
+    return zlib.crc32(json.dumps(texts).encode())
 
 
 def storable(name: str, value: Any) -> tuple[Any, bool]:
@@ -248,7 +270,18 @@ def storable(name: str, value: Any) -> tuple[Any, bool]:
 
 
 def read_attributes(target: h5py.Group) -> dict[str, Any]:
-    """Read what `write_attributes` wrote, as plain Python values."""
+    """Read what `write_attributes` wrote, as plain Python values.
+
+    Raises
+    ------
+    ParameterError
+        Text is not what was written.
+    """
+    if target.attrs.get(_TEXT_SUM, kept := _text_sum(target)) != kept:
+        raise ParameterError(
+            f"the text of {target.name}'s attributes is not what was written (damaged, or changed "
+            "by hand?)"
+        )
     nested = json.loads(target.attrs.get(_NESTED, "[]"))
     values = {
         name: _plain(value)

@@ -156,7 +156,7 @@ class CleanedScan(ScanTable):
     def doubts(self) -> tuple[str, ...]:
         """Why it may not hold the whole grain; none in files from before that was looked at."""
         with self._opened() as entry:
-            return tuple(map(str, entry.file.attrs.get("doubts", ())))
+            return tuple(map(str, read_attributes(entry.file).get("doubts", ())))
 
     @property
     def left_out(self) -> list[str]:

@@ -20,6 +20,7 @@ from recon3d.files.hdf5 import (
     create_own,
     require_replaceable,
     require_room,
+    sum_texts,
     write_attributes,
 )
 from recon3d.files.nexus import new_group, show_scan
@@ -87,6 +88,7 @@ class StoreWriter:
     def doubt(self, doubts: Sequence[str]) -> None:
         """Note why the scan may be wrong, as the attribute `doubts` of the file."""
         self._file.attrs.create("doubts", list(doubts), (len(doubts),), h5py.string_dtype())
+        sum_texts(self._file)
 
     def write(self, k: int, frames: Frames) -> Frames:
         """Write projection `k`, each once, in any order, and return the sum of its frames.
@@ -175,9 +177,8 @@ class StoreWriter:
         entry = self._file["entry"]
         write_attributes(new_group(entry, "provenance", "NXcollection"), self._provenance)
         lines = [line.encode("utf-8", "backslashreplace") for line in self._left_out]
-        entry.create_dataset(
-            "left_out", data=np.array(lines, object), dtype=h5py.string_dtype(), shape=(len(lines),)
-        )
+        text = h5py.string_dtype("utf-8", max(map(len, lines), default=1))
+        add_numbers(entry, "left_out", np.array(lines, text))
         axes = [(axis.name, axis.values_deg) for axis in self.table.axes]
         show_scan(self._file, self._provenance, axes)
         self._file.attrs["_complete"] = True

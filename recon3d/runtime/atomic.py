@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ _WRITING = {
     errno.EDQUOT: "the quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "you may not write there",
-    errno.EPERM: "writing there is not allowed",
+    errno.EPERM: "what is there is another user's, or may not be changed",
     errno.EFBIG: "the file would be larger than is allowed",
     errno.EIO: "the disk reports an error",
     errno.ENAMETOOLONG: "the name is too long",
@@ -81,8 +82,11 @@ def _number_of(error: OSError) -> int | None:
     return errno.ENOSPC if _UNWRITTEN.search(text) else error.errno
 
 
-def require_writable(folder: str | Path) -> None:
-    """See before anything is read whether a folder for results can be made; else an OutputError."""
+def require_writable(folder: str | Path, *names: str) -> None:
+    """See before anything is read whether a folder for results, and files in it, can be made.
+
+    Raises an OutputError where not. `names`: of the files, which may be there already.
+    """
     folder = Path(folder)
     with explaining_writes(folder):
         there = folder
@@ -93,6 +97,13 @@ def require_writable(folder: str | Path) -> None:
             raise OSError(number, os.strerror(number))
         if not os.access(there, os.W_OK | os.X_OK):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    for path in (folder / name for name in names if (folder / name).exists()):
+        with explaining_writes(path):
+            if path.is_dir():
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            sticky = folder.stat().st_mode & stat.S_ISVTX
+            if sticky and os.geteuid() not in (0, path.lstat().st_uid, folder.stat().st_uid):
+                raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """Exports, each read back by the program that it is for, or by a plain parser of its format."""
 
 import csv
+import errno
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from ome_zarr_models.v05 import Image
 from orix.quaternion import Rotation as OrixRotation
 from scipy.spatial.transform import Rotation
 
-from recon3d.errors import ParameterError
+from recon3d.errors import OutputError, ParameterError
 from recon3d.files.exports.by_ending import export_grain
 from recon3d.files.exports.crystal_maps import Slice, map_of
 from recon3d.files.rotations import euler_bunge_deg, mean_orientation
@@ -200,6 +201,19 @@ def test_ome_zarr_is_valid_and_holds_every_channel_at_its_place(crystal, tmp_pat
     (tmp_path / "other.ome.zarr").mkdir()
     with pytest.raises(ParameterError, match="no Zarr group"):
         export_grain(crystal, tmp_path / "other.ome.zarr")
+
+
+def test_an_ome_zarr_that_cannot_be_written_leaves_the_former_one(crystal, tmp_path, monkeypatch):
+    (path,) = export_grain(crystal, tmp_path / "g.ome.zarr")
+
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zarr.Array, "__setitem__", fail)
+    with pytest.raises(OutputError, match=r"g\.ome\.zarr cannot be written: the disk is full"):
+        export_grain(crystal, path)
+    assert [one.name for one in tmp_path.iterdir()] == ["g.ome.zarr"]
+    assert zarr.open_group(path, mode="r")["0"].shape[1:] == crystal.mask.T.shape
 
 
 def test_a_table_holds_each_voxel_of_the_mask(crystal, tmp_path):

@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from recon3d.errors import OutputError
+from recon3d.errors import DataError, OutputError
 from recon3d.files import hdf5
-from recon3d.files.hdf5 import create_own
+from recon3d.files.hdf5 import create_own, named_errors
 
 
 def fail_from(monkeypatch, first, number=errno.ENOSPC):
@@ -64,3 +64,12 @@ def test_a_disk_that_takes_little_at_once_takes_all(tmp_path, monkeypatch):
     real = hdf5._Disk.put
     monkeypatch.setattr(hdf5._Disk, "put", lambda disk, piece: real(disk, piece[:100]))
     test_what_is_written_is_there(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path):
+    denied = PermissionError(errno.EACCES, "Unable to open file (unable to open file: name = ...)")
+    with (
+        pytest.raises(DataError, match=r"g\.h5: cannot be read \(permission denied\)$"),
+        named_errors(tmp_path / "g.h5", "grain file"),
+    ):
+        raise denied

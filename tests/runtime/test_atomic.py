@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from recon3d.errors import ParameterError
-from recon3d.runtime.atomic import complete_or_absent
+from recon3d.errors import OutputError, ParameterError
+from recon3d.runtime.atomic import complete_or_absent, require_writable
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):
@@ -60,3 +60,17 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path):
     assert len(set(left)) == 3
     assert target.read_text() in "abc"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_cannot_be_replaced_is_told_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "grain.h5").touch()
+    (tmp_path / "grain_ang.npy").mkdir()
+    require_writable(tmp_path, "grain.h5", "not there yet")
+    with pytest.raises(OutputError, match=r"grain_ang\.npy cannot .* folder of that name"):
+        require_writable(tmp_path, "grain.h5", "grain_ang.npy")
+    # In a folder like /tmp, all may make files, and only their owners replace them.
+    tmp_path.chmod(0o1777)
+    require_writable(tmp_path, "grain.h5")
+    monkeypatch.setattr("os.geteuid", lambda: (tmp_path / "grain.h5").stat().st_uid + 1)
+    with pytest.raises(OutputError, match=r"grain\.h5 cannot be written: .* another user's"):
+        require_writable(tmp_path, "grain.h5")

@@ -20,7 +20,7 @@ from recon3d.files.rotations import (
     notes,
     rotation_matrices,
 )
-from recon3d.runtime.atomic import complete_or_absent
+from recon3d.runtime.atomic import complete_or_absent, explaining_writes
 
 _LAUE_NUMBERS = (4, 5, 6, 7, 8, 9, 10, 2, 0, 3, 1)
 """DREAM.3D's numbers of the Laue groups."""
@@ -158,24 +158,27 @@ def write_ome_zarr(grain: Grain, path: Path) -> None:
         "notes": notes(grain.provenance),
         "parameters": made,
     }
-    temporary = path.with_name(f".{path.name}.part")
+    temporary, former = (path.with_name(f".{path.name}.{end}") for end in ("part", "former"))
     shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        group = zarr.open_group(
-            temporary, mode="w", zarr_format=3, attributes={"ome": ome, "recon3d": about}
-        )
-        shape = (len(channels), *volume.shape[::-1])
-        stored = group.create_array(
-            "0", shape=shape, chunks=(1, *(min(n, 64) for n in shape[1:])), dtype="float32",
-            dimension_names=("c", "z", "y", "x"),
-        )  # fmt: skip
-        for number, values in enumerate(channels.values()):
-            stored[number] = values.astype(np.float32).T
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(former, ignore_errors=True)
+    with explaining_writes(path):
+        try:
+            group = zarr.open_group(
+                temporary, mode="w", zarr_format=3, attributes={"ome": ome, "recon3d": about}
+            )
+            shape = (len(channels), *volume.shape[::-1])
+            stored = group.create_array(
+                "0", shape=shape, chunks=(1, *(min(n, 64) for n in shape[1:])), dtype="float32",
+                dimension_names=("c", "z", "y", "x"),
+            )  # fmt: skip
+            for number, values in enumerate(channels.values()):
+                stored[number] = values.astype(np.float32).T
+            if path.exists():
+                path.rename(former)
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(former, ignore_errors=True)
 
 
 def _channel(name: str, values: NDArray[Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from recon3d.files.grain import Grain
 from recon3d.plot.grain.quality import quality_figure
 from recon3d.runtime.atomic import complete_or_absent
 
+RESULTS = ("grain.h5", "grain.xdmf", "grain_xdmf.h5", "grain_ang.npy", "quality.png")
+
 
 def write_results(grain: Grain, folder: Path) -> list[Path]:
     """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, quality.png."""
