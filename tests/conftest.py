@@ -14,8 +14,15 @@ import pytest
 from hypothesis import settings
 from id06_folders import frame, write_edf
 
+import recon3d
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
+
+# Kernels of notebooks, servers and engines take the same files as the tests, and with them the
+# same compiled code: installed files would be compiled again.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(recon3d.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+)
 
 MOST_WORKERS = 4
 """More of them make the scans that files share too often."""

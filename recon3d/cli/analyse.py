@@ -80,11 +80,12 @@ def _of_cells(grain: Grain, cells: Cells) -> list[str]:
     table, parting = cells.table, cells.boundaries
     how = "chosen by the data" if cells.threshold_deg is None else f"{cells.threshold_deg:g}°"
     spread = np.average(table["spread_deg"], weights=table["voxels"])
+    share = np.median(table["volume_error_um3"] / table["volume_um3"])
+    known = f"± {100 * share:.2g} % (median)" if np.isfinite(share) else "errors not known"
     lines = [
         f"{len(cells)} cells (threshold: {how}) in {grain.volume_um3:.4g} µm³",
         f"volumes: {table['volume_um3'].min():.3g} to {table['volume_um3'].max():.3g} µm³, "
-        f"± {100 * np.median(table['volume_error_um3'] / table['volume_um3']):.2g} % (median); "
-        f"spread within cells: {1e3 * spread:.2f} mdeg",
+        f"{known}; spread within cells: {1e3 * spread:.2f} mdeg",
     ]
     if parting.size:
         angles = 1e3 * parting["misorientation_deg"]

@@ -35,8 +35,8 @@ GETDATA_OPTIONS = (
     *options(Cleaning, "cleaning"),
 )
 
-_BYTES_OF_A_VOXEL = 21
-"""What grain.h5 takes before it is packed: five numbers and a truth value."""
+_BYTES_OF_A_VOXEL = 45
+"""What grain.h5 takes before it is packed: ten numbers, colours and a truth value."""
 
 
 @command(
@@ -184,6 +184,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     It is made from scan.h5 in the .ini file's `path`; grain.h5 and grain_ang.npy are left
     there. Options given here win over the .ini file.
     """
+    from recon3d.files.grain import SPARE_BYTES
     from recon3d.files.hdf5 import require_replaceable, require_room
     from recon3d.files.store import open_store
     from recon3d.plot.grain.results import RESULTS, write_results
@@ -205,7 +206,8 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     store = open_store(folder / "scan.h5")
     require_writable(folder, *RESULTS)
     require_replaceable(folder / "grain.h5")
-    require_room(folder / "grain.h5", _BYTES_OF_A_VOXEL * math.prod(experiment.volume.shape))
+    voxels = math.prod(experiment.volume.shape)
+    require_room(folder / "grain.h5", SPARE_BYTES + _BYTES_OF_A_VOXEL * voxels)
     seconds = experiment.settings.checkpoint_seconds
     checkpoints = Checkpoints(folder / "checkpoint.h5", seconds, go_on=arguments.resume)
     grain = reconstruct(

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 FORMAT = "recon3d-grain"
 FORMAT_VERSION = 1
-_SPARE_FOR_PARAMETERS = 1 << 20
+SPARE_BYTES = 1 << 20
+"""Room on the disk for all that is no array over the volume."""
 
 _ARRAYS = {
     "occupancy": ("1", "share of a voxel that scatters, 1 for a typical inner voxel"),
@@ -237,7 +238,7 @@ class Grain:
         """
         room_bytes = sum(array.nbytes for array in self.arrays().values()) + 4 * self.mask.size
         require_replaceable(path)
-        with create_own(path, room_bytes + _SPARE_FOR_PARAMETERS) as file:
+        with create_own(path, room_bytes + SPARE_BYTES) as file:
             file.attrs.create("doubts", list(self.doubts), (len(self.doubts),), h5py.string_dtype())
             write_attributes(file, self.provenance)
             file.attrs["_format"] = FORMAT

@@ -101,6 +101,7 @@ def cluster():
     pytest.importorskip("ipyparallel")
     prepared = Cluster(2, threads=1)
     launcher = prepared.cluster.config.MPIEngineSetLauncher
-    launcher.environment["PYTHONPATH"] = str(Path(__file__).parent)
+    paths = [str(Path(__file__).parent), os.environ["PYTHONPATH"]]
+    launcher.environment["PYTHONPATH"] = os.pathsep.join(paths)
     with prepared as running:
         yield running

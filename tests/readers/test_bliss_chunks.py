@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from store_files import make_frames, write
 
 from recon3d.errors import DataError
 from recon3d.files.store import open_store
+from recon3d.readers.bliss.chunks import _require_sound
 from recon3d.scan.scan import open_scan
 
 ROWS = 96
@@ -142,3 +145,19 @@ def test_and_of_one_without_checksums(tmp_path):
     wrong = flip(older, "entry/data/summed", 1, 12, 6, tmp_path / "wrong.h5")
     with pytest.raises(DataError, match="the summed projections cannot be read"):
         _ = open_store(wrong).summed
+
+
+@pytest.mark.parametrize(
+    ("block", "lengths", "sound"),
+    [(8, (3, 5), True), (16, (9,), True), (4, (3,) * 4, False), (12, (3, 3), False)],
+)
+def test_lengths_of_a_chunk_worked_out_by_hand(block, lengths, sound):
+    # 16 numbers of two bytes: blocks hold eight or a multiple of it.
+    content = struct.pack(">QI", 32, 2 * block)
+    content += b"".join(struct.pack(">I", length) + bytes(length) for length in lengths)
+    reading = contextlib.nullcontext() if sound else pytest.raises(OSError, match="a is damaged")
+    with reading:
+        _require_sound(content, 32, 2, "a")
+    if sound:
+        with pytest.raises(OSError, match="a is damaged"):
+            _require_sound(content[:-1], 32, 2, "a")

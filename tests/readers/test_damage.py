@@ -21,6 +21,12 @@ def test_long_runs_are_named_by_their_ends_and_gaps_are_kept():
     assert "more is empty" in list_damage(scattered)
 
 
+def test_a_run_of_twenty_is_named_in_full_and_one_more_by_its_ends():
+    damaged = [(f"f_{i}.edf", "is empty") for i in range(10, 31)]
+    assert list_damage(damaged[:20]).startswith("f_10.edf, f_11.edf, f_12.edf, ")
+    assert list_damage(damaged) == "f_10.edf to f_30.edf (21 in all) is empty"
+
+
 def test_however_many_they_are_a_message_stays_short():
     """A reason that differs from frame to frame, and names that are long."""
     damaged = [(f"{'x' * 90}_{7 * i:05d}.edf", f"is cut at {i}") for i in range(5000)]

@@ -145,6 +145,13 @@ def test_other_motor_names(tmp_path):
     assert np.isnan(motors.two_theta_deg[0])
 
 
+def test_rotation_and_rocking_alone_tell_the_beamline(tmp_path):
+    write_edf(tmp_path / "a.edf", frame(0), {}, motor_mne="omega mu", motor_pos="3 2")
+    with pytest.warns(Recon3DWarning, match="are not among the motors in the files"):
+        motors = open_quietly(tmp_path, "a").motors
+    assert (motors.omega_deg[0], motors.base_tilt_deg[0]) == (3, 2)
+
+
 def test_unknown_motor_is_refused_with_the_nearest_name(write_folder):
     names = Goniometer(omega="difry", base_tilt="diffrz")
     with pytest.raises(DataError, match=r"'difry' \(omega\).*'diffry'.*trash mono"):

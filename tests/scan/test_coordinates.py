@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon3d.scan.coordinates import groupings
+from recon3d.scan.coordinates import _is_exact, _is_outliers, groupings, split_at
 
 
 def group_positions(values, step=None):
@@ -184,3 +184,19 @@ def test_visits_of_a_real_scan_leave_7_of_93_positions(real_data):
     centres, index = group_positions(np.repeat(positions, np.maximum(visits, 1)))
     assert centres.size == 7
     np.testing.assert_array_equal(index, np.repeat(meant, np.maximum(visits, 1)))
+
+
+@pytest.mark.parametrize(("rare", "exact"), [(2, True), (3, False)])
+def test_a_quarter_of_exact_positions_may_be_rare(rare, exact):
+    values = np.repeat(np.arange(8.0), [6] * (8 - rare) + [1] * rare)
+    assert _is_exact(split_at(values, 0.5)) is exact
+
+
+@pytest.mark.parametrize(
+    ("readings", "strays", "outliers"),
+    [(9, 1, True), (8, 2, False), (98, 2, False), (198, 2, True)],
+)
+def test_a_stray_reading_or_two_in_two_hundred_are_outliers(readings, strays, outliers):
+    jitter = np.where(np.arange(readings) % 2, 1.0, -1.0)
+    values = np.concatenate([jitter, np.full(strays, 9.0)])
+    assert _is_outliers(split_at(values, 5.0)) is outliers

@@ -1,7 +1,8 @@
 """Compiled loops on the counts of one frame, and on all frames of a projection in parallel.
 
 Frames are (rows, cols) float32 and are changed in place. Nothing here checks its arguments:
-`recon3d.cleaning.steps` does.
+`recon3d.cleaning.steps` does. Arrays are copied by loops: numba takes 3 s to compile the error of
+an assignment between arrays, whose shapes may differ.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def repair_pixels(frame: FloatFrame, bad: BoolFrame, bad_at: NDArray[np.int64]) 
                 if not bad[r, c]:
                     good[found] = frame[r, c]
                     found += 1
-        frame[row, col] = np.median(good[:found]) if found else 0.0
+        good[:found].sort()
+        frame[row, col] = 0.5 * (good[(found - 1) // 2] + good[found // 2]) if found else 0.0
 
 
 @njit(cache=True)
@@ -217,7 +219,8 @@ def cornice_lines(frame: FloatFrame, framebg: int) -> FloatFrame:
     lines = np.empty(frame.shape, np.float32)
     for row in range(rows):
         share = np.float32((row - 0.5 * (framebg - 1)) / (rows - framebg))
-        lines[row] = top + share * (bottom - top)
+        for col in range(cols):
+            lines[row, col] = top[col] + share * (bottom[col] - top[col])
     return lines
 
 
@@ -308,6 +311,8 @@ def scale_frames(frames: NDArray[np.float32], factors: NDArray[np.float32], fram
     """Do steps 4 and 5: normalise every frame and subtract its own background."""
     for f in prange(frames.shape[0]):
         if factors[f] != 1:
-            frames[f] *= factors[f]
+            for row in range(frames.shape[1]):
+                for col in range(frames.shape[2]):
+                    frames[f, row, col] *= factors[f]
         if framebg > 0:
             subtract_cornice_lines(frames[f], framebg)

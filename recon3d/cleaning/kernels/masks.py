@@ -122,8 +122,9 @@ def close_with_disk(mask: Mask, radius: int) -> None:
                 beside = grown[reach + step : flat.size - reach + step]
                 for at in range(closing.size):
                     closing[at] &= beside[at]
-    box = (slice(2 * radius, -2 * radius), slice(2 * radius, -2 * radius))
-    mask[box] = closed.reshape(mask.shape)[box]
+    for row in range(2 * radius, mask.shape[0] - 2 * radius):
+        for col in range(2 * radius, cols - 2 * radius):
+            mask[row, col] = closed[row * cols + col]
 
 
 @njit(cache=True)

@@ -213,7 +213,8 @@ def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # typ
     column_of[columns] = np.arange(columns.size)
     for voxel in prange(volume.shape[0]):
         values = np.zeros(columns.size + 1, volume.dtype)
-        values[:-1] = volume[voxel]
+        for column in range(columns.size):
+            values[column] = volume[voxel, column]
         strongest = np.argmax(values)
         if not values[strongest] > 0:
             peak_bins[voxel] = -1
