@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import ipywidgets as controls
 
@@ -12,6 +13,7 @@ from recon3d.arguments import checked
 from recon3d.cleaning.getdata import calibration_images, opening, region_of
 from recon3d.cleaning.overview import GrowingOverview, ProjectionGlance
 from recon3d.config.settings_file import SettingsFile
+from recon3d.errors import Recon3DError
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.slices import slices_figure
 from recon3d.reconstruction.preview import preview_grain
@@ -19,7 +21,11 @@ from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.widgets.controls.background import Background
 from recon3d.widgets.controls.panel import Panel, button, row
+from recon3d.widgets.display import is_served
 from recon3d.widgets.projections import Projections
+
+PAUSE_S = 1.0
+"""How long after it is shown it prepares for a preview."""
 
 
 class Live(Panel):
@@ -54,6 +60,8 @@ class Live(Panel):
             self.picture,
             self.caption,
         ]
+        if not is_served():
+            self._preview.start(self._prepare(), lambda _: None, delay_s=PAUSE_S)
 
     @property
     def value(self) -> bool:
@@ -132,22 +140,31 @@ class Live(Panel):
             return "no complete projection yet"
         return f"{scan.shape[0]} complete projections, up to ω = {scan.omega_deg[-1]:.2f}°"
 
-    def _quick(self) -> Iterator[Grain]:
+    def _prepare(self) -> Iterator[None]:
+        """Compile what a preview needs, by a tiny one, while nobody waits for it."""
+        yield
+        with suppress(Recon3DError):  # a preview that is asked for tells what is wrong
+            self._rough(projections=3, voxels=8)
+
+    def _quick(self) -> Iterator[Grain | str]:
+        yield self._rough()
+
+    def _rough(self, **size: int) -> Grain | str:
+        """A rough grain of what there is; why there is none where there is no projection yet."""
         assert self.settings is not None
         plan = self.settings.getdata()
         follower = self.follower or self._new_follower()
         scan = follower.scan or follower.poll()
         if scan is None:
-            self._preview.post(self.tell, follower.reason)
-            return
-        yield preview_grain(
-            region_of(scan, plan),
-            plan.cleaning,
-            self.settings.experiment(),
-            **calibration_images(plan),
-        )
+            return follower.reason
+        images = calibration_images(plan)
+        experiment = self.settings.experiment()
+        return preview_grain(region_of(scan, plan), plan.cleaning, experiment, **size, **images)
 
-    def _show_grain(self, grain: Grain) -> None:
+    def _show_grain(self, grain: Grain | str) -> None:
+        if isinstance(grain, str):
+            self.tell(grain)
+            return
         self.grain = grain
         buffer = io.BytesIO()
         slices_figure(grain).savefig(buffer, format="png", dpi=100)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import ipywidgets as controls
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,6 +64,18 @@ class Threshold(CleaningSteps):
         self._whole = scan
         self._suggesting = self._pressed = False
         self._region: dict[str, Any] = {}
+        self.mend = mend_button(self.suggest_all, "another region, rim and threshold")
+        self.canvas, self.kept_canvas = new_canvas(5.2), new_canvas(2.0)
+        self.grid_canvas = new_canvas(9.0, 9.6)
+        # Only the controls are made anew for another region: a page does not take figures away.
+        self._controls = controls.VBox()
+        self.children = [
+            self._controls,
+            self.canvas,
+            self.kept_canvas,
+            self.status,
+            self.grid_canvas,
+        ]
         self._build(scan if plan is None else region_of(scan, plan), self._plan.cleaning)
         if None in (self._plan.cleaning.framebg, self._plan.cleaning.binth):
             is_open = settings is not None and self._plan.poi is None
@@ -77,8 +90,7 @@ class Threshold(CleaningSteps):
         self._look_anew()
         self._cleaned_as = self.params
         self._make_figures()
-        self.mend = mend_button(self.suggest_all, "another region, rim and threshold")
-        self.children = [
+        self._controls.children = [
             row(self.projection, self.frame, self.all_frames),
             row(self.framebg, self.binth, self.min_region),
             row(*self.steps),
@@ -87,10 +99,6 @@ class Threshold(CleaningSteps):
                 button("Suggest", self.suggest, "rim and threshold from the data"),
                 self.mend,
             ),
-            self.canvas,
-            self.kept_canvas,
-            self.status,
-            self.grid_canvas,
         ]
         self.refresh()
 
@@ -183,15 +191,15 @@ class Threshold(CleaningSteps):
         self.all_frames.observe(lambda _: self._show_grid(), "value")
 
     def _make_figures(self) -> None:
-        self.canvas, self.kept_canvas = new_canvas(5.2), new_canvas(2.0)
+        for canvas in (self.canvas, self.kept_canvas):
+            canvas.figure.clear()
         self._kept_line = draw_kept(self.kept_canvas.figure)
         k, frame = self.projection.value, self.frame.value
         steps = self.preview.steps(k, frame, self.value)
         roi, binth = self.scan.roi, self.preview.own(self.value).chosen[1]
         places = {"first_pix": (roi.row, roi.col), "bin_pix": self.scan.binning}
         self._figure: CleaningFigure = draw_cleaning(self.canvas.figure, steps, binth, **places)
-        self.grid_canvas = new_canvas(9.0, 9.6)
-        self.grid_canvas.layout.display = "none"
+        show_if(False, self.grid_canvas)
 
     def _title(self) -> str:
         k, frame = self.projection.value, self.frame.value

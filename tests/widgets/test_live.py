@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from recon3d.reconstruction.preview import preview_grain
 from recon3d.widgets import Projections
 from recon3d.widgets.live import Live
 
@@ -58,6 +59,29 @@ def test_new_projections_appear_in_open_widgets(simulated, arriving, tmp_path):
         for widget in (roi, threshold):
             widget.background.cancel()
     assert live.follower is None
+
+
+def test_what_a_preview_needs_is_compiled_before_it_is_asked_for(
+    simulated, arriving, tmp_path, monkeypatch
+):
+    arriving(0, 4 * FRAMES)
+    from_there = type(simulated)(arriving.folder, simulated.scan)
+    settings = from_there.session(tmp_path / "choices.ini", framebg=6, min_region=40).settings
+    made = []
+
+    def noted(scan, *arguments, **options):
+        made.append(options)
+        return preview_grain(scan, *arguments, **options)
+
+    monkeypatch.setattr("recon3d.widgets.live.preview_grain", noted)
+    live = Live(settings)
+    live._preview.wait()
+    assert [(one["projections"], one["voxels"]) for one in made] == [(3, 8)]
+    assert live.grain is None
+    assert live.status.value == ""
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.11")
+    Live(settings)._preview.wait()
+    assert len(made) == 1
 
 
 def test_a_preview_of_nothing_says_so(simulated, arriving, tmp_path):
