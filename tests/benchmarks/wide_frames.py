@@ -99,7 +99,8 @@ def run(folder: Path, options: argparse.Namespace) -> None:
     rows: list[Row] = []
     if not (folder / "truth.h5").exists():
         phantom = make_phantom("subgrains", grain_size_um(plan, RIM_PIX), 0.06, 0)
-        truth = Truth(phantom, plan, SimulatedDetector())
+        # An enlarged zinger would be none that cleaning, or a user, takes for one.
+        truth = Truth(phantom, plan, SimulatedDetector(zingers=0))
         size, region, voxels = options.size, options.region, options.voxels
         seconds = once(lambda: simulate(folder, truth, size, region, voxels))
         rows.append(Row(f"simulate {plan.projections * plan.frames} EDF files", seconds))

@@ -144,7 +144,7 @@ def test_counting_adds_more_where_less_is_told(monkeypatch, dark, gamma, strain,
 
 
 def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
-    """At half of a bright pixel 0.9 / 16 of 32 mdeg, 1.8 mdeg, beside the 0.2 mdeg of any model."""
+    """At half of a bright pixel 0.5 / 16 of 32 mdeg, 1.0 mdeg, beside the 0.2 mdeg of any model."""
     task, everywhere, flat = box(), np.ones(729, bool), np.zeros(729)
     task.dark = 0.5
     monkeypatch.setattr(errors, "_of_two_halves", lambda *_: np.zeros((2, 729, 3)))
@@ -152,7 +152,7 @@ def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
     found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
     told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg[:, :2]
-    np.testing.assert_allclose(1e3 * told, np.hypot(1.8, 0.208))
+    np.testing.assert_allclose(1e3 * told, np.hypot(1.0, 0.208))
 
 
 def test_a_drift_found_from_mu_alone_counts_as_the_tilt_it_looks_like():

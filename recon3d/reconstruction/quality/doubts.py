@@ -35,9 +35,9 @@ SHARPER = 0.97
 LEAST_RANGE_DEG = 150.0
 """Range of ω below which rotation axis and drift are not told apart."""
 
-MOST_OF_SIGNAL = 0.43
+MOST_OF_SIGNAL = 0.45
 """Share of a bright pixel (about a third of the brightest one) from which binth cuts the grain: one
-of .39 left it 2 % too small, with errors as claimed, and one of .48 left it 13 % too small."""
+of .41 left it 2 % too small, with errors as claimed, and one of .48 left it 13 % too small."""
 
 MOST_AT_THE_EDGE = 0.25
 """Intensity that the outermost settings of a scan may have, as a share of the strongest one."""

@@ -56,7 +56,7 @@ WITH_STRAIN = np.array([1.7, 1.7, 1.0])
 scanned, and where 2θ or the energy was: the same light then tells a and b, and the strain."""
 
 OF_STEP = 0.0065
-OF_CUT = 0.9
+OF_CUT = 0.5
 OF_SECOND = 0.5
 OF_BEND = 0.145
 OF_DRIFT = 0.3

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.operator import IlluminatedPixels
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.widths import frames_reached, settings_in_place
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -30,8 +29,7 @@ THRESHOLD_SIGMAS = 3.0
 """Standard deviations of the background that a threshold is, as a rule."""
 
 OUTLIER = 6.0
-"""Counts above the predicted ones, in standard deviations and thresholds, of no grain's pixel; the
-brightest prediction around it comes on top, for a rim that is told to a part of a voxel only."""
+"""Counts above the predicted ones, in standard deviations and thresholds, of no grain's pixel."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _look(
     rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))
     rest[~(lit | dark)] = 0
     measured[~(lit | dark)] = 0
-    far = far_too_bright(rest, scaled, images.pixels, threshold)
+    far = rest > OUTLIER * np.sqrt(scaled + threshold) + OUTLIER * threshold
     total = scaled.sum()
     row = np.array(
         [
@@ -146,22 +144,6 @@ def _look(
         ]
     )
     return row, float(fitted[0])
-
-
-def far_too_bright(
-    rest: Frames, predicted: Frames, pixels: IlluminatedPixels, threshold: float
-) -> NDArray[np.bool_]:
-    """Which pixels are too bright for any grain near the predicted one, (pixels + 1, frames).
-
-    `rest`, `predicted`: counts beyond the predicted ones, and these; the last row is zero.
-    """
-    row, col = pixels.places.T
-    near = predicted.copy()
-    for down, right in np.ndindex(3, 3):
-        around = predicted[pixels.lookup[row + down, col + right]]
-        np.maximum(near[:-1], around, out=near[:-1])
-    far: NDArray[np.bool_] = rest > OUTLIER * (np.sqrt(predicted + threshold) + threshold) + near
-    return far
 
 
 def _curvature(predicted: FloatArray, measured: FloatArray) -> float:
