@@ -48,6 +48,26 @@ def test_a_text_is_a_number_where_it_can_be(entry):
     assert read_reading(entry, "omega", 3) is None
 
 
+def test_texts_of_all_frames_are_numbers_where_they_can_be(entry):
+    entry["instrument/mu/value"] = np.array([b"1.5", b"-2", b"3e-1"])
+    entry["instrument/chi/value"] = np.array([b"1.5", b"ERR", b"3"])
+    assert read_reading(entry, "mu", 3).tolist() == [1.5, -2, 0.3]
+    assert read_reading(entry, "chi", 3) == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("unit", "degrees"),
+    [("deg", 2.0), ("rad", 114.5916), ("mrad", 0.1145916), ("µrad", 1.145916e-4), ("", 2.0)],
+)
+def test_angles_in_radians_become_degrees(entry, unit, degrees):
+    entry["instrument/mu/value"] = np.array([2, 4], np.float32)
+    entry["instrument/positioners/chi"] = 2
+    for place in ("instrument/mu/value", "instrument/positioners/chi"):
+        entry[place].attrs["units"] = unit
+    assert read_reading(entry, "mu", 2) == pytest.approx([degrees, 2 * degrees])
+    assert read_reading(entry, "chi", 2) == pytest.approx(degrees)
+
+
 def test_the_ring_current_of_every_frame_comes_before_the_one_at_the_start(entry):
     entry["instrument/machine/current"] = 150.0
     assert read_current(entry, "current", 3) == 150

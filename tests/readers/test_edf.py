@@ -158,6 +158,12 @@ def test_unknown_motor_is_refused_with_the_nearest_name(write_folder):
         open_quietly(write_folder(ROCKING), goniometer=names)
 
 
+def test_the_nearest_motor_is_found_whatever_its_case(tmp_path):
+    write_edf(tmp_path / "a.edf", frame(0), {}, motor_mne="phi DIFFRY chi", motor_pos="1 2 3")
+    with pytest.raises(DataError, match=r"'diffry' .* nearest name is 'DIFFRY'"):
+        open_quietly(tmp_path, "a")
+
+
 def test_absent_tilts_are_nan_with_a_warning(write_folder):
     names = Goniometer(omega="diffry", base_tilt="diffrz", phi="samphi")
     with pytest.warns(Recon3DWarning, match="'samphi'.*phi is taken as still"):

@@ -28,6 +28,8 @@ _PLACES = (
 )
 _CURRENTS = ("instrument/{}/data", "instrument/{}/signal", "measurement/{}")
 _MOVED_DEG = 0.01
+_DEGREES = {name: np.degrees(size) for name, size in (("rad", 1), ("mrad", 1e-3), ("urad", 1e-6))}
+"""Units of angles that are no degrees."""
 
 
 def read_reading(entry: h5py.Group, name: str, frames: int) -> Reading:
@@ -46,14 +48,16 @@ def _values(item: Any) -> Reading:
     if not isinstance(item, h5py.Dataset) or item.ndim > 1 or item.size in (None, 0):
         return None
     values = np.asarray(item[()]).ravel()
-    if values.dtype.kind in "iuf":
-        return values.astype(np.float64) if values.size > 1 else float(values[0])
-    text = values[0]
-    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    if values.dtype.kind not in "iuf":
+        texts = [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in values]
+        try:
+            values = np.array(texts, np.float64)
+        except ValueError:
+            return texts[0]
+    unit = item.attrs.get("units", "")
+    unit = (unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)).lower()
+    values = values.astype(np.float64) * _DEGREES.get(unit.replace("µ", "u"), 1.0)
+    return values if values.size > 1 else float(values[0])
 
 
 def read_current(entry: h5py.Group, name: str, frames: int) -> Reading:

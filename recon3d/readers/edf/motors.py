@@ -134,7 +134,8 @@ def _number(text: str) -> float:
 
 def _explain_missing(part: str, goniometer: Goniometer, known: list[str]) -> str:
     name = getattr(goniometer, part)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    cases = {each.lower(): each for each in known}
+    near = cases[difflib.get_close_matches(name.lower(), cases, n=1, cutoff=0.0)[0]]
     return (
         f"there is no motor '{name}' ({part}) in the files; the nearest name is '{near}'. Name the "
         f"motors, as in --motors id06,{part}=...; they have: "
