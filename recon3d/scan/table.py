@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from recon3d.arguments import NamedFields, check_fields
 from recon3d.errors import NoSuchProjectionError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.readers.motors import MotorTable
@@ -70,7 +71,7 @@ class Projection:
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class ScanTable:
+class ScanTable(NamedFields):
     """The layout of a scan: its projections (one ω each), their settings, motors and region.
 
     Parameters
@@ -115,6 +116,7 @@ class ScanTable:
     binning: Binning = NO_BINNING
 
     def __post_init__(self) -> None:
+        check_fields(self)
         settings = math.prod(axis.values_deg.size for axis in self.axes)
         found = {
             "omega": (self.omega_deg.shape, self.slots.shape[:1]),
@@ -147,7 +149,7 @@ class ScanTable:
 
     def settings(self, k: int | slice) -> tuple[FloatArray, FloatArray]:
         """(μ, γ) of the frames of one projection, or of several, as in `Projection`."""
-        own = self.motors[k]
+        own = self.motors[k if isinstance(k, slice) else self.number(k)]
         return frame_settings(
             own.omega_deg, own.base_tilt_deg, own.chi_deg, own.phi_deg, self.origin, +1
         )

@@ -73,3 +73,26 @@ def test_a_store_is_such_a_sequence_too(tmp_path):
 def test_parts_that_do_not_fit_are_refused(scan, change, named):
     with pytest.raises(ParameterError, match=named):
         replace(scan, **change)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("axes", 5),
+        ("axes", (1, 2)),
+        ("roi", None),
+        ("motors", 3),
+        ("omega_deg", "x"),
+        ("source", 3),
+    ],
+)
+def test_a_part_of_a_wrong_kind_is_named(scan, field, value):
+    with pytest.raises(ParameterError, match=rf"^{field} is .*: expected"):
+        replace(scan, **{field: value})
+
+
+def test_a_scan_has_no_part_of_another_name(scan):
+    with pytest.raises(ParameterError, match="Scan: missing a required argument: 'kind'"):
+        r3.Scan(source=scan.source)
+    with pytest.raises(IndexError, match="projection 'a': the scan has 2"):
+        scan.settings("a")
