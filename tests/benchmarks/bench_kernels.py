@@ -20,7 +20,11 @@ from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.projection.cells import cell_width
-from recon3d.reconstruction.fit.backprojection import backproject_laboratory, backproject_sample
+from recon3d.reconstruction.fit.backprojection import (
+    backproject_laboratory,
+    backproject_sample,
+    find_peaks,
+)
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
 
 Points = NDArray[np.float64]
@@ -77,7 +81,7 @@ def backprojection_rows(
 def _at_laboratory_angles(scan: MemoryScan, points: Points) -> Points:
     illuminated = IlluminatedBits(scan)
     volume = backproject_laboratory(scan, points, illuminated=illuminated)
-    return _completeness(scan, points, volume, illuminated)
+    return _completeness(scan, points, volume, 1, illuminated)
 
 
 def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
@@ -85,14 +89,19 @@ def _in_the_sample_frame(scan: MemoryScan, points: Points) -> Points:
     voxel_um = np.ptp(points[:, 0]) / (np.unique(points[:, 0]).size - 1)
     cell_pix = cell_width(voxel_um * scan.geometry.magnification_pix_per_um)
     volume = backproject_sample(scan, bins, points, cell_pix=cell_pix, illuminated=illuminated)
-    return _completeness(scan, points, volume[:, ::2], illuminated)
+    return _completeness(scan, points, volume, 2, illuminated)
 
 
 def _completeness(
-    scan: MemoryScan, points: Points, volume: NDArray[np.float32], illuminated: IlluminatedBits
+    scan: MemoryScan,
+    points: Points,
+    volume: NDArray[np.float32],
+    bins_a_frame: int,
+    illuminated: IlluminatedBits,
 ) -> Points:
-    frames = np.tile(np.arange(scan.shape[1]), (scan.shape[0], 1))
-    own = volume.argmax(axis=1)
+    bins = bins_of(volume.shape[1])
+    frames = np.tile(np.arange(bins.size) // bins_a_frame, (scan.shape[0], 1))
+    own = find_peaks(volume, bins, 0).bins
     return completeness(scan, points, frames, own, bits=illuminated)
 
 

@@ -133,10 +133,9 @@ class IlluminatedBits:
         self._kept: dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
         self._room = MOST_BYTES
 
-    def keep(self, projection: int, numbers: NDArray[np.int64], frames: Frames) -> None:
-        """Note the frames of a projection that are not dark all over, if there is room."""
+    def keep(self, projection: int, numbers: NDArray[np.int64], bits: NDArray[np.uint8]) -> None:
+        """Keep what `of` gives for a projection, if there is room."""
         if projection not in self._kept and self._room > 0:
-            bits = pack(frames)
             self._kept[projection] = numbers, bits
             self._room -= bits.nbytes
 
@@ -169,12 +168,22 @@ def read_illuminated(
     `cell_pix`: edge, in pixels, of the cells into which pixels are merged.
     """
     numbers, frames = model.illuminated_frames(number)[:2]
+    rows, cols = frames.shape[1:]
+    packed = np.empty((len(frames), rows, -(-cols // 8)), np.uint8)
+    shape = (-(-rows // cell_pix), -(-cols // cell_pix))
+    merged = frames if cell_pix == 1 else np.empty((len(frames), *shape), frames.dtype)
+    lit = np.zeros(shape, bool)
+    for frame, bits_of, cells_of in zip(frames, packed, merged, strict=True):
+        # All that is asked of a frame while it is in the cache.
+        if bits is not None:
+            bits_of[:] = pack(frame)
+        if cell_pix > 1:
+            cells_of[:] = merge_pixels(frame, cell_pix)
+        lit |= cells_of > 0
     if bits is not None:
-        bits.keep(number, numbers, frames)
-    if cell_pix > 1:
-        frames = merge_pixels(frames, cell_pix)
-    cells = IlluminatedPixels.from_mask(np.any(frames > 0, axis=0))
-    return IlluminatedCells(number, numbers, cells, cells.gather(frames))
+        bits.keep(number, numbers, packed)
+    cells = IlluminatedPixels.from_mask(lit)
+    return IlluminatedCells(number, numbers, cells, cells.gather(merged))
 
 
 def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
