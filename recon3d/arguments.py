@@ -20,7 +20,6 @@ import os
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -74,11 +73,6 @@ def checked(**expected: str) -> Callable[[F], F]:
             try:
                 bound = signature.bind(*given, **named)
             except TypeError as error:
-                with suppress(TypeError):
-                    bound = signature.bind_partial(*given, **named)
-                    for name, value in bound.arguments.items():
-                        if name in kinds and name not in (several, others):
-                            _taken(name, value, kinds[name], expected.get(name, ""))
                 known = ", ".join(name for name in signature.parameters if name != "self")
                 raise ParameterError(
                     f"{function.__qualname__}: {error}; its arguments are {known}"

@@ -69,15 +69,7 @@ def clean(
 ) -> CleanedScan:
     """Clean a scan and write it to a store: `recon3d.clean`, in each process that shares it.
 
-    Parameters
-    ----------
-    scan, cleaning, out, background, flat_field, bad_pixels, provenance, sink
-        As for `recon3d.clean`; errors and warnings too.
-    skip_damaged, show_progress
-        Likewise.
-    communicator
-        The processes that share the work; each calls this function, with the same scan. The
-        first one writes, so the others may leave out the sink.
+    The first process of the communicator writes, so the others may leave out the sink.
     """
     check_region(scan.shape[2:], cleaning.for_bins(*scan.binning))
     require_rocking(scan)

@@ -95,13 +95,7 @@ class Cleaning(Declared):
 
     @property
     def chosen(self) -> tuple[int, float]:
-        """`framebg` and `binth`, where both are known.
-
-        Raises
-        ------
-        ParameterError
-            One of them is None.
-        """
+        """`framebg` and `binth`; a ParameterError where one of them is None."""
         if self.framebg is None or self.binth is None:
             raise ParameterError(
                 f"framebg is {self.framebg} and binth is {self.binth}: frames are cleaned when "

@@ -131,10 +131,7 @@ class Experiment(NamedFields):
     def from_texts(cls, texts: Mapping[str, str], parent: Path = Path()) -> Experiment:
         """Make an experiment of the texts of its keys; a relative `path` counts from `parent`.
 
-        Raises
-        ------
-        ParameterError
-            A key is missing, or its value is of the wrong type or impossible.
+        Raises as `from_ini` does.
         """
         missing = [key for part in _PARTS.values() for key in missing_keys(part, texts)]
         if missing:
@@ -149,17 +146,10 @@ class Experiment(NamedFields):
     @classmethod
     @checked()
     def from_record(cls, record: Mapping[str, Any]) -> Experiment:
-        """Make an experiment of the record of a run; keys of others are passed over.
+        """Make an experiment of the record of a run, as `record` and `Grain.provenance` have it.
 
-        Parameters
-        ----------
-        record
-            Values by their keys, as `record` and `Grain.provenance` have them.
-
-        Raises
-        ------
-        ParameterError
-            A key is missing, or its value is impossible.
+        Keys of others are passed over. Raises a ParameterError where a key is missing or
+        impossible.
         """
         texts = {key: as_text(record[key]) for key in INI_KEYS if key in record}
         # A width that was found to be wide open is recorded as infinite, and found so again.

@@ -229,13 +229,7 @@ class Grain:
 
     @checked()
     def save(self, path: str | Path) -> None:
-        """Write the grain to an HDF5 file.
-
-        Parameters
-        ----------
-        path
-            The file, usually grain.h5. It appears when it is complete.
-        """
+        """Write the grain to an HDF5 file, usually grain.h5, which appears when it is complete."""
         room_bytes = sum(array.nbytes for array in self.arrays().values()) + 4 * self.mask.size
         require_replaceable(path)
         with create_own(path, room_bytes + SPARE_BYTES) as file:
@@ -292,18 +286,7 @@ class Grain:
 
     @checked()
     def save_arrays(self, folder: str | Path) -> Path:
-        """Write grain_ang.npy, (nx, ny, nz, 3) float32: a and b in degrees, completeness.
-
-        Parameters
-        ----------
-        folder
-            Where the file goes.
-
-        Returns
-        -------
-        path
-            The file.
-        """
+        """Write grain_ang.npy, (nx, ny, nz, 3) float32: a and b in degrees, completeness."""
         path = Path(folder) / "grain_ang.npy"
         columns = np.concatenate([self.orientation, self.completeness[..., None]], axis=-1)
         with complete_or_absent(path) as temporary:

@@ -74,11 +74,6 @@ class ArrayWriter:
         return self._stack.__exit__(kind, *rest)
 
     @property
-    def wants_frames(self) -> bool:
-        """Whether any array of frames is wanted."""
-        return bool(self._wanted)
-
-    @property
     def needs_unmasked(self) -> bool:
         """Whether the frames before the mask are wanted."""
         return UNMASKED in self._wanted

@@ -192,21 +192,9 @@ class CleanedScan(ScanTable):
             )
 
     def read_illuminated(self, k: int) -> tuple[NDArray[np.int64], Frames]:
-        """Read the frames of projection `k` that are not dark all over.
+        """Read the frames of projection `k` that are not all dark, and their numbers.
 
-        Returns
-        -------
-        numbers, shape (lit frames,)
-            Which frames they are.
-        frames, shape (lit frames, rows, cols)
-            Their counts.
-
-        Raises
-        ------
-        DataError
-            The file cannot be read, or its frames are not those that were written.
-        ParameterError
-            There is no such projection.
+        They are (lit frames, rows, cols). Raises as `read_projection` does.
         """
         k = self.number(k)
         numbers = np.flatnonzero(self.integrated[k] > 0)

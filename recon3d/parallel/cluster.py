@@ -108,10 +108,8 @@ class Cluster:
     def start(self) -> Self:
         """Start controller and engines, and connect; nothing is left running if that fails.
 
-        Raises
-        ------
-        ParameterError
-            The launcher is missing, or the engines did not come up in time.
+        Raises a ParameterError where the launcher is missing, or the engines did not come up in
+        time.
         """
         self._require_launcher()
         try:
@@ -152,17 +150,8 @@ class Cluster:
     def sights(self, timeout_s: float = 60.0) -> list[EngineInfo]:
         """What each engine says of itself, by their ranks.
 
-        Parameters
-        ----------
-        timeout_s
-            How long to wait for their answers.
-
-        Raises
-        ------
-        ParameterError
-            The cluster has not been started.
-        TimeoutError
-            They are busy.
+        Raises a ParameterError where the cluster was not started, a TimeoutError where they are
+        busy.
         """
         from recon3d.parallel.work import describe_engine
 
@@ -172,13 +161,7 @@ class Cluster:
         return sorted(answers, key=lambda info: info.rank)
 
     def info(self) -> str:
-        """Engines, and the host, memory and threads of each, as text.
-
-        Raises
-        ------
-        ParameterError
-            The cluster has not been started.
-        """
+        """Engines of the started cluster, with the host, memory and threads of each, as text."""
         lines = [
             f"engine {info.rank} of {info.size}: {info.host}, process {info.pid}, "
             f"{info.threads} threads, {info.memory_gib:.1f} GiB of memory on the machine"

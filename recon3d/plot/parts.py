@@ -56,15 +56,7 @@ def scale_bar_length_um(width_um: float) -> float:
 def draw_scale_bar(ax: Axes) -> AnchoredSizeBar:
     """Draw a scale bar below the right end of an image whose horizontal axis is in µm.
 
-    Parameters
-    ----------
-    ax
-        Axes of an image.
-
-    Returns
-    -------
-    bar
-        The bar with its label; `bar.size_bar` is as wide as its length in µm.
+    The bar's `size_bar` is as wide as its length in µm.
     """
     left, right = sorted(ax.get_xlim())
     length = scale_bar_length_um(right - left)

@@ -341,13 +341,3 @@ class FrameOperator:
         ones = np.ones((len(self.projector.points_um), 1), self.weights.dtype)
         images = self.projector.forward(ones, self.affine, self.pixels)
         return spread(images, self.pixels, *self.projector.footprint(self.affine))
-
-    def explicit(self) -> FloatArray:
-        """The matrix itself, (pixels · frames, voxels · bins), for a look at a tiny problem."""
-        shape = len(self.projector.points_um), self.weights.shape[1]
-        columns = []
-        for index in range(shape[0] * shape[1]):
-            unit = np.zeros(shape)
-            unit.flat[index] = 1
-            columns.append(self.forward(unit)[:-1].ravel())
-        return np.stack(columns, axis=1)

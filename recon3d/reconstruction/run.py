@@ -53,40 +53,13 @@ def reconstruct(
     checkpoints: Checkpoints | None = None,
     communicator: Communicator = ALONE,
 ) -> Grain:
-    """Reconstruct the grain: its shape, and the orientation of every voxel.
+    """Reconstruct the grain: `recon3d.reconstruct`, in each process that shares it.
 
-    Parameters
-    ----------
-    clean
-        The cleaned scan, from `recon3d.clean` or `recon3d.open_store`.
-    experiment
-        Crystal, detector, volume and settings.
-    memory_gib
-        What the orientation distributions may take. A backprojection of more is worked on in
-        parts; an iterative fit of more is refused.
-    show_progress
-        False for a silent run.
-    report
-        Called as `report(stage, number, residual, grown)` when a stage begins (number 0,
-        residual NaN, grown None) and after every pass of a fit, with the occupancy and the
-        strongest orientation (a, b) of the whole volume, shape (nx, ny, nz, 3). What it raises
-        ends the reconstruction.
-    checkpoints
-        Where the state of an iterative fit is kept while it runs, and whether to go on from it.
-    communicator
-        The processes that share the work; each calls this function and gets the grain.
-
-    Returns
-    -------
-    grain
-        Occupancy, mask, orientation, spread and completeness of every voxel.
-
-    Raises
-    ------
-    ParameterError
-        The method is not made for the frame, or needs more memory than allowed.
-    DataError
-        No voxel of the volume is lit often enough, or no projection is left.
+    `report`: called as `report(stage, number, residual, grown)` when a stage begins (number 0,
+    residual NaN, grown None) and after every pass of a fit, with the occupancy and the strongest
+    orientation (a, b) of the whole volume, shape (nx, ny, nz, 3). What it raises ends the
+    reconstruction. `checkpoints`: where the state of an iterative fit is kept while it runs, and
+    whether to go on from it. Each process of the communicator gets the grain.
     """
     method = _method_of(experiment)
     check_before(clean, experiment)

@@ -66,10 +66,7 @@ class Scan(ScanTable):
     def of_projections(self, chosen: Sequence[int] | NDArray[Any]) -> Scan:
         """The same scan with some of its projections: their numbers, or a flag for each.
 
-        Raises
-        ------
-        ParameterError
-            There are no such projections, or none is chosen.
+        Raises a ParameterError where there are no such projections, or none is chosen.
         """
         flags = np.asarray(chosen)
         if flags.dtype == bool and flags.shape == (len(self),):
@@ -132,13 +129,7 @@ class Scan(ScanTable):
 
     @checked()
     def masking(self, pixels: NDArray[np.bool_]) -> Scan:
-        """The same scan with more pixels of the ROI read as 0.
-
-        Parameters
-        ----------
-        pixels
-            Shape (rows, cols) of the ROI, true where a pixel cannot be used.
-        """
+        """The same scan with more pixels, (rows, cols) of the ROI, read as 0."""
         size = (self.roi.rows, self.roi.cols)
         if pixels.shape != size:
             raise ParameterError(f"pixels has the shape {pixels.shape}: expected {size}")
@@ -169,17 +160,9 @@ class Scan(ScanTable):
 
     @checked()
     def read_frame(self, slot: int) -> NDArray[Any]:
-        """One frame of the source, shape (rows, cols).
+        """One frame, (rows, cols), by its index in the source, as `slots` has it.
 
-        Parameters
-        ----------
-        slot
-            Its index in the source, as `slots` has it.
-
-        Raises
-        ------
-        DataError
-            It cannot be read whole.
+        Raises a DataError where it cannot be read whole.
         """
         count = self.source.motors.omega_deg.size
         if not 0 <= slot < count:
@@ -197,27 +180,11 @@ class Scan(ScanTable):
     def read_into(
         self, slot: int, frame: NDArray[Any], recorded: NDArray[Any] | None
     ) -> NDArray[Any]:
-        """Write one frame of the source into an array.
+        """Write one frame of the source into an array, (rows, cols).
 
-        Parameters
-        ----------
-        slot
-            Its index in the source.
-        frame, shape (rows, cols)
-            Where to write.
-        recorded
-            From `room_for_recorded`; it serves for one frame after another.
-
-        Returns
-        -------
-        pixels
-            The pixels of the ROI as they were recorded, masked ones 0, until the next frame is
-            read.
-
-        Raises
-        ------
-        DataError
-            It cannot be read whole.
+        `slot`: its index in the source. `recorded`: from `room_for_recorded`; it serves for one
+        frame after another. Returns the pixels of the ROI as they were recorded, masked ones 0,
+        until the next frame is read. Raises a DataError where it cannot be read whole.
         """
         pixels = frame if recorded is None else recorded
         if isinstance(self.source, ReadsInto):

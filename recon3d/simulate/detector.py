@@ -104,13 +104,7 @@ class SimulatedDetector:
 
     @checked(shape=">= 1")
     def static(self, shape: tuple[int, int]) -> FloatArray:
-        """Counts of every frame without light: offset, its gradient, and hot pixels.
-
-        Parameters
-        ----------
-        shape
-            Rows and columns of the recorded image.
-        """
+        """Counts, (rows, cols), of a frame without light: offset, its gradient, and hot pixels."""
         down, right = self.offset_gradient_counts
         rows = np.linspace(-0.5, 0.5, shape[0])[:, None]
         counts = self.offset_counts + down * rows + right * np.linspace(-0.5, 0.5, shape[1])
@@ -123,16 +117,10 @@ class SimulatedDetector:
     def expose(
         self, light: NDArray[np.floating], static: FloatArray, frame: int
     ) -> NDArray[np.uint16]:
-        """Record one frame.
+        """Record one frame, of which the number seeds the noise.
 
-        Parameters
-        ----------
-        light
-            Expected counts of the sample in the beam as it is then, shape (rows, cols).
-        static
-            What `static` gives for that shape.
-        frame
-            Number of the frame, which seeds its noise.
+        `light`, (rows, cols): expected counts of the sample in the beam as it is then. `static`:
+        what `static` gives for that shape.
         """
         rng = np.random.default_rng([self.seed, _FRAME, frame])
         if self.blur_pix:

@@ -65,20 +65,7 @@ class Bend(Field):
 
 @dataclass(frozen=True)
 class Cells(Field):
-    """One value for each Voronoi cell: every point takes that of the nearest seed.
-
-    Parameters
-    ----------
-    seeds_um
-        Where the cells grow from.
-    values
-        The value in each cell.
-
-    Raises
-    ------
-    ParameterError
-        There are no seeds, or not one value for each.
-    """
+    """One value for each Voronoi cell: every point takes that of the nearest seed."""
 
     seeds_um: tuple[Vector, ...] = field(repr=False)
     values: tuple[float, ...] = field(repr=False)

@@ -67,13 +67,7 @@ class Phantom:
 
     @checked()
     def sample(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> PhantomSample:
-        """Tell what the grain is at points; of two orientations, their mean.
-
-        Parameters
-        ----------
-        x_um, y_um, z_um
-            Sample coordinates; they broadcast against each other.
-        """
+        """Tell what the grain is at points, which broadcast; of two orientations, their mean."""
         x, y, z = (
             np.asarray(coordinate, float) - centre
             for coordinate, centre in zip((x_um, y_um, z_um), self.position_um, strict=True)

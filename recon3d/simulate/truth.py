@@ -103,12 +103,7 @@ class Truth:
     def sample_on(self, volume: Volume, oversampling: int = 3) -> VoxelTruth:
         """Average the planted grain over the voxels of a reconstruction.
 
-        Parameters
-        ----------
-        volume
-            The voxels.
-        oversampling
-            Points along each edge of a voxel.
+        `oversampling`: points along each edge of a voxel.
         """
         shares = (np.arange(oversampling) + 0.5) / oversampling - 0.5
         totals = np.zeros((4, *volume.shape))
@@ -129,15 +124,9 @@ class Truth:
     def save(self, path: str | Path, points: int = 96) -> None:
         """Write truth.h5.
 
-        It holds the grain on a regular grid (`density`, `a`, `b`, `strain`, axes `x`, `y`,
-        `z` in µm, NaN outside) for other programs, and all parameters as attributes.
-
-        Parameters
-        ----------
-        path
-            The file.
-        points
-            Points of the grid along each axis.
+        It holds the grain on a regular grid (`density`, `a`, `b`, `strain`, axes `x`, `y`, `z` in
+        µm, NaN outside) of so many points along each axis for other programs, and all parameters as
+        attributes.
         """
         axis = np.linspace(-1, 1, points) * 1.02 * self.phantom.radius_um
         axes = [centre + axis for centre in self.phantom.position_um]
@@ -154,13 +143,7 @@ class Truth:
     @classmethod
     @checked()
     def load(cls, path: str | Path) -> Truth:
-        """Read truth.h5.
-
-        Raises
-        ------
-        DataError
-            The file cannot be read, or is no truth of a simulated scan.
-        """
+        """Read truth.h5; a DataError says why it cannot be read, or is no truth of a scan."""
         try:
             with h5py.File(path, "r") as file:
                 values = read_attributes(file)

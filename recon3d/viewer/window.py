@@ -104,11 +104,6 @@ class GrainWindow:
         self.layers["surface"].vertex_colors = self.scene.colors(what)
         self._show()
 
-    def show_as(self, *, volume: bool) -> None:
-        """Show voxels in 3D as a volume, or only their surface."""
-        self.as_volume = volume
-        self._show()
-
     def _show(self) -> None:
         flat = self.viewer.dims.ndisplay == 2
         voxels = flat or self.as_volume

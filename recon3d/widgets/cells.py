@@ -14,13 +14,7 @@ from recon3d.widgets.controls.panel import WIDTH_IN, Panel, new_canvas, row, sli
 
 
 class GrainCells(Panel):
-    """Slices of a grain's cells with their numbers, their table, and what parts them.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    """
+    """Slices of a grain's cells with their numbers, their table, and what parts them."""
 
     @checked()
     def __init__(self, grain: Grain) -> None:

@@ -103,13 +103,7 @@ class Engines(Panel):
 
     @checked(timeout_s="> 0")
     def wait(self, timeout_s: float = 180.0) -> Client | None:
-        """Wait until engines that are starting or stopping have done so.
-
-        Raises
-        ------
-        TimeoutError
-            They take longer than `timeout_s`.
-        """
+        """Wait until engines that are starting or stopping have done so; else a TimeoutError."""
         if not self._settled.wait(timeout_s):
             raise TimeoutError(f"the engines take longer than {timeout_s:g} s")
         return self.client

@@ -34,13 +34,7 @@ UNCUT = "nothing"
 
 
 class GrainSlices(Panel):
-    """Three slices through a grain, in all three directions, each with a slider.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    """
+    """Three slices through a grain, in all three directions, each with a slider."""
 
     @checked()
     def __init__(self, grain: Grain) -> None:
@@ -75,11 +69,6 @@ class GrainSurface(Panel):
     """The surface of a grain in 3D, coloured by any quantity and cut open by a plane.
 
     It is drawn by the browser (WebGL, K3D-jupyter), so the server needs no display.
-
-    Parameters
-    ----------
-    grain
-        The grain.
     """
 
     @checked()

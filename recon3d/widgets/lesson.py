@@ -26,13 +26,7 @@ PLACE_UM = (4.0, 2.0, 1.0)
 
 
 class VoxelSpot(Panel):
-    """Sliders for the tilt of a voxel, ω, θ and h; they move its spot over a frame.
-
-    Parameters
-    ----------
-    plan
-        The scan.
-    """
+    """Sliders for the tilt of a voxel, ω, θ and h; they move its spot over a frame of a scan."""
 
     @checked()
     def __init__(self, plan: ScanPlan) -> None:
@@ -78,15 +72,7 @@ class VoxelSpot(Panel):
 
 
 class SeveralWays(Panel):
-    """A button that reconstructs a simulated grain in several ways, and what each way gave.
-
-    Parameters
-    ----------
-    store, experiment
-        The cleaned scan, and what is known of it.
-    truth
-        What was planted.
-    """
+    """A button that reconstructs a simulated grain in several ways, and what each way gave."""
 
     @checked()
     def __init__(self, store: CleanedScan, experiment: Experiment, truth: Truth) -> None:

@@ -51,8 +51,6 @@ class Mosaicity(Panel):
         The cleaned scan.
     grain, experiment
         To see slices of the grain too.
-    pixel_um
-        Size of a pixel in the sample, 1 / M; 1 (the axes are then in pixels) where None.
     """
 
     @checked()

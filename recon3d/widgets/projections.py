@@ -155,13 +155,7 @@ class Projections(Panel):
 
     @checked()
     def compare(self, grain: Grain, experiment: Experiment | None) -> None:
-        """Show measured against reprojected frames from now on.
-
-        Raises
-        ------
-        ParameterError
-            There is no experiment or no cleaned scan to compare with.
-        """
+        """Show measured frames of the cleaned scan against reprojected ones from now on."""
         if experiment is None or self.store is None:
             raise ParameterError("to compare with a grain, give its cleaned scan and experiment")
         self._grain, self._model = grain, model_of(grain, self.store, experiment)

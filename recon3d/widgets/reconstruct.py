@@ -105,25 +105,6 @@ class Reconstruct(Parameters):
         """Whether a reconstruction is going on."""
         return not self.stop_button.disabled
 
-    @checked(number=">= 1", threads=">= 1")
-    def start_engines(self, number: int | None = None, threads: int | None = None) -> None:
-        """Start engines in the background; the next reconstruction is theirs.
-
-        Parameters
-        ----------
-        number, threads
-            How many engines, and threads of each; as the controls stand where None.
-        """
-        if number is not None:
-            self.engines.number.value = number
-        if threads is not None:
-            self.engines.threads.value = threads
-        self.engines.start()
-
-    def stop_engines(self) -> None:
-        """Stop the engines in the background."""
-        self.engines.stop()
-
     def start(self) -> None:
         """Save the parameters, and reconstruct in the background."""
         if self.running:
@@ -145,13 +126,7 @@ class Reconstruct(Parameters):
 
     @checked(timeout_s="> 0")
     def done(self, timeout_s: float = 24 * 3600.0) -> None:
-        """Start, if nobody did, and wait for the grain; a served page waits for *Start*.
-
-        Raises
-        ------
-        TimeoutError
-            It takes longer than `timeout_s`.
-        """
+        """Start, if nobody did, and wait for the grain; a served page waits for *Start*."""
         if is_served():
             return
         if self.grain is None:

@@ -212,13 +212,7 @@ class Session:
     @when_asked
     @checked()
     def mosaicity(self, shown: Literal["projection", "slice"] = "projection") -> Mosaicity:
-        """A map of one projection, or of the grain where there is one.
-
-        Parameters
-        ----------
-        shown
-            What is shown first: "projection" or "slice".
-        """
+        """A map of one projection, or of the grain where there is one; `shown` comes first."""
         store = self.store
         if shown == "slice" or self._grain_is_of(store):
             widget = Mosaicity(store, self.grain, self.experiment)
@@ -267,13 +261,7 @@ class Session:
 
     @checked()
     def live(self, *widgets: Panel) -> Live:
-        """Follow a scan that is still being written, and show what is new in open widgets.
-
-        Parameters
-        ----------
-        widgets
-            Widgets of this session.
-        """
+        """Follow a scan that is still being written; what is new appears in open widgets."""
         return Live(self.settings, widgets)
 
     @when_asked

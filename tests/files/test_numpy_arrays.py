@@ -74,7 +74,7 @@ def make_store(path, scan):
 def write_arrays(store, folder, which="final", raw=None, **options):
     """What the sink of a cleaning leaves of a scan."""
     with ArrayWriter(store, folder, which, **options) as writer:
-        for k in range(len(store) if writer.wants_frames else 0):
+        for k in range(len(store)):
             frames = None if raw is None else raw.read_projection(k)
             writer.write(k, cleaned=store.read_projection(k), raw=frames)
 

@@ -54,7 +54,7 @@ def test_engines_that_work_are_not_stopped_and_the_run_is(reconstruction, engine
     reconstruction.iterations.value = 30
     reconstruction.start()
     reconstruction.background.wait(until=lambda: bool(reconstruction._residuals))
-    reconstruction.stop_engines()
+    reconstruction.engines.stop()
     assert "stop the reconstruction first" in engines.status.value
     reconstruction.stop()
     reconstruction.background.wait()

@@ -44,15 +44,7 @@ _CUTS: tuple[Axis, ...] = ("z", "x", "y")
 
 @checked()
 def cells_figure(grain: Grain, cells: Cells) -> Figure:
-    """Three slices through a grain, each cell in the colour of its mean and with its number.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    cells
-        Its cells.
-    """
+    """Three slices through a grain, each cell in the colour of its mean and with its number."""
     figure = new_figure(*slices_layout(grain.volume)[0])
     draw_cells(figure, grain, cells)
     return figure
@@ -98,12 +90,7 @@ def _draw_numbers(
 def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
     """Three slices of the lower bound of the density of dislocations, on a logarithmic scale.
 
-    Parameters
-    ----------
-    grain
-        The grain.
-    density_per_m2, shape (nx, ny, nz)
-        From `recon3d.analysis.dislocation_density`.
+    `density_per_m2`, (nx, ny, nz): from `recon3d.analysis.dislocation_density`.
     """
     if density_per_m2.shape != grain.volume.shape:
         raise wrong("density_per_m2", density_per_m2.shape, f"the shape {grain.volume.shape}")
@@ -134,15 +121,7 @@ def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
 
 @checked()
 def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
-    """How neighbours, voxels of a cell and cells differ: three histograms.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    cells
-        Its cells.
-    """
+    """How neighbours, voxels of a cell and cells differ: three histograms."""
     figure = new_figure(9.2, 2.7)
     near, inside, between = figure.subplots(1, 3)
     average = 1e3 * kernel_average_misorientation(grain.orientation)[grain.mask]

@@ -63,13 +63,7 @@ def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 41) -> QuadM
 
 @checked()
 def orientation_density_figure(grain: Grain) -> Figure:
-    """The density of tilts, with the key of the colours that they have in maps.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    """
+    """The density of tilts, with the key of the colours that they have in maps."""
     figure = new_figure(6.0, 3.4)
     mesh = draw_orientation_density(place_axes(figure, (0.6, 0.5, 2.7, 2.7)), grain)
     bar = place_axes(figure, (3.42, 0.5, 0.1, 2.7))
@@ -110,13 +104,7 @@ def draw_histogram(ax: Axes, grain: Grain, name: str, *, bins: int = 60) -> None
 
 @checked()
 def histograms_figure(grain: Grain) -> Figure:
-    """Histograms of every quantity of a grain.
-
-    Parameters
-    ----------
-    grain
-        The grain.
-    """
+    """Histograms of every quantity of a grain."""
     names = quantities_of(grain)
     rows = -(-len(names) // 3)
     figure = new_figure(7.2, 2.1 * rows)

@@ -60,17 +60,9 @@ def draw_shell_correlation(ax: Axes, grain: Grain) -> None:
 
 @checked()
 def quality_figure(grain: Grain) -> Figure:
-    """Residuals, drift and shell correlation of a grain, as far as it has them.
+    """Residuals, drift and shell correlation of an iterative reconstruction, as far as it has them.
 
-    Parameters
-    ----------
-    grain
-        An iterative reconstruction.
-
-    Raises
-    ------
-    ParameterError
-        The grain was not fitted to the frames, so there is nothing to show.
+    Raises a ParameterError where the grain was not fitted to the frames.
     """
     if not grain.residual.size:
         raise ParameterError(

@@ -127,17 +127,7 @@ HISTOGRAM_BINS = 80
 
 
 def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
-    """Draw how often counts occur in an image, with a threshold among them.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    image
-        Counts, of any shape.
-    threshold
-        Counts above which a pixel is signal.
-    """
+    """Draw how often counts occur in an image, with the threshold of signal among them."""
     numbers, edges = _histogram(image, threshold)
     bars = ax.stairs(numbers, edges, fill=True, color="0.72", baseline=0.5)
     line = ax.axvline(threshold, color=VERMILION, linewidth=1.6)

@@ -212,22 +212,12 @@ def _merge_factor(voxels: OrientedVoxels) -> int:
 
 @dataclass(frozen=True)
 class Cells:
-    """Voxels merged into larger ones.
-
-    Parameters
-    ----------
-    merged, place
-        The larger voxels: where their parts have their centre, with their mean orientation.
-    factor
-        How many voxels make one along each axis.
-    where, shape (3, voxels)
-        Each voxel's place among the larger ones, in their edges.
-    """
+    """Voxels merged into larger ones, at the centre and mean orientation of their parts."""
 
     merged: OrientedVoxels
     place: Place
-    factor: int
-    where: FloatArray
+    factor: int  # how many voxels make one along each axis
+    where: FloatArray  # (3, voxels): each voxel's place among the larger ones, in their edges
 
     @classmethod
     def of(cls, voxels: OrientedVoxels, place: Place, volume: Volume) -> Cells:
