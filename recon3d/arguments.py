@@ -19,7 +19,7 @@ import operator
 import os
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -70,13 +70,17 @@ def checked(**expected: str) -> Callable[[F], F]:
         @functools.wraps(function)
         def call(*given: Any, **named: Any) -> Any:
             kinds = _kinds(function)
-            try:
-                bound = signature.bind(*given, **named)
-            except TypeError as error:
-                known = ", ".join(name for name in signature.parameters if name != "self")
-                raise ParameterError(
-                    f"{function.__qualname__}: {error}; its arguments are {known}"
-                ) from None
+
+            def bind(how: Callable[..., inspect.BoundArguments]) -> inspect.BoundArguments:
+                try:
+                    return how(*given, **named)
+                except TypeError as error:
+                    known = ", ".join(name for name in signature.parameters if name != "self")
+                    raise ParameterError(
+                        f"{function.__qualname__}: {error}; its arguments are {known}"
+                    ) from None
+
+            bound = bind(signature.bind_partial)
             lengths: dict[str, Any] = {}
             for name, value in bound.arguments.items():
                 if name in kinds and name != others:
@@ -86,6 +90,7 @@ def checked(**expected: str) -> Callable[[F], F]:
                     words = expected.get(name, "")
                     bound.arguments[name] = _taken(name, value, kind, words)
                     _require_shape(name, bound.arguments[name], words, lengths)
+            bind(signature.bind)  # what is wrong is told before what is missing
             return function(*bound.args, **bound.kwargs)
 
         return call  # type: ignore[return-value]
@@ -197,8 +202,10 @@ def as_kind(value: Any, kind: Any) -> Any:
     if name is np.ndarray:
         return _as_array(value, _items(kind))
     if name is Literal:
-        _require(isinstance(value, str) and value in inner)
-    elif name is Callable:
+        taken = next((each for each in inner if each == _single(value)), None)
+        _require(taken is not None and not isinstance(value, (bool, np.bool_)))
+        return taken
+    if name is Callable:
         _require(callable(value))
     elif name in (dict, Mapping):
         _require(isinstance(value, Mapping) and all(isinstance(key, str) for key in value))
@@ -312,6 +319,15 @@ def _within(value: Any, bounds: str) -> bool:
     return True
 
 
+def choices_text(choices: Sequence[Any]) -> str:
+    """What some choices are, for a person; where one has a sign, all show theirs."""
+    signed = any(isinstance(choice, int) and choice < 0 for choice in choices)
+    texts = [
+        f"{choice:+d}" if signed and isinstance(choice, int) else str(choice) for choice in choices
+    ]
+    return " or ".join(texts) if signed or len(texts) < 3 else f"one of {', '.join(texts)}"
+
+
 def _words(kind: Any, bounds: str = "") -> str:
     """What a kind is, for a person."""
     alternatives = _alternatives(kind)
@@ -324,8 +340,7 @@ def _words(kind: Any, bounds: str = "") -> str:
     if name is np.ndarray:
         return f"an array of {_items(kind)}"
     if name is Literal:
-        *first, last = inner
-        return f"{', '.join(first)} or {last}" if first else str(last)
+        return choices_text(inner)
     if name in (dict, Mapping):
         return "a dictionary with texts as keys"
     if inner and issubclass(name, Iterable):

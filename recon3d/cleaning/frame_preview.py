@@ -12,14 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from recon3d.cleaning.calibration import calibrated
-from recon3d.cleaning.frames_of_projection import Subtracted, check_region, subtract_projection
-from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.frames_of_projection import (
+    Subtracted,
+    check_region,
+    subtract_pedestal,
+    subtract_projection,
+)
 from recon3d.cleaning.light import noise_of, plane_below
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.steps import (
     BoolFrame,
     FloatFrame,
-    counting_variance,
     frame_background,
     signal_mask,
     subtract_frame_background,
@@ -212,14 +215,8 @@ class FramePreview:
         self, k: int, cleaning: Cleaning, normalizer: Normalizer, raw: NDArray[Any] | None
     ) -> Subtracted:
         frames = self.scan.read_projection(k) if raw is None else raw
-        return subtract_projection(
-            frames,
-            self.scan.valid[k],
-            self._currents[k],
-            cleaning,
-            self.calibration,
-            normalizer,
-        )
+        recorded = frames, self.scan.valid[k], self._currents[k]
+        return subtract_projection(*recorded, cleaning, self.calibration, normalizer)
 
     def _remember(self, k: int, cleaning: Cleaning, start: Subtracted) -> None:
         self._levels[(k, *_early(cleaning))] = _Level(start.pedestal, start.factors)
@@ -230,19 +227,8 @@ class FramePreview:
         self, raw: NDArray[Any], pedestal: FloatFrame, cleaning: Cleaning
     ) -> FloatFrame:
         frames = np.empty((1, *raw.shape), np.float32)
-        variance = counting_variance(pedestal, self.calibration.gain, 2 if cleaning.dark else None)
-        kernels.subtract_frames(
-            raw[None],
-            np.ones(1, bool),
-            pedestal,
-            self.calibration.gain,
-            self.calibration.bad,
-            self.calibration.bad_at,
-            variance,
-            float(cleaning.hot_pixels),
-            kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
-            frames,
-        )
+        given = raw[None], np.ones(1, bool), pedestal, 2 if cleaning.dark else None
+        subtract_pedestal(*given, cleaning, self.calibration, frames)
         return frames[0]
 
 

@@ -72,20 +72,27 @@ def work_on_projection(
     Raises a ParameterError where `framebg` leaves nothing of the frames, a DataError where a count
     is not finite, or a ring current that was asked for is not known.
     """
-    framebg, binth = cleaning.chosen
+    framebg, _ = cleaning.chosen
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
     frames = start.frames
     kernels.scale_frames(frames, start.factors, framebg)
     unmasked = frames.copy() if keep_unmasked else None
-    sums, dropped = mask_kernels.mask_frames(
+    sums, dropped = mask_frames(frames, cleaning)
+    return CleanedProjection(
+        frames, unmasked, sums, start.dark_subtracted, start.hot_pixels, int(dropped.sum())
+    )
+
+
+def mask_frames(
+    frames: Frames, cleaning: Cleaning
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Do step 6 on frames in place; what is left of each, and how many pixels were dropped."""
+    return mask_kernels.mask_frames(
         frames,
-        binth,
+        cleaning.chosen[1],
         int(cleaning.min_region_pix),
         int(cleaning.close_radius_pix),
         cleaning.fill_holes,
-    )
-    return CleanedProjection(
-        frames, unmasked, sums, start.dark_subtracted, start.hot_pixels, int(dropped.sum())
     )
 
 
@@ -156,20 +163,37 @@ def subtract_projection(
     raw = as_counts(raw)
     dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
     pedestal = calibration.background if dark is None else dark
-    variance = counting_variance(pedestal, calibration.gain, None if dark is None else 2)
     frames = np.empty(raw.shape, np.float32) if room is None else room
-    totals, hot = kernels.subtract_frames(
+    averaged = None if dark is None else 2
+    totals, hot = subtract_pedestal(raw, valid, pedestal, averaged, cleaning, calibration, frames)
+    factors = normalizer.factors(totals, valid, currents).astype(np.float32)
+    dark_subtracted = not (cleaning.dark and dark is None)
+    return Subtracted(frames, factors, pedestal, dark_subtracted, int(hot.sum()))
+
+
+def subtract_pedestal(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    pedestal: FloatFrame,
+    averaged: int | None,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    frames: Frames,
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Do steps 0 to 3 on frames whose pedestal is known; the result is written into `frames`.
+
+    `averaged`: how many frames the pedestal is the mean of; None for very many. Returns the total
+    of each frame, and how many of its pixels were hot.
+    """
+    return kernels.subtract_frames(
         raw,
         valid,
         pedestal,
         calibration.gain,
         calibration.bad,
         calibration.bad_at,
-        variance,
+        counting_variance(pedestal, calibration.gain, averaged),
         float(cleaning.hot_pixels),
         kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
         frames,
     )
-    factors = normalizer.factors(totals, valid, currents).astype(np.float32)
-    dark_subtracted = not (cleaning.dark and dark is None)
-    return Subtracted(frames, factors, pedestal, dark_subtracted, int(hot.sum()))

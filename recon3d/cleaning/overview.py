@@ -110,14 +110,8 @@ class GrowingOverview:
             name = round(float(omega), 3)
             if name in self.glances:
                 continue
-            done = work_on_projection(
-                scan.read_projection(k),
-                scan.valid[k],
-                scan.motors.ring_current_ma[k],
-                cleaning,
-                calibration,
-                self.normalizer,
-            )
+            recorded = scan.read_projection(k), scan.valid[k], scan.motors.ring_current_ma[k]
+            done = work_on_projection(*recorded, cleaning, calibration, self.normalizer)
             slots = scan.slots[k][scan.valid[k]]
             glance = _glance(
                 scan.motors[k],

@@ -106,32 +106,16 @@ class Work:
         ):
             watch, normalizer = CountWatch(), self.normalizer.begun_again()
             watch.take(read.tally, self._namer(read))
-            raw = read.counts
-            done = work_on_projection(
-                raw,
-                read.valid,
-                currents[read.k],
-                cleaning,
-                self.calibration,
-                normalizer,
-                self.keep,
-                room,
-            )
+            given = read.counts, read.valid, currents[read.k], cleaning, self.calibration
+            done = work_on_projection(*given, normalizer, self.keep, room)
             watch.hot_pixels, watch.dropped_pixels = done.hot_pixels, done.dropped_pixels
             if read.valid.any() and not done.sums.any():
-                watch.brightest = brightest_pixels(
-                    raw,
-                    read.valid,
-                    currents[read.k],
-                    cleaning,
-                    self.calibration,
-                    self.normalizer,
-                )
+                watch.brightest = brightest_pixels(*given, self.normalizer)
             room = done.frames
             kept = read.frames if self.keep or not self.sent else None
             yield Worked(read.k, read.valid, read.damaged, kept, done), (normalizer, watch)
             # Else its frames would be held while the next ones are worked on.
-            del done, raw, read, kept
+            del done, given, read, kept
 
     def _learn(self, k: int, notes: _Notes) -> None:
         normalizer, watch = notes

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from recon3d.arguments import checked
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frame_preview import FramePreview
+from recon3d.cleaning.frames_of_projection import mask_frames
 from recon3d.cleaning.kernels import frames as kernels
-from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.light import (
     LEAST_KEPT,
     Light,
@@ -76,12 +76,12 @@ class Suggestion:
     @property
     def poi(self) -> Pair:
         """Centre of the box, (x, y) = (column, row), as `Scan.crop` takes it."""
-        return self.box.col + self.box.cols // 2, self.box.row + self.box.rows // 2
+        return self.box.center
 
     @property
     def imgsize(self) -> Pair:
         """Size of the box, (x, y)."""
-        return self.box.cols, self.box.rows
+        return self.box.size
 
     @checked()
     def applied_to(self, cleaning: Cleaning) -> Cleaning:
@@ -154,15 +154,9 @@ def suggest(
     >>> found.kept_share > 0.98
     True
     """
-    steps = suggesting(
-        scan,
-        cleaning,
-        poi=poi,
-        imgsize=imgsize,
-        background=background,
-        flat_field=flat_field,
-        bad_pixels=bad_pixels,
-    )
+    wanted: dict[str, Any] = {"poi": poi, "imgsize": imgsize, "background": background}
+    wanted |= {"flat_field": flat_field, "bad_pixels": bad_pixels}
+    steps = suggesting(scan, cleaning, **wanted)
     looked_at = spread_projections(scan, _count(scan))
     total = int(scan.valid[looked_at].sum()) + min(_JUDGED, len(looked_at)) + 1
     found = None
@@ -187,9 +181,7 @@ def suggesting(
     """
     cleaning = cleaning or Cleaning()
     if scan.roi != Roi.whole(scan.source.frame_shape):
-        roi = scan.roi
-        poi = (roi.col + roi.cols // 2, roi.row + roi.rows // 2)
-        imgsize = (roi.cols, roi.rows)
+        poi, imgsize = scan.roi.center, scan.roi.size
     given = None
     if poi is not None and imgsize is not None:
         given = Roi.around(poi, imgsize)
@@ -228,10 +220,8 @@ def with_suggestions(
     """
     if cleaning.framebg is not None and cleaning.binth is not None:
         return cleaning, None
-    roi = scan.roi
-    poi, imgsize = (roi.col + roi.cols // 2, roi.row + roi.rows // 2), (roi.cols, roi.rows)
-    options: dict[str, Any] = {"poi": poi, "imgsize": imgsize, "show_progress": show_progress}
-    found = suggest(scan, cleaning, **options, **images)
+    region: dict[str, Any] = {"poi": scan.roi.center, "imgsize": scan.roi.size}
+    found = suggest(scan, cleaning, **region, **images, show_progress=show_progress)
     found.tell()
     return found.applied_to(cleaning), found
 
@@ -282,13 +272,7 @@ class _Judge:
             for width, region in self.masks:
                 own = self._own(rim, self._binth(width, signal.noise), region)
                 frames = unmasked.copy()
-                mask_kernels.mask_frames(
-                    frames,
-                    own.chosen[1],
-                    int(own.min_region_pix),
-                    int(own.close_radius_pix),
-                    own.fill_holes,
-                )
+                mask_frames(frames, own)
                 kept = float(signal.above.sum(where=frames > 0, dtype=np.float64))
                 way = (rim, width, region)
                 self.kept[way] = self.kept.get(way, 0.0) + kept

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from recon3d.arguments import NamedFields, as_kind, is_several, wrong
+from recon3d.arguments import NamedFields, as_kind, choices_text, is_several, wrong
 from recon3d.errors import warn
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -73,7 +73,7 @@ class Setting:
         if self.expect:
             return self.expect
         if self.choices:
-            return _choices_text([*words, *self.choices])
+            return choices_text([*words, *self.choices])
         text = _count_text(self.single, self.count, self.one_for_all) + self._bounds()
         if self.unit and self.unit != "1":
             text += f", in {self.unit}"
@@ -331,14 +331,6 @@ def _count_text(single: type, count: int | None, one_for_all: bool) -> str:
         return name if single is str else f"a {name}"
     several = f"{count} {name}s" if count else f"{name}s"
     return f"one {name} or {several}" if one_for_all else several
-
-
-def _choices_text(choices: list[Any]) -> str:
-    signed = any(isinstance(choice, int) and choice < 0 for choice in choices)
-    texts = [
-        f"{choice:+d}" if signed and isinstance(choice, int) else str(choice) for choice in choices
-    ]
-    return " or ".join(texts) if signed or len(texts) < 3 else f"one of {', '.join(texts)}"
 
 
 def _plain(bound: float) -> str:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 from recon3d.parallel.guard import guarded
 from recon3d.parallel.thread_policy import WAITING
 from recon3d.parallel.work import EngineInfo
-
-PROFILES = ("mpi", "slurm")
 
 SLURM_TEMPLATE = """#!/bin/sh
 #SBATCH --job-name=recon3d-{cluster_id}
@@ -78,7 +76,7 @@ class Cluster:
     def __init__(
         self,
         n: int = 2,
-        profile: str = "mpi",
+        profile: Literal["mpi", "slurm"] = "mpi",
         *,
         threads: int | None = None,
         launch: str | None = None,
@@ -86,11 +84,6 @@ class Cluster:
         controller_ip: str | None = None,
         timeout_s: float = 120.0,
     ) -> None:
-        if profile not in PROFILES:
-            raise ParameterError(f"profile is '{profile}': expected {' or '.join(PROFILES)}")
-        for name, value in (("n", n), ("threads", threads)):
-            if value is not None and value < 1:
-                raise ParameterError(f"{name} is {value}: expected 1 or more")
         self.n, self.profile, self.timeout_s = n, profile, timeout_s
         cores = len(os.sched_getaffinity(0))
         self.threads = threads or (max(cores // n, 1) if profile == "mpi" else 1)

@@ -38,6 +38,16 @@ class Roi:
         return cls(start[1], start[0], size[1], size[0])
 
     @property
+    def center(self) -> tuple[int, int]:
+        """The centre, (x, y) = (column, row), from which `around` makes the rectangle again."""
+        return self.col + self.cols // 2, self.row + self.rows // 2
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The size, (x, y)."""
+        return self.cols, self.rows
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """The rows and columns of the rectangle, to cut it out of a whole frame."""
         return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from numbers import Real
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import DataError, GridError, ParameterError
+from recon3d.arguments import check_fields
+from recon3d.errors import DataError, GridError
 from recon3d.geometry import TiltOrigin, frame_settings, sample_tilts
 from recon3d.readers.motors import MotorTable
 from recon3d.readers.source import FrameSource
@@ -37,27 +37,12 @@ class Choices:
 
     phi0_deg: float | None = None
     chi0_deg: float | None = None
-    tilt_azimuth_deg: float = 0.0
-    recorded_at: str = "middle"
+    tilt_azimuth_deg: Literal[0, 90] = 0
+    recorded_at: Literal["middle", "start"] = "middle"
     step_deg: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("phi0_deg", "chi0_deg"):
-            if getattr(self, name) is not None:
-                _require_number(name, getattr(self, name), "a reading in degrees, or None")
-        if self.tilt_azimuth_deg not in (0, 90):
-            raise ParameterError(
-                f"tilt_azimuth is {self.tilt_azimuth_deg}: expected 0 or 90 degrees"
-            )
-        if self.recorded_at not in ("middle", "start"):
-            raise ParameterError(f"recorded_at is '{self.recorded_at}': expected middle or start")
-        if len(self.steps_deg) != 2:
-            raise ParameterError(
-                f"step_deg is {self.step_deg}: expected one number, or (mu, gamma)"
-            )
-        for step in self.steps_deg:
-            if step is not None:
-                _require_number("step_deg", step, "a positive number of degrees", above=0)
+        check_fields(self, step_deg="> 0")
 
     @property
     def steps_deg(self) -> tuple[float | None, float | None]:
@@ -214,11 +199,6 @@ def _shift(readings: FloatArray, sweeps: NDArray[np.int64]) -> FloatArray:
         if own.size > 1:
             shifted[own] += np.median(np.diff(readings[own])) / 2
     return shifted
-
-
-def _require_number(name: str, value: Any, expected: str, above: float = -math.inf) -> None:
-    if not (isinstance(value, Real) and math.isfinite(value) and float(value) > above):
-        raise ParameterError(f"{name} is {value!r:.60}: expected {expected}")
 
 
 def middle(readings: FloatArray) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,8 +212,8 @@ def open_scan(
     entries: str | None = None,
     phi0_deg: float | None = None,
     chi0_deg: float | None = None,
-    tilt_azimuth_deg: float = 0.0,
-    recorded_at: str = "middle",
+    tilt_azimuth_deg: Literal[0, 90] = 0,
+    recorded_at: Literal["middle", "start"] = "middle",
     step_deg: float | tuple[float, float] | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,

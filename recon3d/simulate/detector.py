@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from recon3d.arguments import check_fields, checked
-from recon3d.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
 _HOT, _FRAME, _DARK, _DEAD = 2, 3, 4, 5
@@ -80,21 +79,11 @@ class SimulatedDetector:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_fields(self, seed=">= 0", zinger_pix=">= 1")
-        for name in ("offset_counts", "readout_noise_counts", "blur_pix", "hot_pixels", "zingers"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name} is {getattr(self, name)}: expected 0 or more")
-        if not self.peak_counts > 0 or not self.ring_current_ma > 0:
-            raise ParameterError(
-                f"peak_counts is {self.peak_counts:g} and ring_current_ma "
-                f"{self.ring_current_ma:g}: expected positive numbers"
-            )
-        if not 0 <= self.beam_decay < 1:
-            raise ParameterError(f"beam_decay is {self.beam_decay:g}: expected a share below 1")
-        if not 0 < self.saturation_counts <= 65535:
-            raise ParameterError(
-                f"saturation_counts is {self.saturation_counts}: frames are 16 bit, up to 65535"
-            )
+        not_negative = ("offset_counts", "readout_noise_counts", "blur_pix", "hot_pixels")
+        bounds = dict.fromkeys((*not_negative, "zingers", "seed"), ">= 0")
+        bounds |= {"peak_counts": "> 0", "ring_current_ma": "> 0", "zinger_pix": ">= 1"}
+        bounds |= {"beam_decay": ">= 0, < 1", "saturation_counts": "> 0, <= 65535"}
+        check_fields(self, **bounds)
 
     @checked(frame=">= 0", frames=">= 1")
     def current_ma(self, frame: int, frames: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from recon3d.geometry import ProjectionGeometry, TiltOrigin
 from recon3d.simulate.image_axes import recorded_shape, restored_box
 
 FloatArray = NDArray[np.float64]
-KINDS = ("mosaicity", "rocking", "tilts")
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,7 @@ class Steps:
     number: int = 1
 
     def __post_init__(self) -> None:
-        check_fields(self)
-        if self.number < 1 or not self.half_range_deg >= 0:
-            raise ParameterError(
-                f"{self.number} steps over ±{self.half_range_deg:g}°: expected 1 step or more, "
-                "over a range of 0° or more"
-            )
+        check_fields(self, number=">= 1", half_range_deg=">= 0")
         if (self.number == 1) != (self.half_range_deg == 0):
             raise ParameterError(
                 f"{self.number} steps over ±{self.half_range_deg:g}°: one step has no range, and "
@@ -118,7 +113,7 @@ class ScanPlan:
         A value is impossible, or does not belong to the kind of scan.
     """
 
-    kind: str
+    kind: Literal["mosaicity", "rocking", "tilts"]
     omega_deg: tuple[float, ...]
     mu: Steps
     gamma: Steps
@@ -127,7 +122,7 @@ class ScanPlan:
     rows: int
     cols: int
     two_theta: Steps = Steps()
-    handedness: int = 1
+    handedness: Literal[1, -1] = 1
     turning_center_deg: tuple[float, float] = (0.0, 0.0)
     rocking_width_deg: float = 0.016
     rolling_width_deg: float = 0.03
@@ -135,12 +130,12 @@ class ScanPlan:
     phi0_deg: float = -3.5
     chi0_deg: float = 1.2
     base_tilt_deg: float | None = None
-    base_tilt_sense: int = 1
+    base_tilt_sense: Literal[1, -1] = 1
     tilt_azimuth_deg: float = 0.0
-    omega_sense: int = 1
+    omega_sense: Literal[1, -1] = 1
     tilt_x_deg: float = 0.0
     tilt_z_deg: float = 0.0
-    flip: str = "none"
+    flip: Literal["none", "rows", "columns", "both"] = "none"
     transpose: bool = False
     centre_row_pix: float | None = None
     centre_col_pix: float | None = None
@@ -153,21 +148,11 @@ class ScanPlan:
     jitter_deg: float = 0.0005
 
     def __post_init__(self) -> None:
-        wide = "> 0, <= inf"
-        check_fields(self, rocking_width_deg=wide, rolling_width_deg=wide, two_theta_width_deg=wide)
+        widths = ("rocking_width_deg", "rolling_width_deg", "two_theta_width_deg")
+        bounds = {"rows": ">= 1", "cols": ">= 1", "jitter_deg": ">= 0"}
+        bounds |= {"magnification_pix_per_um": "> 0", **dict.fromkeys(widths, "> 0, <= inf")}
+        check_fields(self, **bounds)
         self._check_kind()
-        self._check_signs()
-        if min(self.rows, self.cols) < 1 or not self.magnification_pix_per_um > 0:
-            raise ParameterError(
-                f"{self.rows} x {self.cols} pixels at {self.magnification_pix_per_um:g} a µm: "
-                "expected an image of positive size and magnification"
-            )
-        widths = (self.rocking_width_deg, self.rolling_width_deg, self.two_theta_width_deg)
-        if not min(widths) > 0 or not self.jitter_deg >= 0:
-            raise ParameterError(
-                f"widths {list(widths)} and jitter {self.jitter_deg:g}: expected angles above 0° "
-                "(infinity for wide open), and a jitter of 0° or more"
-            )
         for name in ("drift_pix", "centre_drift_deg"):
             drift = getattr(self, name)
             if drift and len(drift) != len(self.omega_deg):
@@ -178,21 +163,12 @@ class ScanPlan:
         self._check_roi()
 
     def _check_kind(self) -> None:
-        if self.kind not in KINDS:
-            raise ParameterError(f"kind '{self.kind}' is not known: expected one of {list(KINDS)}")
-        if len(self.omega_deg) == 0:
+        if not self.omega_deg:
             raise ParameterError("omega_deg is empty: expected the angle of each projection")
         if self.kind == "rocking" and self.gamma.number != 1:
             raise ParameterError(
                 f"a rocking scan with {self.gamma.number} rolling steps: make it a mosaicity scan"
             )
-
-    def _check_signs(self) -> None:
-        for name in ("handedness", "base_tilt_sense", "omega_sense"):
-            if getattr(self, name) not in (1, -1):
-                raise ParameterError(f"{name} is {getattr(self, name)}: expected +1 or -1")
-        if self.flip not in ("none", "rows", "columns", "both"):
-            raise ParameterError(f"flip is '{self.flip}': expected none, rows, columns or both")
 
     def _check_roi(self) -> None:
         if self.roi is None:

@@ -95,8 +95,7 @@ class RegionOfInterest(Panel):
     @property
     def value(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Centre and size, each (x, y) = (column, row), as `Scan.crop` takes them."""
-        roi = self._roi
-        return (roi.col + roi.cols // 2, roi.row + roi.rows // 2), (roi.cols, roi.rows)
+        return self._roi.center, self._roi.size
 
     @value.setter
     @checked()

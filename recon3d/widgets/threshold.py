@@ -129,11 +129,9 @@ class Threshold(CleaningSteps):
         self.tell("looking for light in projections spread over the scan ...")
         self._suggesting = True
         self.allow(False)
-        roi = scan.roi
         keep: dict[str, Any] = {}
         if scan is self.scan:
-            center = (roi.col + roi.cols // 2, roi.row + roi.rows // 2)
-            keep = {"poi": center, "imgsize": (roi.cols, roi.rows)}
+            keep = {"poi": scan.roi.center, "imgsize": scan.roi.size}
         steps = suggesting(scan, cleaning, **keep, **self.images)
         self.background.start(steps, self._take_suggestion)
 

@@ -417,7 +417,7 @@ def test_damaged_files_can_be_left_out(write_folder):
     ("options", "message"),
     [
         ({"goniometer": "id99"}, "goniometer is 'id99': expected id06 or id03"),
-        ({"tilt_azimuth_deg": 45}, "tilt_azimuth is 45"),
+        ({"tilt_azimuth_deg": 45}, "tilt_azimuth_deg is 45: expected 0 or 90"),
         ({"recorded_at": "end"}, "recorded_at is 'end'"),
         ({"step_deg": 0}, "step_deg is 0"),
         ({"step_deg": (0.1, 0.1, 0.1)}, r"expected one number, or \(mu, gamma\)"),

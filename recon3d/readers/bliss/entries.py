@@ -99,11 +99,9 @@ def _followed(path: Path) -> Path:
     return there[0]
 
 
-def _contents(path: Path, names: list[str]) -> str:
-    listed = ", ".join(names[:_FEW_FILES]) + (" ..." if len(names) > _FEW_FILES else "")
-    return (
-        f"{path} has no entry 1.1, 2.1, ..., as BLISS writes them, but {listed or 'nothing at all'}"
-    )
+def _contents(path: Path | str, names: list[str]) -> str:
+    held = _listed(names) or "nothing at all"
+    return f"{path} has no entry 1.1, 2.1, ..., as BLISS writes them, but {held}"
 
 
 def _targets(file: h5py.File) -> Counter[Path]:
@@ -236,10 +234,7 @@ def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
     """
     entries = entries_in(file)
     if not entries:
-        raise DataError(
-            f"{file.filename} has no entry 1.1, 2.1, ..., as BLISS writes them, but "
-            f"{_listed(list(file)) or 'nothing at all'}"
-        )
+        raise DataError(_contents(file.filename, list(file)))
     if wanted is None:
         return entries
     chosen: set[str] = set()
@@ -266,9 +261,9 @@ def _parse_range(part: str, wanted: str) -> tuple[tuple[int, int], tuple[int, in
     return (int(first), int((first_part or ".0")[1:])), (int(last), end)
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def _listed(names: list[str], most: int = _NAMED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def item_at(group: h5py.Group, path: str) -> Any:
@@ -309,14 +304,9 @@ def list_entries(entries: dict[str, str]) -> str:
     rest: list[str] = []
     for why, same in labels.items():
         reason = why if len(why) <= _LONG else f"{why[:_LONG]} ..."
-        part = f"{_few(same)}: {reason}"
+        part = f"{_listed(same, _LABELS)}: {reason}"
         if rest or (parts and len("; ".join(parts)) + len(part) > _LONG):
             rest += same
         else:
             parts.append(part)
-    return "; ".join(parts) + (f"; and {_few(rest)}" if rest else "")
-
-
-def _few(labels: list[str]) -> str:
-    more = f" and {len(labels) - _LABELS} more" if len(labels) > _LABELS else ""
-    return f"{', '.join(labels[:_LABELS])}{more}"
+    return "; ".join(parts) + (f"; and {_listed(rest, _LABELS)}" if rest else "")
