@@ -150,7 +150,7 @@ def test_a_dataclass_checks_its_fields():
         (lambda: r3.simulate.make_phantom(position_um=(1, 2)), "position_um is"),
         (lambda: r3.plot.orientation_colors([1], [1], 0), "range_deg is 0"),
         (lambda: r3.plot.orientation_colors([1, 2], [1, 2, 3], 1), "expected one shape of both"),
-        (lambda: r3.suggest(scans=5), "suggest: got an unexpected .*scans.; its arguments are scan, "),
+        (lambda: r3.suggest(scans=5), "an unexpected .*scans.; its arguments are scan, "),
         (lambda: r3.Volume((0, 0, 0), (1, 1, 1), (2, 2, 2)).axis_um(3), "axis is 3: expected a"),
         (lambda: r3.open_store("x" * 300), "path is 'xx.*: expected the path of a scan.h5"),
         (lambda: r3.widgets.Session.start("run1", growing="no"), "growing is 'no': expected True"),

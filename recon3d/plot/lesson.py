@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label, new_figure
 from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, draw_frame_grid, frame_grid
-from recon3d.plot.scan.overview import label
 
 _TEXT = TEXT_SIZE + 2
 

@@ -78,6 +78,16 @@ def draw_scale_bar(ax: Axes) -> AnchoredSizeBar:
     return bar
 
 
+def label(
+    ax: Axes, horizontal: str, vertical: str, title: str = "", *, ticks: float = TEXT_SIZE
+) -> None:
+    """Name the axes of a plot, and its subject; `ticks`: size of their numbers."""
+    ax.set_xlabel(horizontal, fontsize=TEXT_SIZE)
+    ax.set_ylabel(vertical, fontsize=TEXT_SIZE)
+    ax.set_title(title, fontsize=TEXT_SIZE + 1)
+    ax.tick_params(labelsize=ticks)
+
+
 def make_bare(ax: Axes, horizontal: str, vertical: str) -> None:
     """Name the axes of an image in place of ticks: a scale bar says the rest."""
     ax.set_xticks([])

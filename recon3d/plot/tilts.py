@@ -10,9 +10,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.parts import TEXT_SIZE, label
 from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, setting_label
-from recon3d.plot.scan.overview import label
 from recon3d.reconstruction.quality.voxel import VoxelEvidence
 
 Image = NDArray[Any]

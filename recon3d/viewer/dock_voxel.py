@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recon3d.errors import Recon3DError
-from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.parts import TEXT_SIZE, label
 from recon3d.viewer.background import Jobs
 from recon3d.viewer.canvas import Canvas
 from recon3d.viewer.layers import describe_voxel
@@ -97,6 +97,4 @@ def draw_distribution(
     extent = tuple(1e3 * float(edge) for edge in edges)
     ax.imshow(shares.T, origin="lower", extent=extent, cmap="viridis", vmin=0, vmax=1)
     ax.plot(1e3 * tilt_deg[0], 1e3 * tilt_deg[1], "+", color="#d55e00", ms=12, mew=2)
-    ax.set_xlabel("a: μ at ω = 0 (mdeg)", fontsize=TEXT_SIZE)
-    ax.set_ylabel("b: γ at ω = 0 (mdeg)", fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE - 1)
+    label(ax, "a: μ at ω = 0 (mdeg)", "b: γ at ω = 0 (mdeg)", ticks=TEXT_SIZE - 1)

@@ -244,7 +244,7 @@ def test_xarray_has_axes_units_and_parameters(crystal):
         ("g.stl", {}, "names no format: expected one of .vti"),
         ("g.vti", {"at_um": 0.0}, "holds the whole grain"),
         ("g.ctf", {"at_um": 99.0}, "goes from 1.5 to 4.5 µm along z"),
-        ("g.ctf", {"across": "w"}, "expected x, y or z"),
+        ("g.ctf", {"across": "w"}, "expected one of x, y, z"),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(crystal, tmp_path, name, options, words):

@@ -191,7 +191,7 @@ class TestSlices:
     @pytest.mark.parametrize(
         ("axis", "index", "what", "message"),
         [
-            ("w", 0, "orientation", "expected x, y or z"),
+            ("w", 0, "orientation", "expected one of x, y, z"),
             ("z", 3, "orientation", "slices 0 to 2"),
             ("z", -1, "orientation", "slices 0 to 2"),
             ("z", 0, "colour", "expected orientation, a, b"),

@@ -20,12 +20,12 @@ from recon3d.colors import orientation_range
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.slices import (
-    AXIS_LABELS,
-    SHOWN_AXES,
     Axis,
     central_voxel,
     cut,
     draw_slice,
+    name_cut,
+    show_cut,
     slice_extent_um,
     slices_layout,
 )
@@ -33,8 +33,7 @@ from recon3d.plot.parts import (
     TEXT_SIZE,
     draw_color_bar,
     draw_outline,
-    draw_scale_bar,
-    make_bare,
+    label,
     new_figure,
     place_axes,
 )
@@ -52,9 +51,7 @@ def cells_figure(grain: Grain, cells: Cells) -> Figure:
 
 def draw_cells(figure: Figure, grain: Grain, cells: Cells) -> None:
     """Draw what `cells_figure` shows into an empty figure of the size of `slices_layout`."""
-    means = np.full((len(cells) + 1, 2), np.nan, np.float32)
-    means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
-    flat = replace(grain, orientation=means[cells.labels])
+    flat = replace(grain, orientation=_means(cells))
     range_deg, center_deg = orientation_range(grain.a_deg, grain.b_deg)
     size, boxes = slices_layout(grain.volume)
     voxel = central_voxel(grain)
@@ -64,9 +61,15 @@ def draw_cells(figure: Figure, grain: Grain, cells: Cells) -> None:
         draw_slice(ax, flat, axis, index, range_deg=range_deg, center_deg=center_deg)
         extent = slice_extent_um(grain.volume, axis)
         _draw_numbers(ax, cut(cells.labels, axis, index), extent)
-        at = grain.volume.axis_um("xyz".index(axis))[index]
-        ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
+        name_cut(ax, grain.volume, axis, index)
     draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
+
+
+def _means(cells: Cells) -> NDArray[np.float32]:
+    """The mean tilts of each voxel's cell, (nx, ny, nz, 2); NaN outside."""
+    means = np.full((len(cells) + 1, 2), np.nan, np.float32)
+    means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
+    return means[cells.labels]
 
 
 def _draw_numbers(
@@ -100,19 +103,10 @@ def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
     size, boxes = slices_layout(grain.volume)
     figure, voxel = new_figure(*size), central_voxel(grain)
     for axis in _CUTS:
-        ax, number = place_axes(figure, boxes[axis]), "xyz".index(axis)
-        image = ax.imshow(
-            cut(density_per_m2, axis, voxel[number]),
-            origin="lower",
-            extent=slice_extent_um(grain.volume, axis),
-            interpolation="nearest",
-            cmap="inferno",
-            norm=scale,
-        )
-        make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
-        draw_scale_bar(ax)
-        at = grain.volume.axis_um(number)[voxel[number]]
-        ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
+        ax, index = place_axes(figure, boxes[axis]), voxel["xyz".index(axis)]
+        shown = cut(density_per_m2, axis, index)
+        image = show_cut(ax, shown, grain.volume, axis, cmap="inferno", norm=scale)
+        name_cut(ax, grain.volume, axis, index)
     left, bottom, _, up = boxes["key"]
     bar = place_axes(figure, (left, bottom, 0.12, up))
     draw_color_bar(image, bar, "dislocations, at least (1/m²)")
@@ -126,28 +120,21 @@ def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
     near, inside, between = figure.subplots(1, 3)
     average = 1e3 * kernel_average_misorientation(grain.orientation)[grain.mask]
     _histogram(near, average, "neighbours' misorientation (mdeg)")
-    means = np.full((len(cells) + 1, 2), np.nan)
-    means[1:] = np.stack([cells.table["a_deg"], cells.table["b_deg"]], axis=1)
-    own = replace(grain, orientation=means[cells.labels]).orientation
-    off = 1e3 * np.hypot(*np.moveaxis(grain.orientation - own, -1, 0))
+    off = 1e3 * np.hypot(*np.moveaxis(grain.orientation - _means(cells), -1, 0))
     _histogram(inside, off[grain.mask], "from the mean of the cell (mdeg)")
     angles = 1e3 * cells.boundaries["misorientation_deg"]
     between.bar(angles, cells.boundaries["area_um2"], width=max(np.ptp(angles) / 60, 0.2)
                 if angles.size else 1.0, color="#0072b2")  # fmt: skip
-    between.set_xlabel("between cells (mdeg)", fontsize=TEXT_SIZE)
-    between.set_ylabel("area (µm²)", fontsize=TEXT_SIZE)
-    for ax in (near, inside, between):
-        ax.tick_params(labelsize=TEXT_SIZE - 1)
+    label(between, "between cells (mdeg)", "area (µm²)", ticks=TEXT_SIZE - 1)
     figure.set_layout_engine("tight")
     return figure
 
 
-def _histogram(ax: Axes, values: NDArray[Any], label: str) -> None:
+def _histogram(ax: Axes, values: NDArray[Any], name: str) -> None:
     known = values[np.isfinite(values)]
     top = float(np.percentile(known, 99.5)) if known.size else 1.0
     ax.hist(known, bins=50, range=(0, top or 1.0), color="#0072b2")
-    ax.set_xlabel(label, fontsize=TEXT_SIZE)
-    ax.set_ylabel("voxels", fontsize=TEXT_SIZE)
+    label(ax, name, "voxels", ticks=TEXT_SIZE - 1)
 
 
 def draw_profile(ax: Axes, profile: Profile) -> None:
@@ -159,10 +146,8 @@ def draw_profile(ax: Axes, profile: Profile) -> None:
         tilt, error = 1e3 * profile.orientation_deg[:, i], 1e3 * profile.orientation_error_deg[:, i]
         ax.plot(profile.distance_um, tilt, ".-", color=color, label=name, markersize=3)
         ax.fill_between(profile.distance_um, tilt - error, tilt + error, color=color, alpha=0.2)
-    ax.set_xlabel("distance (µm)", fontsize=TEXT_SIZE)
-    ax.set_ylabel("tilt (mdeg)", fontsize=TEXT_SIZE)
+    label(ax, "distance (µm)", "tilt (mdeg)", ticks=TEXT_SIZE - 1)
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
-    ax.tick_params(labelsize=TEXT_SIZE - 1)
 
 
 @checked()

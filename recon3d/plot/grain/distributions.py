@@ -17,7 +17,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.quantities import QUANTITIES, quantities_of, values_of
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label, new_figure, place_axes
 
 
 @checked(bins=">= 1, <= 10000")
@@ -55,9 +55,7 @@ def draw_orientation_density(ax: Axes, grain: Grain, *, bins: int = 41) -> QuadM
     middle = (1e3 * center_deg[0], 1e3 * center_deg[1])
     ax.add_patch(Circle(middle, 1e3 * range_deg, fill=False, color="0.5", linewidth=0.8))
     ax.set_aspect("equal")
-    ax.set_xlabel("a (mdeg)", fontsize=TEXT_SIZE)
-    ax.set_ylabel("b (mdeg)", fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE - 1)
+    label(ax, "a (mdeg)", "b (mdeg)", ticks=TEXT_SIZE - 1)
     return mesh
 
 
@@ -94,12 +92,10 @@ def draw_histogram(ax: Axes, grain: Grain, name: str, *, bins: int = 60) -> None
     ends = np.percentile(values, [0.2, 99.8]) if values.size else np.array([0.0, 1.0])
     ends = ends if ends[1] > ends[0] else ends + np.array([-0.5, 0.5])
     ax.hist(np.clip(values, *ends), bins=bins, range=tuple(ends), color="#0072b2")
+    label(ax, QUANTITIES[name].label, "voxels", ticks=TEXT_SIZE - 1)
     if values.size:
         ax.axvline(float(np.median(values)), color="#d55e00", linewidth=1)
         ax.set_title(f"median {np.median(values):.3g}", fontsize=TEXT_SIZE)
-    ax.set_xlabel(QUANTITIES[name].label, fontsize=TEXT_SIZE)
-    ax.set_ylabel("voxels", fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE - 1)
 
 
 @checked()

@@ -18,10 +18,9 @@ from recon3d.colors import orientation_range, orientation_rgba
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
-from recon3d.plot.grain.slices import AXIS_LABELS, SHOWN_AXES, Axis, cut, slice_extent_um
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, draw_scale_bar, make_bare
+from recon3d.plot.grain.slices import Axis, cut, name_cut, show_cut
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label
 from recon3d.plot.scan.detector_frames import BLUE
-from recon3d.plot.scan.overview import label
 from recon3d.reconstruction.task import SMOOTHING_VOXELS
 
 HEIGHT_IN = 5.8
@@ -56,25 +55,16 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
     orientations: dict[Axis, AxesImage] = {}
     for number, axis in enumerate(_NAMES):
         middle = volume.shape["xyz".index(axis)] // 2
-        at = volume.axis_um("xyz".index(axis))[middle]
         empty = cut(np.zeros(volume.shape), axis, middle)
         for images, image, bottom in (
             (slices, empty, 0.6),
             (orientations, np.zeros((*empty.shape, 4)), 0.09),
         ):
             ax = figure.add_axes((0.31 + 0.213 * number, bottom, 0.185, 0.34))
-            images[axis] = ax.imshow(
-                image,
-                origin="lower",
-                extent=slice_extent_um(volume, axis),
-                cmap="viridis",
-                vmin=0,
-                vmax=_HIGHEST,
-                interpolation="nearest",
-            )
-            make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
-            draw_scale_bar(ax)
-        slices[axis].axes.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE + 1)
+            scale = {"cmap": "viridis", "vmin": 0, "vmax": _HIGHEST}
+            images[axis] = show_cut(ax, image, volume, axis, **scale)
+            if images is slices:
+                name_cut(ax, volume, axis, middle, TEXT_SIZE + 1)
     bar = figure.add_axes((0.93, 0.6, 0.009, 0.34))
     draw_color_bar(slices["z"], bar, "occupancy, smoothed")
     key = figure.add_axes((0.075, 0.1, 0.16, 0.31))

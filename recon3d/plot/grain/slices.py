@@ -93,15 +93,39 @@ def draw_slice(
             suitable[0] if range_deg is None else range_deg,
             suitable[1] if center_deg is None else center_deg,
         )
-        image = ax.imshow(rgba, origin="lower", extent=extent, interpolation="nearest")
+        image = show_cut(ax, rgba, grain.volume, axis)
     else:
-        image = _draw_values(ax, grain, axis, index, what)
+        look, values = QUANTITIES[what], np.asarray(values_of(grain, what))
+        if not look.everywhere:
+            values = np.where(grain.mask, values, np.nan)
+        # The same scale for every slice of a grain.
+        low, high = limits_of(what, values)
+        scale = {"cmap": look.colors, "vmin": low, "vmax": high}
+        image = show_cut(ax, cut(values, axis, index), grain.volume, axis, **scale)
     read_out(image, _reader(image, grain, axis, index, what))
     everywhere = what != "orientation" and QUANTITIES[what].everywhere
     draw_outline(ax, mask, extent, "white" if everywhere else "0.25")
+    return image
+
+
+def show_cut(
+    ax: Axes, image: NDArray[Any], volume: Volume, axis: Axis, **options: Any
+) -> AxesImage:
+    """Show an image of a slice normal to an axis, with the names of its axes and a scale bar.
+
+    `options`: as those of Matplotlib's `imshow`.
+    """
+    place: dict[str, Any] = {"origin": "lower", "extent": slice_extent_um(volume, axis)}
+    drawn = ax.imshow(image, interpolation="nearest", **place, **options)
     make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
     draw_scale_bar(ax)
-    return image
+    return drawn
+
+
+def name_cut(ax: Axes, volume: Volume, axis: Axis, index: int, size: float = TEXT_SIZE) -> None:
+    """Write above a slice where it is."""
+    at = volume.axis_um("xyz".index(axis))[index]
+    ax.set_title(f"{axis} = {at:.3g} µm", fontsize=size)
 
 
 def _reader(
@@ -160,8 +184,7 @@ def draw_slices(figure: Figure, grain: Grain, what: str, *, through: tuple[int, 
     for axis, index in cuts:
         ax = place_axes(figure, boxes[axis], size)
         image = draw_slice(ax, grain, axis, index, what)
-        at = grain.volume.axis_um("xyz".index(axis))[index]
-        ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE)
+        name_cut(ax, grain.volume, axis, index)
     if what == "orientation":
         range_deg, center_deg = orientation_range(*np.moveaxis(grain.orientation, -1, 0))
         draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
@@ -198,23 +221,6 @@ def slice_extent_um(volume: Volume, axis: Axis) -> Extent:
         for i in shown
     )
     return left, right, bottom, top
-
-
-def _draw_values(ax: Axes, grain: Grain, axis: Axis, index: int, what: str) -> AxesImage:
-    look, values = QUANTITIES[what], np.asarray(values_of(grain, what))
-    if not look.everywhere:
-        values = np.where(grain.mask, values, np.nan)
-    # The same scale for every slice of a grain.
-    low, high = limits_of(what, values)
-    return ax.imshow(
-        cut(values, axis, index),
-        origin="lower",
-        extent=slice_extent_um(grain.volume, axis),
-        interpolation="nearest",
-        cmap=look.colors,
-        vmin=low,
-        vmax=high,
-    )
 
 
 def cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from recon3d.cleaning.frame_preview import FrameSteps
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
+from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label
 from recon3d.plot.scan.detector_frames import (
     BLUE,
     HistogramParts,
@@ -22,7 +22,6 @@ from recon3d.plot.scan.detector_frames import (
     update_frame,
     update_histogram,
 )
-from recon3d.plot.scan.overview import label
 
 PANELS = ("before", "background", "mask", "after")
 _TITLES = {

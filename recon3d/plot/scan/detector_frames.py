@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from recon3d.plot.parts import TEXT_SIZE, read_out, value_at
+from recon3d.plot.parts import TEXT_SIZE, label, read_out, value_at
 
 Image = NDArray[Any]
 
@@ -73,10 +73,7 @@ def draw_frame(
         interpolation="nearest",
         norm=Normalize(0, bright_counts(image)),
     )
-    ax.set_title(title, fontsize=TEXT_SIZE + 1)
-    ax.set_xlabel("column (pixel)", fontsize=TEXT_SIZE)
-    ax.set_ylabel("row (pixel)", fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE)
+    label(ax, "column (pixel)", "row (pixel)", title)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(4, integer=True))
     read_out(drawn, lambda x, y: f"column {x:.0f}, row {y:.0f}: {value_at(drawn, x, y):.4g} counts")
@@ -134,9 +131,7 @@ def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(numticks=5))
     ax.minorticks_off()
-    ax.set_xlabel("counts after step 5", fontsize=TEXT_SIZE)
-    ax.set_ylabel("pixels", fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE)
+    label(ax, "counts after step 5", "pixels")
     ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
     parts = HistogramParts(bars, line)
     _fit_histogram(parts, numbers, edges)
@@ -208,9 +203,7 @@ def draw_frame_grid(
         step = max(-(-values.size // 8), 1)
         shown = np.arange(0, values.size, step)
         axis.set_ticks(shown, [f"{values[i]:.3f}" for i in shown])
-    ax.set_xlabel(setting_label(fast_name), fontsize=TEXT_SIZE)
-    ax.set_ylabel(setting_label(slow_name), fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE)
+    label(ax, setting_label(fast_name), setting_label(slow_name))
     return drawn
 
 

@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from recon3d.cleaning.overview import ProjectionGlance
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import (
-    BLUE,
     VERMILION,
     bright_counts,
     draw_frame,
@@ -23,11 +22,11 @@ from recon3d.plot.scan.detector_frames import (
 from recon3d.plot.scan.overview import (
     draw_centre_of_mass,
     draw_centre_of_mass_residual,
+    draw_counts,
     draw_intensity,
     draw_missing,
     draw_rotation_steps,
     draw_setting_intensity,
-    label,
     update_setting_intensity,
 )
 from recon3d.reconstruction.model.estimates import CentreOfMassFit
@@ -57,12 +56,7 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     middle = figure.add_axes((0.43, 0.14, 0.22, 0.74))
     settings = draw_setting_intensity(middle, first, glances)
     right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
-    omega = [glance.omega_deg for glance in glances]
-    right.plot(omega, [glance.total for glance in glances], ".-", color=BLUE, linewidth=0.8)
-    right.set_ylim(0, 1.15 * max(max(glance.total for glance in glances), 1))
-    right.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
-    right.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
-    label(right, "ω (°)", "counts of a projection")
+    draw_counts(right, [glance.omega_deg for glance in glances], glances, "ω (°)")
     here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
     film = Film(figure, image, settings, here, max(bright_counts(g.summed) for g in glances))
     update_film(film, first)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from recon3d.cleaning.overview import ProjectionGlance
-from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.parts import TEXT_SIZE, label
 from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION
 from recon3d.reconstruction.model.estimates import CentreOfMassFit
 
@@ -21,14 +21,6 @@ Glances = Sequence[ProjectionGlance]
 FloatArray = NDArray[np.float64]
 
 _LEGEND = {"fontsize": TEXT_SIZE - 1, "frameon": False, "handlelength": 1.4}
-
-
-def label(ax: Axes, horizontal: str, vertical: str, title: str = "") -> None:
-    """Name the axes of a plot, and its subject."""
-    ax.set_xlabel(horizontal, fontsize=TEXT_SIZE)
-    ax.set_ylabel(vertical, fontsize=TEXT_SIZE)
-    ax.set_title(title, fontsize=TEXT_SIZE + 1)
-    ax.tick_params(labelsize=TEXT_SIZE)
 
 
 def draw_rotation_steps(ax: Axes, glances: Glances) -> None:
@@ -66,15 +58,21 @@ def draw_missing(ax: Axes, glances: Glances) -> AxesImage:
     return image
 
 
+def draw_counts(ax: Axes, places: Sequence[float], glances: Glances, name: str) -> None:
+    """Draw the counts of projections over their places along an axis of some name."""
+    totals = [glance.total for glance in glances]
+    ax.plot(places, totals, ".-", color=BLUE, linewidth=0.8)
+    ax.set_ylim(0, 1.15 * max(*totals, 1))
+    ax.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
+    ax.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
+    label(ax, name, "counts of a projection")
+
+
 def draw_intensity(ax: Axes, glances: Glances) -> Axes:
     """Draw the integrated intensity and the ring current over time; returns the second axis."""
     ordered = sorted(glances, key=lambda glance: glance.taken)
     taken = [glance.taken for glance in ordered]
-    ax.plot(taken, [glance.total for glance in ordered], ".-", color=BLUE, label="counts")
-    ax.set_ylim(0, 1.15 * max(max(glance.total for glance in ordered), 1))
-    ax.ticklabel_format(axis="y", style="sci", scilimits=(0, 3))
-    ax.yaxis.get_offset_text().set_fontsize(TEXT_SIZE - 1)
-    label(ax, "frame, in the order of time", "counts of a projection")
+    draw_counts(ax, taken, ordered, "frame, in the order of time")
     ax.yaxis.label.set_color(BLUE)
     twin = ax.twinx()
     current = [glance.current_ma for glance in ordered]
