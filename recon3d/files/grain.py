@@ -169,7 +169,7 @@ class Grain:
         tilts = self.orientation[self.oriented].astype(float)
         return tilts.mean(axis=0) if len(tilts) else np.zeros(2)
 
-    @checked(library="scipy or orix")
+    @checked()
     def rotations(self, library: Literal["scipy", "orix"] = "scipy") -> Any:
         """Rotations of the voxels in `oriented`, in C order.
 
@@ -194,8 +194,6 @@ class Grain:
             from scipy.spatial.transform import Rotation
 
             return Rotation.from_matrix(matrices)
-        if library != "orix":
-            raise ParameterError(f"library is '{library}': expected scipy or orix")
         try:
             from orix.quaternion import Rotation as OrixRotation
         except ImportError as error:
