@@ -14,7 +14,7 @@ from recon3d.plot.parts import TEXT_SIZE
 from recon3d.viewer.canvas import Canvas
 from recon3d.viewer.dock_frames import FramesPanel
 from recon3d.viewer.dock_voxel import VoxelPanel
-from recon3d.viewer.lazy import open_grain
+from recon3d.viewer.scene import open_grain
 
 if TYPE_CHECKING:
     from recon3d.viewer.window import GrainWindow

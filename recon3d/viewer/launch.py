@@ -13,8 +13,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.viewer.dock import GrainDock
 from recon3d.viewer.layers import AXIS_LABELS
-from recon3d.viewer.lazy import open_grain
-from recon3d.viewer.scene import GrainScene
+from recon3d.viewer.scene import GrainScene, open_grain
 from recon3d.viewer.window import GrainWindow
 
 WINDOW_PIX = (1240, 900)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,6 @@ from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of, surface_colors
 from recon3d.viewer import layers as make
-from recon3d.viewer.lazy import open_grain
 
 
 @dataclass(frozen=True)
@@ -153,3 +154,23 @@ class GrainScene:
             make.orientation_layer(image, self.grain.volume, visible=flat),
             make.surface_layer(self.surface, colors, self.coarse.volume),
         ]
+
+
+def open_grain(path: str | Path, *, largest: int = LARGEST) -> Grain:
+    """Open a grain: in memory up to `largest` voxels, else with arrays that are read in parts."""
+
+    def read(stored: h5py.Dataset) -> Any:
+        return stored[()] if math.prod(stored.shape[:3]) <= largest else lazy(stored)
+
+    return Grain.load(path, read=read)
+
+
+def lazy(stored: h5py.Dataset) -> Any:
+    """A dask array of a dataset; it keeps the file open."""
+    import dask.array
+
+    chunks = [2 * chunk for chunk in stored.chunks[:3]] if stored.chunks else "auto"
+    if stored.ndim == 4 and stored.chunks:
+        chunks = [*chunks, stored.shape[3]]
+    file = h5py.File(stored.file.filename, "r", locking=False)
+    return dask.array.from_array(file[stored.name], chunks=chunks, lock=True)

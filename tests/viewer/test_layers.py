@@ -7,9 +7,8 @@ from recon3d.colors import orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.plot.grain.quantities import limits_of, values_of
 from recon3d.viewer.layers import orientation_volume, sample_of
-from recon3d.viewer.lazy import open_grain
 from recon3d.viewer.pick import first_voxel, voxel_at
-from recon3d.viewer.scene import GrainScene
+from recon3d.viewer.scene import GrainScene, open_grain
 
 
 def test_the_volume_has_the_colours_of_the_key_closely():

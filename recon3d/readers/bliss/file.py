@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.goniometer import GONIOMETERS, Goniometer
+from recon3d.config.goniometer import GONIOMETERS, Goniometer, choose_goniometer
 from recon3d.errors import DataError, warn
-from recon3d.readers.beamline import choose_goniometer
 from recon3d.readers.bliss.datasets import frame_axes, read_frames
 from recon3d.readers.bliss.entries import (
     choose_entries,

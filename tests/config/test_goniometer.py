@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from recon3d.config.goniometer import GONIOMETERS
+from recon3d.config.goniometer import GONIOMETERS, choose_goniometer
 from recon3d.errors import DataError, Recon3DWarning
-from recon3d.readers.beamline import choose_goniometer
 from recon3d.scan.scan import open_scan
 
 ID06, ID03 = {"diffry", "diffrz"}, {"omega", "mu"}
