@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recon3d.arguments import NamedFields, checked
+from recon3d.arguments import NamedFields, check_fields, checked
 from recon3d.config.crystal import Crystal
 from recon3d.config.declare import (
     Declared,
@@ -89,11 +89,7 @@ class Experiment(NamedFields):
 
     def __post_init__(self) -> None:
         validate(self)
-        for name, kind in _PARTS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ParameterError(
-                    f"{name} is {getattr(self, name)!r}: expected a recon3d.{kind.__name__}"
-                )
+        check_fields(self, *_PARTS)
 
     @classmethod
     @checked(path="the path of an .ini file", changes="texts by the names of their keys")
