@@ -98,7 +98,7 @@ def test_dark_frames_hold_the_offset_alone():
         ({"peak_counts": 0.0}, "peak_counts"),
         ({"beam_decay": 1.0}, "beam_decay"),
         ({"readout_noise_counts": -1.0}, "readout_noise"),
-        ({"saturation_counts": 70_000}, "16 bit"),
+        ({"saturation_counts": 70_000}, "saturation_counts is 70000: .*<= 65535"),
     ],
 )
 def test_impossible_detectors_are_refused(change, words):
