@@ -135,5 +135,5 @@ def test_impossible_plans_are_refused(change, words):
 
 @pytest.mark.parametrize("steps", [(0.1, 1), (0.0, 3), (-0.1, 3), (0.1, 0)])
 def test_impossible_steps_are_refused(steps):
-    with pytest.raises(ParameterError, match="step|half_range_deg is -0.1|number is 0"):
+    with pytest.raises(ParameterError, match=r"step|half_range_deg is -0\.1|number is 0"):
         Steps(*steps)
