@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from recon3d.arguments import checked
-from recon3d.colors import Center, decimals_of, orientation_colors
+from recon3d.colors import Center, decimals_of
+from recon3d.colors import orientation_colors as orientation_colors
+from recon3d.colors import orientation_range as orientation_range
 from recon3d.plot.parts import TEXT_SIZE
 
 
