@@ -155,6 +155,19 @@ def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
     np.testing.assert_allclose(1e3 * told, np.hypot(1.0, 0.208))
 
 
+@pytest.mark.parametrize(("bent", "share"), [(False, 0.05), (True, 0.0)])
+def test_a_strain_scan_without_gamma_may_be_bent_along_the_beam(monkeypatch, bent, share):
+    """a errs with x and b with z, together by 0.05 steps of 32 mdeg at a typical voxel."""
+    task, everywhere = box(), np.ones(729, bool)
+    task.bent = bent
+    monkeypatch.setattr(errors, "gamma_scanned", lambda _: False)
+    monkeypatch.setattr(errors, "strain_axis", lambda _: "two_theta")
+    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, np.inf))
+    told = np.sqrt(errors._of_whole_grain(task, np.zeros((729, 3)), everywhere))
+    assert np.sqrt((told**2).sum(axis=1).mean()) == pytest.approx(share * 0.032)
+    np.testing.assert_allclose(told[:, 0] * 4, told[:, 0].max() * np.abs(task.points_um[:, 0]))
+
+
 def test_a_drift_found_from_mu_alone_counts_as_the_tilt_it_looks_like():
     """Over half a turn a line from -1/2 to 1/2 is most like -4/π² cos ω."""
     model = box().model

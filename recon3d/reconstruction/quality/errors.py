@@ -12,7 +12,8 @@ What makes an orientation wrong is told by what a run leaves behind:
 - the rim, where a voxel is only partly grain: that scatter counts more there.
 - noise that the refinement followed: by how much two halves of the data would still move it apart.
 - a second orientation in the voxel, which pulls at the first.
-- a bend (a, b) = g (x, -h z) of the whole grain, for which a wide reflection makes up.
+- a bend (a, b) = g (x, -h z) of the whole grain, for which a wide reflection makes up; where strain
+  and μ alone were scanned even one that no grain has.
 - a drift of the turning centre found from μ alone, which looks much like a tilt of the whole grain.
 
 The squares are added up. The factors were found on planted scans, so that two thirds of the
@@ -59,10 +60,12 @@ OF_STEP = 0.0065
 OF_CUT = 0.5
 OF_SECOND = 0.5
 OF_BEND = 0.145
+OF_DEPTH = 0.05
 OF_DRIFT = 0.3
 """What a step of the scan adds: no model is better; and times the fourth power of the threshold, as
 a share of bright counts; a second orientation, in its share times the spread; the bend of a grain
-that is nothing but bent; and the tilt that a drift found from μ alone looks like."""
+that is nothing but bent; the one by which a strain scan without γ errs; and the tilt that a drift
+found from μ alone looks like."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -112,10 +115,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     if found.second_share is not None:
         second = found.second_share * found.peaks.spread_deg
         variance[:, :2] += (OF_SECOND * second[:, None]) ** 2
-    if gamma_scanned(task.model.store) and task.bent is None:
-        variance[:, :2] += (OF_BEND * _bend(task, values, in_mask)[:, None]) ** 2
-    if not gamma_scanned(task.model.store):
-        variance[:, :2] += (OF_DRIFT * _tilt_like_drift(task.model)) ** 2
+    variance[:, :2] += _of_whole_grain(task, values, in_mask)
     errors = np.sqrt(np.maximum(variance, LEAST_ERROR_DEG**2))
     errors[~in_mask] = np.nan
     record = found.record | {"precision_mdeg": precision_mdeg(errors)}
@@ -200,17 +200,38 @@ def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatAr
     return errors, apart
 
 
+def _of_whole_grain(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatArray:
+    """Squares of the tilts by which the whole grain may be bent or turned, (voxels, 2)."""
+    store, squares = task.model.store, np.zeros((len(values), 2))
+    if gamma_scanned(store):
+        if task.bent is None:
+            squares += (OF_BEND * _bend(task, values, in_mask)[:, None]) ** 2
+        return squares
+    squares += (OF_DRIFT * _tilt_like_drift(task.model)) ** 2
+    if strain_axis(store) and not task.bent:
+        along = _along_bend(task, in_mask)
+        typical = (along[in_mask] ** 2).sum(axis=1).mean()
+        squares += (OF_DEPTH * min(setting_steps_deg(store)) * along) ** 2 / typical
+    return squares
+
+
 def _bend(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatArray:
     """Tilt of each voxel by a bend (x, -h z), times the share of it in the grain's tilts."""
-    x, _, z = task.points_um.T
-    along = np.stack([x, -task.model.turning.handedness * z], axis=1)
-    along = along - along[in_mask].mean(axis=0)
+    along = _along_bend(task, in_mask)
     tilts = values[in_mask, :2] - values[in_mask, :2].mean(axis=0)
     inside = along[in_mask]
     slope = (tilts * inside).sum() / max(float((inside**2).sum()), 1e-30)
     share = slope**2 * (inside**2).sum() / max(float((tilts**2).sum()), 1e-30)
     bend: FloatArray = share * abs(slope) * np.sqrt((along**2).mean(axis=1))
     return bend
+
+
+def _along_bend(task: Task, in_mask: NDArray[np.bool_]) -> FloatArray:
+    """The bend (x, -h z) about the grain's centre, (voxels, 2), in µm."""
+    x, _, z = task.points_um.T
+    along = np.stack([x, -task.model.turning.handedness * z], axis=1)
+    centred: FloatArray = along - along[in_mask].mean(axis=0)
+    return centred
 
 
 def _tilt_like_drift(model: ScanModel) -> FloatArray:
