@@ -119,7 +119,7 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
         )
     _arrow(ax, (0, 0), (0, 1.25), VERMILION)
     ax.text(0.06, 1.2, "G", color=VERMILION, fontsize=_TEXT)
-    ax.text(0, -0.05, "measured", ha="center", va="top", fontsize=_TEXT)
+    ax.text(0.55, 0, "measured", ha="center", va="center", fontsize=_TEXT)
     ax.annotate(
         "never measured",
         (0.03, 0.8),
@@ -137,23 +137,26 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
     )
 
 
-def projection_figure(store: CleanedScan, k: int) -> Figure:
-    """All frames of one projection as a grid over its settings.
+def projection_figure(store: CleanedScan, *projections: int) -> Figure:
+    """All frames of projections, side by side, each as a grid over its settings.
 
-    `store`: a cleaned scan of two axes of settings.
+    `store`: a cleaned scan of two axes of settings. `projections`: their numbers.
     """
     slow, fast = store.axes[0], store.axes[-1]
     shape = (store.shape[1] // fast.values_deg.size, fast.values_deg.size)
-    figure = new_figure(6.4, 5.6)
-    ax = figure.add_axes((0.11, 0.09, 0.74, 0.84))
-    image = draw_frame_grid(
-        ax,
-        frame_grid(store.read_projection(k), shape),
-        (slow.name, slow.values_deg),
-        (fast.name, fast.values_deg),
-    )
-    draw_color_bar(image, figure.add_axes((0.87, 0.09, 0.02, 0.84)), "counts")
-    ax.set_title(f"ω = {store.omega_deg[k]:.1f}°", fontsize=TEXT_SIZE + 1)
+    share = 1 / len(projections)
+    figure = new_figure(5.2 * len(projections), 4.0)
+    for left, k in zip(np.arange(len(projections)) * share, projections, strict=True):
+        ax = figure.add_axes((left + 0.13 * share, 0.11, 0.69 * share, 0.81))
+        image = draw_frame_grid(
+            ax,
+            frame_grid(store.read_projection(k), shape),
+            (slow.name, slow.values_deg),
+            (fast.name, fast.values_deg),
+        )
+        bar = figure.add_axes((left + 0.84 * share, 0.11, 0.02 * share, 0.81))
+        draw_color_bar(image, bar, "counts")
+        ax.set_title(f"ω = {store.omega_deg[k]:.1f}°", fontsize=TEXT_SIZE + 1)
     return figure
 
 
