@@ -137,6 +137,7 @@ class Projections(Panel):
         self.projection.max = self.play.max = len(omega) - 1
         self.canvas.figure.clear()
         self._film = draw_film(self.canvas.figure, self.glances)
+        self.canvas.draw_idle()
         self.projection.value = int(np.abs(np.array(omega) - shown).argmin())
         self._draw_health()
         self.refresh()
@@ -149,7 +150,7 @@ class Projections(Panel):
         self.mark.value = out
         self._held = False
         update_film(self._film, glance, excluded=out)
-        self.canvas.draw_idle()
+        self.canvas.move()
         if getattr(self, "_model", None) is not None:
             self.background.start(self._reproject(self.projection.value), self._show_comparison)
 

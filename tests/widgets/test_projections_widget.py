@@ -121,3 +121,17 @@ def test_a_cut_grain_is_in_doubt_and_mended(simulated, tmp_path):
     assert films.doubts == session.store.doubts == ()
     assert films.mend.layout.display == "none"
     assert films.store.shape[2] > 30
+
+
+def test_the_film_moves_quickly_to_the_picture_that_a_whole_drawing_gives(projections, drawn):
+    before = drawn(projections.canvas)
+    projections.projection.value = 3
+    projections.canvas.handle_draw()
+    moved = np.array(projections.canvas.buffer_rgba())
+    assert np.mean(moved != before) > 0.01
+    np.testing.assert_array_equal(moved, drawn(projections.canvas))
+    projections.mark.value = True
+    projections.canvas.handle_draw()
+    np.testing.assert_array_equal(
+        np.array(projections.canvas.buffer_rgba()), drawn(projections.canvas)
+    )

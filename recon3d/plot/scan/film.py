@@ -59,6 +59,9 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     draw_counts(right, [glance.omega_deg for glance in glances], glances, "ω (°)")
     here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
     film = Film(figure, image, settings, here, max(bright_counts(g.summed) for g in glances))
+    mean = [line for line in middle.lines if line.get_gid() == "mean"]
+    for moving in (image, ax.title, *ax.spines.values(), settings, *mean, here):
+        moving.set_animated(True)
     update_film(film, first)
     return film
 

@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as controls
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from traitlets import CFloat, validate
@@ -153,6 +154,37 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
     """
 
     _png_is_old: bool
+    _still: Any = None
+    """The picture without what moves; None where that has changed since it was drawn."""
+    _still_size: tuple[int, int] = (0, 0)
+
+    def draw(self) -> None:
+        """Draw everything, and send it."""
+        self._still = None
+        self.handle_draw()
+
+    def handle_draw(self, _event: Any = None) -> None:
+        """Draw, as a browser asks for it: only what moves where nothing else has changed."""
+        if self._still is None or self._still_size != self.get_width_height():
+            FigureCanvasAgg.draw(self)
+            self._still_size = self.get_width_height()
+            self._still = self.copy_from_bbox(self.figure.bbox)
+        self.restore_region(self._still)
+        for ax in self.figure.axes:
+            for artist in sorted(ax.get_children(), key=lambda artist: artist.get_zorder()):
+                if artist.get_animated():
+                    ax.draw_artist(artist)
+        self._png_is_old = True
+        self.manager.refresh_all()
+
+    def draw_idle(self) -> None:
+        """Ask for a drawing of everything."""
+        self._still = None
+        super().draw_idle()
+
+    def move(self) -> None:
+        """Ask for a drawing of the artists that are animated: ticks and texts take longer."""
+        super().draw_idle()
 
     def get_diff_image(self) -> bytes | None:
         """The picture as a PNG file; None where the one that was sent is still right."""
