@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NONE = "no engines: this process works alone"
 MOST = 4096
 _TICK_S = 0.2
+REFUSAL_S = 5.0
 _ANSWER_S = 5.0
 
 
@@ -95,6 +96,7 @@ class Engines(Panel):
         """Stop the engines in the background; refused while they work."""
         if self._working:
             self.tell("the engines are working: stop the reconstruction first", bad=True)
+            self._told = time.monotonic() + REFUSAL_S  # news of them would hide it
             return
         self._settled.clear()
         self._enable(start=False, stop=False)

@@ -140,3 +140,11 @@ def test_threads_are_shared_out(monkeypatch):
     assert widget.threads.value == 2
     widget.number.value = 20
     assert widget.threads.value == 1
+
+
+def test_news_of_engines_at_work_do_not_hide_why_they_are_not_stopped():
+    engines = Engines()
+    engines.work(True)
+    engines.stop()
+    engines.show_news([{"rank": 0, "load": 1.0, "used_gib": 0.1}])
+    assert "stop the reconstruction first" in engines.status.value
