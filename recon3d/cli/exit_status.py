@@ -22,12 +22,14 @@ _MEMORY_SIGNS = ("can't start new thread", "cannot allocate memory", "out of mem
 
 
 class TerminatedError(BaseException):
-    """The system asked the process to end, as batch systems do when time is up."""
+    """The process was asked to end, as when a batch job's time is up or a terminal is closed."""
 
 
 _ENDS: dict[int, type[BaseException]] = {
     signal.SIGINT: KeyboardInterrupt,
     signal.SIGTERM: TerminatedError,
+    signal.SIGHUP: TerminatedError,
+    signal.SIGXCPU: TerminatedError,
 }
 
 
@@ -119,14 +121,14 @@ def _is_of_memory(error: BaseException) -> bool:
 def _tell(command: str, message: str, status: int) -> int:
     try:
         print(f"recon3d {command}: {message}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:  # nobody reads, or the terminal is gone
         forget_output()
     return status
 
 
 @contextmanager
 def _signals_raise() -> Iterator[list[type[BaseException]]]:
-    """Let SIGINT and SIGTERM end the work with an exception, so that it is tidied up; list them."""
+    """Let signals end the work with an exception, so that it is tidied up; list those that came."""
     came: list[type[BaseException]] = []
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:

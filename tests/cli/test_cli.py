@@ -188,7 +188,12 @@ def test_a_command_reads_only_arguments_that_it_has(name):
 
 @pytest.mark.parametrize(
     ("number", "status", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 143, "terminated"),
+        (signal.SIGXCPU, 143, "terminated"),
+    ],
 )
 def test_a_signal_ends_a_command_with_one_line(capsys, number, status, word):
     former = signal.signal(number, signal.SIG_DFL)  # it may be ignored, as in the background

@@ -50,6 +50,29 @@ raise SystemExit(main(sys.argv[1:]))
 """The command line, which never gets past the second projection."""
 
 
+LOADING = """
+import os, signal, sys
+import recon3d.__main__ as program
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "recon3d.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+status = program.main()
+os.kill(os.getpid(), signal.SIGINT)
+raise SystemExit(status)
+"""
+"""The program, interrupted while it loads, and again when its command has ended."""
+
+
+def test_an_interrupt_before_and_after_the_command_shows_no_traceback():
+    words = [sys.executable, "-c", LOADING]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "recon3d: interrupted\n")
+
+
 def start(words: list[str], **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "recon3d", *words]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)
