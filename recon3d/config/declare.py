@@ -158,7 +158,7 @@ class Setting:
 
     def is_given(self, text: str) -> bool:
         """Whether a text says something: `None` does not, unless `none` is one of the choices."""
-        return text.lower() != "none" or (text == "none" and "none" in self.choices)
+        return text.strip().lower() != "none" or (text == "none" and "none" in self.choices)
 
     def text(self, value: Any) -> str:
         """The text of a value, without quotes, that `parse` gives back exactly."""

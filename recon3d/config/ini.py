@@ -14,6 +14,9 @@ _QUOTED = re.compile(r"""(["'])(.*?)\1\s*(?:#.*)?$""")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _LINE = re.compile(r"([^\s=:]+)\s*[=:\s]\s*(.*)$")
 _HEADING = re.compile(r"\[[^\]]*\]")
+_INVISIBLE = "\ufeff\u200b\u2060"
+_TYPOGRAPHIC = {"“”„": '"', "‘’‚": "'"}
+"""Quotes as word processors write them, and what they stand for."""
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
@@ -23,7 +26,7 @@ def read_ini(path: str | Path) -> dict[str, str]:
     A `#` at the start of a line or after white space begins a comment, but not inside quotes; a `;`
     begins one at the start of a line only, and lines such as `[scan]` are passed over. An `=` or
     `:` between key and value is allowed; of repeated keys the last wins, and the log says so. The
-    text may be UTF-8, UTF-16 or Latin-1.
+    text may be UTF-8, UTF-16 or Latin-1, its quotes typographic.
 
     A ParameterError says where the file cannot be read, is no text, has a key without a value, or a
     quote without end.
@@ -41,11 +44,14 @@ def read_ini(path: str | Path) -> dict[str, str]:
         if _UNPRINTABLE.search(line):
             raise ParameterError(f"{path}, line {number}: is not text: {line[:40]!r}")
     for number, line in enumerate(lines, start=1):
-        content = line.strip()
+        content = line.strip().lstrip(_INVISIBLE)
         if not content or content.startswith(("#", ";")) or _HEADING.fullmatch(content):
             continue
         found = _LINE.match(content)
         key, value = found.groups() if found else (content, "")
+        for marks, mark in _TYPOGRAPHIC.items():
+            if value.startswith(tuple(marks)):
+                value = re.sub(f"[{marks}]", mark, value)
         quoted = _QUOTED.match(value)
         plain = _COMMENT.sub("", value).strip()
         if not quoted and (not plain or plain[0] in "\"'"):
@@ -67,8 +73,9 @@ def quoted(text: str) -> str:
     """
     if "\n" in text or "\r" in text:
         raise ParameterError(f"{text!r} cannot stand in a settings file: it has a line end")
-    plain = text and text == text.strip() and not _COMMENT.search(text) and text[0] not in "\"'=:"
-    if plain:
+    special = ("'", '"', "=", ":", *"".join(_TYPOGRAPHIC))
+    plain = text and text == text.strip() and not _COMMENT.search(text)
+    if plain and not text.startswith(special):
         return text
     for mark in "\"'":
         if mark not in text:
@@ -84,6 +91,6 @@ def _decode(data: bytes) -> str:
     if data[::2].count(0) > len(data) / 4:
         return data.decode("utf-16-be")
     try:
-        return data.decode("utf-8").lstrip("\ufeff")
+        return data.decode("utf-8").lstrip(_INVISIBLE)
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")

@@ -38,6 +38,11 @@ def read(tmp_path):
         ("""key "it's #1" # isn't it""", "it's #1"),
         ("key ''", ""),
         ("key it's", "it's"),
+        ("key “grain #1” # why", "grain #1"),
+        ("key „it’s”", "it’s"),
+        ("key ‘grain #1’", "grain #1"),
+        ("\ufeffkey 3", "3"),
+        ("\u200b\ufeffkey 3", "3"),
         ('key ["a", "b"]', '["a", "b"]'),
     ],
 )
@@ -62,7 +67,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(read, marks):
     assert read(marks * b"\xef\xbb\xbf" + b"a 1\n") == {"a": "1"}
 
 
-@pytest.mark.parametrize("value", ["'open", '"None', "\"None'", '"grain #1'])
+@pytest.mark.parametrize("value", ["'open", '"None', "\"None'", '"grain #1', "“None", "‘None”"])
 def test_a_quote_that_is_not_closed_is_named(read, value):
     with pytest.raises(ParameterError, match="line 1: the key 'key' has a quote that is not"):
         read(f"key {value}\n")
