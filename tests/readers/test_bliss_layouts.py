@@ -12,7 +12,7 @@ import pytest
 from bliss_files import SHAPE, add_entry, external, stack, topotomo
 
 from recon3d.errors import DataError, GridError, Recon3DWarning
-from recon3d.readers.bliss.entries import is_being_written, scan_file
+from recon3d.readers.bliss.entries import is_being_written, moved, scan_file
 from recon3d.readers.open import mean_background
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import open_scan
@@ -220,3 +220,10 @@ class TestLocks:
                 is_the_scan(opened(folder / "al_0001.h5"))
             writer.communicate("\n")
         assert not is_being_written(files[0])
+
+
+def test_where_a_file_that_was_moved_is_looked_for():
+    folder, named = Path("/new"), Path("/raw/al/scan.h5")
+    below = [folder / "raw/al/scan.h5", folder / "al/scan.h5", folder / "scan.h5"]
+    assert [*moved(folder, named)] == [named, *below]
+    assert [*moved(folder, Path("al/scan.h5"))] == [below[1], *below[1:]]

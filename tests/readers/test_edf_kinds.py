@@ -316,6 +316,14 @@ def test_a_folder_for_each_omega(write_folder, where):
     assert where(4) in source.name(4)
 
 
+def test_folders_are_looked_into_three_deep(write_folder):
+    folder = write_folder(ROCKING)
+    spread(folder, lambda _: "a/b/c/d")
+    with pytest.raises(DataError, match=r"no file topo_\*\.edf"):
+        open_quietly(folder)
+    require_all_frames(open_quietly(folder / "a"))
+
+
 def test_a_prefix_can_be_that_of_the_folders(write_folder):
     folder = write_folder(ROCKING, prefix="frame_")
     spread(folder, lambda number: f"topo_{number // 3}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import h5py
 import numpy as np
 import pytest
 from bliss_files import add_entry
 
 from recon3d.errors import DataError, Recon3DWarning
+from recon3d.scan.doubled import BEAM, _lit
 from recon3d.scan.scan import open_scan
 
 MU = np.array([0.0, 0.1, 0.2])
@@ -128,3 +131,18 @@ def test_without_leave_both_are_named_and_which_would_be_used(tmp_path):
     ) as caught:
         open_scan(path, show_progress=False)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(("bright", "kept"), [(35, [1]), (25, [0, 1]), (11, [0, 1])])
+def test_a_frame_without_beam_is_a_third_of_the_other_worked_out_by_hand(bright, kept):
+    # 64 blocks: 100 ± 1, which is a noise of 1.48, and one that stands out by 10, or by `bright`;
+    # what stands out by less than 8 x 1.48 = 11.9 is not lit.
+    def frame(peak):
+        blocks = np.full((8, 8), 99.0)
+        blocks[4:] = 101
+        blocks[4, 4] = 100 + peak
+        return np.kron(blocks, np.ones((4, 4)))
+
+    shown = [frame(10), frame(bright)]
+    source = SimpleNamespace(frame_shape=(32, 32), read=lambda index, _: shown[index])
+    assert _lit(source, [0, 1]) == (kept, BEAM)
