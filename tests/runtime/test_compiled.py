@@ -124,3 +124,9 @@ def test_a_threading_layer_that_is_not_there_is_told(monkeypatch):
     with pytest.raises(ParameterError, match="NUMBA_THREADING_LAYER is 'tbb'") as told:
         KernelCache(shutil.copy, threads=True).load_overload(None, None)
     assert "\n" not in str(told.value)
+
+
+def test_what_tests_start_shares_their_compiled_code(tmp_path):
+    words = [sys.executable, "-c", "import recon3d; print(recon3d.__file__)"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == recon3d.__file__
