@@ -26,7 +26,7 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 _NESTED = "_nested"
 _NEXUS = ("NX_class", "default")
 """Attributes that are the file format's own."""
-_TEXT_SUM = "_text_sum"
+_TEXT_SUMS = "_text_sums"
 
 
 class _Disk(io.FileIO):
@@ -238,21 +238,21 @@ def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
 
 
 def sum_texts(target: h5py.Group) -> None:
-    """Keep a checksum of the attributes that are text: HDF5 has one of all others.
+    """Keep a checksum of each attribute that is text: HDF5 has one of all others.
 
-    `read_attributes` compares it. What an underscore begins, and NeXus's, do not count.
+    `read_attributes` compares them. What an underscore begins, and NeXus's, do not count.
     """
-    target.attrs[_TEXT_SUM] = _text_sum(target)
-
-
-def _text_sum(target: h5py.Group) -> int:
-    texts = [
-        (name, _plain(value))
-        for name, value in sorted(target.attrs.items())
+    sums = {
+        name: _text_sum(value)
+        for name, value in target.attrs.items()
         if np.asarray(value).dtype.kind in "OU"
         and (name == _NESTED or (name[0] != "_" and name not in _NEXUS))
-    ]
-    return zlib.crc32(json.dumps(texts).encode())
+    }
+    target.attrs[_TEXT_SUMS] = json.dumps(sums)
+
+
+def _text_sum(value: Any) -> int:
+    return zlib.crc32(json.dumps(_plain(value)).encode())
 
 
 def storable(name: str, value: Any) -> tuple[Any, bool]:
@@ -277,11 +277,12 @@ def read_attributes(target: h5py.Group) -> dict[str, Any]:
     ParameterError
         Text is not what was written.
     """
-    if target.attrs.get(_TEXT_SUM, kept := _text_sum(target)) != kept:
-        raise ParameterError(
-            f"the text of {target.name}'s attributes is not what was written (damaged, or changed "
-            "by hand?)"
-        )
+    for name, kept in json.loads(target.attrs.get(_TEXT_SUMS, "{}")).items():
+        if _text_sum(target.attrs.get(name)) != kept:
+            raise ParameterError(
+                f"the attribute '{name}' of {target.name} is not what was written (damaged, or "
+                "changed by hand?)"
+            )
     nested = json.loads(target.attrs.get(_NESTED, "[]"))
     values = {
         name: _plain(value)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from store_files import make_frames, write, writer
@@ -82,3 +83,10 @@ def test_a_flipped_bit_of_text_is_told(read, tmp_path, grain):
         path.write_bytes(flipped)
         with pytest.raises(DataError, match=r"not what was written|damaged"):
             read(path)
+
+
+def test_somebody_may_add_an_attribute(tmp_path, grain):
+    grain.save(path := tmp_path / "grain.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["comment"] = "the large one"
+    assert Grain.load(path).provenance["comment"] == "the large one"
