@@ -272,10 +272,7 @@ def storable(name: str, value: Any) -> tuple[Any, bool]:
 def read_attributes(target: h5py.Group) -> dict[str, Any]:
     """Read what `write_attributes` wrote, as plain Python values.
 
-    Raises
-    ------
-    ParameterError
-        Text is not what was written.
+    Raises a ParameterError where text is not what was written.
     """
     for name, kept in json.loads(target.attrs.get(_TEXT_SUMS, "{}")).items():
         if _text_sum(target.attrs.get(name)) != kept:

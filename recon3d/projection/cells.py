@@ -135,14 +135,8 @@ def backproject_cells(volume, points, affines, lookups, images, start):  # type:
 def merge_pixels(image, across):  # type: ignore[no-untyped-def]
     """Means over cells of `across` x `across` pixels; serial, so that it can run beside others.
 
-    Parameters
-    ----------
-    image : (rows, cols)
-        A cell that reaches beyond it sees zeros there.
-
-    Returns
-    -------
-    cells : (cells along the rows, cells along the columns)
+    `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. Returns
+    (frames, cells along the rows, cells along the columns).
     """
     rows, cols = image.shape
     cells = np.zeros((-(-rows // across), -(-cols // across)), image.dtype)

@@ -175,14 +175,9 @@ def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # t
 
 @njit(cache=True, nogil=True)
 def mark_covered(mask, points, affine):  # type: ignore[no-untyped-def]
-    """Mark the four pixels around each point; serial, so that it can run beside the others.
+    """Mark the four pixels around each point in place; serial, so that it can run beside others.
 
-    Parameters
-    ----------
-    mask : (rows, cols) of bool
-        Marked in place.
-    points, affine
-        As in `backproject`.
+    `mask`: (rows, cols) of bool. `points`, `affine`: as in `backproject`.
     """
     rows, cols = mask.shape
     for voxel in range(points.shape[0]):

@@ -162,14 +162,10 @@ def _near_frames(of_voxels, first, last, of_frames):  # type: ignore[no-untyped-
 
 @njit(cache=True, nogil=True)
 def mark_reached(reached, of_voxels, of_frames):  # type: ignore[no-untyped-def]
-    """Mark the frames that any voxel may light; serial, so that it can run beside the others.
+    """Mark the frames that any voxel may light; serial, so that it can run beside others.
 
-    Parameters
-    ----------
-    reached : (frames,) of bool
-        Marked in place.
-    of_voxels, of_frames : (voxels, 3), (frames, 3)
-        As in `project_oriented`.
+    `reached`: (frames,) of bool, marked in place. `of_voxels`, `of_frames`: as in
+    `project_oriented`.
     """
     lowest, highest = np.empty(3), np.empty(3)
     for first in range(0, of_voxels.shape[0], BLOCK):
@@ -251,14 +247,9 @@ def _fill_weights(weights, of_frames, begin, of_voxel, intensity):  # type: igno
 
 @njit(parallel=True, cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
-    """Sum the weights of each voxel's orientation over all frames.
+    """Sum the weights of each voxel's orientation over all frames into `out`, (voxels,).
 
-    Parameters
-    ----------
-    out : (voxels,)
-        Filled.
-    of_voxels, of_frames : (voxels, 3), (frames, 3)
-        As in `project_oriented`.
+    `of_voxels`, `of_frames`: as in `project_oriented`.
     """
     voxels, frames = of_voxels.shape[0], of_frames.shape[0]
     apart = _axes_apart(of_frames)

@@ -107,12 +107,7 @@ def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  
 
 @njit(parallel=True, cache=True, nogil=True)
 def illuminated_products(predicted, measured):  # type: ignore[no-untyped-def]
-    """Sums of predicted² and of predicted x measured, where measured frames are lit.
-
-    Parameters
-    ----------
-    predicted, measured : (pixels, frames)
-    """
+    """Sums of predicted² and of predicted x measured, (pixels, frames), where these are lit."""
     square, cross = 0.0, 0.0
     for pixel in prange(measured.shape[0]):
         own_square, own_cross = 0.0, 0.0

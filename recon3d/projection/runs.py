@@ -63,11 +63,7 @@ class BinRuns:
 def cut_tails(volume, share):  # type: ignore[no-untyped-def]
     """Set to zero what lies before and after a voxel's bins that hold a share of its largest.
 
-    Parameters
-    ----------
-    volume : (voxels, bins)
-        Changed in place.
-    share : float
+    `volume`: (voxels, bins), changed in place.
     """
     for voxel in prange(volume.shape[0]):
         line = volume[voxel]

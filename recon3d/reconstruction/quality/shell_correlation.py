@@ -104,13 +104,8 @@ def fourier_shell_correlation(
         FSC(q) = \frac{\sum_{|k| = q} F_1 F_2^*}
         {\sqrt{\sum_{|k| = q} |F_1|^2 \sum_{|k| = q} |F_2|^2}}
 
-    with the half-bit threshold, both of van Heel & Schatz 2005, J. Struct. Biol. 151, 250, up
-    to the Nyquist frequency of the longest voxel edge.
-
-    Parameters
-    ----------
-    first, second, shape (nx, ny, nz)
-        The two volumes.
+    with the half-bit threshold, both of van Heel & Schatz 2005, J. Struct. Biol. 151, 250, up to
+    the Nyquist frequency of the longest voxel edge.
     """
     transforms = [np.fft.fftn(values) for values in (first, second)]
     axes = [np.fft.fftfreq(n, d) for n, d in zip(volume.shape, volume.voxel_um, strict=True)]
