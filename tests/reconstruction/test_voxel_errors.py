@@ -110,13 +110,28 @@ def test_a_bend_that_the_widths_make_up_for_is_told_where_it_is_all_there_is():
     """(a, b) = 0.01 (x, z) for h = -1 is all bend; a bend across it is none."""
     task, everywhere = box(), np.ones(729, bool)
     x, _, z = task.points_um.T
-    bend = errors._bend(task, 0.01 * np.stack([x, z], axis=1), everywhere)
+    share, bend = errors._bend(task, 0.01 * np.stack([x, z], axis=1), everywhere)
+    assert share == pytest.approx(1)
     np.testing.assert_allclose(bend, 0.01 * np.sqrt((x**2 + z**2) / 2), atol=1e-12)
-    across = errors._bend(task, 0.01 * np.stack([z, x], axis=1), everywhere)
-    np.testing.assert_allclose(across, 0, atol=1e-9)
+    assert errors._bend(task, 0.01 * np.stack([z, x], axis=1), everywhere)[0] < 1e-9
     # As much of another bend halves the share.
-    mixed = errors._bend(task, 0.01 * np.stack([x + z, z + x], axis=1), everywhere)
-    np.testing.assert_allclose(mixed, bend / 2, atol=1e-12)
+    share, mixed = errors._bend(task, 0.01 * np.stack([x + z, z + x], axis=1), everywhere)
+    assert share == pytest.approx(0.5)
+    np.testing.assert_allclose(mixed, bend, atol=1e-12)
+
+
+def test_a_bend_is_as_much_too_flat_as_the_width_hides(monkeypatch):
+    """What hides as much as is seen makes a bend too flat by √2 - 1 of what is seen, and 0.145."""
+    task, everywhere = box(), np.ones(729, bool)
+    monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
+    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
+    x, _, z = task.points_um.T
+    slope = errors.HIDDEN_BEND * 0.032 / np.sqrt(((x**2 + z**2) / 2).mean())
+    tilts = slope * np.stack([x, z], axis=1)
+    told = errors._of_whole_grain(task, tilts, everywhere)
+    np.testing.assert_allclose(told.mean(), ((np.sqrt(2) - 0.855) * 0.17 * 0.032) ** 2)
+    task.bent = False
+    assert not errors._of_whole_grain(task, tilts, everywhere).any()
 
 
 @pytest.mark.parametrize(

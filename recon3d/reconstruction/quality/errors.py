@@ -59,13 +59,16 @@ scanned, and where 2θ or the energy was: the same light then tells a and b, and
 OF_STEP = 0.0065
 OF_CUT = 0.5
 OF_SECOND = 0.5
-OF_BEND = 0.145
 OF_DEPTH = 0.05
 OF_DRIFT = 0.3
 """What a step of the scan adds: no model is better; and times the fourth power of the threshold, as
-a share of bright counts; a second orientation, in its share times the spread; the bend of a grain
-that is nothing but bent; the one by which a strain scan without γ errs; and the tilt that a drift
-found from μ alone looks like."""
+a share of bright counts; a second orientation, in its share times the spread; the bend by which a
+strain scan without γ errs; and the tilt that a drift found from μ alone looks like."""
+
+OF_BEND = 0.145
+HIDDEN_BEND = 0.17
+"""By what share a bend comes out too flat, and the steps of it that a width found too wide hides
+besides: their squares add up to that of the true one."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -203,27 +206,31 @@ def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatAr
 def _of_whole_grain(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatArray:
     """Squares of the tilts by which the whole grain may be bent or turned, (voxels, 2)."""
     store, squares = task.model.store, np.zeros((len(values), 2))
+    step = min(setting_steps_deg(store))
     if gamma_scanned(store):
         if task.bent is None:
-            squares += (OF_BEND * _bend(task, values, in_mask)[:, None]) ** 2
+            share, bend = _bend(task, values, in_mask)
+            typical = max(float(np.sqrt((bend[in_mask] ** 2).mean())), 1e-30)
+            flattened = OF_BEND + np.hypot(1, HIDDEN_BEND * step / typical) - 1
+            squares += (share * flattened * bend[:, None]) ** 2
         return squares
     squares += (OF_DRIFT * _tilt_like_drift(task.model)) ** 2
     if strain_axis(store) and not task.bent:
         along = _along_bend(task, in_mask)
         typical = (along[in_mask] ** 2).sum(axis=1).mean()
-        squares += (OF_DEPTH * min(setting_steps_deg(store)) * along) ** 2 / typical
+        squares += (OF_DEPTH * step * along) ** 2 / typical
     return squares
 
 
-def _bend(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatArray:
-    """Tilt of each voxel by a bend (x, -h z), times the share of it in the grain's tilts."""
+def _bend(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> tuple[float, FloatArray]:
+    """The share of a bend (x, -h z) in the grain's tilts, and the tilt of each voxel by it."""
     along = _along_bend(task, in_mask)
     tilts = values[in_mask, :2] - values[in_mask, :2].mean(axis=0)
     inside = along[in_mask]
     slope = (tilts * inside).sum() / max(float((inside**2).sum()), 1e-30)
     share = slope**2 * (inside**2).sum() / max(float((tilts**2).sum()), 1e-30)
-    bend: FloatArray = share * abs(slope) * np.sqrt((along**2).mean(axis=1))
-    return bend
+    bend: FloatArray = abs(slope) * np.sqrt((along**2).mean(axis=1))
+    return float(share), bend
 
 
 def _along_bend(task: Task, in_mask: NDArray[np.bool_]) -> FloatArray:
