@@ -121,7 +121,7 @@ def test_a_bend_that_the_widths_make_up_for_is_told_where_it_is_all_there_is():
 
 
 def test_a_bend_is_as_much_too_flat_as_the_width_hides(monkeypatch):
-    """What hides as much as is seen makes a bend too flat by √2 - 1 of what is seen, and 0.145."""
+    """What hides as much as is seen makes a bend too flat by √2 - 1 of what is seen."""
     task, everywhere = box(), np.ones(729, bool)
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
@@ -129,7 +129,7 @@ def test_a_bend_is_as_much_too_flat_as_the_width_hides(monkeypatch):
     slope = errors.HIDDEN_BEND * 0.032 / np.sqrt(((x**2 + z**2) / 2).mean())
     tilts = slope * np.stack([x, z], axis=1)
     told = errors._of_whole_grain(task, tilts, everywhere)
-    np.testing.assert_allclose(told.mean(), ((np.sqrt(2) - 0.855) * 0.17 * 0.032) ** 2)
+    np.testing.assert_allclose(told.mean(), ((np.sqrt(2) - 1) * 0.17 * 0.032) ** 2)
     task.bent = False
     assert not errors._of_whole_grain(task, tilts, everywhere).any()
 

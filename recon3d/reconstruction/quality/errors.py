@@ -67,8 +67,8 @@ strain scan without γ errs; and the tilt that a drift found from μ alone looks
 
 OF_BEND = 0.145
 HIDDEN_BEND = 0.17
-"""By what share a bend comes out too flat, and the steps of it that a width found too wide hides
-besides: their squares add up to that of the true one."""
+"""By what share a bend comes out too flat at least, and the steps of it that a width found too wide
+hides: their squares add up to that of the true one."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -211,7 +211,7 @@ def _of_whole_grain(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) 
         if task.bent is None:
             share, bend = _bend(task, values, in_mask)
             typical = max(float(np.sqrt((bend[in_mask] ** 2).mean())), 1e-30)
-            flattened = OF_BEND + np.hypot(1, HIDDEN_BEND * step / typical) - 1
+            flattened = max(np.hypot(1, HIDDEN_BEND * step / typical) - 1, OF_BEND)
             squares += (share * flattened * bend[:, None]) ** 2
         return squares
     squares += (OF_DRIFT * _tilt_like_drift(task.model)) ** 2
