@@ -133,9 +133,11 @@ def test_without_leave_both_are_named_and_which_would_be_used(tmp_path):
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize(("bright", "kept"), [(35, [1]), (25, [0, 1]), (11, [0, 1])])
-def test_a_frame_without_beam_is_a_third_of_the_other_worked_out_by_hand(bright, kept):
-    # 64 blocks: 100 ± 1, which is a noise of 1.48, and one that stands out by 10, or by `bright`;
+@pytest.mark.parametrize(
+    ("dim", "bright", "kept"), [(10, 35, [1]), (10, 25, [0, 1]), (3, 13, [1]), (3, 11, [0, 1])]
+)
+def test_a_frame_without_beam_is_a_third_of_the_other_worked_out_by_hand(dim, bright, kept):
+    # 64 blocks: 100 ± 1, which is a noise of 1.48, and one that stands out by `dim` or `bright`;
     # what stands out by less than 8 x 1.48 = 11.9 is not lit.
     def frame(peak):
         blocks = np.full((8, 8), 99.0)
@@ -143,6 +145,6 @@ def test_a_frame_without_beam_is_a_third_of_the_other_worked_out_by_hand(bright,
         blocks[4, 4] = 100 + peak
         return np.kron(blocks, np.ones((4, 4)))
 
-    shown = [frame(10), frame(bright)]
+    shown = [frame(dim), frame(bright)]
     source = SimpleNamespace(frame_shape=(32, 32), read=lambda index, _: shown[index])
     assert _lit(source, [0, 1]) == (kept, BEAM)
