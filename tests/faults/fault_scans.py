@@ -119,7 +119,7 @@ def set_dataset(path: Path, name: str, value) -> None:
 def set_attribute(path: Path, group: str, name: str, value) -> None:
     with h5py.File(path, "r+") as file:
         file[group].attrs[name] = value
-        file[group].attrs.pop("_text_sum", None)  # as a program that meant this would write it
+        file[group].attrs.pop("_text_sums", None)  # as a program that meant this would write it
 
 
 def set_ini(path: Path, /, **changes: str | None) -> Path:
