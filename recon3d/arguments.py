@@ -18,8 +18,10 @@ import numbers
 import operator
 import os
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -104,8 +106,8 @@ def check_fields(record: Any, *names: str, **expected: str) -> None:
     `names`: which fields; all where none is named. `expected`: as in `checked`. A field of another
     kind, or out of its bounds, is a ParameterError.
     """
-    kinds = _kinds(type(record).__init__)
-    for name in names or (each for each in kinds if each != "return"):
+    kinds = _field_kinds(record.__class__)
+    for name in names or kinds:
         taken = _taken(name, getattr(record, name), kinds[name], expected.get(name, ""))
         object.__setattr__(record, name, taken)
 
@@ -139,6 +141,8 @@ class _Names(dict[str, Any]):
     """What annotations mean; what only type checkers import stands for any class of its name."""
 
     def __missing__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise KeyError(name)
         return type(name, (), {})
 
 
@@ -147,6 +151,18 @@ def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
     """The types of a function's arguments by their names."""
     known = {**vars(builtins), **function.__globals__, "ArrayLike": np.ndarray}
     return get_type_hints(function, localns=_Names(known))
+
+
+@functools.cache
+def _field_kinds(record: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, each as the module of its own class means it."""
+    found: dict[str, Any] = {}
+    for each in reversed(record.__mro__):
+        stated = types.SimpleNamespace(__annotations__=vars(each).get("__annotations__", {}))
+        module = vars(sys.modules[each.__module__])
+        known = {**vars(builtins), **module, "ArrayLike": np.ndarray}
+        found |= get_type_hints(stated, localns=_Names(known))
+    return {each.name: found[each.name] for each in fields(record) if each.init}
 
 
 def _require_shape(name: str, array: Any, expected: str, lengths: dict[str, Any]) -> None:

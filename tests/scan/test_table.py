@@ -1,6 +1,6 @@
 """A scan as a sequence of projections, raw and cleaned alike."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from store_files import make_frames, write
 
 import recon3d as r3
 from recon3d.errors import ParameterError
-from recon3d.scan.table import SettingAxis
+from recon3d.scan.table import ScanTable, SettingAxis
 
 OMEGA = [0.0, 90.0]
 MU, GAMMA = [10.0, 10.1, 10.2], [-0.1, 0.1]
@@ -96,3 +96,18 @@ def test_a_scan_has_no_part_of_another_name(scan):
         r3.Scan(source=scan.source)
     with pytest.raises(IndexError, match="projection 'a': the scan has 2"):
         scan.settings("a")
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class SubScan(r3.CleanedScan):
+    """As another module derives it, in which h5py has no name."""
+
+
+def test_parts_of_a_derived_scan_are_those_of_its_base(tmp_path):
+    store = write(tmp_path / "scan.h5", make_frames())
+    parts = {
+        name: getattr(store, name) for name in ("path", "integrated", *ScanTable.__annotations__)
+    }
+    assert len(SubScan(**parts)) == len(store)
+    with pytest.raises(ParameterError, match=r"^roi is 3: expected"):
+        SubScan(**parts | {"roi": 3})
