@@ -23,7 +23,7 @@ PHI0, CHI0 = -3.5, 1.2
 PLACES = {"PATH", "path", "getdata"}
 """Attributes that name folders, which differ."""
 WHOLE_FRAME = {"poi": (22, 20), "imgsize": (44, 40)}
-OTHERWISE = {*PLACES, "date", "suggested"}
+OTHERWISE = {*PLACES, "date", "suggested", "_text_sums"}
 
 
 @dataclass(frozen=True)
