@@ -75,6 +75,18 @@ def test_an_aborted_scan_may_have_any_length(tmp_path):
         opened(write(tmp_path / "s.h5", (frames(2), MU, {}), (frames(3), MU, {})))
 
 
+@pytest.mark.parametrize(("again", "refused"), [((2, 2), False), ((3, 2), True)])
+def test_a_quarter_of_the_frames_may_be_copies(tmp_path, again, refused):
+    whole = [(frames(n), MU, {"omega": 10.0 * n}) for n in (1, 2, 3)]
+    copies = [(frames(n + 5)[:n], MU[:n], {"omega": 10.0 * k}) for k, n in enumerate(again, 1)]
+    path = write(tmp_path / "s.h5", *whole, *copies)
+    if refused:  # 5 of 17
+        with pytest.raises(DataError, match=r"5 such in all.*which was taken later"):
+            opened(path)
+    else:  # 4 of 16
+        np.testing.assert_array_equal(second(path)[0][:2], frames(7)[:2])
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_frames_with_current_before_those_without(tmp_path, order):
     lost = (frames(2), MU, {"current": 0.0})
