@@ -23,13 +23,24 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
 from recon3d.errors import ParameterError
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _LONGEST_SHOWN = 80
 _LARGEST_WHOLE = 2**63
@@ -54,7 +65,7 @@ _WORDS = {
 }
 
 
-def checked(**expected: str) -> Callable[[F], F]:
+def checked(**expected: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function so that a wrong argument is a ParameterError that names it.
 
     `expected`, by the names of arguments: bounds of numbers, such as ``">= 1, < 100"``; the shape
@@ -63,14 +74,14 @@ def checked(**expected: str) -> Callable[[F], F]:
     annotation does not say enough.
     """
 
-    def decorate(function: F) -> F:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
         rest = {one.kind: name for name, one in signature.parameters.items()}
         several = rest.get(inspect.Parameter.VAR_POSITIONAL)
         others = rest.get(inspect.Parameter.VAR_KEYWORD)
 
         @functools.wraps(function)
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*given: P.args, **named: P.kwargs) -> R:
             kinds = _kinds(function)
 
             def bind(how: Callable[..., inspect.BoundArguments]) -> inspect.BoundArguments:
@@ -95,7 +106,7 @@ def checked(**expected: str) -> Callable[[F], F]:
             bind(signature.bind)  # what is wrong is told before what is missing
             return function(*bound.args, **bound.kwargs)
 
-        return call  # type: ignore[return-value]
+        return call
 
     return decorate
 

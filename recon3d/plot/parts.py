@@ -135,7 +135,7 @@ def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: st
 def pixel_at(image: AxesImage, x: float, y: float) -> tuple[int, int]:
     """Row and column of the array of an image at a place given in its axes' units."""
     left, right, bottom, top = image.get_extent()
-    rows, cols = image.get_array().shape[:2]  # type: ignore[union-attr]
+    rows, cols = image.get_size()
     first, last = (bottom, top) if image.origin == "lower" else (top, bottom)
     row, col = (y - first) / (last - first) * rows, (x - left) / (right - left) * cols
     return int(np.clip(row, 0, rows - 1)), int(np.clip(col, 0, cols - 1))
