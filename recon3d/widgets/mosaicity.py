@@ -18,7 +18,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import frame_settings
 from recon3d.plot.colors import draw_color_key
-from recon3d.plot.grain.slices import draw_slice, slice_extent_um
+from recon3d.plot.grain.slices import SHOWN_AXES, draw_slice, name_cut, slice_extent_um
 from recon3d.plot.parts import TEXT_SIZE
 from recon3d.plot.scan.detector_frames import setting_text
 from recon3d.plot.scan.projections import draw_mosaicity, image_extent
@@ -36,10 +36,6 @@ from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, show_
 ILLUMINATED_SHARE = 0.05
 PAUSE_S = 0.4
 """How long a slider must rest before a voxel is looked at that nobody clicked."""
-
-
-SHOWN_AXES = {"x": (2, 1), "y": (0, 2), "z": (0, 1)}
-"""Axes that a slice normal to x, y or z shows: to the right and up."""
 
 
 class Mosaicity(Panel):
@@ -216,8 +212,7 @@ class Mosaicity(Panel):
         tilts = np.moveaxis(self.grain.orientation, -1, 0)
         range_deg, center = orientation_range(*tilts)
         draw_slice(self.ax, self.grain, axis, index, range_deg=range_deg, center_deg=center)
-        at = self.grain.volume.axis_um("xyz".index(axis))[index]
-        self.ax.set_title(f"{axis} = {at:.3g} µm", fontsize=TEXT_SIZE + 1)
+        name_cut(self.ax, self.grain.volume, axis, index, TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, center_deg=center)
         number = "xyz".index(axis)
         inside = np.argwhere(self.grain.mask)
@@ -225,8 +220,8 @@ class Mosaicity(Panel):
         if inside.size:
             middle = inside[np.abs(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
             voxel = (int(middle[0]), int(middle[1]), int(middle[2]))
-            place = [float(self.grain.volume.axis_um(n)[voxel[n]]) for n in range(3)]
-            self._mark_at(*(place[n] for n in SHOWN_AXES[axis]))
+            shown = ["xyz".index(name) for name in SHOWN_AXES[axis]]
+            self._mark_at(*(float(self.grain.volume.axis_um(n)[voxel[n]]) for n in shown))
             self.pick_voxel(voxel, delay_s=PAUSE_S)
 
     def _mark_at(self, horizontal: float, vertical: float) -> None:
@@ -290,11 +285,12 @@ class Mosaicity(Panel):
         left, right, bottom, top = slice_extent_um(volume, axis)
         voxel = [0, 0, 0]
         voxel["xyz".index(axis)] = self.index.value
-        for number, share in zip(
+        for name, share in zip(
             SHOWN_AXES[axis],
             ((horizontal - left) / (right - left), (vertical - bottom) / (top - bottom)),
             strict=True,
         ):
+            number = "xyz".index(name)
             count = volume.shape[number]
             voxel[number] = int(np.clip(share * count, 0, count - 1))
         return voxel[0], voxel[1], voxel[2]
