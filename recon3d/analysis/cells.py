@@ -68,10 +68,14 @@ class Cells:
     threshold_deg: float | None
 
     @property
+    def volume_error(self) -> float:
+        """Median error of the cells' volumes, as a share; NaN where it is not known."""
+        return float(np.median(self.table["volume_error_um3"] / self.table["volume_um3"]))
+
+    @property
     def doubts(self) -> list[str]:
         """What the numbers of the tables may be wrong by, where that is much; else empty."""
-        table, angles = self.table, self.boundaries["misorientation_error_deg"]
-        share = np.median(table["volume_error_um3"] / table["volume_um3"])
+        share, angles = self.volume_error, self.boundaries["misorientation_error_deg"]
         if not share > LARGE_ERROR:
             return []
         told = f" and the angles between them by {1e3 * np.median(angles):.1f} mdeg"

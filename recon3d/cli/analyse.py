@@ -80,7 +80,7 @@ def _of_cells(grain: Grain, cells: Cells) -> list[str]:
     table, parting = cells.table, cells.boundaries
     how = "chosen by the data" if cells.threshold_deg is None else f"{cells.threshold_deg:g}°"
     spread = np.average(table["spread_deg"], weights=table["voxels"])
-    share = np.median(table["volume_error_um3"] / table["volume_um3"])
+    share = cells.volume_error
     known = f"± {100 * share:.2g} % (median)" if np.isfinite(share) else "errors not known"
     lines = [
         f"{len(cells)} cells (threshold: {how}) in {grain.volume_um3:.4g} µm³",

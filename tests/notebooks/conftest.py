@@ -108,7 +108,7 @@ def serve_voila():
 
 
 def answered(dialog: Any) -> None:
-    """Answer a dialog of JupyterLab as a person would: take its kernel, and nothing else.
+    """Answer a dialog of JupyterLab: yes where it asks about a kernel, no to all else.
 
     A slow page asks which kernel to start, or offers to load it again. The text is printed, so
     that a test which fails afterwards shows it.
