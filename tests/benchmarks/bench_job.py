@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from measure import Row, once, run_child, thread_counts
 from plain_loops import backproject_voxel
+from speed_up import run as run_passes
 
 from recon3d.config.experiment import Experiment
+from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan, full_plan, grain_size_um
 from recon3d.simulate.scan_plan import ScanPlan, Steps
+from recon3d.simulate.truth import Truth
 from recon3d.simulate.writers.edf_scan import simulate_scan
 
 
@@ -30,22 +35,21 @@ class Job:
     plan: ScanPlan
     voxels: int
     framebg: int
-    iterations: int
 
 
 def small_job() -> Job:
     """The demonstration's scan at half of its rotation angles."""
     plan = demo_plan()
-    return Job(replace(plan, omega_deg=plan.omega_deg[::2]), 32, 8, 2)
+    return Job(replace(plan, omega_deg=plan.omega_deg[::2]), 32, 8)
 
 
 def reference_job() -> Job:
     """226 ω x 11 μ x 11 γ frames of 300 x 300 pixels, 101³ voxels."""
-    return Job(full_plan(), 101, 20, 10)
+    return Job(full_plan(), 101, 20)
 
 
-def job_rows(job: Job, folder: Path, *, iterate: bool) -> list[Row]:
-    """Every step on all threads, in processes of their own, then getdata at twice the ω."""
+def job_rows(job: Job, folder: Path, *, iterate: bool, volumes: Sequence[int] = ()) -> list[Row]:
+    """Every step on all threads, in processes of their own, then half the ω and more voxels."""
     threads = thread_counts()[-1]
     plan = job.plan
     frames = plan.projections * plan.frames
@@ -53,45 +57,97 @@ def job_rows(job: Job, folder: Path, *, iterate: bool) -> list[Row]:
         Row(f"simulate {frames} EDF files", once(lambda: _simulate(job, folder / "a")), threads),
         _raw_read(folder / "a"),
     ]
+    half = replace(job, plan=replace(plan, omega_deg=plan.omega_deg[::2]))
+    _simulate(half, folder / "b")
     # The first run reads and compiles what the second one finds in place.
     _getdata(job, folder / "a", threads)
     seconds, peak = _getdata(job, folder / "a", threads)
-    rows.append(Row("getdata --arrays none", seconds, threads, peak_mib=peak))
-    ini = folder / "a" / "experiment.ini"
-    unaligned = folder / "a" / "unaligned.ini"
-    unaligned.write_text(ini.read_text("utf-8") + "align none\n", "utf-8")
-    backproject = ["--method", "backprojection"]
-    methods = {
-        "backprojection": (ini, backproject),
-        "backprojection, not aligned": (unaligned, backproject),
-        "backprojection, laboratory": (ini, [*backproject, "--frame", "lab"]),
-    }
-    if iterate:
-        methods["iterative"] = (
-            ini,
-            ["--method", "iterative", "--iterations", str(job.iterations)],
-        )
-    plain = _plain_seconds(folder / "a")
-    rows.append(Row("backprojection by plain loops (from a sample)", plain))
-    for name, (file, options) in methods.items():
-        command = ["-m", "recon3d", "reconstruct", str(file), "--quiet", *options]
-        seconds, peak = run_child(command, threads)
-        ratio = f"{plain / seconds:.0f} x plain loops" if name != "iterative" else ""
-        rows.append(Row(f"reconstruct, {name}", seconds, threads, ratio, peak))
-    half = replace(job, plan=replace(plan, omega_deg=plan.omega_deg[::2]))
-    _simulate(half, folder / "b")
+    getdata = Row("getdata --arrays none", seconds, threads, peak_mib=peak)
+    rows.append(getdata)
     seconds, peak = _getdata(half, folder / "b", threads)
-    base = rows[2].seconds
-    rows.append(
-        Row("getdata of half the projections", seconds, threads, f"1/{base / seconds:.2f}", peak)
-    )
+    share = f"1/{getdata.seconds / seconds:.2f}"
+    rows.append(Row("getdata of half the projections", seconds, threads, share, peak))
+    if iterate:
+        rows += _default_rows(folder, getdata.seconds, threads, volumes)
+        rows += _shared_rows(folder / "a" / "experiment.ini")
+    return rows + _backprojection_rows(folder / "a", threads)
+
+
+def _default_rows(
+    folder: Path, getdata_s: float, threads: int, volumes: Sequence[int]
+) -> list[Row]:
+    """`reconstruct` as it comes: compiled first, then twice, of half the ω, at other sizes."""
+    ini = folder / "a" / "experiment.ini"
+    _reconstruct(ini, threads)
+    rows = []
+    for _ in range(2):
+        seconds, peak = _reconstruct(ini, threads)
+        ratio = f"{seconds / getdata_s:.1f} x getdata; {_accuracy(ini)}"
+        rows.append(Row("reconstruct, the default", seconds, threads, ratio, peak))
+    base = min(row.seconds for row in rows)
+    seconds, peak = _reconstruct(folder / "b" / "experiment.ini", threads)
+    ratio = f"1/{base / seconds:.2f}; {_accuracy(folder / 'b' / 'experiment.ini')}"
+    rows.append(Row("the same of half the projections", seconds, threads, ratio, peak))
+    for across in volumes:
+        larger = ini.with_name(f"voxels_{across}.ini")
+        text = re.sub(r"(?m)^grain_steps .*", f"grain_steps {across}", ini.read_text("utf-8"))
+        larger.write_text(text, "utf-8")
+        seconds, peak = _reconstruct(larger, threads)
+        ratio = f"{seconds / base:.1f} x; {_accuracy(larger)}"
+        rows.append(Row(f"the same with {across}³ voxels", seconds, threads, ratio, peak))
     return rows
 
 
-def run_job(job: Job, *, iterate: bool) -> list[Row]:
+def _shared_rows(ini: Path) -> list[Row]:
+    """A pass of every second projection by one process of one thread, then by two."""
+    rounds = [[run_passes(count, str(ini), "2", "2") for count in ("1", "2")] for _ in range(2)]
+    one, two = (min(found[k]["wall"] for found in rounds) for k in (0, 1))
+    busy = [min(found[k]["busy"] for found in rounds) for k in (0, 1)]
+    ratio = f"{one / two:.2f} x one; {busy[0] / busy[1]:.2f} by processor time"
+    return [
+        Row("pass of all bins, one process", one),
+        Row("pass of all bins, two processes of one thread", two, 1, ratio),
+    ]
+
+
+def _backprojection_rows(folder: Path, threads: int) -> list[Row]:
+    """Backprojection alone, beside what plain loops would take."""
+    ini = folder / "experiment.ini"
+    unaligned = folder / "unaligned.ini"
+    unaligned.write_text(ini.read_text("utf-8") + "align none\n", "utf-8")
+    plain = _plain_seconds(folder)
+    rows = [Row("backprojection by plain loops (from a sample)", plain)]
+    for name, file, options in (
+        ("backprojection", ini, []),
+        ("backprojection, not aligned", unaligned, []),
+        ("backprojection, laboratory", ini, ["--frame", "lab"]),
+    ):
+        seconds, peak = _reconstruct(file, threads, "--method", "backprojection", *options)
+        ratio = f"{plain / seconds:.0f} x plain loops"
+        rows.append(Row(f"reconstruct, {name}", seconds, threads, ratio, peak))
+    return rows
+
+
+def _reconstruct(ini: Path, threads: int, *options: str) -> tuple[float, float]:
+    return run_child(["-m", "recon3d", "reconstruct", str(ini), "--quiet", *options], threads)
+
+
+def _accuracy(ini: Path) -> str:
+    """Median and 90 % of the errors of the orientations, Dice, how many doubts."""
+    grain = Grain.load(ini.parent / "results" / "grain.h5")
+    planted = Truth.load(ini.parent / "truth.h5").sample_on(grain.volume)
+    both = planted.inside & grain.mask
+    a_deg, b_deg = (grain.orientation[both][:, k] for k in (0, 1))
+    wrong = 1e3 * np.hypot(a_deg - planted.a_deg[both], b_deg - planted.b_deg[both])
+    dice = 2 * both.sum() / (planted.inside.sum() + grain.mask.sum())
+    middle, most = np.percentile(wrong, [50, 90])
+    return f"{middle:.2f} mdeg, {most:.1f}, {dice:.3f}, {len(grain.doubts)} doubts"
+
+
+def run_job(job: Job, *, iterate: bool, volumes: Sequence[int] = ()) -> list[Row]:
     """The same in a temporary folder, which is removed."""
     with tempfile.TemporaryDirectory(prefix="recon3d-benchmark-") as folder:
-        return job_rows(job, Path(folder), iterate=iterate)
+        return job_rows(job, Path(folder), iterate=iterate, volumes=volumes)
 
 
 def _simulate(job: Job, folder: Path) -> None:

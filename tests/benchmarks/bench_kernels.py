@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from plain_loops import backproject_voxel, clean_frame
 
 from recon3d.analysis.moments import projection_moments
+from recon3d.analysis.projection_maps import mosaicity
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
@@ -26,6 +27,7 @@ from recon3d.reconstruction.fit.backprojection import (
     find_peaks,
 )
 from recon3d.reconstruction.fit.completeness import IlluminatedBits, completeness
+from recon3d.scan.table import Projection, SettingAxis
 
 Points = NDArray[np.float64]
 
@@ -106,37 +108,45 @@ def _completeness(
 
 
 def moments_rows(steps: int, size: int) -> list[Row]:
-    """Centre maps of one projection, by darling and by us, each on its own layout."""
+    """Maps of one projection, by darling and by us, each on its own layout."""
     raw = make_projection(steps * steps, size)
-    mu, gamma = np.meshgrid(np.arange(steps) * 0.016, np.arange(steps) * 0.016, indexing="ij")
-    rows = [_darling(raw, mu, gamma)] if _has_darling() else []
-    for threads in thread_counts():
+    axis = np.arange(steps) * 0.016
+    mu, gamma = np.meshgrid(axis, axis, indexing="ij")
+    axes = (SettingAxis("mu", axis), SettingAxis("gamma", axis))
+    projection = Projection(raw, 0.0, mu.ravel(), gamma.ravel(), axes)
+    works = {
+        "mean": lambda: projection_moments(raw, mu.ravel(), gamma.ravel()),
+        "covariance": lambda: mosaicity(projection, peaks=False),
+    }
+    titles = {
+        "mean": "total and mean of both angles",
+        "covariance": "mean to kurtosis, amplitude",
+    }
+    rows = []
+    for name, threads in product(works, thread_counts()):
         numba.set_num_threads(threads)
-        ours = median_seconds(lambda: projection_moments(raw, mu.ravel(), gamma.ravel()))
-        ratio = f"{rows[0].seconds / ours:.1f} x darling" if rows else "darling is not installed"
-        rows.append(Row("total and centre maps of a projection", ours, threads, ratio))
+        ours = median_seconds(works[name], 15)
+        theirs = _darling_seconds(name, raw, mu, gamma)
+        ratio = "darling is not installed"
+        if theirs is not None:
+            ratio = f"{theirs / ours:.1f} x darling's {name}, {theirs * 1e3:.0f} ms"
+        rows.append(Row(titles[name], ours, threads, ratio))
     return rows
 
 
-def _has_darling() -> bool:
+def _darling_seconds(
+    name: str, raw: NDArray[np.uint16], mu: NDArray[np.float64], gamma: NDArray[np.float64]
+) -> float | None:
+    """Darling's time on the same threads and its own memory layout; None where it is missing."""
     try:
-        import darling.properties  # noqa: F401
+        from darling import properties
     except ImportError:
-        return False
-    return True
-
-
-def _darling(raw: NDArray[np.uint16], mu: NDArray[np.float64], gamma: NDArray[np.float64]) -> Row:
-    """The fastest that darling offers for centres alone, all threads, its own memory layout."""
-    from darling import properties
-
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        return None
     shape = (*raw.shape[1:], *mu.shape)
     data = np.ascontiguousarray(np.moveaxis(raw, 0, -1)).reshape(shape)
     coordinates = np.array([mu, gamma])
-    seconds = median_seconds(lambda: properties.mean(data, coordinates))
-    threads = numba.config.NUMBA_NUM_THREADS
-    return Row(f"darling's mean, {mu.size} frames of {raw.shape[1]} pixels", seconds, threads)
+    work = {"mean": properties.mean, "covariance": properties.covariance}[name]
+    return median_seconds(lambda: work(data, coordinates), 5)
 
 
 def bandwidth_row(mib: int = 512) -> Row:

@@ -45,10 +45,10 @@ def main(ini: str, rounds: str = "5", passes: str = "8", processes: str = "2") -
     )
 
 
-def run(count: str, ini: str, passes: str) -> dict[str, float]:
+def run(count: str, ini: str, passes: str, omega_step: str = "1") -> dict[str, float]:
     """Time passes of one or several processes, of one thread each."""
     script = str(Path(__file__).with_name("share_passes.py"))
-    words = [sys.executable, script, ini, passes]
+    words = [sys.executable, script, ini, passes, omega_step]
     if count != "1":
         words = [str(Path(sys.executable).parent / "mpiexec"), "-n", count, *words]
     threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
