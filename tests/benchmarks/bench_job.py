@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from measure import Row, once, run_child, thread_counts
 from plain_loops import backproject_voxel
+from speed_up import ONE_THREAD
 from speed_up import run as run_passes
 
 from recon3d.config.experiment import Experiment
@@ -69,6 +71,7 @@ def job_rows(job: Job, folder: Path, *, iterate: bool, volumes: Sequence[int] = 
     rows.append(Row("getdata of half the projections", seconds, threads, share, peak))
     if iterate:
         rows += _default_rows(folder, getdata.seconds, threads, volumes)
+        rows += _stage_rows(folder / "a" / "experiment.ini")
         rows += _shared_rows(folder / "a" / "experiment.ini")
     return rows + _backprojection_rows(folder / "a", threads)
 
@@ -96,6 +99,21 @@ def _default_rows(
         ratio = f"{seconds / base:.1f} x; {_accuracy(larger)}"
         rows.append(Row(f"the same with {across}³ voxels", seconds, threads, ratio, peak))
     return rows
+
+
+def _stage_rows(ini: Path) -> list[Row]:
+    """Processor's time of each stage of the default command, on one thread."""
+    script = str(Path(__file__).with_name("stages.py"))
+    printed = subprocess.run(
+        [sys.executable, script, str(ini)],
+        env=os.environ | ONE_THREAD,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    stages = [line.split(" ", 1) for line in printed.splitlines()]
+    rows = [Row(f"processor time, {name}", float(seconds)) for seconds, name in stages]
+    return [*rows, Row("processor time, in all", sum(row.seconds for row in rows))]
 
 
 def _shared_rows(ini: Path) -> list[Row]:

@@ -11,11 +11,15 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import numba
 
 from recon3d.parallel.thread_policy import WAITING, let_idle_threads_sleep
+
+COMPARED = ("numba", "numpy", "scipy", "h5py", "fabio", "darling-pypi", "midas-dct-tt", "torch")
+"""What a time depends on, and the programs that are compared with."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,11 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     with Path("/proc/cpuinfo").open() as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    installed = {found.name for found in distributions()}
+    versions = [f"{name} {version(name)}" for name in COMPARED if name in installed]
     return (
         f"{names[0] if names else model}, {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, numba {numba.__version__}"
+        f"Python {platform.python_version()}, {', '.join(versions)}"
     )
 
 

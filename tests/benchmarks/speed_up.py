@@ -20,6 +20,8 @@ PRINTED = re.compile(
     r"(?P<busy>[\d.]+) s of processor time"
 )
 
+ONE_THREAD = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
 
 def main(ini: str, rounds: str = "5", passes: str = "8", processes: str = "2") -> None:
     found: dict[str, list[dict[str, float]]] = {"1": [], processes: []}
@@ -51,9 +53,8 @@ def run(count: str, ini: str, passes: str, omega_step: str = "1") -> dict[str, f
     words = [sys.executable, script, ini, passes, omega_step]
     if count != "1":
         words = [str(Path(sys.executable).parent / "mpiexec"), "-n", count, *words]
-    threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     printed = subprocess.run(
-        words, env=os.environ | threads, capture_output=True, text=True, check=True
+        words, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=True
     ).stdout
     match = PRINTED.search(printed)
     assert match is not None, printed
