@@ -246,13 +246,19 @@ class Projector:
         if not (past | (places.min(axis=1) - reach < 0)).any():
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         pixels = IlluminatedPixels.from_mask(np.ones(shape, bool))
-        ones = np.ones((pixels.count + 1, 1))
-        ones[-1] = 0
-        seen = np.zeros((len(self.points_um), 1))
-        self.adjoint(spread(ones, pixels, *footprint), affine, pixels, seen)
-        share = (1 - seen[:, 0]).astype(np.float32)
+        share = 1 - self.seen(affine, pixels, np.ones(pixels.count + 1, bool))
         cut = np.flatnonzero(share > LEAST_OUTSIDE)
         return cut, share[cut]
+
+    def seen(
+        self, affine: FloatArray, pixels: IlluminatedPixels, known: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Which share of each voxel falls on known pixels, of some (pixels + 1,), at ω."""
+        images = known[:, None].astype(float)
+        images[-1] = 0
+        seen = np.zeros((len(self.points_um), 1))
+        self.adjoint(spread(images, pixels, *self.footprint(affine)), affine, pixels, seen)
+        return seen[:, 0].astype(np.float32)
 
 
 def spread(

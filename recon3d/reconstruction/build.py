@@ -132,7 +132,8 @@ def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) 
     """The model at one handedness, with the axis and the drift that were found before."""
     known = replace(experiment.detector, rotation_center_pix=aligned.rotation_center)
     known_at = replace(experiment, detector=known)
-    model = build_model(aligned.store, known_at, handedness, aligned.communicator)
+    cut = None if aligned.unknown is None else aligned.unknown.cut
+    model = build_model(aligned.store, known_at, handedness, aligned.communicator, cut)
     return replace(
         model,
         geometry=aligned.geometry,
@@ -142,9 +143,16 @@ def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) 
 
 
 def build_model(
-    store: CleanedScan, experiment: Experiment, handedness: int, communicator: Communicator = ALONE
+    store: CleanedScan,
+    experiment: Experiment,
+    handedness: int,
+    communicator: Communicator = ALONE,
+    cut: NDArray[np.bool_] | None = None,
 ) -> ScanModel:
-    """The model of a scan at one handedness, with first estimates of axis and centre."""
+    """The model of a scan at one handedness, with first estimates of axis and centre.
+
+    `cut`, (projections,): which ones show a part of the grain only, as far as it is known.
+    """
     given = experiment.settings
     used = accepted_projections(store, given.omega_exclude)
     theta = experiment.crystal.bragg_angle_deg
@@ -154,7 +162,7 @@ def build_model(
     sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
     centre, drift = given.turning_center_deg, (0.0, 0.0)
     if centre is None:
-        centre, drift = _turning_centre(store, settings, used, handedness, sense)
+        centre, drift = _turning_centre(store, settings, used, handedness, sense, cut)
     pixels = ImagePixels.of(store, experiment.detector)
     axis = _axis_column(store, experiment, pixels, used, communicator)
     model = ScanModel(
@@ -194,8 +202,16 @@ def _turning_centre(
     used: NDArray[np.int64],
     handedness: int,
     sense: int,
+    cut: NDArray[np.bool_] | None,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """First estimates of (μ_c, γ_c) and of its drift, from the mean setting of every projection."""
+    """First estimates of (μ_c, γ_c) and of its drift, from the mean setting of every projection.
+
+    What an edge of the light cuts off the grain changes with ω and looks like a drift, so only
+    whole projections tell one, and the fit of the orientations where these are few.
+    """
+    whole = used if cut is None else used[~cut[used]]
+    few = whole.size < used.size / 2
+    used = used if few else whole
     of_used = FrameSettings(
         settings.mu_deg[used], settings.gamma_deg[used], settings.two_theta_deg[used]
     )
@@ -205,7 +221,7 @@ def _turning_centre(
         store.omega_deg[used],
         handedness,
         gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])),
-        course=course_of(len(store.omega_deg))[used] if tells_drift(store) else None,
+        course=course_of(len(store.omega_deg))[used] if tells_drift(store) and not few else None,
     )
     # What the grain's mean strain adds to μ at every ω is no part of the centre.
     shift = sense * mean_two_theta(settings, store.integrated) / 2

@@ -145,6 +145,28 @@ def test_voxels_that_fall_outside_of_images_are_told_by_the_others():
     assert np.corrcoef(fit.volume.ravel(), truth.ravel())[0, 1] > 0.97
 
 
+@pytest.mark.parametrize("rule", ["mlem", "sirt"])
+def test_a_step_is_as_long_where_half_of_a_subset_sees_nothing(rule):
+    @dataclass
+    class Blind(TinyScan):
+        def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
+            return np.array([[1.0, 0.2], [0.1, 1.0]], np.float32)
+
+        def illuminated_frames(self, projection):
+            every = super().illuminated_frames(projection)
+            return every._replace(unknown=np.full((17, 17), projection >= 6))
+
+    truth = planted_volume()
+    half, whole = (
+        IterativeFit(scan, BINS, GRID, (0, 0, 0), threshold=0, subset_size=12, rule=rule)
+        for scan in (Blind(truth), Blind(truth, projections=np.arange(6)))
+    )
+    whole.volume[...] = half.volume
+    for fit in (half, whole):
+        fit.run_pass("fit")
+    assert half.volume == pytest.approx(whole.volume, rel=1e-4)
+
+
 def test_compare_against_numpy():
     rng = np.random.default_rng(0)
     pixels = IlluminatedPixels.from_mask(np.ones((5, 6), bool))

@@ -55,6 +55,9 @@ LEAST_SHARE = 0.005
 WORTH_CLOSING = 0.9
 """Share of the bins above which it is not worth the copy to close the empty ones."""
 
+LEAST_SEEN = 0.1
+"""Share of a voxel that a subset sees at least for its step to be made as long as if it saw all."""
+
 LEAST_OF_LARGEST = 1e-3
 """Share of a voxel's largest bin from which the bins before and after it are kept."""
 
@@ -272,6 +275,7 @@ class IterativeFit:
     def _visit(self, images: Iterator[ProjectionImages], count: int) -> None:
         """Update the volume from one subset: this process's share of it, and the others'."""
         sensitivity = np.zeros(self.columns.size, np.float32)
+        hidden = np.zeros(len(self.volume), np.float32)
         volume, steps = self._packed()
         for measured in islice(images, count):
             weights = self.model.weights(measured.projection, self._shown)[measured.shown]
@@ -279,9 +283,12 @@ class IterativeFit:
             self._residuals.note(measured.projection, sums)
             if measured.projection not in self.model.suspected:
                 sensitivity += weights.sum(axis=0)
+                hidden += weights.sum() * self._unseen(measured)
         if isinstance(steps, BinRuns):
             steps.add_to(self._held.parts)
         self.communicator.sum(sensitivity)
+        self.communicator.sum(hidden)
+        self._lengthen(hidden, sensitivity)
         update = multiply if self.rule == "mlem" else add
         sensitivity[~self._open] = 0
 
@@ -289,6 +296,27 @@ class IterativeFit:
             update(volume, factors, sensitivity, self._lowest)
 
         self._held.update(change)
+
+    def _unseen(self, measured: ProjectionImages) -> Frames | float:
+        """Which share of each voxel a projection does not see, (voxels,); 0 where it sees all."""
+        number, pixels, images, _ = measured
+        affine, known = self.model.affine(number), images[:, 0] >= 0
+        if known.all() and not self.projector.outside(affine, pixels.mask.shape)[0].size:
+            return 0.0
+        return 1 - self.projector.seen(affine, pixels, known)
+
+    def _lengthen(self, hidden: Frames, sensitivity: Frames) -> None:
+        """Make the steps of voxels that a subset sees in part as long as if it saw all of them.
+
+        They would converge slowly otherwise: what is not seen asks for no change. `hidden`,
+        (voxels,): what of the sum of the sensitivities is not seen.
+        """
+        seen = 1 - hidden / max(float(sensitivity.sum()), 1e-30)
+        part = np.flatnonzero((seen < 1 - LEAST_SEEN) & (seen > LEAST_SEEN))
+        longer = 1 / seen[part, None]
+        self._held.parts[part] *= longer
+        if self.rule == "mlem" and self.communicator.rank == 0:
+            self._held.parts[part] += (1 - longer) * sensitivity
 
     def _packed(self) -> tuple[Frames | BinRuns, Frames | BinRuns]:
         """The distributions and what is to be added to them, in runs of bins if those are short."""

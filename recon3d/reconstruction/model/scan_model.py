@@ -333,6 +333,11 @@ class UnknownPixels:
         lit = np.array([(0, 0), total.shape])
         return cls(dead_pixels(total), np.tile(lit, (projections, 1, 1)))
 
+    @property
+    def cut(self) -> NDArray[np.bool_]:
+        """Which projections the beam lights in part, (projections,)."""
+        return np.any(np.diff(self.lit, axis=1)[:, 0] < self.dead.shape, axis=1)
+
     def of(self, projection: int) -> NDArray[np.bool_]:
         """Which pixels of a projection are not known, (rows, cols)."""
         (first_row, first_col), (end_row, end_col) = self.lit[projection]

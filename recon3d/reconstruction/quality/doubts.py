@@ -229,8 +229,7 @@ def _edges(case: Case) -> str | None:
     model = case.found.task.model
     if model.unknown is None:
         return None
-    size = np.diff(model.unknown.lit[model.projections], axis=1)[:, 0]
-    cut = (size < model.image_shape).any(axis=1)
+    cut = model.unknown.cut[model.projections]
     if not cut.any():
         return None
     omega = [model.omega_deg(int(k)) for k in model.projections[cut]]
