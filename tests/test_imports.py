@@ -156,8 +156,8 @@ def test_what_is_allowed_is_not_reported():
         "recon3d": "from recon3d.files.grain import Grain",
         "recon3d.errors": "import numpy\nfrom pathlib import Path",
         "recon3d.scan": "",
-        "recon3d.files.grain": "from recon3d import __version__\nimport recon3d.readers.motors",
-        "recon3d.readers.motors": "from recon3d.errors import DataError",
+        "recon3d.files.grain": "from recon3d import __version__\nimport recon3d.readers.source",
+        "recon3d.readers.source": "from recon3d.errors import DataError",
         "recon3d.cli.main": "from recon3d import __version__, scan",
     }
     assert faults(allowed) == []

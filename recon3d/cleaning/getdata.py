@@ -17,8 +17,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.numpy_arrays import ArrayWriter
 from recon3d.files.store import CleanedScan
 from recon3d.readers.open import look_at_frame_shape, mean_background, read_image
-from recon3d.readers.pixel_binning import Binning
-from recon3d.readers.source import Roi
+from recon3d.readers.source import Binning, Roi
 from recon3d.runtime.atomic import make_folder, require_writable
 from recon3d.runtime.communicator import ALONE, Communicator, from_first
 from recon3d.scan.checks import compare_steps, require_rocking

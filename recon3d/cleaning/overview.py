@@ -17,8 +17,7 @@ from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import TiltOrigin, frame_settings
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.pixel_binning import Binning
+from recon3d.readers.source import Binning, MotorTable
 from recon3d.scan.scan import Scan
 
 FloatArray = NDArray[np.float64]

@@ -36,7 +36,7 @@ def backproject(values, starts, firsts, points, affine, lookup, images, start): 
     Parameters
     ----------
     values, starts, firsts
-        Of a `recon3d.projection.runs.BinRuns`; the values are added to in place.
+        Of a `recon3d.projection.weights.BinRuns`; the values are added to in place.
     points : (voxels, 3)
         Voxel centres in µm.
     affine : (2, 4)

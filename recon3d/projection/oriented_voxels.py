@@ -15,9 +15,9 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.kernels import add_weighted, corner
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread
+from recon3d.projection.weights import OrientationList
 from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]

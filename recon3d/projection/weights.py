@@ -1,16 +1,173 @@
-r"""How strongly each orientation bin shows in each frame, the factor W of the operator."""
+r"""The orientation bins of a voxel, and how strongly each shows in each frame: the factor W."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.geometry import turn_to_laboratory
-from recon3d.projection.bins import Orientations
+from recon3d.projection.kernels import AnyFloats
+from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
+
+
+class Orientations(Protocol):
+    """Anything that names orientations (a, b) and shifts Δθ one by one."""
+
+    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(a, b, Δθ) of every orientation, each of one shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class OrientationList:
+    """Orientations in no order, such as those of the voxels of a grain: tilts and shifts Δθ."""
+
+    a_deg: FloatArray
+    b_deg: FloatArray
+    dtheta_deg: FloatArray
+
+    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(a, b, Δθ) of every orientation."""
+        return self.a_deg, self.b_deg, self.dtheta_deg
+
+
+@dataclass(frozen=True)
+class OrientationBins:
+    """A regular grid of tilts (a, b), and of Bragg angle shifts where strain was scanned.
+
+    Bins are numbered in C order over (a, b, Δθ).
+    """
+
+    a_deg: FloatArray  # centres of the bins
+    b_deg: FloatArray
+    dtheta_deg: FloatArray  # one bin at 0 without strain
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of bins along a, b and Δθ."""
+        return self.a_deg.size, self.b_deg.size, self.dtheta_deg.size
+
+    @property
+    def step_deg(self) -> float:
+        """Distance of neighbouring bins along a; 0 for a single one."""
+        return float(self.a_deg[1] - self.a_deg[0]) if self.a_deg.size > 1 else 0.0
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return int(np.prod(self.shape))
+
+    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(a, b, Δθ) of every bin, each of shape (size,)."""
+        a, b, dtheta = np.meshgrid(self.a_deg, self.b_deg, self.dtheta_deg, indexing="ij")
+        return a.ravel(), b.ravel(), dtheta.ravel()
+
+
+def centred_axis(half_range_deg: float, step_deg: float) -> FloatArray:
+    """Bin centres symmetric about 0, one at 0, that cover ± `half_range_deg`.
+
+    The outermost centres reach that at least to within half a step.
+    """
+    half = max(int(np.ceil(half_range_deg / step_deg - 0.5)), 0)
+    return np.arange(-half, half + 1, dtype=np.float64) * step_deg
+
+
+@dataclass(frozen=True)
+class BinRuns:
+    """Values of voxels, each in a run of bins of its own; zero in all other bins."""
+
+    values: AnyFloats  # voxel by voxel
+    # (voxels + 1,): where the values of each voxel start, and where those of the last one end
+    starts: NDArray[np.int64]
+    firsts: NDArray[np.int64]  # (voxels,): the first bin of each run
+    bins: int  # how many bins there are
+
+    @classmethod
+    def whole(cls, volume: AnyFloats) -> BinRuns:
+        """All bins of a volume (voxels, bins), C-contiguous; in its memory."""
+        voxels, bins = volume.shape
+        starts = np.arange(voxels + 1) * bins
+        return cls(volume.reshape(-1), starts, np.zeros(voxels, np.int64), bins)
+
+    @classmethod
+    def of(cls, volume: AnyFloats) -> BinRuns:
+        """Runs from the first to the last bin of each voxel that is not zero, to `take` it into."""
+        firsts, lengths = np.empty((2, len(volume)), np.int64)
+        _find_runs(volume, firsts, lengths)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return cls(np.empty(starts[-1], volume.dtype), starts, firsts, volume.shape[1])
+
+    @cached_property
+    def share(self) -> float:
+        """Share of all bins of all voxels that are in a run."""
+        return self.values.size / max(self.firsts.size * self.bins, 1)
+
+    def empty(self) -> BinRuns:
+        """Zeros in the same runs."""
+        return BinRuns(np.zeros_like(self.values), self.starts, self.firsts, self.bins)
+
+    def take(self, volume: AnyFloats) -> None:
+        """Fill the values from a volume, (voxels, bins)."""
+        _take(self.values, self.starts, self.firsts, volume)
+
+    def add_to(self, volume: AnyFloats) -> None:
+        """Add the values to a volume, (voxels, bins), in place."""
+        _add(self.values, self.starts, self.firsts, volume)
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def cut_tails(volume, share):  # type: ignore[no-untyped-def]
+    """Set to zero what lies before and after a voxel's bins that hold a share of its largest.
+
+    `volume`: (voxels, bins), changed in place.
+    """
+    for voxel in prange(volume.shape[0]):
+        line = volume[voxel]
+        least = share * line.max()
+        first, last = 0, line.size
+        while first < last and line[first] <= least:
+            line[first] = 0
+            first += 1
+        while first < last and line[last - 1] <= least:
+            last -= 1
+            line[last] = 0
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def _find_runs(volume, firsts, lengths):  # type: ignore[no-untyped-def]
+    for voxel in prange(volume.shape[0]):
+        line = volume[voxel]
+        first, last = 0, line.size
+        while first < last and line[first] == 0:
+            first += 1
+        while first < last and line[last - 1] == 0:
+            last -= 1
+        firsts[voxel], lengths[voxel] = first, last - first
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def _take(values, starts, firsts, volume):  # type: ignore[no-untyped-def]
+    for voxel in prange(firsts.size):
+        run = values[starts[voxel] : starts[voxel + 1]]
+        line = volume[voxel, firsts[voxel] : firsts[voxel] + run.size]
+        for i in range(run.size):
+            run[i] = line[i]
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def _add(values, starts, firsts, volume):  # type: ignore[no-untyped-def]
+    for voxel in prange(firsts.size):
+        run = values[starts[voxel] : starts[voxel + 1]]
+        line = volume[voxel, firsts[voxel] : firsts[voxel] + run.size]
+        for i in range(run.size):
+            line[i] += run[i]
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,18 @@
-"""What every source of frames offers, be it a folder of EDF files or an HDF5 file."""
+"""What every source of frames offers: regions of frames, pixels summed in bins, motor readings."""
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from recon3d.arguments import wrong
 from recon3d.errors import ParameterError
-from recon3d.readers.motors import MotorTable
+from recon3d.runtime.compiled import njit
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,167 @@ def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
     except (TypeError, ValueError, OverflowError):
         raise wrong(name, pair, "two whole numbers, (x, y) in pixels") from None
     return x, y
+
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, repr=False)
+class MotorTable:
+    """Motor and counter readings of frames, one array a motor, all of one shape.
+
+    The shape is (frames,) for a scan as it was read, and (projections, frames) once it is
+    sorted into settings. NaN stands for a reading that is not known.
+
+    Parameters
+    ----------
+    omega_deg
+        Rotation about **G**.
+    base_tilt_deg
+        Rocking below the ω stage (`diffrz` at ID06).
+    chi_deg, phi_deg
+        Tilts above the ω stage.
+    two_theta_deg
+        Detector arm (`obpitch` at ID06).
+    energy_kev
+        Photon energy.
+    ring_current_ma
+        Current of the storage ring during the exposure.
+    """
+
+    omega_deg: FloatArray
+    base_tilt_deg: FloatArray
+    chi_deg: FloatArray
+    phi_deg: FloatArray
+    two_theta_deg: FloatArray
+    energy_kev: FloatArray
+    ring_current_ma: FloatArray
+
+    def __repr__(self) -> str:
+        spans = [f"{name} {_span(column)}" for name, column in self.items()]
+        return f"MotorTable({' x '.join(map(str, self.shape))} readings: {', '.join(spans)})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of every column."""
+        return self.omega_deg.shape
+
+    def items(self) -> list[tuple[str, FloatArray]]:
+        """Names and columns, in the order of the fields."""
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+
+    def map(self, change: Callable[[FloatArray], FloatArray]) -> MotorTable:
+        """A table with `change` applied to every column."""
+        return MotorTable(*(change(column) for _, column in self.items()))
+
+    def __getitem__(self, index: Any) -> MotorTable:
+        """The rows that `index` picks, as NumPy would from one column."""
+        return self.map(lambda column: column[index])
+
+    def at(self, slots: NDArray[np.int64]) -> MotorTable:
+        """The readings of the rows that `slots` names, NaN where it is negative."""
+        return self.map(lambda column: np.where(slots >= 0, column[slots], np.nan))
+
+
+def _span(column: FloatArray) -> str:
+    known = column[np.isfinite(column)]
+    return f"{known.min():g} to {known.max():g}" if known.size else "not known"
+
+
+FEWEST_BINS = 2
+"""Rows and columns of bins that a frame must have."""
+
+
+class Binning(NamedTuple):
+    """How many rows and columns of the detector make one row and column of a frame.
+
+    Blocks begin at the first pixel of the region of interest. Rows and columns at its end that fill
+    no whole block are dropped. 1 stands for pixels as they are.
+    """
+
+    rows: int = 1
+    cols: int = 1
+
+    @classmethod
+    def of(cls, rows: int, cols: int | None = None) -> Binning:
+        """Check the two numbers, which are to be whole and 1 or more; one serves for both."""
+        pair = (rows, rows if cols is None else cols)
+        if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in pair):
+            raise ParameterError(
+                f"binning is {pair[0]} x {pair[1]} (rows x columns): expected whole numbers of "
+                "pixels, 1 for none"
+            )
+        return cls(int(pair[0]), int(pair[1]))
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels a bin has."""
+        return self.rows * self.cols
+
+    def shape_of(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of bins in a region of a shape (rows, cols) in pixels."""
+        return shape[0] // self.rows, shape[1] // self.cols
+
+    def left_over(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of pixels that fill no bin."""
+        return shape[0] % self.rows, shape[1] % self.cols
+
+    def require_room(self, shape: tuple[int, ...]) -> None:
+        """Refuse bins of which fewer than `FEWEST_BINS` fit along an edge of a region."""
+        if self.pixels > 1 and min(self.shape_of(shape)) < FEWEST_BINS:
+            raise ParameterError(
+                f"binning is {self.rows} x {self.cols} (rows x columns), and the region of "
+                f"interest has {shape[0]} x {shape[1]} pixels: expected at least {FEWEST_BINS} "
+                "bins along each edge"
+            )
+
+    def dtype_of(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Type that holds the sums of pixels of a type without loss."""
+        if self.pixels == 1 or dtype.kind == "f":
+            return dtype
+        return np.dtype(np.int32 if dtype.itemsize <= 2 else np.int64)
+
+    def sum_into(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Sum the pixels, (rows, cols), of every bin.
+
+        The pixels are C-contiguous and in native byte order; `out` has the shape of `shape_of` and
+        the type of `dtype_of`.
+        """
+        sum_blocks(pixels, self.rows, self.cols, out)
+
+    def sums(self, image: ArrayLike) -> NDArray[Any]:
+        """Sum the pixels of every bin of one image, in the type that `dtype_of` names."""
+        pixels: NDArray[Any] = np.ascontiguousarray(image)
+        if self.pixels == 1:
+            return pixels
+        out = np.empty(self.shape_of(pixels.shape), self.dtype_of(pixels.dtype))
+        self.sum_into(pixels, out)
+        return out
+
+
+NO_BINNING = Binning()
+"""Pixels as they are."""
+
+
+@njit(cache=True, nogil=True)
+def sum_blocks(pixels: NDArray[Any], rows: int, cols: int, out: NDArray[Any]) -> None:
+    """Fill `out` with sums over blocks of `rows` x `cols` pixels; what is left over is dropped.
+
+    Rows are added up before columns are: so most of the work is on neighbouring numbers.
+    """
+    line = np.empty(out.shape[1] * cols, out.dtype)
+    for row in range(out.shape[0]):
+        for col in range(line.size):
+            line[col] = pixels[row * rows, col]
+        for below in range(row * rows + 1, row * rows + rows):
+            for col in range(line.size):
+                line[col] += pixels[below, col]
+        if cols == 2:  # a constant step is what the compiler can make quick
+            for col in range(out.shape[1]):
+                out[row, col] = line[2 * col] + line[2 * col + 1]
+            continue
+        for col in range(out.shape[1]):
+            summed = line[col * cols]
+            for beside in range(col * cols + 1, col * cols + cols):
+                summed += line[beside]
+            out[row, col] = summed

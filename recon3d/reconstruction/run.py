@@ -29,10 +29,9 @@ from recon3d.reconstruction.model.checks import check_before, with_counts
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import frames_of_bins, strain_axis, tells_shift
 from recon3d.reconstruction.model.sizes import Size, seen_in, sizes_of
+from recon3d.reconstruction.quality.agreement import look_at_frames, with_agreement, with_halves
 from recon3d.reconstruction.quality.doubts import Case, doubts_of
 from recon3d.reconstruction.quality.errors import quality_of, with_distributions, with_errors
-from recon3d.reconstruction.quality.evidence import look_at_frames
-from recon3d.reconstruction.quality.shell_correlation import with_agreement, with_halves
 from recon3d.reconstruction.task import Found, Report, Task, require_memory, task_of
 from recon3d.runtime.communicator import ALONE, Communicator
 from recon3d.runtime.progress import bars_shown

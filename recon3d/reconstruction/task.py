@@ -14,9 +14,9 @@ from scipy.ndimage import gaussian_filter
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
-from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
 from recon3d.reconstruction.fit.completeness import find_support

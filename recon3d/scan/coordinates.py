@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from recon3d.arguments import check_fields
 from recon3d.errors import DataError, GridError
 from recon3d.geometry import TiltOrigin, frame_settings, sample_tilts
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import FrameSource
+from recon3d.readers.source import FrameSource, MotorTable
 
 FloatArray = NDArray[np.float64]
 

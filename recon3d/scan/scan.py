@@ -17,8 +17,7 @@ from recon3d.errors import ParameterError, warn
 from recon3d.readers.bliss.odd import explaining_misfits
 from recon3d.readers.damage import Damage
 from recon3d.readers.open import open_source
-from recon3d.readers.pixel_binning import Binning
-from recon3d.readers.source import FrameSource, ReadsInto, Roi, whole_pair
+from recon3d.readers.source import Binning, FrameSource, ReadsInto, Roi, whole_pair
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.doubled import Settled, settle_doubled
 from recon3d.scan.grid import (

@@ -13,9 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from recon3d.arguments import NamedFields, check_fields
 from recon3d.errors import NoSuchProjectionError, ParameterError
 from recon3d.geometry import TiltOrigin, frame_settings
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.pixel_binning import NO_BINNING, Binning
-from recon3d.readers.source import Roi
+from recon3d.readers.source import NO_BINNING, Binning, MotorTable, Roi
 
 FloatArray = NDArray[np.float64]
 

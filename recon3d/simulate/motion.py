@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.geometry import frame_settings, turn_to_laboratory
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 from recon3d.simulate.scan_plan import ScanPlan
 
 FloatArray = NDArray[np.float64]

@@ -7,7 +7,7 @@ import numpy as np
 from measure import Row, median_seconds, thread_counts
 from memory_scan import MemoryScan, ball_points, ball_scan
 
-from recon3d.projection.bins import OrientationBins
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.iterative import IterativeFit
 
 RADIUS_UM = 8.0

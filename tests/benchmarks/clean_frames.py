@@ -29,8 +29,7 @@ from recon3d.cleaning.pipeline import clean
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import open_store
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import SettingAxis
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.bins import Orientations
 from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.projection.weights import Orientations
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.runtime.communicator import ALONE
 

@@ -20,8 +20,7 @@ from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 from recon3d.widgets import Projections, RegionOfInterest, Threshold

@@ -7,8 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import SettingAxis
 

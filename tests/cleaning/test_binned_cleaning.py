@@ -17,8 +17,7 @@ from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.suggest import suggest
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError, Recon3DWarning
-from recon3d.readers.pixel_binning import Binning
-from recon3d.readers.source import Roi
+from recon3d.readers.source import Binning, Roi
 
 CLEANING = Cleaning(framebg=8, binth=20, min_region_pix=60)
 

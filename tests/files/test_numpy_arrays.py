@@ -10,8 +10,7 @@ from recon3d.files.numpy_arrays import ArrayWriter, SparseArrayFile, is_grid
 from recon3d.files.store import open_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import SettingAxis
 

@@ -5,8 +5,7 @@ import numpy as np
 from recon3d.files.store import open_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.scan.table import ScanTable, SettingAxis
 
 SHAPE = (3, 8, 20, 30)

@@ -15,9 +15,14 @@ from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
 from recon3d.files.store import open_store
 from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import IlluminatedPixels, Projector
-from recon3d.projection.weights import Acceptance, FrameSettings, Turning, frame_weights
+from recon3d.projection.weights import (
+    Acceptance,
+    FrameSettings,
+    OrientationList,
+    Turning,
+    frame_weights,
+)
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom

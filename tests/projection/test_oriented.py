@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, gather_slopes, visible_share
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
+    OrientationList,
     Turning,
     frame_weights,
     scaled_settings,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
-from recon3d.projection.runs import BinRuns, cut_tails
+from recon3d.projection.weights import BinRuns, cut_tails
 
 VOXELS, BINS, FRAMES = 90, 37, 6
 

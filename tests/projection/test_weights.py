@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d.projection.bins import OrientationBins, centred_axis
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
+    OrientationBins,
     Turning,
+    centred_axis,
     frame_weights,
     nearest_frames,
 )

@@ -14,8 +14,7 @@ from store_files import make_frames, write
 
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.store import open_store
-from recon3d.readers.pixel_binning import NO_BINNING, Binning
-from recon3d.readers.source import Roi
+from recon3d.readers.source import NO_BINNING, Binning, Roi
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan, open_scan
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from recon3d.config.volume import Volume
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.bending import Cells
 from recon3d.reconstruction.fit.orientations import Place
 from recon3d.reconstruction.run import reconstruct

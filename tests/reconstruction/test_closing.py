@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.backprojection import find_peaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.projection_cache import ProjectionCache, take_pixels

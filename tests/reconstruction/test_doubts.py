@@ -10,8 +10,8 @@ import pytest
 from recon3d.errors import Recon3DWarning
 from recon3d.reconstruction.model.scan_model import UnknownPixels
 from recon3d.reconstruction.quality import doubts
+from recon3d.reconstruction.quality.agreement import Evidence
 from recon3d.reconstruction.quality.doubts import Case, doubts_of
-from recon3d.reconstruction.quality.evidence import Evidence
 from recon3d.reconstruction.run import reconstruct
 
 STEP = 0.032

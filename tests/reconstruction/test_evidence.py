@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.model.sizes import Size, merged_scan, seen_in
-from recon3d.reconstruction.quality.evidence import look_at_frames
+from recon3d.reconstruction.quality.agreement import look_at_frames
 
 
 def test_merged_pixels_tell_signal_and_columns_of_the_scan(planted):

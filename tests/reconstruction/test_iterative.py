@@ -7,11 +7,11 @@ import pytest
 
 from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN, compare
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.iterative import IterativeFit, deal
-from recon3d.reconstruction.fit.residuals import suspects
+from recon3d.reconstruction.fit.projection_cache import suspects
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.reconstruction.task import smoother_share
 

@@ -9,11 +9,16 @@ import pytest
 
 from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import IlluminatedPixels, Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import Acceptance, FrameSettings, Turning, scaled_settings
-from recon3d.readers.pixel_binning import Binning
+from recon3d.projection.weights import (
+    Acceptance,
+    FrameSettings,
+    OrientationList,
+    Turning,
+    scaled_settings,
+)
+from recon3d.readers.source import Binning
 from recon3d.reconstruction.fit.orientations import (
     Place,
     Unknowns,

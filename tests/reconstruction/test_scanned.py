@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from recon3d.geometry import TiltOrigin
-from recon3d.projection.bins import OrientationBins
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.model import scanned
 
 

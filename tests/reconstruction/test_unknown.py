@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from recon3d.files.grain import Grain
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.orientations import Unknowns, gather
 from recon3d.reconstruction.model.scan_model import ImagePixels, UnknownPixels, dead_pixels

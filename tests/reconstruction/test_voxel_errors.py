@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from recon3d.config.volume import Volume
-from recon3d.projection.bins import OrientationBins
 from recon3d.projection.operator import voxel_centres_um
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.quality import errors
 from recon3d.reconstruction.run import reconstruct

@@ -10,7 +10,7 @@ import pytest
 
 from recon3d.config.crystal import Crystal
 from recon3d.errors import Recon3DWarning
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 from recon3d.reconstruction.model.checks import check_energy
 
 ALUMINIUM = Crystal((4.0495, 4.0495, 4.0495, 90, 90, 90), (2, 0, 0), 0.7293187)

@@ -26,8 +26,7 @@ from recon3d.readers.bliss.frames import FrameTable, frame_table
 from recon3d.readers.bliss.motors import absent_parts, known_and_moving
 from recon3d.readers.bliss.records import EntryRecord, find_detector, read_records
 from recon3d.readers.damage import Damage
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,7 @@ from recon3d.errors import DataError, warn
 from recon3d.readers.bliss.entries import list_entries
 from recon3d.readers.bliss.motors import absent_parts, frames_with_readings, motor_columns
 from recon3d.readers.bliss.records import EntryRecord
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 
 FloatArray = NDArray[np.float64]
 _ONE_OMEGA_DEG = 0.05

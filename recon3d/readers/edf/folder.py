@@ -19,8 +19,7 @@ from recon3d.errors import DataError, warn
 from recon3d.readers.damage import Damage, list_damage
 from recon3d.readers.edf.image import EdfHead, HeadReader, read_into, read_whole
 from recon3d.readers.edf.motors import MotorReader, UnknownMotorError
-from recon3d.readers.motors import MotorTable
-from recon3d.readers.source import Roi
+from recon3d.readers.source import MotorTable, Roi
 from recon3d.runtime.progress import track
 
 T = TypeVar("T")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
-from recon3d.projection.bins import OrientationBins, Orientations
 from recon3d.projection.image_kernels import shift_equations
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationBins, Orientations
 from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.residuals import relative
+from recon3d.reconstruction.fit.projection_cache import relative
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.progress import bars_shown, track

@@ -11,9 +11,9 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.projection.bins import OrientationBins
 from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
 from recon3d.projection.operator import FrameOperator, Projector
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.completeness import (
     IlluminatedBits,
     IlluminatedCells,

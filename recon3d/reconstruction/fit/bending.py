@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from recon3d.config.volume import Volume
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.orientations import (
     Place,
     Unknowns,

@@ -25,17 +25,17 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.bins import OrientationBins, OrientationList
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.ratios import add, compare, multiply
-from recon3d.projection.runs import BinRuns, cut_tails
+from recon3d.projection.weights import BinRuns, OrientationBins, OrientationList, cut_tails
 from recon3d.reconstruction.fit.projection_cache import (
     Frames,
     ProjectionCache,
     ProjectionImages,
+    Residuals,
     read_ahead,
+    relative,
 )
-from recon3d.reconstruction.fit.residuals import Residuals, relative
 from recon3d.reconstruction.model.scan_model import Predictable
 from recon3d.runtime.communicator import ALONE, Communicator
 

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, ScaledSettings, gather_slopes
 from recon3d.projection.ratios import NO_PIXELS, compare
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages, read_ahead
 from recon3d.reconstruction.fit.widths import best_scale, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.alignment import LEAST_TURN_DEG, Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, is_bent, refine_bent, shifts_agree
@@ -26,7 +26,7 @@ from recon3d.reconstruction.fit.orientations import (
     refine_by_parts,
     refine_orientations,
 )
-from recon3d.reconstruction.fit.residuals import suspects
+from recon3d.reconstruction.fit.projection_cache import suspects
 from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (

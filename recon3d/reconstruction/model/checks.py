@@ -17,7 +17,7 @@ from recon3d.errors import DataError, ParameterError, warn
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.projection.weights import FrameSettings
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 from recon3d.reconstruction.model.scanned import (
     scan_origin,
     setting_steps_deg,

@@ -13,11 +13,11 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.bins import Orientations
 from recon3d.projection.ratios import UNKNOWN
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
+    Orientations,
     Turning,
     frame_weights,
     scaled_settings,

@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import TiltOrigin, frame_settings
-from recon3d.projection.bins import OrientationBins, centred_axis
-from recon3d.projection.weights import FrameSettings, nearest_frames
+from recon3d.projection.weights import FrameSettings, OrientationBins, centred_axis, nearest_frames
 from recon3d.reconstruction.model.scan_model import ScanModel
 
 FloatArray = NDArray[np.float64]

@@ -19,7 +19,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.files.store import CleanedScan
 from recon3d.projection.cells import cell_width
-from recon3d.readers.pixel_binning import Binning
+from recon3d.readers.source import Binning
 from recon3d.reconstruction.model.scan_model import (
     ImagePixels,
     ScanModel,

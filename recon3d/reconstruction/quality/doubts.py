@@ -18,7 +18,7 @@ from recon3d.reconstruction.model.scanned import (
     tells_handedness,
     threshold_of,
 )
-from recon3d.reconstruction.quality.evidence import Evidence
+from recon3d.reconstruction.quality.agreement import Evidence
 from recon3d.reconstruction.task import Found
 
 FloatArray = NDArray[np.float64]

@@ -12,8 +12,8 @@ from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import build_model, with_dead_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.projection.bins import OrientationList
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.orientations import Place, refine_orientations
 from recon3d.reconstruction.fit.passes import HALF_PASSES, refined, run_fit, unknowns_of
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import setting_steps_deg
-from recon3d.reconstruction.quality.evidence import look_at_frames
+from recon3d.reconstruction.quality.agreement import look_at_frames
 from recon3d.reconstruction.quality.reprojection import experiment_of, find_model
 from recon3d.reconstruction.task import Task, task_of
 from recon3d.runtime.progress import track

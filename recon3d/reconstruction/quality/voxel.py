@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.projection.bins import OrientationBins
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.model.scan_model import ScanModel, orient
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
 

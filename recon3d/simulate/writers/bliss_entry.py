@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.files.hdf5 import create_own
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 
 Frames = NDArray[np.uint16]
 

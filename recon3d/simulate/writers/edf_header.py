@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from recon3d.errors import ParameterError
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 from recon3d.simulate.scan_plan import ScanPlan
 
 HEADER_BYTES = 3072

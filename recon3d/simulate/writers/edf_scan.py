@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
-from recon3d.readers.motors import MotorTable
+from recon3d.readers.source import MotorTable
 from recon3d.runtime.progress import track
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.faults import Fault, spoil, with_faults
