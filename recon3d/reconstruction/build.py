@@ -21,13 +21,6 @@ from recon3d.reconstruction.fit.backprojection import backproject_at_once
 from recon3d.reconstruction.fit.completeness import find_support
 from recon3d.reconstruction.fit.edges import with_edges
 from recon3d.reconstruction.model.checks import accepted_projections, require_plausible
-from recon3d.reconstruction.model.estimates import (
-    base_tilt_sense,
-    effective_bins,
-    fit_turning,
-    mean_two_theta,
-    rotation_axis_from_centre_of_mass,
-)
 from recon3d.reconstruction.model.scan_model import (
     ImagePixels,
     ScanModel,
@@ -37,7 +30,12 @@ from recon3d.reconstruction.model.scan_model import (
     projection_geometry,
 )
 from recon3d.reconstruction.model.scanned import (
+    base_tilt_sense,
+    effective_bins,
+    fit_turning,
+    mean_two_theta,
     orientation_bins,
+    rotation_axis_from_centre_of_mass,
     scan_origin,
     setting_steps_deg,
     settings_of_frames,

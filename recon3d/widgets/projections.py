@@ -19,7 +19,7 @@ from recon3d.files.store import CleanedScan
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import bright_counts, draw_frame, update_frame
 from recon3d.plot.scan.film import draw_film, draw_scan_health, update_film
-from recon3d.reconstruction.model.estimates import CentreOfMassFit, fit_centre_of_mass
+from recon3d.reconstruction.model.scanned import CentreOfMassFit, fit_centre_of_mass
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
 from recon3d.widgets.controls.panel import (
     Panel,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recon3d.errors import DataError
 from recon3d.geometry import turn_to_laboratory
 from recon3d.projection.weights import FrameSettings
-from recon3d.reconstruction.model.estimates import (
+from recon3d.reconstruction.model.scanned import (
     effective_bins,
     fit_turning,
     rotation_axis_from_centre_of_mass,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d.reconstruction.model.estimates import effective_bins
+from recon3d.reconstruction.model.scanned import effective_bins
 
 
 def test_effective_bins_are_the_square_of_the_sum_over_the_sum_of_squares():

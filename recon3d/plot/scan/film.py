@@ -29,7 +29,7 @@ from recon3d.plot.scan.overview import (
     draw_setting_intensity,
     update_setting_intensity,
 )
-from recon3d.reconstruction.model.estimates import CentreOfMassFit
+from recon3d.reconstruction.model.scanned import CentreOfMassFit
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recon3d.cleaning.overview import ProjectionGlance
 from recon3d.plot.parts import TEXT_SIZE, label
 from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION
-from recon3d.reconstruction.model.estimates import CentreOfMassFit
+from recon3d.reconstruction.model.scanned import CentreOfMassFit
 
 Glances = Sequence[ProjectionGlance]
 FloatArray = NDArray[np.float64]
