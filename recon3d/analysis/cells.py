@@ -97,15 +97,21 @@ class Cells:
         return f"<Cells: {len(self)} {how}, {len(self.boundaries)} boundaries>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in CELL_COLUMNS)
+        shown = [name for name in CELL_COLUMNS if np.isfinite(self.table[name]).any()]
+        style = 'style="text-align:right;padding:0 8px"'
+        head = "".join(f"<th {style}>{name}</th>" for name in shown)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{value:.4g}</td>" for value in row) + "</tr>"
+            f"<tr>{''.join(f'<td {style}>{row[name]:{_format(name)}}</td>' for name in shown)}</tr>"
             for row in self.table[:_SHOWN_ROWS]
         )
         more = len(self) - _SHOWN_ROWS
         below = f"<p>and {more} smaller ones</p>" if more > 0 else ""
         below += "".join(f"<p>Doubt: {doubt}</p>" for doubt in self.doubts)
         return f"<table><caption>Cells</caption><tr>{head}</tr>{rows}</table>{below}"
+
+
+def _format(name: str) -> str:
+    return "d" if name in _WHOLE else ".3g"
 
 
 @checked(threshold_deg="> 0", min_voxels=">= 1")

@@ -76,8 +76,8 @@ def turning_figure(
 
     `step_deg`: step of the scan, drawn as a grid.
     """
-    figure = new_figure(8.6, 3.2)
-    left, middle, right = (figure.add_axes((0.08 + 0.33 * i, 0.16, 0.23, 0.72)) for i in range(3))
+    figure = new_figure(8.6, 3.5)
+    left, middle, right = (figure.add_axes((0.08 + 0.33 * i, 0.23, 0.23, 0.67)) for i in range(3))
     omega = np.linspace(0, 180, 181)
     for (a, b), color in zip(tilts_deg, (BLUE, ORANGE, "#009e73", VERMILION), strict=False):
         mu, gamma = turn_to_laboratory(a, b, omega, handedness)
@@ -88,9 +88,9 @@ def turning_figure(
         right.plot(mu[0], gamma[0], "o", color=color)
     label(left, "ω (°)", "μ (°)", "the rocking angle it needs")
     label(middle, "ω (°)", "γ (°)", "the rolling angle it needs")
-    label(right, "μ (°)", "γ (°)", "both: half a circle (ring: ω = 0)")
+    label(right, "μ (°)", "γ (°)", "both: half a circle (dot: ω = 0)")
     right.set_aspect("equal", adjustable="datalim")
-    left.legend(fontsize=TEXT_SIZE - 1, frameon=False)
+    figure.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower center", ncols=len(tilts_deg))
     reach = np.ceil(max(np.hypot(*np.array(tilts_deg).T)) / step_deg) * step_deg
     for value in np.arange(-reach, reach + step_deg / 2, step_deg):
         right.axhline(value, color="0.9", linewidth=0.6, zorder=0)
@@ -123,11 +123,11 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
     ax.annotate(
         "never measured",
         (0.03, 0.8),
-        (0.5, 1.2),
+        (0.45, 1.2),
         fontsize=_TEXT,
         arrowprops={"arrowstyle": "-", "color": "0.4"},
     )
-    ax.set_xlim(-1.15, 2.0)
+    ax.set_xlim(-1.15, 1.6)
     ax.set_ylim(-1.15, 1.4)
     label(
         ax,
@@ -140,9 +140,11 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
 def projection_figure(store: CleanedScan, *projections: int) -> Figure:
     """All frames of projections, side by side, each as a grid over its settings.
 
-    `store`: a cleaned scan of two axes of settings. `projections`: their numbers.
+    `store`: a cleaned scan of two axes of settings, μ the slower one: it counts from θ.
+    `projections`: their numbers.
     """
     slow, fast = store.axes[0], store.axes[-1]
+    mu_deg = slow.values_deg - store.origin.base_tilt_deg
     shape = (store.shape[1] // fast.values_deg.size, fast.values_deg.size)
     share = 1 / len(projections)
     figure = new_figure(5.2 * len(projections), 4.0)
@@ -151,7 +153,7 @@ def projection_figure(store: CleanedScan, *projections: int) -> Figure:
         image = draw_frame_grid(
             ax,
             frame_grid(store.read_projection(k), shape),
-            (slow.name, slow.values_deg),
+            (slow.name, mu_deg),
             (fast.name, fast.values_deg),
         )
         bar = figure.add_axes((left + 0.84 * share, 0.11, 0.02 * share, 0.81))

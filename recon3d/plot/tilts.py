@@ -63,7 +63,7 @@ def draw_illuminated_frames(ax: Axes, counts: Image, title: str = "") -> None:
             )
     ax.set_xlim(-1, counts.size)
     ax.set_ylim(0, 1.15 * max(float(np.nanmax(counts, initial=0)), 1))
-    label(ax, "frame of the projection", "counts", title)
+    label(ax, "frame of the projection (blue: above 10 % of the most)", "counts", title)
 
 
 def draw_illuminated_projections(ax: Axes, evidence: VoxelEvidence, title: str = "") -> AxesImage:
@@ -84,7 +84,7 @@ def draw_illuminated_projections(ax: Axes, evidence: VoxelEvidence, title: str =
     ax.plot(
         omega[illuminated], brightest.argmax(axis=1)[illuminated], ".", color=ORANGE, markersize=3
     )
-    label(ax, "ω (°)", "frame of the projection", title)
+    label(ax, "ω (°); the dots mark the brightest frame", "frame of the projection", title)
     return image
 
 

@@ -124,6 +124,6 @@ def table(rows: list[Row]) -> str:
         )
         strain = "" if row.strain_error is None else f"{row.strain_error:.1e}"
         lines.append(f"{row.name:<26}{median:>9}{most:>9}{errors.dice:>8.3f}{strain:>11}".rstrip())
-    lines.append("orientation errors in mdeg, over all true voxels (missing: so many are not")
-    lines.append("found); Dice: agreement of the shapes, 1 is perfect; strain: median error")
+    lines.append("orientation errors in mdeg, over all true voxels (missing: fewer voxels")
+    lines.append("were found); Dice: agreement of the shapes, 1 is perfect; strain: median error")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from recon3d.arguments import checked
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.cells import draw_cells
 from recon3d.plot.grain.slices import slices_layout
-from recon3d.widgets.controls.panel import WIDTH_IN, Panel, new_canvas, row, slider
+from recon3d.widgets.controls.panel import WIDTH_IN, Panel, check, new_canvas, row, slider
 
 
 class GrainCells(Panel):
@@ -22,11 +22,13 @@ class GrainCells(Panel):
         self.grain = grain
         spread = np.ptp(grain.orientation[grain.oriented], axis=0) if grain.oriented.any() else 0
         most = max(round(1e3 * float(np.hypot(*np.broadcast_to(spread, 2)))), 2)
-        self.by_data = controls.Checkbox(
-            True, description="the data choose", tooltip="what stays one piece longest is a cell"
-        )
+        self.by_data = check("automatic", True, "what stays in one piece longest is a cell")
         self.threshold = slider(
-            "apart (mdeg)", min(20, most), 1, most, tip="neighbours that differ by more are parted"
+            "threshold (mdeg)",
+            min(20, most),
+            1,
+            most,
+            tip="neighbours that differ by more are parted",
         )
         self.threshold.disabled = True
         width, height = slices_layout(grain.volume)[0]

@@ -58,7 +58,8 @@ def show_table(rows: NDArray[np.void], *columns: str) -> None:
     from IPython.display import HTML, display
 
     names = columns or rows.dtype.names or ()
-    lines = [[f"{row[name]:.4g}" for name in names] for row in rows]
+    form = {name: "d" if rows.dtype[name].kind in "iu" else ".4g" for name in names}
+    lines = [[f"{row[name]:{form[name]}}" for name in names] for row in rows]
     body = "".join("<tr>" + "".join(f"<td>{one}</td>" for one in line) + "</tr>" for line in lines)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     display(HTML(f"<table><tr>{head}</tr>{body}</table>"))
@@ -84,6 +85,6 @@ def open_viewer(grain: Grain) -> str:
     )
     if view is None or not has_display or is_served():
         reason = "this machine has no display" if not has_display else "there is no viewer here"
-        return f"{reason}: on a machine that has, `recon3d view grain.h5` opens the grain"
+        return f"{reason}: take grain.h5 to a machine that has one"
     view(grain)
     return "the grain is open in napari"

@@ -131,6 +131,7 @@ class GrainSurface(Panel):
         """Put the surface, as it is chosen, in place of the one that is shown."""
         import k3d
 
+        self.place.disabled = self.cut.value == UNCUT
         surface = surface_of(self.shown(), self._known)
         what = self.value
         limits = (0.0, 1.0)

@@ -13,13 +13,14 @@ from recon3d.arguments import checked
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.plot.grain.slices import slices_figure
+from recon3d.plot.grain.slices import central_voxel, slices_figure
 from recon3d.plot.lesson import draw_spot, update_spot
-from recon3d.simulate.lesson import METHODS, Row, each_way, table
+from recon3d.simulate.lesson import METHODS, Row, each_way, planted_grain, table
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
 from recon3d.widgets.controls.panel import Panel, button, choice, new_canvas, row, slider
 from recon3d.widgets.display import is_served, png_of
+from recon3d.widgets.reconstruct import STAGES
 
 PLACE_UM = (4.0, 2.0, 1.0)
 """Where the voxel of the lesson is."""
@@ -33,7 +34,8 @@ class VoxelSpot(Panel):
         super().__init__()
         self._geometry = plan.geometry(0)
         mu, gamma = plan.mu.values_deg, plan.gamma.values_deg
-        most, step = float(1.3 * mu[-1]), 0.002
+        step = 0.002
+        most = step * round(1.3 * float(mu[-1]) / step)
         self.a = slider("a (°)", 0.03, -most, most, step=step, tip="tilt along the beam at ω = 0")
         self.b = slider("b (°)", 0.05, -most, most, step=step, tip="tilt across the beam at ω = 0")
         self.omega = slider("ω (°)", 0.0, 0.0, 360.0, step=1.0, tip="turn of the sample about G")
@@ -67,7 +69,7 @@ class VoxelSpot(Panel):
             replace(self._geometry, theta_deg=self.theta.value),
             self.handedness.value,
         )
-        self.tell(f"the nearest frame shows {light:.0%} of its light")
+        self.tell(f"in the nearest frame it shines at {light:.0%} of its full brightness")
         self.canvas.draw_idle()
 
 
@@ -78,6 +80,7 @@ class SeveralWays(Panel):
     def __init__(self, store: CleanedScan, experiment: Experiment, truth: Truth) -> None:
         super().__init__()
         self._of = (store, experiment, truth)
+        self._planted = planted_grain(truth, experiment)
         self.rows: list[Row] = []
         self.start_button = button("Reconstruct", self.start, "in each of the ways")
         most = len(METHODS) + experiment.settings.iterations + 2
@@ -116,7 +119,8 @@ class SeveralWays(Panel):
         self.background.post(self._end, None)
 
     def _report(self, stage: str, number: int, *_: Any) -> None:
-        self.background.post(self._show_stage, f"{stage} {number or '...'}")
+        told = f", pass {number}" if stage == "iteration" and number else " ..."
+        self.background.post(self._show_stage, STAGES.get(stage, stage) + told)
 
     def _show_stage(self, stage: str) -> None:
         self.bar.value += 1
@@ -125,9 +129,12 @@ class SeveralWays(Panel):
     def _take(self, found: tuple[Row, Grain]) -> None:
         compared, grain = found
         self.rows.append(compared)
-        self.table.value = f"<pre>{html.escape(table(self.rows))}</pre>"
+        style = "font-family:monospace;line-height:1.4;white-space:pre"
+        self.table.value = f'<pre style="{style}">{html.escape(table(self.rows))}</pre>'
+        # The colours and the cuts of the planted grain, to compare with it.
+        figure = slices_figure(grain, through=central_voxel(self._planted), like=self._planted)
         picture = controls.Image(
-            value=png_of(slices_figure(grain), 120), layout=controls.Layout(width="fit-content")
+            value=png_of(figure, 120), layout=controls.Layout(width="fit-content")
         )
         self.pictures.children += (controls.HTML(f"<b>{compared.name}</b>"), picture)
 

@@ -66,7 +66,7 @@ class Mosaicity(Panel):
         self.shown = choice("show", kinds, kinds[0])
         self.projection = slider("projection", store.shape[0] // 2, 0, store.shape[0] - 1)
         self.axis = choice("normal to", ["x", "y", "z"], "z", "axis that the slice is normal to")
-        self.index = slider("slice", 0, 0, 1)
+        self.index = slider("slice (voxel)", 0, 0, 1)
         self.canvas = new_canvas(6.4)
         self.canvas.mpl_connect("button_press_event", self._pressed)
         show_if(len(kinds) > 1, self.shown)
@@ -137,7 +137,7 @@ class Mosaicity(Panel):
             "mean_deg": mean,
             "frames": illuminated.tolist(),
         }
-        self._draw_pixel_map(counts, mean, f"pixel: row {row_pix}, column {col_pix}")
+        self._draw_pixel_map(counts, mean, f"counts at row {row_pix}, column {col_pix}")
         self._frames.clear()
         draw_illuminated_frames(self._frames, counts, f"{illuminated.size} frames lit it")
         self.canvas.draw_idle()
@@ -181,7 +181,7 @@ class Mosaicity(Panel):
             ax.set_axis_on()
         bins = evidence.bins
         draw_tilt_map(
-            self._tilts, evidence.tilts, ("a", bins.a_deg), ("b", bins.b_deg), "backprojected"
+            self._tilts, evidence.tilts, ("a", bins.a_deg), ("b", bins.b_deg), "backprojected counts"
         )
         mark_tilt(self._tilts, mean)
         draw_illuminated_projections(self._frames, evidence, "counts where the voxel falls")

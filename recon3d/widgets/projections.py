@@ -243,6 +243,8 @@ class Projections(Panel):
 
     def _show_comparison(self, images: tuple[np.ndarray, np.ndarray]) -> None:
         measured, modelled = images
+        shown = self.glances[self.projection.value].omega_deg
+        self.compare_canvas.figure.suptitle(f"ω = {shown:.2f}°", fontsize=TEXT_SIZE + 2, y=0.99)
         top = max(bright_counts(measured), bright_counts(modelled))
         update_frame(self._compared[0], measured, top=top)
         update_frame(self._compared[1], modelled, top=top)

@@ -100,6 +100,13 @@ class Reconstruct(Parameters):
         ]
         self.tell("press start: the first pass tells how long it will take")
 
+    @checked()
+    def show_saved(self, grain: Grain) -> None:
+        """Show a grain that is there already; it is not this widget's own."""
+        update_growing(self._figure, grain.residual.tolist(), grown_of(grain))
+        self.canvas.draw_idle()
+        self.tell("this is the grain that is there already: press Start to make it anew")
+
     @property
     def running(self) -> bool:
         """Whether a reconstruction is going on."""

@@ -170,14 +170,14 @@ class RegionOfInterest(Panel):
                 description=name,
                 tooltip=tip,
                 continuous_update=False,
-                style={"description_width": "80px"},
-                layout=controls.Layout(width="160px"),
+                style={"description_width": "110px"},
+                layout=controls.Layout(width="190px"),
             )
             for name, tip in (
-                ("centre x", "column of the centre, pixels"),
-                ("centre y", "row of the centre, pixels"),
-                ("width", "columns, pixels"),
-                ("height", "rows, pixels"),
+                ("centre x (pixels)", "column of the centre"),
+                ("centre y (pixels)", "row of the centre"),
+                ("width (pixels)", "columns"),
+                ("height (pixels)", "rows"),
             )
         ]
         self._show_numbers()

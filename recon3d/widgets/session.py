@@ -207,7 +207,11 @@ class Session:
         """The widget of 04_reconstruct; its engines outlive it, for the next one."""
         self._engines = self._engines or Engines()
         options = {"folder": self.folder, "engines": self._engines} | options
-        return Reconstruct(self.store, self.experiment, self.settings, **options)
+        store = self.store
+        widget = Reconstruct(store, self.experiment, self.settings, **options)
+        if self._grain_is_of(store):
+            widget.show_saved(self.grain)
+        return widget
 
     @when_asked
     @checked()
@@ -280,7 +284,7 @@ class Session:
     def results(self) -> None:
         """Name the files that were written, and the commands that do the same."""
         for path in sorted(self.folder.glob("*")):
-            print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
+            print(f"{-(-path.stat().st_size // 1024):>9,} KiB  {path}")
         print(self.commands())
 
     @when_asked

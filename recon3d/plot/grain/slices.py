@@ -148,7 +148,11 @@ def _reader(
 
 @checked()
 def slices_figure(
-    grain: Grain, what: str = "orientation", *, through: tuple[int, int, int] | None = None
+    grain: Grain,
+    what: str = "orientation",
+    *,
+    through: tuple[int, int, int] | None = None,
+    like: Grain | None = None,
 ) -> Figure:
     """Three orthogonal slices of a grain at one scale, with the key of their colours.
 
@@ -160,6 +164,8 @@ def slices_figure(
         What to show, as in `draw_slice`.
     through
         The voxel through which to cut; the one nearest to the mask's centre where None.
+    like
+        Another grain whose colours of orientations to use, to compare with it.
 
     Returns
     -------
@@ -173,20 +179,27 @@ def slices_figure(
     >>> figure.savefig("slices.png")
     """
     figure = new_figure(*slices_layout(grain.volume)[0])
-    draw_slices(figure, grain, what, through=through or central_voxel(grain))
+    draw_slices(figure, grain, what, through=through or central_voxel(grain), like=like)
     return figure
 
 
-def draw_slices(figure: Figure, grain: Grain, what: str, *, through: tuple[int, int, int]) -> None:
+def draw_slices(
+    figure: Figure,
+    grain: Grain,
+    what: str,
+    *,
+    through: tuple[int, int, int],
+    like: Grain | None = None,
+) -> None:
     """Draw what `slices_figure` shows into an empty figure, shaped as `slices_layout` says."""
     size, boxes = slices_layout(grain.volume)
     cuts: list[tuple[Axis, int]] = [("z", through[2]), ("x", through[0]), ("y", through[1])]
+    range_deg, center_deg = orientation_range(*np.moveaxis((like or grain).orientation, -1, 0))
     for axis, index in cuts:
         ax = place_axes(figure, boxes[axis], size)
-        image = draw_slice(ax, grain, axis, index, what)
+        image = draw_slice(ax, grain, axis, index, what, range_deg=range_deg, center_deg=center_deg)
         name_cut(ax, grain.volume, axis, index)
     if what == "orientation":
-        range_deg, center_deg = orientation_range(*np.moveaxis(grain.orientation, -1, 0))
         draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
     else:
         left, bottom, _, up = boxes["key"]
@@ -206,8 +219,8 @@ def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
         boxes[axis] = (left, bottom, scale * across, scale * up)
         left += scale * across + 0.3
     tallest = max(scale * max(height, depth), key)
-    boxes["key"] = (left + 0.35, bottom + (tallest - key) / 2, key, key)
-    return (left + 0.35 + key + 0.3, bottom + tallest + 0.3), boxes
+    boxes["key"] = (left + 0.5, bottom + (tallest - key) / 2, key, key)
+    return (left + 0.5 + key + 0.3, bottom + tallest + 0.3), boxes
 
 
 def slice_extent_um(volume: Volume, axis: Axis) -> Extent:

@@ -131,6 +131,8 @@ def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(numticks=5))
     ax.minorticks_off()
+    # Noise and threshold lie at a few counts, the grain at hundreds.
+    ax.set_xscale("function", functions=(_signed_root, _signed_square))
     label(ax, "counts after step 5", "pixels")
     ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
     parts = HistogramParts(bars, line)
@@ -158,8 +160,19 @@ def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
     step = max(max(image.shape) // 512, 1)
     sample = image[::step, ::step] if image.ndim == 2 else image
     top = max(float(sample.max(initial=0)), 2 * threshold, 10.0)
-    numbers, edges = np.histogram(sample[sample > 0], bins=HISTOGRAM_BINS, range=(0, top))
+    bins = np.linspace(0, np.sqrt(top), HISTOGRAM_BINS + 1) ** 2
+    numbers, edges = np.histogram(sample[sample > 0], bins=bins)
     return numbers * step**2, edges
+
+
+def _signed_root(values: Image) -> Image:
+    root: Image = np.sign(values) * np.sqrt(np.abs(values))
+    return root
+
+
+def _signed_square(values: Image) -> Image:
+    square: Image = values * np.abs(values)
+    return square
 
 
 def frame_grid(frames: Image, shape: tuple[int, int], largest: int = 960) -> Image:

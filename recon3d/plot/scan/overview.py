@@ -53,6 +53,8 @@ def draw_missing(ax: Axes, glances: Glances) -> AxesImage:
         extent=(-0.5, len(valid) - 0.5, -0.5, valid.shape[1] - 0.5),
     )
     label(ax, "projection", "frame", f"{np.count_nonzero(~valid)} frames missing")
+    if valid.all():
+        ax.text(0.5, 0.5, "every frame is there", transform=ax.transAxes, ha="center", color="0.4")
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     return image

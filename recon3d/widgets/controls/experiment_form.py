@@ -100,17 +100,18 @@ class ExperimentForm(Panel):
         self.tell(f"written to {path}, which {self.settings.path.name} names now")
 
     def _folded(self) -> controls.Accordion:
-        """The parts of the form, folded where there is an experiment already."""
-        first = {"crystal": [self.crystal, self.cif], "detector": [], "box of voxels": []}
-        boxes = []
-        for name, part in PARTS.items():
-            lines: list[Any] = [*first[name]]
+        """A page for each part of the form, folded where there is an experiment already."""
+        pages = []
+        for part in PARTS.values():
+            lines: list[Any] = [self.crystal, self.cif] if part is Crystal else []
             for key, declared in settings_of(part).items():
                 lines.append(row(self.fields[key], _help(declared)))
                 if key == "wavelength":
                     lines.append(self.energy)
-            boxes.append(controls.VBox([controls.HTML(f"<b>{name}</b>"), *lines]))
-        whole = controls.VBox([*boxes, row(self.file, self.write_button)])
+            pages.append(controls.VBox(lines))
+        # A page each, so that what is wrong is seen below the field that was filled in.
+        parts = controls.Tab(pages, titles=[*PARTS])
+        whole = controls.VBox([parts, row(self.file, self.write_button)])
         return controls.Accordion(
             [whole],
             titles=("the experiment (.ini file)",),
@@ -138,7 +139,7 @@ class ExperimentForm(Panel):
     def _take_energy(self) -> None:
         energy, wavelength = _number(self.energy.value), self.fields["wavelength"]
         if not energy > 0:
-            raise ParameterError(f"energy is '{self.energy.value}': expected keV, above 0")
+            raise ParameterError(f"energy is '{self.energy.value}': expected keV, above 0, as 17.0")
         known = _number(wavelength.value)
         if not known > 0 or f"{energy:.6g}" != f"{HC_KEV_ANGSTROM / known:.6g}":
             wavelength.value = f"{HC_KEV_ANGSTROM / energy:.8g}"
@@ -170,5 +171,5 @@ def _field(declared: Setting, text: str) -> Any:
 def _help(declared: Setting) -> controls.HTML:
     return controls.HTML(
         f'<span style="color:#666666">{declared.help}</span>',
-        layout=controls.Layout(max_width="500px", margin="0 0 0 12px"),
+        layout=controls.Layout(flex="1 1 300px", margin="0 0 0 12px"),
     )

@@ -177,6 +177,11 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
         self._png_is_old = True
         self.manager.refresh_all()
 
+    def _handle_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        super()._handle_message(widget, content, buffers)
+        if content.get("type") == "initialized":
+            self.send_state("resizable")  # a browser sets it, and draws a handle in the corner
+
     def draw_idle(self) -> None:
         """Ask for a drawing of everything."""
         self._still = None
@@ -292,7 +297,7 @@ def choice(name: str, options: Any, value: Any, tip: str = "") -> controls.Dropd
     )
 
 
-WIDE: dict[str, Any] = {"style": {"description_width": "150px"}, "layout": {"width": "480px"}}
+WIDE: dict[str, Any] = {"style": {"description_width": "190px"}, "layout": {"width": "580px"}}
 """Room for the name and unit of a key, and for a path."""
 
 

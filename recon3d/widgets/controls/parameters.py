@@ -72,9 +72,9 @@ class Parameters(Panel):
             min=0,
             max=1,
             step=0.001,
-            description="bins (°)",
+            description="bins (°, 0: auto)",
             tooltip=f"{keys['bin_size'].help} (0)",
-            style={"description_width": "100px"},
+            style={"description_width": "120px"},
             layout=controls.Layout(width="270px"),
         )
         self.align = control(keys["align"], given.align)
