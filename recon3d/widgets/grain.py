@@ -103,7 +103,7 @@ class GrainSurface(Panel):
             row(self.what, self.cut, self.place, self.shade),
             controls.HBox([framed, self.key]),
             controls.HTML(
-                f"the frame is {size} µm (x, y, z), y along G; drag to turn, wheel to zoom"
+                f"the box is {size} µm (x, y, z), y along G; drag to turn, wheel to zoom"
             ),
             self.status,
         ]

@@ -181,7 +181,11 @@ class Mosaicity(Panel):
             ax.set_axis_on()
         bins = evidence.bins
         draw_tilt_map(
-            self._tilts, evidence.tilts, ("a", bins.a_deg), ("b", bins.b_deg), "backprojected counts"
+            self._tilts,
+            evidence.tilts,
+            ("a", bins.a_deg),
+            ("b", bins.b_deg),
+            "backprojected",
         )
         mark_tilt(self._tilts, mean)
         draw_illuminated_projections(self._frames, evidence, "counts where the voxel falls")

@@ -36,7 +36,9 @@ def test_the_data_choose_and_a_threshold_parts_otherwise(steps):
     widget.threshold.value = 30
     assert not widget.threshold.disabled
     assert [cell["voxels"] for cell in widget.value.table] == [2 * 12 * 12 * 4, 12 * 12 * 4]
-    assert "1152" in widget.table.value
+    assert ">1152</td>" in widget.table.value
+    assert ">voxels</th>" in widget.table.value
+    assert ">strain</th>" not in widget.table.value  # it was not scanned
     assert "2 cells, 1 boundaries" in widget.status.value
     texts = {text.get_text() for ax in widget.canvas.figure.axes for text in ax.texts}
     assert {"1", "2"} <= texts
@@ -53,7 +55,7 @@ def test_a_grain_without_orientations_is_told(grain_factory):
 def test_boundaries_are_shown_as_a_table(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
-    rows = np.array([(1, 2, 0.041271)], [("first", int), ("second", int), ("angle_deg", float)])
+    rows = np.array([(10234, 2, 0.041271)], [("first", int), ("second", int), ("angle_deg", float)])
     show_table(rows, "first", "angle_deg")
     assert "<th>first</th><th>angle_deg</th>" in shown[0].data
-    assert "<td>1</td><td>0.04127</td>" in shown[0].data
+    assert "<td>10234</td><td>0.04127</td>" in shown[0].data

@@ -58,7 +58,9 @@ def test_the_surface_lies_where_the_grain_does_in_its_colours(ball):
 
 def test_a_plane_cuts_it_open_and_the_cut_shows_what_is_inside(ball):
     widget = GrainSurface(ball)
+    assert widget.place.disabled  # it would move nothing
     widget.cut.value = "x above"
+    assert not widget.place.disabled
     widget.place.value = 50
     vertices, colors = mesh_of(widget)
     # The plane lies in the middle of the box, at x = 2 µm.

@@ -28,6 +28,12 @@ def test_a_tilt_turns_with_omega_and_its_sense(spot):
     spot.handedness.value = 1
 
 
+def test_sliders_show_the_values_that_they_have(spot):
+    for slider in (spot.a, spot.b, spot.omega, spot.theta):
+        steps = (slider.value - slider.min) / slider.step  # a browser shows whole steps
+        assert steps == pytest.approx(round(steps), abs=1e-6), slider.description
+
+
 def test_the_spot_lies_where_the_scan_puts_it(spot):
     plan, (x, y, z) = lesson_plan(), PLACE_UM
     row, col = plan.centre_pix

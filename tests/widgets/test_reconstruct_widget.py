@@ -47,6 +47,14 @@ def test_it_runs_and_gives_what_the_library_gives(widget, finished, tmp_path, dr
     assert widget.settings.read()["iterations"] == "2"
 
 
+def test_a_grain_that_is_there_is_shown_and_started_anew_when_asked(finished):
+    widget = finished.reconstruct()
+    grain = finished.grain
+    assert list(widget._figure.residual.get_ydata()) == pytest.approx(list(grain.residual))
+    assert "there already: press Start" in widget.status.value
+    assert widget.grain is None  # `done` starts
+
+
 def test_it_can_be_stopped_and_leaves_nothing(widget, tmp_path):
     widget.iterations.value = 30
     widget.start()

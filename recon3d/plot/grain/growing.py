@@ -45,7 +45,7 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
     `figure`: a figure, about 11 by 5.8 inches; it is cleared.
     """
     figure.clear()
-    left = figure.add_axes((0.055, 0.6, 0.2, 0.33))
+    left = figure.add_axes((0.075, 0.6, 0.18, 0.33))
     (line,) = left.plot([], [], "o-", color=BLUE)
     label(left, "pass", "residual / measured", "what is not explained yet")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
