@@ -164,11 +164,11 @@ class Projections(Panel):
         image = np.zeros(self._model.frames(int(self._model.projections[0])).shape[1:], np.float32)
         self._compared = []
         for number, name in enumerate(("measured", "reprojected", "difference")):
-            ax = figure.add_axes((0.05 + 0.32 * number, 0.14, 0.22, 0.74))
+            ax = figure.add_axes((0.075 + 0.305 * number, 0.14, 0.22, 0.72))
             colors = "RdBu_r" if name == "difference" else "viridis"
             self._compared.append(draw_frame(ax, image, f"{name}, summed", color_map=colors))
             ax.set_ylabel("" if number else "row (pixel)", fontsize=TEXT_SIZE)
-            bar = figure.add_axes((0.278 + 0.32 * number, 0.14, 0.009, 0.74))
+            bar = figure.add_axes((0.303 + 0.305 * number, 0.14, 0.009, 0.72))
             draw_color_bar(self._compared[-1], bar, "counts")
         show_if(True, self.compare_canvas)
         self.refresh()

@@ -82,7 +82,7 @@ def test_the_lesson():
     assert all(ax.xaxis.label.get_window_extent().y0 > below for ax in legend.figure.axes)
 
 
-@pytest.mark.parametrize("width_in", [7.0, 10.8, 18.0])
+@pytest.mark.parametrize("width_in", [7.9, 10.8, 18.0])
 def test_a_growing_grain_and_the_steps_of_cleaning(width_in):
     growing = new_figure(width_in, 5.8)
     draw_growing(growing, small_grain(0.05).volume)

@@ -67,7 +67,7 @@ def draw_growing(figure: Figure, volume: Volume) -> GrowingFigure:
                 name_cut(ax, volume, axis, middle, TEXT_SIZE + 1)
     bar = figure.add_axes((0.93, 0.6, 0.009, 0.34))
     draw_color_bar(slices["z"], bar, "occupancy, smoothed")
-    key = figure.add_axes((0.075, 0.1, 0.16, 0.31))
+    key = figure.add_axes((0.1, 0.1, 0.15, 0.31))
     key.set_axis_off()
     key.text(0.5, 0.5, "orientations appear\nafter the first pass", ha="center", color="0.5")
     return GrowingFigure(line, slices, orientations, key)

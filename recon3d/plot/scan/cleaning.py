@@ -57,7 +57,7 @@ def draw_cleaning(
     places = {"first_pix": first_pix, "bin_pix": bin_pix}
     images: dict[str, AxesImage] = {}
     for number, name in enumerate(PANELS):
-        ax = figure.add_axes((0.05 + 0.235 * number, 0.47, 0.175, 0.44))
+        ax = figure.add_axes((0.075 + 0.228 * number, 0.47, 0.165, 0.44))
         colors = "gray" if name == "mask" else "viridis"
         image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
         images[name] = image
@@ -68,11 +68,13 @@ def draw_cleaning(
         if name in ("background", "after"):
             bar = draw_color_bar(
                 image,
-                figure.add_axes((0.23 + 0.235 * number, 0.47, 0.008, 0.44)),
+                figure.add_axes((0.245 + 0.228 * number, 0.47, 0.008, 0.44)),
                 "counts" if name == "after" else "",
             )
             bar.locator = MaxNLocator(4)
-    histogram = draw_histogram(figure.add_axes((0.05, 0.1, 0.9, 0.25)), steps.unmasked, threshold)
+    histogram = draw_histogram(
+        figure.add_axes((0.075, 0.1, 0.862, 0.25)), steps.unmasked, threshold
+    )
     drawn = CleaningFigure(figure, images, histogram)
     update_cleaning(drawn, steps, threshold, "")
     return drawn
@@ -95,7 +97,7 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
 
 def draw_kept(figure: Figure) -> Line2D:
     """Draw an empty plot of the signal that is kept, into a figure of about 11 by 2 inches."""
-    ax = figure.add_axes((0.05, 0.26, 0.9, 0.66))
+    ax = figure.add_axes((0.075, 0.26, 0.862, 0.66))
     (line,) = ax.plot([], [], ".", color=BLUE)
     ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)
     label(ax, "ω (°)", "signal kept (%)")

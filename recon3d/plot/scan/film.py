@@ -49,11 +49,11 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     `figure`: an empty figure, about 11 by 3.8 inches.
     """
     first = glances[0]
-    ax = figure.add_axes((0.05, 0.14, 0.24, 0.74))
+    ax = figure.add_axes((0.07, 0.14, 0.23, 0.74))
     image = draw_frame(ax, np.kron(first.summed, np.ones(first.bin_pix, np.float32)))
-    bar = figure.add_axes((0.298, 0.14, 0.009, 0.74))
+    bar = figure.add_axes((0.308, 0.14, 0.009, 0.74))
     draw_color_bar(image, bar, "sum over the frames (counts)")
-    middle = figure.add_axes((0.43, 0.14, 0.22, 0.74))
+    middle = figure.add_axes((0.45, 0.14, 0.21, 0.74))
     settings = draw_setting_intensity(middle, first, glances)
     right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
     draw_counts(right, [glance.omega_deg for glance in glances], glances, "ω (°)")
@@ -96,7 +96,7 @@ def draw_scan_health(
     are left out: they are shaded.
     """
     figure.clear()
-    boxes = [(0.055 + 0.325 * (i % 3), 0.58 - 0.49 * (i // 3), 0.24, 0.34) for i in range(5)]
+    boxes = [(0.07 + 0.32 * (i % 3), 0.58 - 0.49 * (i // 3), 0.225, 0.34) for i in range(5)]
     mass, residual, intensity, steps, missing = (figure.add_axes(box) for box in boxes)
     draw_centre_of_mass(mass, fit)
     draw_centre_of_mass_residual(residual, fit)
