@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from recon3d.parallel.shared_memory import map_together
-from recon3d.runtime.communicator import Change, Held, dealt, undealt
+from recon3d.runtime.communicator import Change, Communicator, Held, undealt
 
 T = TypeVar("T")
 
@@ -19,8 +20,8 @@ PIECE_ELEMENTS = 1 << 19
 """How much of an array is summed at a time, so that it stays in the processor's cache."""
 
 
-class MpiCommunicator:
-    """The processes of an MPI communicator, as a `recon3d.runtime.communicator.Communicator`.
+class MpiCommunicator(Communicator):
+    """The processes of an MPI communicator.
 
     Every element of a sum is made by one member and sent to the others, so that all have the same
     bits, whatever way the MPI library would take. `asked_to_stop` says on the first member whether
@@ -44,19 +45,13 @@ class MpiCommunicator:
         self.sent_bytes = 0
         self.waited_s = 0.0
 
-    def share(self, items: Sequence[T] | NDArray[Any]) -> list[T]:
-        """Every `size`-th item, from this member's rank."""
-        return dealt(items, self.rank, self.size)
-
     def sum(self, array: NDArray[Any]) -> None:
-        """Add up an array, which must be contiguous, over all members, in place."""
-        began = time.perf_counter()
         flat = array.reshape(-1)
         if flat.size and not np.shares_memory(flat, array):
             raise ValueError("an array that is not contiguous cannot be summed in place")
-        for start in range(0, flat.size, PIECE_ELEMENTS):
-            self._sum_piece(flat[start : start + PIECE_ELEMENTS])
-        self.waited_s += time.perf_counter() - began
+        with self.waiting():
+            for start in range(0, flat.size, PIECE_ELEMENTS):
+                self._sum_piece(flat[start : start + PIECE_ELEMENTS])
 
     def _sum_piece(self, piece: NDArray[Any]) -> None:
         """Let every member sum one block of a piece, and gather the blocks."""
@@ -74,28 +69,22 @@ class MpiCommunicator:
         self.sent_bytes += 2 * (self.size - 1) * block.nbytes
 
     def hold(self, shape: tuple[int, int]) -> Held:
-        """Hold an array in memory that all members share, or a copy each where they cannot."""
         memory = map_together(self.comm, self.size + 1, shape) if self._share_memory else None
         return Copied(self, shape) if memory is None else Shared(self, memory)
 
     def collect(self, results: Sequence[T]) -> list[T]:
-        """Put the results of all members' shares together, in the order of the items."""
-        began = time.perf_counter()
-        answers = self.comm.allgather((self._wants_to_stop(), list(results)))
-        self.waited_s += time.perf_counter() - began
+        with self.waiting():
+            answers = self.comm.allgather((self._wants_to_stop(), list(results)))
         _end_if(answers[0][0])
         return undealt([hand for _, hand in answers])
 
     def agree(self, value: T) -> T:
-        """Take the first member's value."""
-        began = time.perf_counter()
-        stop, agreed = self.comm.bcast((self._wants_to_stop(), value))
-        self.waited_s += time.perf_counter() - began
+        with self.waiting():
+            stop, agreed = self.comm.bcast((self._wants_to_stop(), value))
         _end_if(stop)
         return agreed
 
     def gathered(self, value: T) -> Iterator[T]:
-        """Go through every member's value on the first one, one at a time; none elsewhere."""
         if self.rank > 0:
             self.comm.send(value, 0)
             return
@@ -105,14 +94,20 @@ class MpiCommunicator:
             yield self.comm.recv(source=source)
 
     def stopping(self) -> bool:
-        """Whether the first member was asked to stop."""
         return self.comm.bcast(self._wants_to_stop())
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of a call to others as waited for."""
+        began = time.perf_counter()
+        yield
+        self.waited_s += time.perf_counter() - began
 
     def _wants_to_stop(self) -> bool:
         return self.rank == 0 and self._asked_to_stop()
 
 
-class Copied:
+class Copied(Held):
     """An array of which every member has a copy, kept the same by messages.
 
     Each member sums and changes a share of the rows, and sends it to the others: as much is sent as
@@ -120,16 +115,11 @@ class Copied:
     """
 
     def __init__(self, communicator: MpiCommunicator, shape: tuple[int, int]) -> None:
+        super().__init__(shape)
         self._communicator = communicator
-        self.whole = np.zeros(shape, np.float32)
-        self.parts = np.zeros(shape, np.float32)
-
-    def each_row(self, work: Callable[[slice], None]) -> None:
-        """Work on all rows of the copy."""
-        work(slice(None))
 
     def update(self, change: Change) -> None:
-        """Sum and change a piece after the other, so that it stays in the processor's cache."""
+        # A piece after the other, so that it stays in the processor's cache.
         communicator, whole, parts = self._communicator, self.whole, self.parts
         began = time.perf_counter()
         worked, rows = 0.0, len(whole) - len(whole) % communicator.size
@@ -155,7 +145,7 @@ class Copied:
         communicator.waited_s += time.perf_counter() - began - worked
 
 
-class Shared:
+class Shared(Held):
     """An array that the members of a communicator hold together, in memory that all of them see.
 
     `memory`, (members + 1, ...): the array, and what each member has to add to it.
@@ -172,13 +162,12 @@ class Shared:
         )
 
     def each_row(self, work: Callable[[slice], None]) -> None:
-        """Work on this member's rows."""
         self._meet()
         work(self._rows)
         self._meet()
 
     def update(self, change: Change) -> None:
-        """Sum and change this member's rows, a piece that stays in the cache after the other."""
+        # This member's rows, a piece that stays in the cache after the other.
         communicator = self._communicator
         self._meet()
         step = max(PIECE_ELEMENTS // max(self.whole[0].size, 1), 1)
@@ -196,9 +185,8 @@ class Shared:
 
     def _meet(self) -> None:
         """Wait until all members are here."""
-        began = time.perf_counter()
-        self._communicator.comm.Barrier()
-        self._communicator.waited_s += time.perf_counter() - began
+        with self._communicator.waiting():
+            self._communicator.comm.Barrier()
 
 
 def _end_if(stop: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,121 +12,73 @@ T = TypeVar("T")
 Change = Callable[[NDArray[Any], NDArray[Any]], None]
 
 
-class Held(Protocol):
-    """An array that all members of a communicator have, and what each has to add to it.
+class Held:
+    """An array, in single precision, that all members of a communicator have.
 
     Members that share memory hold one array together, so it is written by `each_row` and
     `update` only, and nobody reads it meanwhile.
     """
 
-    @property
-    def whole(self) -> NDArray[Any]:
-        """The array."""
-
-    @property
-    def parts(self) -> NDArray[Any]:
-        """What this member has to add, of the same shape, zero after an update."""
-
-    def each_row(self, work: Callable[[slice], None]) -> None:
-        """Call `work(rows)`, so that every row of the array is worked on wherever it is held."""
-
-    def update(self, change: Change) -> None:
-        """Change the array by the sum of what all members have to add.
-
-        Members call `change(rows of the whole, the same rows of the sum)`, each for its share.
-        """
-
-
-class Communicator(Protocol):
-    """The processes that share a job.
-
-    Every member runs the same program and calls the same methods in the same order; what
-    `sum`, `collect` and `agree` leave is the same on all of them to the last bit, so that
-    decisions which rest on it are the same too.
-    """
-
-    @property
-    def rank(self) -> int:
-        """Number of this member, from 0; the first one writes files and reports."""
-
-    @property
-    def size(self) -> int:
-        """How many members there are."""
-
-    def share(self, items: Sequence[T] | NDArray[Any]) -> list[T]:
-        """Every `size`-th item, from this member's rank: no item is left out or done twice."""
-
-    def sum(self, array: NDArray[Any]) -> None:
-        """Add up an array over all members, in place."""
-
-    def hold(self, shape: tuple[int, int]) -> Held:
-        """Hold an array of zeros, in single precision, together."""
-
-    def collect(self, results: Sequence[T]) -> list[T]:
-        """Put the results of all members' shares together, in the order of the items."""
-
-    def agree(self, value: T) -> T:
-        """Take the first member's value."""
-
-    def gathered(self, value: T) -> Iterator[T]:
-        """Go through every member's value on the first one, one at a time; none elsewhere."""
-
-    def stopping(self) -> bool:
-        """Whether the first member was asked to stop; `collect` and `agree` then end the work."""
-
-
-class Own:
-    """An array of some shape that one process has for itself, as a `Held`."""
+    whole: NDArray[np.float32]  # the array
+    parts: NDArray[np.float32]  # what this member has to add, of the same shape; 0 after an update
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.whole = np.zeros(shape, np.float32)
         self.parts = np.zeros(shape, np.float32)
 
     def each_row(self, work: Callable[[slice], None]) -> None:
-        """Work on all rows."""
+        """Call `work(rows)`, so that every row of the array is worked on wherever it is held."""
         work(slice(None))
 
     def update(self, change: Change) -> None:
-        """Change all rows."""
+        """Change the array by the sum of what all members have to add.
+
+        Members call `change(rows of the whole, the same rows of the sum)`, each for its share.
+        """
         change(self.whole, self.parts)
         self.parts[...] = 0
 
 
-class Alone:
-    """A communicator of one: nothing is shared."""
+class Communicator:
+    """The processes that share a job; as it stands here, one process that works by itself.
 
-    rank = 0
-    size = 1
+    Every member runs the same program and calls the same methods in the same order; what
+    `sum`, `collect` and `agree` leave is the same on all of them to the last bit, so that
+    decisions which rest on it are the same too.
+    """
+
+    rank: int = 0  # number of this member; the first one, 0, writes files and reports
+    size: int = 1  # how many members there are
 
     def share(self, items: Sequence[T] | NDArray[Any]) -> list[T]:
-        """All of the items."""
-        return list(items)
+        """Every `size`-th item, from this member's rank: no item is left out or done twice."""
+        return dealt(items, self.rank, self.size)
 
     def sum(self, array: NDArray[Any]) -> None:
-        """Leave the array as it is."""
+        """Add up an array, which must be contiguous, over all members, in place."""
 
     def hold(self, shape: tuple[int, int]) -> Held:
-        """Two arrays of its own."""
-        return Own(shape)
+        """Hold an array of zeros together."""
+        return Held(shape)
 
     def collect(self, results: Sequence[T]) -> list[T]:
-        """The results themselves."""
+        """Put the results of all members' shares together, in the order of the items."""
         return list(results)
 
     def agree(self, value: T) -> T:
-        """The value itself."""
+        """Take the first member's value."""
         return value
 
     def gathered(self, value: T) -> Iterator[T]:
-        """The value itself, once."""
+        """Go through every member's value on the first one, one at a time; none elsewhere."""
         yield value
 
     def stopping(self) -> bool:
-        """Never: an interrupt of this process is enough."""
+        """Whether the first member was asked to stop; `collect` and `agree` then end the work."""
         return False
 
 
-ALONE: Communicator = Alone()
+ALONE = Communicator()
 """The communicator of a process that works by itself."""
 
 

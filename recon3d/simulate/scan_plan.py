@@ -1,9 +1,9 @@
-"""What a simulated scan does: its motors, its optics, and where the grain falls."""
+"""What a simulated scan does: its motors, its optics, and where the grain falls on the image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from recon3d.arguments import check_fields
 from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.geometry import ProjectionGeometry, TiltOrigin
-from recon3d.simulate.image_axes import recorded_shape, restored_box
 
+Box = tuple[int, int, int, int]
 FloatArray = NDArray[np.float64]
+_FLIPPED = {"none": (), "rows": (-2,), "columns": (-1,), "both": (-2, -1)}
 
 
 @dataclass(frozen=True)
@@ -243,3 +244,28 @@ class ScanPlan:
         """First row, first column, rows and columns of the ROI in the upright image."""
         roi = self.roi or (0, 0, *self.recorded_shape)
         return restored_box(roi, self.recorded_shape, self.flip, self.transpose)
+
+
+def as_recorded(images: NDArray[Any], flip: str, transpose: bool) -> NDArray[Any]:
+    """Turn upright images, (..., rows, cols), into those that the detector records."""
+    turned = np.swapaxes(images, -2, -1) if transpose else images
+    return np.flip(turned, _FLIPPED[flip])
+
+
+def recorded_shape(shape: tuple[int, int], transpose: bool) -> tuple[int, int]:
+    """Rows and columns of the recorded image, from those of the upright one."""
+    return (shape[1], shape[0]) if transpose else shape
+
+
+def restored_box(box: Box, shape: tuple[int, int], flip: str, transpose: bool) -> Box:
+    """Find a part of the recorded image again in the upright one.
+
+    `box`: first row, first column, rows and columns, in a recorded image of some shape (rows,
+    cols). `flip`, `transpose`: what turns the recorded image upright, in this order.
+    """
+    row, col, rows, cols = box
+    if flip in ("rows", "both"):
+        row = shape[0] - row - rows
+    if flip in ("columns", "both"):
+        col = shape[1] - col - cols
+    return (col, row, cols, rows) if transpose else (row, col, rows, cols)

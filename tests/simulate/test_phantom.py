@@ -8,8 +8,13 @@ from scipy.spatial import ConvexHull
 
 from recon3d.errors import ParameterError
 from recon3d.simulate.fields import Bend, Cells, Constant, Gradient, Inclusion
-from recon3d.simulate.phantom import PHANTOMS, Phantom, make_phantom
-from recon3d.simulate.shapes import Polyhedron, irregular_polyhedron
+from recon3d.simulate.phantom import (
+    PHANTOMS,
+    Phantom,
+    Polyhedron,
+    irregular_polyhedron,
+    make_phantom,
+)
 
 CUBE = Polyhedron(
     ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)),

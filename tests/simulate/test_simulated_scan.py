@@ -12,10 +12,10 @@ from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.detector import SimulatedDetector
-from recon3d.simulate.image_axes import as_recorded
 from recon3d.simulate.motion import true_motors
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
+from recon3d.simulate.scan_plan import as_recorded
 from recon3d.simulate.truth import Truth
 from recon3d.simulate.writers.edf_folder import write_edf
 from recon3d.simulate.writers.edf_header import FrameHeader

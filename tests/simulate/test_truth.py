@@ -9,9 +9,8 @@ from recon3d.config.volume import Volume
 from recon3d.errors import DataError
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.fields import Cells, Constant, Gradient
-from recon3d.simulate.phantom import PHANTOMS, Phantom, make_phantom
+from recon3d.simulate.phantom import PHANTOMS, Phantom, Polyhedron, make_phantom
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
-from recon3d.simulate.shapes import Polyhedron
 from recon3d.simulate.truth import Truth, from_plain
 
 BLOCK = Polyhedron(

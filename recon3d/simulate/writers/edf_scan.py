@@ -19,10 +19,9 @@ from recon3d.runtime.progress import track
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.faults import Fault, spoil, with_faults
 from recon3d.simulate.forward_model import PointCloud, ideal_frames, point_cloud
-from recon3d.simulate.image_axes import as_recorded
 from recon3d.simulate.motion import recorded_motors
 from recon3d.simulate.phantom import Phantom
-from recon3d.simulate.scan_plan import ScanPlan
+from recon3d.simulate.scan_plan import ScanPlan, as_recorded
 from recon3d.simulate.truth import Truth
 from recon3d.simulate.writers.edf_folder import frame_path, prepare_folder, write_edf
 from recon3d.simulate.writers.edf_header import FrameHeader, motor_readings, scan_command
