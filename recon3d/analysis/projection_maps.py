@@ -186,21 +186,25 @@ def mosaicity(
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
     total, moments, covariance, amplitude, count, peak_setting, share = _maps(
-        np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale,
-        _powers(reduced), own, sizes, _neighbours(places, sizes, known), float(background),
-        float(peak_share), peaks,
+        np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale, reduced,
+        _settings_of_places(reduced, own, sizes), own, sizes, _neighbours(places, sizes, known),
+        float(background), float(peak_share), peaks,
     )  # fmt: skip
     mean, skewness, kurtosis = moments
     found = Peaks(count, peak_setting, share)
     return Mosaicity(names, total, mean, covariance, skewness, kurtosis, amplitude, found)
 
 
-def _powers(settings: FloatArray) -> FloatArray:
-    """1, first to fourth powers of the settings, and products of two axes, (terms, frames)."""
-    first, second = np.triu_indices(len(settings), 1)
-    products = settings[first] * settings[second]
-    one = np.ones((1, settings.shape[1]))
-    return np.concatenate([one, settings, settings**2, settings**3, settings**4, products])
+def _settings_of_places(
+    settings: FloatArray, places: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> FloatArray:
+    """Setting of each place along each axis, (axes, places); all NaN where it varies at a place."""
+    found = np.zeros((len(sizes), max(sizes)))
+    for line, of_frame, place in zip(found, settings, places, strict=True):
+        line[place] = of_frame
+        if np.any(line[place] != of_frame):
+            line[:] = np.nan
+    return found
 
 
 def _neighbours(
@@ -224,7 +228,8 @@ def _maps(
     settings: FloatArray,
     middle: FloatArray,
     scale: FloatArray,
-    powers: FloatArray,
+    reduced: FloatArray,
+    of_places: FloatArray,
     places: NDArray[np.int64],
     sizes: NDArray[np.int64],
     neighbours: NDArray[np.int64],
@@ -245,41 +250,68 @@ def _maps(
     most = MOST_PEAKS if peaks else 0
     peak_setting = np.full((rows, cols, most, axes), np.nan)
     share = np.full((rows, cols, most), np.nan)
+    products = np.empty((axes * (axes - 1) // 2, len(known)))
+    pair = 0
+    for axis in range(axes):
+        for other in range(axis + 1, axes):
+            products[pair] = reduced[axis] * reduced[other]
+            pair += 1
     for row in prange(rows):
         counts = np.empty((len(known), cols))
         read_row(frames, known, row, background, counts)
-        found = np.zeros((len(powers), cols))
-        accumulate(counts, powers, found)
-        total[row] = found[0]
-        _standardise(found, middle, scale, moments[:, row], covariance[row])
+        mixed = np.zeros((len(products), cols))
+        accumulate(counts, products, mixed)
+        sums = np.zeros((axes, 5, cols))
         for axis in range(axes):
-            _highest(counts, places[axis], sizes[axis], found[0], amplitude[row, :, axis])
+            curve = _curve(counts, places[axis], sizes[axis])
+            # Where all frames of a place share one setting the curve tells what its frames do.
+            if np.isnan(of_places[axis, 0]):
+                accumulate(counts, _powers(reduced[axis]), sums[axis])
+            else:
+                accumulate(curve, _powers(of_places[axis, : sizes[axis]]), sums[axis])
+            _highest(curve, sums[axis, 0], amplitude[row, :, axis])
+        total[row] = sums[0, 0]
+        _standardise(sums, mixed, middle, scale, moments[:, row], covariance[row])
         if peaks:
             _peaks_of_row(
-                counts, settings, neighbours, peak_share, found[0], count[row], peak_setting[row],
+                counts, settings, neighbours, peak_share, total[row], count[row], peak_setting[row],
                 share[row],
             )  # fmt: skip
     return total, moments, covariance, amplitude, count, peak_setting, share
 
 
 @njit(cache=True)
+def _powers(settings: FloatArray) -> FloatArray:
+    """Powers 0 to 4 of settings, (5, settings)."""
+    powers = np.ones((5, len(settings)))
+    for power in range(1, 5):
+        powers[power] = powers[power - 1] * settings
+    return powers
+
+
+@njit(cache=True)
 def _standardise(
     sums: FloatArray,
+    mixed: FloatArray,
     middle: FloatArray,
     scale: FloatArray,
     moments: FloatArray,
     covariance: FloatArray,
 ) -> None:
-    """Mean, skewness, kurtosis (3, cols, axes) and covariance from sums of `_powers`."""
+    """Mean, skewness, kurtosis (3, cols, axes) and covariance from sums over the frames.
+
+    `sums`, (axes, 5, cols): of the powers of an axis; `mixed`, (pairs, cols): of its products with
+    the axes after it.
+    """
     axes = moments.shape[2]
-    for col in range(sums.shape[1]):
-        share = 1 / sums[0, col] if sums[0, col] > 0 else np.nan
+    for col in range(sums.shape[2]):
+        share = 1 / sums[0, 0, col] if sums[0, 0, col] > 0 else np.nan
         for axis in range(axes):
             m1, m2, m3, m4 = (
-                sums[1 + axis, col] * share,
-                sums[1 + axes + axis, col] * share,
-                sums[1 + 2 * axes + axis, col] * share,
-                sums[1 + 3 * axes + axis, col] * share,
+                sums[axis, 1, col] * share,
+                sums[axis, 2, col] * share,
+                sums[axis, 3, col] * share,
+                sums[axis, 4, col] * share,
             )
             variance = m2 - m1 * m1
             covariance[col, axis, axis] = variance * scale[axis] ** 2
@@ -290,32 +322,32 @@ def _standardise(
             moments[0, col, axis] = middle[axis] + scale[axis] * m1
             moments[1, col, axis] = third * narrow * np.sqrt(narrow)
             moments[2, col, axis] = fourth * narrow**2 - 3
-        term = 1 + 4 * axes
+        pair = 0
         for axis in range(axes):
             for other in range(axis + 1, axes):
-                product = sums[term, col] * share
-                product -= sums[1 + axis, col] * sums[1 + other, col] * share**2
+                product = mixed[pair, col] * share
+                product -= sums[axis, 1, col] * sums[other, 1, col] * share**2
                 product *= scale[axis] * scale[other]
                 covariance[col, axis, other] = covariance[col, other, axis] = product
-                term += 1
+                pair += 1
 
 
 @njit(cache=True)
-def _highest(
-    counts: FloatArray,
-    places: NDArray[np.int64],
-    size: int,
-    total: FloatArray,
-    highest: FloatArray,
-) -> None:
-    """The highest point of the curve along an axis, summed over the others; NaN where dark."""
+def _curve(counts: FloatArray, places: NDArray[np.int64], size: int) -> FloatArray:
+    """The curve of each pixel along an axis, (size, cols), summed over the other axes."""
     curve = np.zeros((size, counts.shape[1]))
     for frame in range(len(counts)):
         line, more = curve[places[frame]], counts[frame]
-        for col in range(len(highest)):
+        for col in range(len(line)):
             line[col] += more[col]
-    top = curve[0]
-    for place in range(1, size):
+    return curve
+
+
+@njit(cache=True)
+def _highest(curve: FloatArray, total: FloatArray, highest: FloatArray) -> None:
+    """The highest point of the curve of each pixel; NaN where it is dark."""
+    top = curve[0].copy()
+    for place in range(1, len(curve)):
         for col in range(len(top)):
             top[col] = max(top[col], curve[place, col])
     for col in range(len(top)):

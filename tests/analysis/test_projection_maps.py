@@ -27,11 +27,12 @@ def projection(frames, mu=MU, gamma=GAMMA, jitter=0.0):
     return Projection(frames, 12.0, *settings, axes)
 
 
-def test_maps_are_those_of_plain_sums():
+@pytest.mark.parametrize("jitter", [0.0, 0.002], ids=["even settings", "scattered settings"])
+def test_maps_are_those_of_plain_sums(jitter):
     rng = np.random.default_rng(1)
     frames = rng.poisson(3, (63, 4, 5)).astype(np.uint16)
     frames[:, 1, 2] = 0
-    known = projection(frames, jitter=0.002)
+    known = projection(frames, jitter=jitter)
     found = mosaicity(known)
     for i, readings in enumerate((known.mu_deg, known.gamma_deg)):
         x = readings[:, None, None]

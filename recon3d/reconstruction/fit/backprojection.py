@@ -191,7 +191,7 @@ def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # typ
 
     Parameters
     ----------
-    volume : (voxels, columns)
+    volume : (voxels, columns) of float32
         Orientation distributions; all other bins are empty.
     columns : (columns,) of int
         Numbers of the bins that they hold, in C order over `shape`.
@@ -208,14 +208,11 @@ def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # typ
         Filled with the strongest bin, -1 for a voxel without intensity.
     """
     n_a, n_b, n_t = shape
-    # An empty bin reads a zero beyond the last column.
-    column_of = np.full(n_a * n_b * n_t, columns.size)
+    column_of = np.full(n_a * n_b * n_t, -1)
     column_of[columns] = np.arange(columns.size)
     for voxel in prange(volume.shape[0]):
-        values = np.zeros(columns.size + 1, volume.dtype)
-        for column in range(columns.size):
-            values[column] = volume[voxel, column]
-        strongest = np.argmax(values)
+        values = volume[voxel]
+        strongest = _strongest(values)
         if not values[strongest] > 0:
             peak_bins[voxel] = -1
             continue
@@ -231,12 +228,12 @@ def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # typ
         for a in range(a0, a1):
             for b in range(b0, b1):
                 for t in range(t0, t1):
-                    floor = min(floor, values[column_of[(a * n_b + b) * n_t + t]])
+                    floor = min(floor, _held(values, column_of[(a * n_b + b) * n_t + t]))
         total = mean_a = mean_b = mean_t = square = 0.0
         for a in range(a0, a1):
             for b in range(b0, b1):
                 for t in range(t0, t1):
-                    weight = float(values[column_of[(a * n_b + b) * n_t + t]] - floor)
+                    weight = float(_held(values, column_of[(a * n_b + b) * n_t + t]) - floor)
                     total += weight
                     mean_a += weight * axes[0, a]
                     mean_b += weight * axes[1, b]
@@ -252,3 +249,24 @@ def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # typ
         moments[voxel, 3] = mean_t / total
         variance = square / total - (mean_a**2 + mean_b**2) / total**2
         moments[voxel, 4] = np.sqrt(max(variance, 0.0))
+
+
+@njit(cache=True)
+def _strongest(values):  # type: ignore[no-untyped-def]
+    """Place of the first of the largest of single-precision values; quicker than `argmax`.
+
+    Positive ones are in order as their bits are, of which a processor compares many at a time.
+    """
+    bits = values.view(np.int32)
+    largest, place = bits[0], 0
+    for i in range(bits.size):
+        largest = max(largest, bits[i])
+    while bits[place] != largest:
+        place += 1
+    return place
+
+
+@njit(inline="always")
+def _held(values, column):  # type: ignore[no-untyped-def]
+    """Value of a column; 0 where the bin has none (-1)."""
+    return values[column] if column >= 0 else values.dtype.type(0)
