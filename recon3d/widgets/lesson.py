@@ -51,7 +51,7 @@ class VoxelSpot(Panel):
         moved = (self.a, self.b, self.omega, self.theta, self.handedness)
         self.children = [row(*moved), self.canvas, self.status]
         for control in moved:
-            control.observe(lambda _: self.refresh(), "value")
+            control.observe(lambda _: self.attempt(self.refresh), "value")
         self.refresh()
 
     @property

@@ -181,7 +181,7 @@ class Projections(Panel):
         self.mark = controls.Checkbox(description="leave this projection out", indent=False)
         self._held = False
         self.projection.observe(lambda _: self.attempt(self.refresh), "value")
-        self.mark.observe(lambda change: self._marked(change["new"]), "value")
+        self.mark.observe(lambda change: self.attempt(self._marked, change["new"]), "value")
 
     def _make_figures(self) -> None:
         self.canvas = new_canvas(3.8)

@@ -184,7 +184,7 @@ class RegionOfInterest(Panel):
         for control in (self.shown, self.projection, self.frame, self.log_colors):
             control.observe(lambda _: self.attempt(self.refresh), "value")
         for control in self.numbers:
-            control.observe(lambda _: self._typed(), "value")
+            control.observe(lambda _: self.attempt(self._typed), "value")
 
     def _make_figure(self) -> None:
         self.canvas = new_canvas(6.2, 9.0)

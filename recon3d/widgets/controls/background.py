@@ -13,14 +13,16 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 0.05
+TOUCHING = threading.RLock()
+"""Held by who changes or draws figures: a page's messages may come in another thread than cells."""
 
 
 class Background:
     """Runs jobs in a thread, and hands their results to the thread that made it.
 
     In a notebook results arrive between cells, through the event loop of the kernel; without a loop
-    they arrive at the next `wait`. So no figure is ever touched by two threads. `on_error` takes
-    the exception of a job that failed; it is logged where None.
+    they arrive at the next `wait`, each under `TOUCHING`. `on_error` takes the exception of a job
+    that failed; it is logged where None.
     """
 
     def __init__(self, on_error: Callable[[Exception], None] | None = None) -> None:
@@ -109,7 +111,8 @@ class Background:
         while self._due and not until():
             stop, hand_over = self._due.popleft()
             if not stop.is_set():
-                hand_over()
+                with TOUCHING:
+                    hand_over()
 
 
 def _log(error: Exception) -> None:

@@ -18,7 +18,7 @@ from traitlets import CFloat, validate
 from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
-from recon3d.widgets.controls.background import Background
+from recon3d.widgets.controls.background import TOUCHING, Background
 from recon3d.widgets.controls.page_width import PageWidth, size_for
 from recon3d.widgets.display import is_served
 
@@ -47,7 +47,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
     def __init__(self, settings: SettingsFile | None = None) -> None:
         self.page = PageWidth()
         super().__init__()
-        self.page.observe(lambda _: self._fit(), "width_px")
+        self.page.observe(lambda _: self.attempt(self._fit), "width_px")
         self.settings = settings
         self.status = controls.HTML()
         self.background = Background(self._show_error)
@@ -129,11 +129,12 @@ class Panel(controls.VBox):  # type: ignore[misc]
 
     def attempt(self, work: Any, *arguments: Any) -> bool:
         """Do something, and show one of our errors in place of a traceback; whether it was done."""
-        try:
-            work(*arguments)
-        except Recon3DError as error:
-            self._show_error(error)
-            return False
+        with TOUCHING:
+            try:
+                work(*arguments)
+            except Recon3DError as error:
+                self._show_error(error)
+                return False
         return True
 
     def close(self) -> None:
@@ -160,8 +161,9 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
 
     def draw(self) -> None:
         """Draw everything, and send it."""
-        self._still = None
-        self.handle_draw()
+        with TOUCHING:
+            self._still = None
+            self.handle_draw()
 
     def handle_draw(self, _event: Any = None) -> None:
         """Draw, as a browser asks for it: only what moves where nothing else has changed."""
@@ -178,7 +180,8 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
         self.manager.refresh_all()
 
     def _handle_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
-        super()._handle_message(widget, content, buffers)
+        with TOUCHING:
+            super()._handle_message(widget, content, buffers)
         if content.get("type") == "initialized":
             self.send_state("resizable")  # a browser sets it, and draws a handle in the corner
 
@@ -342,7 +345,12 @@ def control(
 def button(name: str, action: Any, tip: str = "") -> controls.Button:
     """A button that calls `action()`."""
     made = controls.Button(description=name, tooltip=tip, layout=controls.Layout(width="auto"))
-    made.on_click(lambda _: action())
+
+    def pressed(_: Any) -> None:
+        with TOUCHING:
+            action()
+
+    made.on_click(pressed)
     return made
 
 
