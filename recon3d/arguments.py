@@ -207,7 +207,7 @@ def _taken(name: str, value: Any, kind: Any, expected: str = "") -> Any:
             _require(each is not float or math.isfinite(taken) or "inf" in bounds)
         except (TypeError, ValueError, OverflowError):
             continue
-        if bounds and taken is not None and not _within(taken, bounds):
+        if bounds and taken is not None and not within(taken, bounds):
             break
         return taken
     if bounds or not expected or expected.startswith("("):
@@ -336,10 +336,10 @@ def _require(condition: bool) -> None:
         raise TypeError
 
 
-def _within(value: Any, bounds: str) -> bool:
-    """Whether a number, or each of several, is within bounds."""
+def within(value: Any, bounds: str) -> bool:
+    """Whether a number, or each of several, is within bounds such as ">= 1, < 100"."""
     values = np.ravel(value)
-    for bound in bounds.split(","):
+    for bound in filter(None, bounds.split(",")):
         sign, number = bound.split()
         if not _COMPARE[sign](values, float(number)).all():
             return False

@@ -1,4 +1,4 @@
-"""How wrong the numbers of a cell may be: its mean tilts, and its volume."""
+"""Errors of a cell's mean tilts and of its volume."""
 
 from __future__ import annotations
 

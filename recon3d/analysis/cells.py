@@ -1,4 +1,4 @@
-"""The cells of a grain: where they are, how they are oriented, and what parts them."""
+"""The cells of a grain: where they are, their orientations, and the boundaries between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grain on fewer voxels, for what must fit into memory, and arrays that are made when needed."""
+"""A grain on fewer voxels, to fit into memory, and arrays that are computed when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voxels joined to cells: by a threshold, or by what persists over many thresholds."""
+"""Voxels joined to cells by a threshold, or by clusters that persist over many thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one projection's frames say of every pixel: the total, and the mean setting."""
+"""Total and mean setting of every pixel over the frames of one projection."""
 
 from __future__ import annotations
 

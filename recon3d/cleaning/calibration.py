@@ -112,7 +112,7 @@ def calibrated(
             scan.roi, whole, background, flat_field, bad, binning=scan.binning
         )
 
-    calibration = with_bad(bad)  # what is wrong with it is told before frames are read
+    calibration = with_bad(bad)  # reports what is wrong with the images before frames are read
     silent = from_first(communicator, lambda: find_silent_pixels(scan))
     if silent.mask.any():
         calibration = with_bad(bad | silent.mask)

@@ -17,7 +17,7 @@ from recon3d.scan.scan import Scan
 BoolImage = NDArray[np.bool_]
 
 FEWEST_SATURATED = 10
-"""Pixels of one frame at the largest count from which on it is told; fewer are hot pixels."""
+"""So many pixels of a frame at the largest count are reported; fewer are hot pixels."""
 
 WRAPPED_FROM = 60_000
 """Counts of 16 bits from here on are negative ones, where hardly any lie between."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,8 +208,7 @@ class FramePreview:
             normalizer = Normalizer(cleaning.normalize)
             self._run(0, cleaning, normalizer, raw if k == 0 else None)
             self._references[early] = normalizer
-        own = replace(self._references[early], used=Counter(), unscaled=[])
-        return self._run(k, cleaning, own, raw)
+        return self._run(k, cleaning, self._references[early].begun_again(), raw)
 
     def _run(
         self, k: int, cleaning: Cleaning, normalizer: Normalizer, raw: NDArray[Any] | None

@@ -161,7 +161,7 @@ def subtract_projection(
     The frames are written into `room`, an array of their shape, where one is given.
     """
     raw = as_counts(raw)
-    dark = dark_frame(raw, valid, bad=calibration.bad) if cleaning.dark else None
+    dark = dark_frame(raw, valid, calibration.bad) if cleaning.dark else None
     pedestal = calibration.background if dark is None else dark
     frames = np.empty(raw.shape, np.float32) if room is None else room
     averaged = None if dark is None else 2

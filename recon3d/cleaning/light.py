@@ -1,4 +1,4 @@
-"""Where on the detector the grain shines, and what a region of interest would leave out."""
+"""Where the grain's light falls on the detector, and how much a region of interest cuts off."""
 
 from __future__ import annotations
 

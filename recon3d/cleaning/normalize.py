@@ -18,7 +18,7 @@ LARGEST_FACTOR = 10.0
 
 
 def way_for_scan(scan: Scan, method: str) -> str:
-    """How all projections of a scan are normalised: one way for all, lest their scales differ.
+    """How the projections of a scan are normalised: all in one way, so that their scales agree.
 
     "auto" takes the ring current where every frame has one, the totals where none has, and the
     totals too, with a warning, where some have. A DataError names the first frames without the

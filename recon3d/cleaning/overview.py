@@ -1,4 +1,4 @@
-"""What is known of every projection at a glance, from a store or from a scan as it grows."""
+"""A summary of every projection, from a store or from a scan that is still being taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work on raw projections, done by one process or shared among many."""
+"""Reading and cleaning of raw projections, by one process or shared among several."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def _bin_mended(
     valid: NDArray[np.bool_],
     recorded: NDArray[Any],
 ) -> None:
-    """Read once more, now that it is known which counts are negative, and bin what was meant."""
+    """Read once more, now that it is known which counts are negative, and bin what they are."""
     for frame in np.flatnonzero(valid):
         pixels = scan.read_into(int(slots[frame]), frames[frame], recorded)
         scan.binning.sum_into(mended(pixels), frames[frame])
@@ -248,7 +248,7 @@ def _all_damage(scan: Scan, first: RawProjection, show: bool) -> DataError:
 
 _SAMPLE = 101
 _FAR_COUNTS = 5.0
-"""A frame of zeros is none of the scan where others have more than this in nearly all pixels."""
+"""A frame of zeros was never written where others have more than this in nearly all pixels."""
 
 
 def _without_empty_frames(scan: Scan, projection: RawProjection) -> RawProjection:

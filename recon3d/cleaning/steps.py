@@ -57,10 +57,9 @@ def weakest_frames(
 def dark_frame(
     frames: NDArray[Any],
     valid: BoolFrame | None = None,
-    background: FloatFrame | None = None,
     bad: BoolFrame | None = None,
 ) -> FloatFrame | None:
-    """Mean of a projection's two weakest frames, less the background of step 1 (step 2).
+    """Mean of a projection's two weakest frames (step 2).
 
     The other arguments are those of `weakest_frames`. Returns (rows, cols), or None where too few
     frames have any intensity: then nothing can be subtracted.
@@ -68,14 +67,13 @@ def dark_frame(
     weakest = weakest_frames(frames, valid, bad)
     if not weakest.size:
         return None
-    mean = frames[weakest].mean(axis=0, dtype=np.float64)
-    return (mean if background is None else mean - background).astype(np.float32)
+    return frames[weakest].mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def counting_variance(
     pedestal: FloatFrame, gain: FloatFrame, frames_of_pedestal: int | None
 ) -> FloatFrame:
-    """Variance, (rows, cols), of counts where there is no signal, for `replace_hot_pixels`.
+    """Variance, (rows, cols), of counts where there is no signal, which step 3 needs.
 
     It is that of a Poisson process with the pedestal's mean, plus that of the pedestal itself, plus
     one count, so that a single photon is never hot. Part of a pedestal may be a constant offset of
@@ -87,36 +85,6 @@ def counting_variance(
     """
     own = 0.0 if frames_of_pedestal is None else 1.0 / frames_of_pedestal
     return (1 + (1 + own) * gain**2 * np.maximum(pedestal, 0)).astype(np.float32)
-
-
-def replace_hot_pixels(
-    frame: ArrayLike, sigmas: float, limit: float | None = None, variance: ArrayLike = 1.0
-) -> FloatFrame:
-    """Replace hot pixels by the median of their 8 neighbours (step 3).
-
-    A pixel is hot where it exceeds `limit`, and where all of this holds:
-
-    - it exceeds that median by `sigmas` standard deviations of the counting noise, whose variance
-      is the median plus `variance`; not asked where `sigmas` is 0;
-    - it is more than twice that median;
-    - it stands alone: it is above the second weakest of its neighbours by more than 3 times what
-      the third strongest is, so that up to two of the neighbours may be hot themselves.
-
-    A corner of a lit region has three lit neighbours and is safe. Speckle is safe where the optics
-    blur over 2 pixels or more (full width): of exponentially distributed speckle, fewer than 1
-    pixel in 100,000 is taken. What stands out less in a bright grain stays, and does little harm
-    there; larger clusters of hot pixels belong in the bad-pixel mask.
-
-    `frame`, (rows, cols): counts, clipped at 0, thought of as mirrored about its outermost pixels.
-    `variance`: of the counts without signal, one number or (rows, cols).
-    """
-    result = as_frame(frame)
-    if min(result.shape) < 2:
-        raise ParameterError(f"hot pixels need neighbours; the frame has only {result.shape}")
-    spread = np.full(result.shape, variance, np.float32)
-    top = kernels.NO_LIMIT if limit is None else float(limit)
-    kernels.replace_hot_pixels(result, spread, float(sigmas), top)
-    return result
 
 
 def check_framebg(shape: tuple[int, ...], framebg: int) -> None:

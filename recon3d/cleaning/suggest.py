@@ -236,7 +236,7 @@ def kept_share(scan: Scan, cleaning: Cleaning, **images: Any) -> float:
     try:
         for k in spread_projections(scan, _GLANCED_AT):
             judge.look(k)
-    except DataError:  # the frames that cannot be read are told when all are cleaned
+    except DataError:  # frames that cannot be read are reported when all are cleaned
         return math.nan
     return judge.share
 

@@ -1,4 +1,4 @@
-"""The demonstration: a planted grain, its frames, and what comes back out of them."""
+"""The demonstration: a planted grain, its simulated frames, and their reconstruction."""
 
 from __future__ import annotations
 

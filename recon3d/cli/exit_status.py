@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one or two lines on what went wrong."""
+"""The exit status of a command, and one or two lines on what went wrong."""
 
 from __future__ import annotations
 

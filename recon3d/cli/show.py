@@ -1,4 +1,4 @@
-"""The commands that show: `recon3d view | figures | export | check | ...`."""
+"""The commands that show results: `recon3d view | figures | export | check | ...`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of commands: a function with the arguments that it takes is one command."""
+"""The table of commands: each is a function with its arguments."""
 
 from __future__ import annotations
 

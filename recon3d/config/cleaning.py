@@ -1,4 +1,4 @@
-"""How frames are cleaned."""
+"""The settings of cleaning."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from recon3d.arguments import NamedFields, as_kind, choices_text, is_several, wrong
+from recon3d.arguments import NamedFields, as_kind, choices_text, is_several, within, wrong
 from recon3d.errors import warn
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -126,11 +126,7 @@ class Setting:
         if self.choices and taken not in (*self.choices, *self.words.values()):
             raise ValueError(self.expected)
         if isinstance(taken, (int, float)) and not (
-            math.isfinite(taken)
-            and (self.least is None or taken >= self.least)
-            and (self.above is None or taken > self.above)
-            and (self.most is None or taken <= self.most)
-            and (self.below is None or taken < self.below)
+            math.isfinite(taken) and within(taken, self.limits)
         ):
             raise ValueError(self.expected)
         return taken

@@ -1,4 +1,4 @@
-"""The detector: its scale, its senses, and where the rotation axis falls on it."""
+"""The detector: its scale, its orientation, and where the rotation axis falls on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FLIPS = ("none", "rows", "columns", "both")
 
 @dataclass(frozen=True, repr=False)
 class Detector(Declared):
-    """The detector: its scale, its senses, and where the rotation axis falls on it."""
+    """The detector: its scale, its orientation, and where the rotation axis falls on it."""
 
     magnification_pix_per_um: float = setting(
         help="magnification: pixels for one µm in the sample",

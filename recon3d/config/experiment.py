@@ -1,4 +1,4 @@
-"""What was measured and how it is to be reconstructed."""
+"""An experiment: what was measured and how to reconstruct it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `recon3d getdata` is told, the same on the command line and in a settings file."""
+"""The arguments of `recon3d getdata`, the same on the command line and in a settings file."""
 
 from __future__ import annotations
 

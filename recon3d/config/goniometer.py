@@ -1,4 +1,4 @@
-"""The names of the motors at the beamlines, by the parts that they play, and whose a scan has."""
+"""The motor names of each beamline, and which beamline a scan was taken at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recon3d.errors import DataError
 
 @dataclass(frozen=True)
 class Goniometer(NamedFields):
-    """Which motor, by its name in the files, plays which part.
+    """The names that the files give to the motors.
 
     Parameters
     ----------

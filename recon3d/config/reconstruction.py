@@ -1,4 +1,4 @@
-"""How a reconstruction is to be made."""
+"""The settings of a reconstruction."""
 
 from __future__ import annotations
 

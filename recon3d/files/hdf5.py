@@ -32,7 +32,7 @@ _TEXT_SUMS = "_text_sums"
 class _Disk(io.FileIO):
     """A new file in which no write of HDF5 fails.
 
-    HDF5 can crash the process where it is told of a full disk, above all while it closes a file.
+    HDF5 can crash the process when the disk is full, above all while it closes a file.
     So the first failure is kept for our own message, and later writes are dropped: the file has a
     temporary name, and will be removed.
     """
@@ -148,7 +148,7 @@ def require_room(path: str | Path, room_bytes: int) -> None:
     """Refuse to add so much to a disk that has too little room; the OutputError says how much."""
     folder = Path(path).parent
     if not folder.is_dir():
-        return  # which is told by whoever writes there
+        return  # the writer reports this
     total, _, free = shutil.disk_usage(folder)
     if total and free < room_bytes + _MARGIN_BYTES:
         raise OutputError(
@@ -206,7 +206,7 @@ def _check_format(file: h5py.File, path: Path, wanted: str, newest: int, what: s
     except (TypeError, ValueError):
         number = 0
     if number < 1:
-        raise DataError(f"{path}: is of version '{version}', which never was: write it anew")
+        raise DataError(f"{path}: has the unknown version '{version}': write it anew")
     if number > newest:
         raise DataError(
             f"{path}: is of version {number}, and recon3d {__version__} reads up to {newest}: "

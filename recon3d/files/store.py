@@ -181,7 +181,7 @@ class CleanedScan(ScanTable):
 
     def _compare(self, k: int, run: slice, frames: Frames) -> None:
         """Compare frames with the sums that were written beside them."""
-        # In single precision: pairwise sums are right to a millionth, and thrice as quick.
+        # In single precision: pairwise sums are right to a millionth, and three times as fast.
         sums = frames.reshape(len(frames), -1).sum(axis=1)
         if not np.allclose(sums, self.integrated[k, run], rtol=1e-5):
             raise DataError(

@@ -186,7 +186,7 @@ def _asked(client: Client, number: int, function: Callable[..., Any], *words: An
 
 
 def _answer(one: Any) -> Any:
-    """What an engine answered; an engine that died is told from one that failed."""
+    """The answer of an engine; one that died raises another error than one that failed."""
     try:
         return one.get()
     except EngineError as error:

@@ -1,4 +1,4 @@
-"""A command that ends with the process that wanted it, also where that is killed.
+"""A command that ends when the process that started it ends, even if that is killed.
 
     python -m recon3d.parallel.guard PID COMMAND...
 

@@ -133,7 +133,7 @@ def run_shared(
 
 
 def end_all(status: int, *, alike: bool) -> None:
-    """After an error end every process of a launcher: they would wait for this one for ever.
+    """After an error end every process of a launcher: they would wait for this one forever.
 
     `status`: how this process ends; 0 for no error. `alike`: whether all others end so by
     themselves.

@@ -1,4 +1,4 @@
-"""What the engines publish, shown where the user is."""
+"""Progress of the engines, shown in the user's terminal or notebook."""
 
 from __future__ import annotations
 

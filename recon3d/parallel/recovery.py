@@ -48,7 +48,7 @@ def run_to_the_end(
 ) -> None:
     """Let engines do a job, again after every fault as long as each try comes farther.
 
-    `watcher`: makes what is told the news of a try. An EngineFault says that there were two faults
+    `watcher`: makes the receiver of a try's news. An EngineFault says that there were two faults
     without any progress between, or that the engines cannot be started again; an error of the job
     itself is passed on.
     """
@@ -65,7 +65,7 @@ def run_to_the_end(
             try:
                 restart(client)
             except EngineFault as fault:
-                failure.error.add_note(f"the engines wait for each other for ever: {fault}")
+                failure.error.add_note(f"the engines wait for each other forever: {fault}")
             raise failure.error from None
         except EngineFault as fault:
             now = task.progress()

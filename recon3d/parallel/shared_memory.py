@@ -34,7 +34,7 @@ def map_together(
     memory = _map(descriptor, size, token)
     seen_by_all = comm.allreduce(memory is not None, MPI.LAND)
     if descriptor >= 0:
-        # What is mapped stays; an open descriptor would keep the memory for ever.
+        # What is mapped stays; an open descriptor would keep the memory forever.
         os.close(descriptor)
     if memory is None or not seen_by_all:
         return None

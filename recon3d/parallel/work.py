@@ -159,7 +159,7 @@ class Publisher:
     _waited: float = 0.0
 
     def __call__(self, stage: Stage) -> None:
-        """Note how far a stage is: the driver is told of all engines' shares together."""
+        """Note how far a stage is: the driver receives the sum over all engines."""
         now = time.perf_counter()
         if stage.done and now - self._since < PUBLISH_EVERY_S:
             return

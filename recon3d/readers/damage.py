@@ -1,4 +1,4 @@
-"""Frames that cannot be used: how they are named in messages, and what makes them so."""
+"""Frames that cannot be used: why, and how messages list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any source of frames, opened by what its path holds: EDF files or an HDF5 file."""
+"""Opens frames from a folder of EDF files or from an HDF5 file."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None
     return None
 
 
-def mean_background(
-    path: str | Path, name: str = "", *, show_progress: bool = False
-) -> NDArray[np.float64]:
+def mean_background(path: str | Path, name: str = "") -> NDArray[np.float64]:
     """Mean of all background frames in a folder of EDF files, or in a BLISS file, (rows, cols).
 
     `name`: how the names of the EDF files begin, or the name of the detector; "-" or "" for any.
@@ -71,8 +69,8 @@ def mean_background(
     name = "" if name == "-" else name
     file = scan_file(path, name)
     if file is not None:
-        return mean_bliss_frame(file, name, show_progress=show_progress)
-    return mean_frame(path, name, show_progress=show_progress)
+        return mean_bliss_frame(file, name)
+    return mean_frame(path, name)
 
 
 def read_image(path: str | Path) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The user's steps compared with the motors; scans without rocking refused."""
+"""Compares the user's steps with the motors; refuses scans without rocking."""
 
 from __future__ import annotations
 

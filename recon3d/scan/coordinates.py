@@ -1,4 +1,4 @@
-"""Motor readings of a scan as coordinates, sorted into the positions that were meant.
+"""Motor readings of a scan as coordinates, grouped into the positions they were sent to.
 
 Readings of a motor that was sent to a few positions jitter about them, with gaps in between. The
 gaps are sorted by size; a grouping is worth considering where the smallest gap between its groups

@@ -108,7 +108,7 @@ def _lit(source: FrameSource, equal: list[int]) -> tuple[list[int], str]:
         try:
             signals[index] = _signal(source.read(index, Roi.whole(source.frame_shape)))
         except DataError:
-            continue  # another one is used; where none can be read, that is told later
+            continue  # another one is used; where none can be read, that is reported later
     if len(signals) < len(equal):
         return list(signals) or equal, READABLE
     brightest = max((peak for peak, noise in signals.values() if peak > _LIT * noise), default=0.0)

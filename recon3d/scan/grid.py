@@ -3,7 +3,7 @@
 Every kind of scan is a table row: which coordinates are the axes of its grid, and which
 must stand still. Every row is tried with the groupings that the readings allow; the simplest
 grid that the frames fill, with no two of them in one cell, tells what was scanned. Where none
-is filled, the reason is told in words that help at the beamline.
+is filled, the reason is given in words that help at the beamline.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is known of a scan besides its pixels: one table for raw scans, cleaned ones and scan.h5."""
+"""A scan without its pixels: one table for raw scans, cleaned scans and scan.h5."""
 
 from __future__ import annotations
 

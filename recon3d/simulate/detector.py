@@ -1,4 +1,4 @@
-"""What a detector makes of ideal frames: counts, noise, offset, hot pixels, beam decay."""
+"""The simulated detector: counts, noise, offset, hot pixels, beam decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a scan, planted in a simulated one: grain, instrument, beam, detector."""
+"""Faults of grain, instrument, beam and detector, planted in a simulated scan."""
 
 from __future__ import annotations
 

@@ -13,6 +13,11 @@ from recon3d.arguments import check_fields, checked
 from recon3d.errors import ParameterError
 from recon3d.simulate.fields import Bend, Cells, Constant, Field, Gradient, Inclusion, Vector
 
+FloatArray = NDArray[np.float64]
+
+FACES = 16
+"""Half spaces of an irregular grain; 12 or more always close."""
+
 
 @dataclass(frozen=True)
 class Polyhedron:
@@ -60,34 +65,29 @@ class Polyhedron:
         return inside
 
 
-def irregular_polyhedron(size_um: float, rng: np.random.Generator, faces: int = 16) -> Polyhedron:
+def irregular_polyhedron(size_um: float, rng: np.random.Generator) -> Polyhedron:
     """Draw an irregular grain, unlike any of its mirror images.
 
     The normals are spread over the sphere by a spiral of golden angles, turned and shaken at
     random; the distances of the faces vary by nearly a factor of two.
 
-    `size_um`: diameter of the sphere about the origin that just holds the grain. `faces`: number of
-    half spaces, 12 or more so that they always close.
+    `size_um`: diameter of the sphere about the origin that just holds the grain.
     """
-    if not 1e-3 <= size_um <= 1e6 or faces < 12:
-        raise ParameterError(
-            f"a grain of {size_um:g} µm with {faces} faces: expected a positive size and 12 "
-            "faces or more"
-        )
-    height = 1 - (2 * np.arange(faces) + 1) / faces
-    azimuth = np.pi * (3 - np.sqrt(5)) * np.arange(faces)
+    if not 1e-3 <= size_um <= 1e6:
+        raise ParameterError(f"a grain of {size_um:g} µm: expected a positive size")
+    height = 1 - (2 * np.arange(FACES) + 1) / FACES
+    azimuth = np.pi * (3 - np.sqrt(5)) * np.arange(FACES)
     radius = np.sqrt(1 - height**2)
     normals = np.column_stack((radius * np.cos(azimuth), radius * np.sin(azimuth), height))
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
-    normals = normals @ turn + rng.uniform(-0.2, 0.2, (faces, 3))
+    normals = normals @ turn + rng.uniform(-0.2, 0.2, (FACES, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    distances = rng.uniform(0.55, 1.0, faces)
+    distances = rng.uniform(0.55, 1.0, FACES)
     outward = tuple((float(x), float(y), float(z)) for x, y, z in normals)
     scale = size_um / 2 / Polyhedron(outward, tuple(distances)).radius_um
     return Polyhedron(outward, tuple(float(distance) for distance in distances * scale))
 
 
-FloatArray = NDArray[np.float64]
 _NONE, _WHOLE = Constant(0.0), Constant(1.0)
 Maker = Callable[["Phantom", float, float, np.random.Generator], "Phantom"]
 

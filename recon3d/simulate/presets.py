@@ -1,4 +1,4 @@
-"""Scans that are ready to be simulated."""
+"""Ready-made plans of scans to simulate."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class GrainDock:
             "clip_place": self._reclip,
             "clip_flip": self._reclip,
             "draw_boundaries": lambda: window.show_boundaries(self.angle.value / 1e3),
-            "draw_cells": lambda: window.show_cells(),
+            "draw_cells": window.show_cells,
         }
         made = {}
         for key, (kind, text, tip) in LOOK.items():

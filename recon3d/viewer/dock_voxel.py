@@ -1,4 +1,4 @@
-"""What is known of the voxel that was clicked, and what the frames say of it."""
+"""The panel of the clicked voxel: its values, and its map of tilts from the frames."""
 
 from __future__ import annotations
 

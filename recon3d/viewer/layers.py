@@ -1,4 +1,4 @@
-"""From a grain to what napari's layers hold: plain functions, without napari."""
+"""The data of napari's layers, made from a grain by plain functions, without napari."""
 
 from __future__ import annotations
 
@@ -77,12 +77,10 @@ def orientation_image(grain: Grain, mask: Any, range_deg: float, center_deg: Cen
     )
 
 
-def orientation_layer(
-    levels: Any, volume: Volume, *, visible: bool = True, name: str = "orientation"
-) -> LayerData:
+def orientation_layer(levels: Any, volume: Volume, *, visible: bool = True) -> LayerData:
     """The volume in true orientation colours."""
     options = placement(volume) | {
-        "name": name,
+        "name": "orientation",
         "rgb": True,
         "rendering": "translucent",
         "interpolation3d": "nearest",
@@ -135,12 +133,10 @@ def scalar_layer(levels: Any, volume: Volume, name: str, limits: tuple[float, fl
     return levels, options, "image"
 
 
-def surface_layer(
-    surface: Surface, colors: NDArray[Any], volume: Volume, *, name: str = "surface"
-) -> LayerData:
+def surface_layer(surface: Surface, colors: NDArray[Any], volume: Volume) -> LayerData:
     """The surface, in colours that no light changes."""
     options = placement(volume) | {
-        "name": name,
+        "name": "surface",
         "vertex_colors": colors,
         "shading": "none",
         "blending": "translucent",

@@ -1,4 +1,4 @@
-"""Which voxel of a grain a click meets."""
+"""The voxel of a grain that a click hits."""
 
 from __future__ import annotations
 

@@ -211,12 +211,9 @@ class GrainWindow:
         found = boundaries(self.scene.coarse.orientation, angle_deg).astype(np.uint8)
         return self._labels("boundaries", found, {0: "transparent", None: "black", 1: "black"})
 
-    def show_cells(self, threshold_deg: float | None = None) -> Cells:
-        """Add or change the layer of cells, each in the colour of its mean orientation.
-
-        `threshold_deg`: as in `recon3d.analysis.find_cells`.
-        """
-        cells = find_cells(self.scene.coarse, threshold_deg)
+    def show_cells(self) -> Cells:
+        """Add or change the layer of cells, each in the colour of its mean orientation."""
+        cells = find_cells(self.scene.coarse)
         scene, table = self.scene, cells.table
         rgb = orientation_colors(table["a_deg"], table["b_deg"], scene.range_deg, scene.center_deg)
         colors: dict[Any, Any] = {0: "transparent", None: "transparent"}

@@ -4,7 +4,18 @@ import statistics
 
 import numpy as np
 
+from recon3d.cleaning.kernels import frames as kernels
 from recon3d.config.cleaning import Cleaning
+
+
+def replace_hot_pixels(frame, sigmas, limit=None, variance=1.0):
+    """Step 3 of the compiled loops, on a copy of one frame."""
+    result = np.array(frame, np.float32, order="C")
+    spread = np.full(result.shape, variance, np.float32)
+    top = kernels.NO_LIMIT if limit is None else limit
+    thresholds = kernels.hot_thresholds(spread, float(sigmas), float(top))
+    kernels.replace_hot_pixels(result, spread, *thresholds, float(sigmas), float(top))
+    return result
 
 
 def plain_dark(frames, valid, background=0.0):

@@ -210,7 +210,8 @@ def test_compiled_loops_equal_their_python():
     for pick in (lambda kernel: kernel, lambda kernel: kernel.py_func):
         counts = np.empty_like(frame)
         pick(kernels.subtract_and_clip)(frame, 25 * ones, ones, bad, np.argwhere(bad), counts)
-        pick(kernels.replace_hot_pixels)(counts, ones, 5.0, np.inf)
+        thresholds = pick(kernels.hot_thresholds)(ones, 5.0, np.inf)
+        pick(kernels.replace_hot_pixels)(counts, ones, *thresholds, 5.0, np.inf)
         pick(kernels.subtract_cornice_lines)(counts, 4)
         results.append(counts)
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-5)

@@ -13,7 +13,7 @@ from bliss_files import SHAPE, add_entry, mosaicity, stack, topotomo
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError, ParameterError, Recon3DWarning
-from recon3d.readers.bliss.file import BlissFile, mean_bliss_frame
+from recon3d.readers.bliss.file import BlissFile
 from recon3d.readers.open import mean_background
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import open_scan
@@ -431,9 +431,7 @@ def test_the_mean_of_background_frames(tmp_path):
         )
         add_entry(file, 2, stack(7, 1), title="ct 1", **hdf5plugin.Bitshuffle(cname="lz4"))
     mean = np.concatenate([stack(0, 3), stack(7, 1)]).mean(axis=0)
-    np.testing.assert_allclose(mean_bliss_frame(path), mean)
     np.testing.assert_allclose(mean_background(path, "-"), mean)
-    np.testing.assert_allclose(mean_bliss_frame(path, entries="2"), stack(7, 1)[0])
 
 
 @quiet

@@ -63,8 +63,8 @@ def test_open_polyhedra_and_origins_outside_are_refused():
         Polyhedron(CUBE.normals, (-1.0, *CUBE.distances_um[1:]))
     with pytest.raises(ParameterError, match="4 faces"):
         Polyhedron(CUBE.normals[:3], CUBE.distances_um[:3])
-    with pytest.raises(ParameterError, match="faces"):
-        irregular_polyhedron(10.0, np.random.default_rng(0), faces=6)
+    with pytest.raises(ParameterError, match="positive size"):
+        irregular_polyhedron(0.0, np.random.default_rng(0))
 
 
 @given(seed=st.integers(0, 10_000), size=st.floats(0.5, 50.0))

@@ -17,9 +17,8 @@ from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
 from recon3d.simulate.scan_plan import as_recorded
 from recon3d.simulate.truth import Truth
-from recon3d.simulate.writers.edf_folder import write_edf
 from recon3d.simulate.writers.edf_header import FrameHeader
-from recon3d.simulate.writers.edf_scan import simulate_scan, simulated_projections
+from recon3d.simulate.writers.edf_scan import simulate_scan, simulated_projections, write_edf
 from recon3d.simulate.writers.experiment_ini import roi_center_and_size
 
 CLEAN = SimulatedDetector(

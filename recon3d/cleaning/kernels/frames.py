@@ -142,20 +142,6 @@ def hot_thresholds(
 
 @njit(cache=True)
 def replace_hot_pixels(
-    frame: FloatFrame, variance: FloatFrame, sigmas: float, limit: float
-) -> tuple[float, int]:
-    """Replace hot pixels by their neighbours' median.
-
-    Return the counts that this took away, and how many pixels they are. Whether a pixel is
-    hot is decided on the frame as it came. `variance` is that of the counts where there is no
-    signal.
-    """
-    least, lowest = hot_thresholds(variance, sigmas, limit)
-    return replace_above(frame, variance, least, lowest, sigmas, limit)
-
-
-@njit(cache=True)
-def replace_above(
     frame: FloatFrame,
     variance: FloatFrame,
     least: FloatFrame,
@@ -163,7 +149,25 @@ def replace_above(
     sigmas: float,
     limit: float,
 ) -> tuple[float, int]:
-    """Do what `replace_hot_pixels` does, with its thresholds, which all frames share."""
+    """Replace hot pixels by the median of their 8 neighbours (step 3).
+
+    A pixel is hot where it exceeds `limit`, and where all of this holds:
+
+    - it exceeds that median by `sigmas` standard deviations of the counting noise, whose variance
+      is the median plus `variance`; not asked where `sigmas` is 0;
+    - it is more than twice that median;
+    - it stands alone: it is above the second weakest of its neighbours by more than 3 times what
+      the third strongest is, so that up to two of the neighbours may be hot themselves.
+
+    A corner of a lit region has three lit neighbours and is safe. Speckle is safe where the optics
+    blur over 2 pixels or more (full width): of exponentially distributed speckle, fewer than 1
+    pixel in 100,000 is taken. What stands out less in a bright grain stays, and does little harm
+    there; larger clusters of hot pixels belong in the bad-pixel mask.
+
+    `frame`, (rows, cols): counts, clipped at 0, thought of as mirrored about its outermost pixels.
+    `least`, `lowest`: of `hot_thresholds`. Returns the counts that are taken away, and from how
+    many pixels; which ones are hot is decided on the frame as it came.
+    """
     at, by = np.empty((64, 2), np.int32), np.empty(64, np.float32)
     found, removed = 0, 0.0
     for row in range(frame.shape[0]):
@@ -301,7 +305,7 @@ def subtract_frames(
             continue
         totals[f] = subtract_and_clip(raw[f], pedestal, gain, bad, bad_at, frames[f])
         if sigmas > 0 or limit < NO_LIMIT:
-            removed, hot[f] = replace_above(frames[f], variance, least, lowest, sigmas, limit)
+            removed, hot[f] = replace_hot_pixels(frames[f], variance, least, lowest, sigmas, limit)
             totals[f] -= removed
     return totals, hot
 

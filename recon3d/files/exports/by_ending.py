@@ -1,4 +1,4 @@
-"""One grain, written in the format that a file's ending names."""
+"""Export of a grain in the format that the file name's ending asks for."""
 
 from __future__ import annotations
 

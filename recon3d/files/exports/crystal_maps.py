@@ -120,7 +120,7 @@ def write_orix(grain: Grain, cut: Slice, path: Path) -> None:
     euler = np.radians(found.euler_deg)
     data: dict[str, Any] = {
         "phi1": euler[:, 0], "Phi": euler[:, 1], "phi2": euler[:, 2],
-        # From 0: orix rounds places to whole steps. Where voxels are is told beside them.
+        # From 0: orix rounds places to whole steps. Their positions are stored beside them.
         "x": found.x_um - found.x_um[0], "y": found.y_um - found.y_um[0],
         "phase_id": np.where(found.known, 0, -1), "id": np.arange(found.known.size),
         "is_in_data": np.ones(found.known.size, bool),

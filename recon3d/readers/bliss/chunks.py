@@ -1,4 +1,4 @@
-"""Damaged bitshuffle chunks, found before they crash their decompressor."""
+"""Damaged bitshuffle chunks, found before they crash the decompressor."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ from recon3d.readers.bliss.motors import absent_parts, known_and_moving
 from recon3d.readers.bliss.records import EntryRecord, find_detector, read_records
 from recon3d.readers.damage import Damage
 from recon3d.readers.source import MotorTable, Roi
-from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
 _LEAST_CURRENT = 0.1
@@ -157,26 +156,21 @@ def look_at_detector(path: Path, detector: str) -> None:
         find_detector(file, choose_entries(file, None), "" if detector == "-" else detector, {})
 
 
-def mean_bliss_frame(
-    path: str | Path, detector: str = "", *, entries: str | None = None, show_progress: bool = False
-) -> FloatArray:
+def mean_bliss_frame(path: Path, detector: str) -> FloatArray:
     """Mean of all frames, (rows, cols), of a detector in a BLISS file, as of background frames.
 
-    The arguments and errors are those of `BlissFile.open`; the motors play no part. One frame is in
-    memory at a time.
+    `detector`: its name; "" where the file has frames of one only. The errors are those of
+    `BlissFile.open`; the motors play no part. One frame is in memory at a time.
     """
-    path = Path(path)
     with opened(path) as file:
-        name = "" if detector == "-" else detector
-        chosen = choose_entries(file, entries)
-        records, skipped = read_records(file, chosen, name, (), show=show_progress)
+        records, skipped = read_records(file, choose_entries(file, None), detector, (), show=False)
     if skipped:
         warn(f"{path}: entries left out: {list_entries(skipped)}")
     reader = FrameReader(path)
     roi = Roi.whole(records[0].shape[1:])
     total = np.zeros((roi.rows, roi.cols))
     count = 0
-    for record in track(records, "Reading background", unit="entry", show=show_progress):
+    for record in records:
         if not record.present.whole.all():
             raise DataError(f"{path}, entry {record.entry}: frames are not on the disk")
         for frame in range(record.shape[0]):

@@ -1,4 +1,4 @@
-"""Which entry of a file may not belong to the scan, told where frames form no grid."""
+"""Names the entry that may not belong to the scan, where frames form no grid."""
 
 from __future__ import annotations
 

@@ -125,17 +125,15 @@ class EdfFolder:
         read_into(self.name(index), self.files[index].head, rows, cols, out)
 
 
-def mean_frame(
-    folder: str | Path, prefix: str = "", *, show_progress: bool = False
-) -> NDArray[np.float64]:
+def mean_frame(folder: str | Path, prefix: str) -> NDArray[np.float64]:
     """Mean of all frames `<prefix>*.edf` in a folder, (rows, cols), as of background frames.
 
     One frame is in memory at a time. Raises a DataError where there are no such files, or some are
     damaged.
     """
-    files, _ = _read_heads(folder, prefix, lambda _: None, show=show_progress)
+    files, _ = _read_heads(folder, prefix, lambda _: None, show=False)
     total = np.zeros(files[0].head.shape)
-    for file in track(files, "Reading background", unit="frame", show=show_progress):
+    for file in files:
         total += read_whole(Path(folder) / file.name, file.head)
     return total / len(files)
 
@@ -148,7 +146,7 @@ def look_at_shape(folder: str | Path, prefix: str) -> tuple[int, int] | None:
         try:
             shapes.add(HeadReader().read(Path(folder) / name).shape)
         except DataError:
-            continue  # damaged files are told, all at once, when all are read
+            continue  # damaged files are reported together when all are read
     return shapes.pop() if len(shapes) == 1 else None
 
 

@@ -213,10 +213,10 @@ def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
         return np.sqrt(np.asarray(differences, float) / np.asarray(squares, float))
 
 
-def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
+def suspects(residuals: FloatArray) -> NDArray[np.bool_]:
     """Which projections the model explains far worse than those around them.
 
-    Another grain passing, or the beam lost: the relative residual is then beyond `limit` robust
+    Another grain passing, or the beam lost: the relative residual is then beyond 6 robust
     standard deviations above the median of its neighbours, at least half as large again, and large.
     What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none. Where
     many stand out, and pull at all others, those that are hardly explained at all are it, too.
@@ -226,4 +226,4 @@ def suspects(residuals: FloatArray, limit: float = 6.0) -> NDArray[np.bool_]:
     deviation = 1.4826 * np.median(np.abs(known - around))
     outright = residuals > np.maximum(UNEXPLAINED, 2 * np.nanmedian(residuals))
     least = np.maximum(1.5 * around, EXPLAINED)
-    return outright | (residuals > np.maximum(around + limit * deviation, least))
+    return outright | (residuals > np.maximum(around + 6 * deviation, least))

@@ -377,9 +377,7 @@ class CentreOfMassFit:
     outlier: NDArray[np.bool_]  # which projections do not follow the others
 
 
-def fit_centre_of_mass(
-    omega_deg: FloatArray, centre_of_mass_pix: FloatArray, omega_sense: int = 1
-) -> CentreOfMassFit:
+def fit_centre_of_mass(omega_deg: FloatArray, centre_of_mass_pix: FloatArray) -> CentreOfMassFit:
     r"""Fit the law of a rotating point to the centres of mass.
 
     .. math:: \bar{c}(ω) = c_0 + p \cos ω + q \sin ω
@@ -396,7 +394,7 @@ def fit_centre_of_mass(
     nothing = CentreOfMassFit(omega_deg, mass, fitted, np.nan, np.zeros(len(mass), bool))
     if known.sum() < 5 or np.ptp(omega_deg[known]) < 60:
         return nothing
-    omega = omega_sense * np.radians(omega_deg)
+    omega = np.radians(omega_deg)  # of either sense: the sine takes it up
     design = np.stack([np.ones_like(omega), np.cos(omega), np.sin(omega)], axis=1)
     laws = [_robust_fit(design[known], mass[known, i], LEAST_OUTLIER_PIX) for i in (0, 1)]
     solutions = np.stack(laws, axis=1)
