@@ -131,27 +131,53 @@ def backproject_cells(volume, points, affines, lookups, images, start):  # type:
             )
 
 
-@njit(cache=True, nogil=True)
-def merge_pixels(image, across):  # type: ignore[no-untyped-def]
-    """Means over cells of `across` x `across` pixels; serial, so that it can run beside others.
+def lit_cells(frames: Frames, across: int) -> tuple[IlluminatedPixels, Frames]:
+    """Merge the pixels of frames into cells, and keep the cells that any frame lights.
 
-    `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. Returns
-    (frames, cells along the rows, cells along the columns).
+    `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. Returns the
+    cells of `across` x `across` pixels and their means, (cells + 1, frames), the last row zero.
     """
-    rows, cols = image.shape
-    cells = np.zeros((-(-rows // across), -(-cols // across)), image.dtype)
-    share = image.dtype.type(1 / across**2)
-    line = np.zeros(cells.shape[1] * across, image.dtype)
-    for row in range(cells.shape[0]):
-        line[:] = 0
-        for r in range(row * across, min((row + 1) * across, rows)):
-            for col in range(cols):
-                line[col] += image[r, col]
-        merged = cells[row]
-        if across == 2:  # by far the most frequent, and a step known to the compiler is quicker
-            for col in range(len(merged)):
-                merged[col] = (line[2 * col] + line[2 * col + 1]) * share
-        else:
-            for col in range(len(merged)):
-                merged[col] = line[col * across : (col + 1) * across].sum() * share
-    return cells
+    rows, cols = (-(-size // across) for size in frames.shape[1:])
+    lookup = np.full((rows + 2, cols + 2), -1, np.int32)
+    # Room for all cells: memory that is never written to is not taken.
+    means = np.empty((rows * cols + 1, len(frames)), frames.dtype)
+    count = _merge_lit(frames, across, lookup, means)
+    lookup[lookup < 0] = count
+    means[count] = 0
+    return IlluminatedPixels(lookup, count), means[: count + 1]
+
+
+@njit(cache=True, nogil=True)
+def _merge_lit(frames, across, lookup, means):  # type: ignore[no-untyped-def]
+    """Fill both arrays of `lit_cells`, and count the cells; serial, to run beside other loops.
+
+    One row of cells at a time, of all frames, stays in the cache.
+    """
+    rows, cols = frames.shape[1:]
+    width, count = lookup.shape[1] - 2, 0
+    share = frames.dtype.type(1 / across**2)
+    line = np.zeros(width * across, frames.dtype)
+    merged = np.zeros((frames.shape[0], width), frames.dtype)
+    for row in range(lookup.shape[0] - 2):
+        lit = np.zeros(width, np.bool_)
+        for frame in range(frames.shape[0]):
+            line[:] = 0
+            for r in range(row * across, min((row + 1) * across, rows)):
+                for col in range(cols):
+                    line[col] += frames[frame, r, col]
+            cells = merged[frame]
+            if across == 2:  # by far the most frequent; a step known to the compiler is quicker
+                for col in range(width):
+                    cells[col] = (line[2 * col] + line[2 * col + 1]) * share
+            else:
+                for col in range(width):
+                    cells[col] = line[col * across : (col + 1) * across].sum() * share
+            for col in range(width):
+                lit[col] |= cells[col] > 0
+        for col in range(width):
+            if lit[col]:
+                lookup[row + 1, col + 1] = count
+                for frame in range(frames.shape[0]):
+                    means[count, frame] = merged[frame, col]
+                count += 1
+    return count

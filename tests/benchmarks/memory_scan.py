@@ -107,7 +107,9 @@ def ball_scan(
     )
     of_frame = np.clip((points_um[:, 0] / radius_um + 1) / 2 * frames, 0, frames - 1).astype(int)
     volume = np.zeros((len(points_um), frames), np.float32)
-    volume[np.arange(len(points_um)), of_frame] = 100
+    # In the frame after its own as well, so that no frame is dark where voxels are fewer.
+    for step, counts in ((1, 50), (0, 100)):
+        volume[np.arange(len(points_um)), np.minimum(of_frame + step, frames - 1)] = counts
     images = np.zeros((projections, frames, size, size), np.float32)
     for k, omega in enumerate(omega_deg):
         flat = projector.forward(volume, geometry.affine(float(omega)), pixels)[:-1]

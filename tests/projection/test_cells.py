@@ -9,7 +9,7 @@ from recon3d.projection.cells import (
     add_views,
     cell_affine,
     cell_width,
-    merge_pixels,
+    lit_cells,
 )
 from recon3d.projection.operator import IlluminatedPixels, Projector
 
@@ -52,13 +52,20 @@ def test_bins_in_parts_give_the_same(monkeypatch):
     assert whole.any()
 
 
-@pytest.mark.parametrize("across", [2, 3, 4])
-def test_merged_pixels_are_means_and_zeros_lie_beyond(across):
-    frames = np.random.default_rng(across).random((2, 9, 10)).astype(np.float32)
+@pytest.mark.parametrize("across", [1, 2, 3, 4])
+def test_lit_cells_hold_means_of_their_pixels_and_zeros_lie_beyond(across):
+    rng = np.random.default_rng(across)
+    frames = rng.random((2, 9, 10)).astype(np.float32)
+    frames[:, :, 3:9] = 0
+    frames[0, 6:] = 0
     padded = np.pad(frames, ((0, 0), (0, -9 % across), (0, -10 % across)))
     blocks = padded.reshape(2, padded.shape[1] // across, across, -1, across)
-    merged = [merge_pixels(frame, across) for frame in frames]
-    assert np.allclose(merged, blocks.mean(axis=(2, 4)), rtol=1e-5)
+    means = blocks.mean(axis=(2, 4))
+    cells, found = lit_cells(frames, across)
+    assert np.array_equal(cells.mask, means.any(axis=0))
+    assert 0 < cells.count < cells.mask.size
+    assert np.allclose(found[cells.lookup[1:-1, 1:-1]], np.moveaxis(means, 0, -1), rtol=1e-5)
+    assert not found[-1].any()
 
 
 @pytest.mark.parametrize("across", [1, 2, 5])

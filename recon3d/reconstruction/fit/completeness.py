@@ -9,7 +9,7 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy import ndimage as morphology
 
-from recon3d.projection.cells import merge_pixels
+from recon3d.projection.cells import lit_cells
 from recon3d.projection.kernels import AnyFloats, corner
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
@@ -168,22 +168,12 @@ def read_illuminated(
     `cell_pix`: edge, in pixels, of the cells into which pixels are merged.
     """
     numbers, frames = model.illuminated_frames(number)[:2]
-    rows, cols = frames.shape[1:]
-    packed = np.empty((len(frames), rows, -(-cols // 8)), np.uint8)
-    shape = (-(-rows // cell_pix), -(-cols // cell_pix))
-    merged = frames if cell_pix == 1 else np.empty((len(frames), *shape), frames.dtype)
-    lit = np.zeros(shape, bool)
-    for frame, bits_of, cells_of in zip(frames, packed, merged, strict=True):
-        # All that is asked of a frame while it is in the cache.
-        if bits is not None:
-            bits_of[:] = pack(frame)
-        if cell_pix > 1:
-            cells_of[:] = merge_pixels(frame, cell_pix)
-        lit |= cells_of > 0
     if bits is not None:
+        packed = np.empty((*frames.shape[:2], -(-frames.shape[2] // 8)), np.uint8)
+        for frame, bits_of in zip(frames, packed, strict=True):  # one frame stays in the cache
+            bits_of[:] = pack(frame)
         bits.keep(number, numbers, packed)
-    cells = IlluminatedPixels.from_mask(lit)
-    return IlluminatedCells(number, numbers, cells, cells.gather(merged))
+    return IlluminatedCells(number, numbers, *lit_cells(frames, cell_pix))
 
 
 def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
