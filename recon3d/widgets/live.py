@@ -46,6 +46,7 @@ class Live(Panel):
         self.grain: Grain | None = None
         self._overview: GrowingOverview | None = None
         self._began = 0.0
+        self._compiled = False
         self._preview = Background(self._show_error)
         self.switch = controls.ToggleButton(
             value=False, description="Follow", tooltip="look for new projections"
@@ -74,7 +75,8 @@ class Live(Panel):
 
     def preview(self) -> None:
         """Make a rough grain of what is there so far, and show it when it is done."""
-        self.tell("making a rough grain ...")
+        first = "" if self._compiled else "; the first after an installation compiles for a minute"
+        self.tell(f"making a rough grain{first} ...")
         self._began = time.monotonic()
         self.caption.value = ""
         self._preview.start(self._quick(), self._show_grain)
@@ -159,7 +161,9 @@ class Live(Panel):
             return follower.reason
         images = calibration_images(plan)
         experiment = self.settings.experiment()
-        return preview_grain(region_of(scan, plan), plan.cleaning, experiment, **size, **images)
+        grain = preview_grain(region_of(scan, plan), plan.cleaning, experiment, **size, **images)
+        self._compiled = True
+        return grain
 
     def _show_grain(self, grain: Grain | str) -> None:
         if isinstance(grain, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 
 import nbformat
@@ -16,7 +17,8 @@ SOURCE = """from recon3d.simulate.lesson import lesson_plan
 from recon3d.widgets import VoxelSpot
 
 VoxelSpot(lesson_plan())"""
-GONE = ".recon3d-gone"
+GONE, PANEL = ".recon3d-gone", ".recon3d-panel"
+OPACITY = "panel => getComputedStyle(panel).opacity"
 
 
 @pytest.fixture(scope="module")
@@ -38,23 +40,37 @@ def ask(address, path, method="GET"):
         return json.load(answer)
 
 
+def restart(page):
+    page.get_by_text("Kernel", exact=True).first.click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Restart Kernel…$")).click()
+
+
+def has_come_back(page):
+    page.locator(CANVAS).first.wait_for()
+    assert settled(page)
+    page.wait_for_timeout(3500)
+    assert not page.locator(GONE).is_visible()
+    assert page.locator(PANEL).first.evaluate(OPACITY) == "1"
+
+
 def test_widgets_come_back_or_a_line_says_what_to_do(page, lab):
     page.goto(f"{lab}/lab/tree/spot.ipynb?reset&token={TOKEN}")
     page.locator(".jp-Notebook .jp-CodeCell").wait_for()
     run_all(page)
-    page.locator(CANVAS).first.wait_for()
-    assert settled(page)
-    assert not page.locator(GONE).is_visible()
+    has_come_back(page)
+    # The kernel is restarted under its page, and the cell is run again.
+    repeated(page, lambda: restart(page), page.locator(GONE).is_visible)
+    assert page.locator(PANEL).first.evaluate(OPACITY) == "0.4"
+    run_all(page)
+    has_come_back(page)
     repeated(
         page,
         lambda: page.keyboard.press("Control+s"),
         lambda: ask(lab, "contents/spot.ipynb")["content"]["cells"][0]["outputs"],
     )
     page.reload()
-    page.locator(CANVAS).first.wait_for()
-    assert settled(page)
-    page.wait_for_timeout(3500)
-    assert not page.locator(GONE).is_visible()
+    has_come_back(page)
+    # It is restarted from elsewhere, and the page is loaded again.
     (kernel,) = ask(lab, "kernels")
     ask(lab, f"kernels/{kernel['id']}/restart", "POST")
     page.reload()

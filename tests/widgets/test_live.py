@@ -82,6 +82,9 @@ def test_what_a_preview_needs_is_compiled_before_it_is_asked_for(
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.11")
     Live(settings)._preview.wait()
     assert len(made) == 1
+    live.preview()
+    assert "compiles" not in live.status.value
+    live.close()
 
 
 def test_a_preview_of_nothing_says_so(simulated, arriving, tmp_path):
@@ -89,6 +92,7 @@ def test_a_preview_of_nothing_says_so(simulated, arriving, tmp_path):
     from_there = type(simulated)(arriving.folder, simulated.scan)
     live = Live(from_there.session(tmp_path / "choices.ini").settings)
     live.preview()
+    assert "the first after an installation compiles" in live.status.value
     live._preview.wait()
     assert live.grain is None
     assert "no new complete projection" in live.status.value

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ipywidgets as controls
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 from traitlets import CFloat, validate
 
 from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import TOUCHING, Background
+from recon3d.widgets.controls.canvas import WholeCanvas
 from recon3d.widgets.controls.page_width import PageWidth, size_for
 from recon3d.widgets.display import is_served
 
@@ -28,13 +26,18 @@ DPI = 100
 
 
 _GONE = """<style>
-.recon3d-gone { opacity: 0; animation: recon3d-gone 0s 3s forwards; }
+.recon3d-gone { display: none; }
+.jp-NotebookPanel .recon3d-gone {
+  display: block; color: #c00000; opacity: 0; animation: recon3d-gone 0s 3s forwards; }
 @keyframes recon3d-gone { to { opacity: 1; } }
-.jp-OutputArea:has(.widget-vbox) .jp-OutputArea-child:has(.recon3d-gone) { display: none; }
+.jp-OutputArea:has(.recon3d-panel:not(.jupyter-widgets-disconnected))
+  .jp-OutputArea-child:has(.recon3d-gone) { display: none; }
+.jp-NotebookPanel .recon3d-panel.jupyter-widgets-disconnected:not(.recon3d-panel *) {
+  opacity: 0.4; pointer-events: none; }
 </style>
 <div class="recon3d-gone">The controls are gone with their kernel: run this cell again.</div>
 """
-"""A line that a page hides as long as the widget after it is there."""
+"""A line that JupyterLab shows where the widget after it is missing, or has lost its kernel."""
 
 
 class Panel(controls.VBox):  # type: ignore[misc]
@@ -47,6 +50,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
     def __init__(self, settings: SettingsFile | None = None) -> None:
         self.page = PageWidth()
         super().__init__()
+        self.add_class("recon3d-panel")
         self.page.observe(lambda _: self.attempt(self._fit), "width_px")
         self.settings = settings
         self.status = controls.HTML()
@@ -145,67 +149,6 @@ class Panel(controls.VBox):  # type: ignore[misc]
     def __del__(self) -> None:
         if "background" in vars(self):  # else its arguments were refused, and there is nothing
             super().__del__()
-
-
-class WholeCanvas(Canvas):  # type: ignore[misc]
-    """A canvas that sends every picture whole, not only the pixels that changed.
-
-    A browser drops a picture that it is still loading when the next one arrives, and what had
-    changed in it would never be seen.
-    """
-
-    _png_is_old: bool
-    _still: Any = None
-    """The picture without what moves; None where that has changed since it was drawn."""
-    _still_size: tuple[int, int] = (0, 0)
-
-    def draw(self) -> None:
-        """Draw everything, and send it."""
-        with TOUCHING:
-            self._still = None
-            self.handle_draw()
-
-    def handle_draw(self, _event: Any = None) -> None:
-        """Draw, as a browser asks for it: only what moves where nothing else has changed."""
-        if self._still is None or self._still_size != self.get_width_height():
-            FigureCanvasAgg.draw(self)
-            self._still_size = self.get_width_height()
-            self._still = self.copy_from_bbox(self.figure.bbox)
-        self.restore_region(self._still)
-        for ax in self.figure.axes:
-            for artist in sorted(ax.get_children(), key=lambda artist: artist.get_zorder()):
-                if artist.get_animated():
-                    ax.draw_artist(artist)
-        self._png_is_old = True
-        self.manager.refresh_all()
-
-    def _handle_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
-        with TOUCHING:
-            super()._handle_message(widget, content, buffers)
-        if content.get("type") == "initialized":
-            self.send_state("resizable")  # a browser sets it, and draws a handle in the corner
-
-    def draw_idle(self) -> None:
-        """Ask for a drawing of everything."""
-        self._still = None
-        super().draw_idle()
-
-    def move(self) -> None:
-        """Ask for a drawing of the artists that are animated: ticks and texts take longer."""
-        super().draw_idle()
-
-    def get_diff_image(self) -> bytes | None:
-        """The picture as a PNG file; None where the one that was sent is still right."""
-        if not self._png_is_old:
-            return None
-        self._png_is_old = False
-        self.set_image_mode("full")
-        pixels = np.array(self.get_renderer().buffer_rgba())
-        self._last_buff = pixels.view(np.uint32).squeeze(2)
-        with io.BytesIO() as png:
-            # As quick as sending the changes at PIL's usual level.
-            Image.fromarray(pixels).save(png, format="png", compress_level=1)
-            return png.getvalue()
 
 
 def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:

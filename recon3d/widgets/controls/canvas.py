@@ -1,0 +1,74 @@
+"""A figure in a browser, and what of it is drawn and sent."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from ipympl.backend_nbagg import Canvas
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from recon3d.widgets.controls.background import TOUCHING
+
+
+class WholeCanvas(Canvas):  # type: ignore[misc]
+    """A canvas that sends every picture whole, not only the pixels that changed.
+
+    A browser drops a picture that it is still loading when the next one arrives, and what had
+    changed in it would never be seen.
+    """
+
+    _png_is_old: bool
+    _still: Any = None
+    """The picture without what moves; None where that has changed since it was drawn."""
+    _still_size: tuple[int, int] = (0, 0)
+
+    def draw(self) -> None:
+        """Draw everything, and send it."""
+        with TOUCHING:
+            self._still = None
+            self.handle_draw()
+
+    def handle_draw(self, _event: Any = None) -> None:
+        """Draw, as a browser asks for it: only what moves where nothing else has changed."""
+        if self._still is None or self._still_size != self.get_width_height():
+            FigureCanvasAgg.draw(self)
+            self._still_size = self.get_width_height()
+            self._still = self.copy_from_bbox(self.figure.bbox)
+        self.restore_region(self._still)
+        for ax in self.figure.axes:
+            for artist in sorted(ax.get_children(), key=lambda artist: artist.get_zorder()):
+                if artist.get_animated():
+                    ax.draw_artist(artist)
+        self._png_is_old = True
+        self.manager.refresh_all()
+
+    def _handle_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        with TOUCHING:
+            super()._handle_message(widget, content, buffers)
+        if content.get("type") == "initialized":
+            self.send_state("resizable")  # a browser sets it, and draws a handle in the corner
+
+    def draw_idle(self) -> None:
+        """Ask for a drawing of everything."""
+        self._still = None
+        super().draw_idle()
+
+    def move(self) -> None:
+        """Ask for a drawing of the artists that are animated: ticks and texts take longer."""
+        super().draw_idle()
+
+    def get_diff_image(self) -> bytes | None:
+        """The picture as a PNG file; None where the one that was sent is still right."""
+        if not self._png_is_old:
+            return None
+        self._png_is_old = False
+        self.set_image_mode("full")
+        pixels = np.array(self.get_renderer().buffer_rgba())
+        self._last_buff = pixels.view(np.uint32).squeeze(2)
+        with io.BytesIO() as png:
+            # A figure is opaque: a quarter less to pack, so that level 3 takes no longer than 1.
+            Image.fromarray(pixels[..., :3]).save(png, format="png", compress_level=3)
+            return png.getvalue()
