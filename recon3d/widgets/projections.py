@@ -201,11 +201,13 @@ class Projections(Panel):
         stands = f"off the rotation: {out}" if out else "none is off the rotation"
         left = ", ".join(f"{angle:g}°" for angle in self.value) or "nothing"
         show_if(bool(self.doubts and self._clean_anew), self.mend)
+        none = len(self.value) == len(self.glances)
+        left += ", which is every projection: keep some to reconstruct from" if none else ""
         missing = sum(int(np.count_nonzero(~glance.valid)) for glance in self.glances)
         self.tell(
             f"{len(self.glances)} projections, {missing} frames missing; {stands}; "
             f"left out: {left}" + "".join(f"; in doubt: {doubt}" for doubt in self.doubts),
-            bad=bool(out) or missing > 0 or bool(self.doubts),
+            bad=none or bool(out) or missing > 0 or bool(self.doubts),
         )
 
     def _mend(self) -> None:

@@ -74,4 +74,4 @@ def test_widgets_come_back_or_a_line_says_what_to_do(page, lab):
     (kernel,) = ask(lab, "kernels")
     ask(lab, f"kernels/{kernel['id']}/restart", "POST")
     page.reload()
-    page.get_by_text("run this cell again").wait_for()
+    page.get_by_text("run the cells again").wait_for()

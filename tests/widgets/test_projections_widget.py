@@ -41,6 +41,9 @@ def test_marked_projections_are_left_out(finished, tmp_path):
     assert not widget.mark.value
     widget.projection.value = 3
     assert widget.mark.value
+    assert "which is every projection" not in widget.status.value
+    widget.value = finished.store.omega_deg
+    assert "which is every projection: keep some" in widget.status.value
     widget.keep_all()
     assert widget.value == ()
     assert not widget.mark.value

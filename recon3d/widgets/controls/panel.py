@@ -35,7 +35,8 @@ _GONE = """<style>
 .jp-NotebookPanel .recon3d-panel.jupyter-widgets-disconnected:not(.recon3d-panel *) {
   opacity: 0.4; pointer-events: none; }
 </style>
-<div class="recon3d-gone">The controls are gone with their kernel: run this cell again.</div>
+<div class="recon3d-gone">
+The kernel of these controls has ended: run the cells again, from the first.</div>
 """
 """A line that JupyterLab shows where the widget after it is missing, or has lost its kernel."""
 
