@@ -30,7 +30,7 @@ def arriving(simulated, tmp_path):
 def follow_until(live, count):
     """Wait until every open widget knows as many projections."""
     last = [widget.projection for widget in live.widgets]
-    live.background.wait(60, until=lambda: all(slider.max == count - 1 for slider in last))
+    live.background.wait(until=lambda: all(slider.max == count - 1 for slider in last))
 
 
 def test_new_projections_appear_in_open_widgets(simulated, arriving, tmp_path):

@@ -315,7 +315,6 @@ def accepted_projections(store: CleanedScan, omega_exclude: tuple[float, ...]) -
     if accepted.size == 0:
         raise DataError(
             f"{store.path}: no projection is left: of {omega.size}, {int(illuminated.sum())} have "
-            "signal "
-            f"and {len(omega_exclude)} were excluded"
+            f"signal, and omega_exclude leaves out {len(omega_exclude)}"
         )
     return accepted

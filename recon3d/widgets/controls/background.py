@@ -65,7 +65,7 @@ class Background:
         """End the job that is going on, at its next result."""
         self._stop.set()
 
-    def wait(self, timeout_s: float = 60.0, until: Callable[[], bool] = lambda: False) -> None:
+    def wait(self, timeout_s: float = 600.0, until: Callable[[], bool] = lambda: False) -> None:
         """Wait until the job is done, and hand over what it left; a TimeoutError after `timeout_s`.
 
         `until`: tells whether to wait no longer; asked again and again.
