@@ -73,8 +73,7 @@ def line_profile(
     count = points or max(int(2 * length / min(grain.volume.voxel_um)) + 1, 2)
     share = np.linspace(0, 1, count)
     line = ends[0] + share[:, None] * (ends[1] - ends[0])
-    first = np.array([grain.volume.axis_um(axis)[0] for axis in range(3)])
-    place = ((line - first) / grain.volume.voxel_um).T
+    place = grain.volume.places(line).T
     if not np.all((place > -0.5) & (place < np.array(grain.volume.shape)[:, None] - 0.5), 0).any():
         raise ParameterError(
             f"the line from {list(start_um)} to {list(end_um)} lies outside the volume of "

@@ -38,8 +38,7 @@ class Surface:
 
     def vertices_um(self, volume: Volume) -> NDArray[np.float64]:
         """Corners of the triangles in sample axes."""
-        first = [volume.axis_um(axis)[0] for axis in range(3)]
-        return self.vertices * volume.voxel_um + first
+        return self.vertices * volume.voxel_um + volume.centre_um((0, 0, 0))
 
 
 def known_orientations(grain: Grain) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from recon3d.arguments import checked
 from recon3d.config.declare import Declared, setting
@@ -71,3 +71,12 @@ class Volume(Declared):
         n = self.shape[axis]
         index = np.arange(n, dtype=np.float64) - (n - 1) / 2
         return self.position_um[axis] + self.size_um[axis] / n * index
+
+    def centre_um(self, voxel: tuple[int, int, int]) -> Three:
+        """Centre of a voxel, (x, y, z), by its number along each axis."""
+        x, y, z = (float(self.axis_um(axis)[i]) for axis, i in enumerate(voxel))
+        return x, y, z
+
+    def places(self, points_um: ArrayLike) -> NDArray[np.float64]:
+        """Where points, (..., 3), lie among the voxels: whole numbers at the voxels' centres."""
+        return (np.asarray(points_um, float) - self.centre_um((0, 0, 0))) / self.voxel_um

@@ -126,8 +126,7 @@ class FramesPanel:
         if self.window.voxel is None:
             return
         volume = self.window.scene.grain.volume
-        x, y, z = (volume.axis_um(axis)[i] for axis, i in enumerate(self.window.voxel))
-        row, col = place_of(self.model(), projection, (x, y, z))
+        row, col = place_of(self.model(), projection, volume.centre_um(self.window.voxel))
         height, width = self.model().pixel_um
         for ax in axes:
             ax.plot((col + 0.5) * width, (row + 0.5) * height, "o", mfc="none", color="w")

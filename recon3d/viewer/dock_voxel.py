@@ -50,7 +50,6 @@ class VoxelPanel:
             self._failed(error)
             return
         self.note.setText("gathering what the frames say of this voxel …")
-        x, y, z = (float(grain.volume.axis_um(axis)[i]) for axis, i in enumerate(voxel))
         tilt = np.asarray(grain.orientation[voxel], float)
 
         def job() -> Iterator[Any]:
@@ -58,7 +57,7 @@ class VoxelPanel:
 
             bins = voxel_bins(model)
             total = len(model.projections)
-            steps = look_at_voxel(model, bins, (x, y, z))
+            steps = look_at_voxel(model, bins, grain.volume.centre_um(voxel))
             for number, seen in enumerate(steps, start=1):
                 # Every tenth state is enough to watch it grow.
                 shares = seen.tilts / max(float(seen.tilts.max()), 1e-30)

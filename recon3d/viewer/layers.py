@@ -28,7 +28,7 @@ def placement(volume: Volume) -> dict[str, Any]:
     """Options that put a layer of voxels where it lies in the sample, in µm."""
     return {
         "scale": volume.voxel_um,
-        "translate": tuple(float(volume.axis_um(axis)[0]) for axis in range(3)),
+        "translate": volume.centre_um((0, 0, 0)),
         "units": ("um",) * 3,
         "axis_labels": AXIS_LABELS,
     }
@@ -146,7 +146,7 @@ def surface_layer(surface: Surface, colors: NDArray[Any], volume: Volume) -> Lay
 
 def describe_voxel(grain: Grain, voxel: tuple[int, int, int]) -> str:
     """What is known of a voxel, a line each."""
-    x, y, z = (grain.volume.axis_um(axis)[i] for axis, i in enumerate(voxel))
+    x, y, z = grain.volume.centre_um(voxel)
     lines = [
         f"voxel {voxel[0]}, {voxel[1]}, {voxel[2]}",
         f"x {x:.3f}  y {y:.3f}  z {z:.3f} µm",

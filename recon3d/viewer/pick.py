@@ -12,12 +12,7 @@ Voxel = tuple[int, int, int]
 
 def voxel_at(volume: Volume, point_um: ArrayLike) -> Voxel | None:
     """The voxel that holds a point; None outside the volume."""
-    first = np.array([volume.axis_um(axis)[0] for axis in range(3)])
-    index = np.round((np.asarray(point_um, float) - first) / volume.voxel_um).astype(int)
-    if not ((index >= 0) & (index < volume.shape)).all():
-        return None
-    x, y, z = (int(i) for i in index)
-    return x, y, z
+    return _first_inside(volume, np.ones(volume.shape, bool), np.atleast_2d(point_um))
 
 
 def first_voxel(
@@ -37,13 +32,15 @@ def first_voxel(
     start = start + ray * float((centre - start) @ ray)
     reach = float(np.linalg.norm(volume.size_um)) / 2 + min(volume.voxel_um)
     along = np.arange(-reach, reach, min(volume.voxel_um) / 4)
-    points = start + along[:, None] * ray
-    first = np.array([volume.axis_um(axis)[0] for axis in range(3)])
-    index = np.round((points - first) / volume.voxel_um).astype(int)
-    inside = ((index >= 0) & (index < volume.shape)).all(axis=1)
-    index = index[inside]
-    hits = np.flatnonzero(shown[tuple(index.T)])
-    if not hits.size:
+    return _first_inside(volume, shown, start + along[:, None] * ray)
+
+
+def _first_inside(volume: Volume, shown: NDArray[np.bool_], points_um: ArrayLike) -> Voxel | None:
+    """The voxel of the first of some points, (points, 3), that lies in one that is shown."""
+    index = np.round(volume.places(points_um)).astype(int)
+    index = index[((index >= 0) & (index < volume.shape)).all(axis=1)]
+    hits = index[shown[tuple(index.T)]]
+    if not len(hits):
         return None
-    x, y, z = (int(i) for i in index[hits[0]])
+    x, y, z = (int(i) for i in hits[0])
     return x, y, z

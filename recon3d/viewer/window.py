@@ -177,10 +177,8 @@ class GrainWindow:
             voxel = voxel_at(scene.grain.volume, point_um)
         else:
             hit = first_voxel(scene.coarse.volume, scene.shown, point_um, direction)
-            voxel = None
-            if hit is not None:
-                centre = [scene.coarse.volume.axis_um(axis)[i] for axis, i in enumerate(hit)]
-                voxel = voxel_at(scene.grain.volume, centre)
+            centre = None if hit is None else scene.coarse.volume.centre_um(hit)
+            voxel = None if centre is None else voxel_at(scene.grain.volume, centre)
         if voxel is not None:
             self.select(voxel)
         return voxel

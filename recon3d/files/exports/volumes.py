@@ -139,10 +139,9 @@ def write_ome_zarr(grain: Grain, path: Path) -> None:
     if path.exists() and not (path / "zarr.json").is_file():
         raise ParameterError(f"{path}: is there already, and is no Zarr group: choose another name")
     channels, volume = columns(grain), grain.volume
-    first = [float(volume.axis_um(axis)[0]) for axis in (2, 1, 0)]
     move = [
         {"type": "scale", "scale": [1.0, *(float(edge) for edge in volume.voxel_um[::-1])]},
-        {"type": "translation", "translation": [0.0, *first]},
+        {"type": "translation", "translation": [0.0, *volume.centre_um((0, 0, 0))[::-1]]},
     ]
     space = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
     image: dict[str, Any] = {
