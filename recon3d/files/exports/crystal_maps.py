@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d import __version__
+from recon3d.files.exports.volumes import columns
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.files.rotations import (
@@ -128,12 +129,7 @@ def write_orix(grain: Grain, cut: Slice, path: Path) -> None:
     at_um = grain.volume.axis_um(cut.axes[2])[cut.number]
     places = (found.x_um, found.y_um, np.full(found.known.size, at_um))
     data |= {f"{'xyz'[axis]}_um": place for axis, place in zip(cut.axes, places, strict=True)}
-    for name, values in grain.arrays().items():
-        part = cut.image(values).reshape(found.known.size, -1)
-        if part.shape[1] == 1:
-            data[name] = part[:, 0]
-        else:
-            data |= {f"{name}_{tilt}": part[:, i] for i, tilt in enumerate("ab")}
+    data |= {name: cut.image(values).ravel() for name, values in columns(grain).items()}
     step = [grain.volume.voxel_um[axis] for axis in cut.axes[:2]]
     header: dict[str, Any] = {
         "grid_type": "square", "ny": found.shape[0], "nx": found.shape[1],
