@@ -109,3 +109,10 @@ def test_coarser_points_cover_the_same_voxels():
 
 def test_few_projections_tell_every_step_together():
     assert [parts_for(number) for number in (1, 12, 49, 50, 99, 226)] == [1, 1, 1, 2, 3, 4]
+
+
+def test_the_axis_of_a_quarter_turn_stays_where_the_shape_puts_it(planted):
+    scan = planted("demo", faults=("quarter:90",), handedness=-1)
+    experiment = scan.experiment.with_settings(handedness=-1, iterations=4, split_half=False)
+    found = reconstruct(scan.store, experiment, show_progress=False).provenance
+    assert found["rotation_center"] == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
