@@ -33,8 +33,8 @@ SETTLED_PIX = 0.03
 not fitted to, and the change that ends the rounds."""
 
 LEAST_TURN_DEG = 150.0
-"""Range of ω below which an axis elsewhere and a drift look alike: there only the axis is moved, and
-by the shape alone. From voxels it went .35 to .6 pixel off on planted scans of 90°, .1 before."""
+"""Range of ω below which an axis elsewhere and a drift look alike: there only the axis is moved,
+and by the shape alone. From voxels it went .35 to .6 pixel off on planted scans of 90°."""
 
 REWEIGHTINGS = 4
 OUTLIER = 6.0
