@@ -170,8 +170,10 @@ def _merge_lit(frames, across, lookup, means):  # type: ignore[no-untyped-def]
                 for col in range(width):
                     cells[col] = (line[2 * col] + line[2 * col + 1]) * share
             else:
-                for col in range(width):
-                    cells[col] = line[col * across : (col + 1) * across].sum() * share
+                cells[:] = 0
+                for step in range(across):
+                    for col in range(width):
+                        cells[col] += line[col * across + step] * share
             for col in range(width):
                 lit[col] |= cells[col] > 0
         for col in range(width):
