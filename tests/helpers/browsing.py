@@ -29,6 +29,22 @@ _SHOWN = """number => {
 }"""
 
 
+_CUT = """() => {
+    const texts = '.widget-label, .widget-button, .widget-readout, .widget-html-content';
+    const all = [...document.querySelectorAll(texts + ', .lm-TabBar-tabLabel, canvas')];
+    const seen = all.filter(one => one.offsetParent !== null && one.clientWidth > 0);
+    const right = document.documentElement.clientWidth + 1;
+    const cut = one => !one.matches('canvas') && one.scrollWidth > one.clientWidth;
+    const beyond = one => one.getBoundingClientRect().right > right;
+    return seen.filter(one => cut(one) || beyond(one)).map(one => one.innerText || one.className);
+}"""
+
+
+def cut_off(page: Any) -> list[str]:
+    """Labels, buttons, texts and figures that are shown in part only, or beyond the page."""
+    return list(page.evaluate(_CUT))
+
+
 def looks(page: Any, every_ms: int = 200) -> Iterator[None]:
     """Look again and again, for as long as a browser and its kernel may take."""
     end = time.monotonic() + LONGEST_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import files
+from browsing import cut_off, files
 from widget_scan import widget_session
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.error']"
@@ -32,6 +32,14 @@ def test_pages_that_are_opened_one_after_the_other_change_no_file(page, finished
             page.get_by_text(text).first.wait_for()
             page.locator("canvas").first.wait_for()
             assert page.locator(ERRORS).count() == 0
+            if name == "01_choose_roi":
+                page.get_by_text("the experiment (.ini file)").click()
+                page.get_by_text("detector", exact=True).click()
+                page.get_by_text("omega_sense").wait_for()
+            for width in (1280, 900, 1280):
+                page.set_viewport_size({"width": width, "height": 1400})
+                page.wait_for_timeout(500)
+                assert cut_off(page) == [], (name, width)
             changed = [path.name for path, kept in files(finished).items() if before[path] != kept]
             assert not changed, name
     assert files(finished) == before
