@@ -1,11 +1,11 @@
-"""A bent grain, refined from coarse to fine where its depth shows in μ.
+"""A bent grain, and the widths of the instrument that look like its bend.
 
-Where γ was not scanned, a field (a, b) = g (x, -h z) shifts μ in proportion to the depth along the
-beam, at every ω: each ray sees a spread of settings that says little of the sign of g, and that a
-wider instrument would show too. Steps of single voxels leave such a field flattened and the width
-too large. Steps that are smooth over a quarter of the grain, with momentum, at a narrow width,
-find it; and widths are looked for with the orientations refined at each of them. Where γ was
-scanned, single steps flatten such a field too, by a seventh.
+A field (a, b) = g (x, -h z) shifts μ in proportion to the depth along the beam, at every ω: each
+ray sees a spread of settings that a wider instrument would show too. Steps of single voxels leave
+such a field flattened and the width too large, so the amount g and the widths are fitted together,
+before steps that are smooth over a few voxels. Where γ was not scanned, little tells the sign of g:
+strong bends are found there by steps that are smooth over a quarter of the grain, with momentum, at
+a narrow width.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,12 @@ from recon3d.reconstruction.fit.orientations import (
     refine_orientations,
     smoothed_steps,
 )
-from recon3d.reconstruction.fit.widths import estimate_widths
+from recon3d.reconstruction.fit.widths import differences, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import setting_steps_deg, two_theta_step_deg
+from recon3d.reconstruction.model.scanned import (
+    setting_steps_deg,
+    two_theta_step_deg,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -50,8 +54,24 @@ WIDTH_STEPS = 3
 """The widest smoothing, as a share of the grain, the steps at it and at half of it, and those
 between two looks at the widths."""
 
-FIRST_STEPS = 3
-"""Steps of single voxels that tell what a start from coarser ones has to be better than."""
+JOINT_PROJECTIONS = 18
+FEW_PROJECTIONS = 9
+"""Projections that tell a bend and the widths together, and that tell whether there is one."""
+
+MODE_TRIAL = 0.05
+WIDTH_TRIAL = 0.02
+MOST_WIDENED = 0.2
+"""The trial bend, in rocking widths over the grain, and the trial share of a width, that tell the
+slopes; and by what share a width may change at once."""
+
+SMOOTHINGS = ((2.0, 6), (1.0, 4), (0.0, 6))
+STILL_WIDENED = 0.005
+MOST_ROUNDS = 6
+"""Smoothing in voxels, and the most steps, of the rounds that each begin with bend and widths; and
+the change of a width from which the last round is taken again, up to so many in all."""
+
+CLEAR_BEND = 0.03
+"""Steps of the scan that a bend, over the grain, is found to lack where it counts as one."""
 
 SHIFT_STEPS = 4
 AGREEMENT = 0.9
@@ -76,39 +96,151 @@ class Bent:
 def refine_bent(
     model: ScanModel, voxels: OrientedVoxels, bent: Bent, *, description: str = "refinement"
 ) -> tuple[ScanModel, OrientedVoxels, bool]:
-    """Refine orientations by steps of single voxels, or from coarse to fine where that is better.
+    """Refine orientations where γ was not scanned, from coarse to fine where that is better.
 
     Returns the model with the turning centre and the widths that were found, the voxels with the
     orientations that predict the frames best, and whether steps from coarse to fine were better.
     """
-    refine = (bent.unknowns, bent.place)
-    if bent.bent is False:
-        model, voxels, _ = refine_orientations(model, voxels, *refine, description=description)
-        return model, voxels, False
-    coarse, start = _coarse_start(model, voxels, bent, description)
+    if bent.bent:
+        model, voxels = _coarse_start(model, voxels, bent, description)
+        return *_rounds(model, voxels, bent, description), True
+    coarse, start = model, voxels
+    model, voxels, _ = _round(model, voxels, bent, description, *SMOOTHINGS[0])
+    went_far = False
     if bent.bent is None:
-        plain, single, least = refine_orientations(
-            model, voxels, *refine, description=description, steps=FIRST_STEPS
-        )
+        coarse, start = _coarse_start(coarse, start, bent, description)
         _, residual = gather(coarse, start, bent.unknowns, description)
+        _, least = gather(model, voxels, bent.unknowns, description)
         logger.info("%s: residual %.4f from coarse steps, else %.4f", description, residual, least)
-        if not residual < BETTER * least:
-            model, voxels, _ = refine_orientations(plain, single, *refine, description=description)
+        went_far = residual < BETTER * least
+    if went_far:
+        return *_rounds(coarse, start, bent, description), True
+    return *_rounds(model, voxels, bent, description, first=1), False
+
+
+def settle_bend(
+    model: ScanModel, voxels: OrientedVoxels, bent: Bent, *, description: str = "refinement"
+) -> tuple[ScanModel, OrientedVoxels, bool]:
+    """Refine orientations and widths where γ was scanned, if the grain is bent more than it seems.
+
+    Returns what was found, and whether it is.
+    """
+    if bent.bent is None:
+        lacking, _ = bend_left(model, voxels, bent.free, FEW_PROJECTIONS)
+        if lacking < CLEAR_BEND * min(setting_steps_deg(model.store)):
             return model, voxels, False
-    model, voxels, smoothing = coarse, start, float(_merge_factor(voxels))
-    while smoothing >= 1:
-        model, voxels, _ = refine_orientations(
-            model, voxels, *refine, description=description, smoothing=smoothing
+    return *_rounds(model, voxels, bent, description), True
+
+
+def bend_left(
+    model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...], projections: int
+) -> tuple[float, float]:
+    """By how much bend the frames still ask for, in degrees over the grain, and its error."""
+    joint = _joint(model, voxels, free, projections)
+    spread = _mode_spread_um(joint.mode, voxels)
+    return abs(float(joint.change[0])) * spread, float(np.sqrt(joint.variance[0, 0])) * spread
+
+
+def _rounds(
+    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str, first: int = 0
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Fit bend and widths together, then all orientations by ever less smooth steps, in turn."""
+    for number in range(first, MOST_ROUNDS):
+        smoothing, steps = SMOOTHINGS[min(number, len(SMOOTHINGS) - 1)]
+        model, voxels, widened = _round(model, voxels, bent, description, smoothing, steps)
+        if number >= len(SMOOTHINGS) - 1 and widened < STILL_WIDENED:
+            break
+    return model, voxels
+
+
+def _round(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    bent: Bent,
+    description: str,
+    smoothing: float,
+    steps: int,
+) -> tuple[ScanModel, OrientedVoxels, float]:
+    """Fit bend and widths together, then all orientations; tell by what share a width changed."""
+    model, voxels, widened = _bent_and_widened(model, voxels, bent.free)
+    model, voxels, _ = refine_orientations(
+        model,
+        voxels,
+        bent.unknowns,
+        bent.place,
+        description=description,
+        smoothing=smoothing,
+        steps=steps,
+    )
+    return model, voxels, widened
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A change of the amount of the weak mode, and of the widths, and how well it is known."""
+
+    mode: FloatArray  # (2, voxels): the tilts (a, b) of each voxel at an amount of one
+    change: FloatArray  # (1 + widths,): of the amount in °/µm, then of the logarithms of the widths
+    variance: FloatArray  # (1 + widths, 1 + widths): by how much the projections disagree
+
+
+def _joint(
+    model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...], projections: int
+) -> Joint:
+    """Take the Gauss-Newton step in the amount of the weak mode and the free widths together."""
+    model = model.thinned(projections)
+    mode, _ = _weak_mode(model, voxels)
+    bend = MODE_TRIAL * model.acceptance.rocking_width_deg / _mode_spread_um(mode, voxels)
+    trials = np.array([bend, *(WIDTH_TRIAL for _ in free)])
+    trials_of = [_changed(model, voxels, free, mode, trial) for trial in np.diag(trials)]
+    # Of each projection: products of the slopes, and of these with what is left unexplained.
+    products = np.zeros((len(model.projections), len(trials), len(trials) + 1))
+    place = {int(number): at for at, number in enumerate(model.projections)}
+    for number in map(int, model.own):
+        images, _ = frames_reached(model, voxels, number)
+        rest, *tried = (
+            differences(*one, images)[0].ravel().astype(np.float64)
+            for one in ((model, voxels), *trials_of)
         )
-        if bent.free:
-            model = replace(model, acceptance=estimate_widths(model, voxels, bent.free))
-        smoothing /= 2
-    return model, voxels, True
+        slopes = (np.stack(tried) - rest) / trials[:, None]
+        products[place[number]] = slopes @ np.stack([*slopes, -rest], axis=1)
+    model.communicator.sum(products)
+    matrix = np.linalg.pinv(products[:, :, :-1].sum(axis=0), hermitian=True)
+    change = matrix @ products[:, :, -1].sum(axis=0)
+    pulls = products[:, :, -1] - products[:, :, :-1] @ change
+    return Joint(mode, change, matrix @ (pulls.T @ pulls) @ matrix)
 
 
-def is_bent(model: ScanModel, voxels: OrientedVoxels) -> bool:
-    """Whether a grain has more of the mode (x, -h z) than the width hides; it may have more yet."""
-    return _weak_spread_deg(model, voxels) > model.acceptance.rocking_width_deg
+def _changed(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    free: tuple[str, ...],
+    mode: FloatArray,
+    change: FloatArray,
+) -> tuple[ScanModel, OrientedVoxels]:
+    """A grain with more of a mode, seen with other widths; `change` as in `Joint`."""
+    a, b, shift = voxels.orientations.centres_deg()
+    a, b = np.stack([a, b]) + change[0] * mode
+    widths: dict[str, Any] = {
+        name: float(getattr(model.acceptance, name) * np.exp(more))
+        for name, more in zip(free, change[1:], strict=True)
+    }
+    model = replace(model, acceptance=replace(model.acceptance, **widths))
+    return model, replace(voxels, orientations=OrientationList(a, b, shift))
+
+
+def _bent_and_widened(
+    model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]
+) -> tuple[ScanModel, OrientedVoxels, float]:
+    """Find bend and widths together; tell by what share a width changed at most."""
+    joint = _joint(model, voxels, free, JOINT_PROJECTIONS)
+    change = np.clip(joint.change, -MOST_WIDENED, MOST_WIDENED)
+    most = model.acceptance.rocking_width_deg / _mode_spread_um(joint.mode, voxels)
+    change[0] = np.clip(joint.change[0], -most, most)
+    model, voxels = _changed(model, voxels, free, joint.mode, change)
+    widened = float(np.abs(change[1:]).max(initial=0))
+    logger.info("bend changed by %.2f mdeg/µm, widths by %.3f", 1e3 * change[0], widened)
+    return model, voxels, widened
 
 
 def shifts_agree(
@@ -151,14 +283,14 @@ def _coarse_start(
 
     few = _narrowed(model, bent.free).thinned(MOST_PROJECTIONS)
     state = wide((few, cells.merged, np.inf))
-    if is_bent(*state[:2]):
+    if _weak_spread_deg(*state[:2]) > few.acceptance.rocking_width_deg:
         # The mirror image looks alike but for the shape: where it fits better, it is the grain.
         mirrored = wide((few, _mirrored(few, cells.merged), np.inf))
         state = min(state, mirrored, key=lambda one: one[2])
     for share in (WIDEST / 2, WIDEST / 4, WIDEST / 4) if bent.free else (WIDEST / 4,):
         few, merged, residual = state
         if bent.free:
-            few = replace(few, acceptance=estimate_widths(few, merged, bent.free))
+            few, merged, _ = _bent_and_widened(few, merged, bent.free)
         state = walk((few, merged, residual), share, WIDTH_STEPS)
     few, merged, _ = state
     change = np.stack(merged.orientations.centres_deg())
@@ -195,7 +327,12 @@ def _weak_mode(model: ScanModel, voxels: OrientedVoxels) -> tuple[FloatArray, fl
 def _weak_spread_deg(model: ScanModel, voxels: OrientedVoxels) -> float:
     """Standard deviation over the grain of the part of its field that is the weak mode."""
     mode, amount = _weak_mode(model, voxels)
-    return abs(amount) * float(np.sqrt(np.average((mode**2).sum(axis=0), weights=voxels.intensity)))
+    return abs(amount) * _mode_spread_um(mode, voxels)
+
+
+def _mode_spread_um(mode: FloatArray, voxels: OrientedVoxels) -> float:
+    """Standard deviation over the grain of a mode (a, b), per amount of it."""
+    return float(np.sqrt(np.average((mode**2).sum(axis=0), weights=voxels.intensity)))
 
 
 def _mirrored(model: ScanModel, voxels: OrientedVoxels) -> OrientedVoxels:

@@ -16,7 +16,7 @@ from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.alignment import LEAST_TURN_DEG, Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
-from recon3d.reconstruction.fit.bending import Bent, is_bent, refine_bent, shifts_agree
+from recon3d.reconstruction.fit.bending import Bent, refine_bent, settle_bend, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import (
     STEPS,
@@ -260,11 +260,10 @@ def _refined_voxels(
         tried, moved = _refined_bent(task, voxels, unknowns, place, description)
         model, moved = with_clear_drift(tried.model, moved, unknowns, place, description)
         return _with_shifts(replace(tried, model=model), moved, unknowns, place, description)
-    if task.bent or (task.bent is None and is_bent(task.model, voxels)):
-        tried, moved = _refined_bent(task, voxels, unknowns, place, description)
-        if tried.bent:
-            return tried, moved
-        task = replace(task, bent=False)
+    if task.bent is not False:
+        bent = Bent(unknowns, place, task.volume, _open_widths(task), task.bent)
+        model, voxels, is_bent = settle_bend(task.model, voxels, bent, description=description)
+        task = replace(task, model=model, bent=is_bent)
     return _refined_with_slope(task, voxels, unknowns, place, description)
 
 
@@ -274,12 +273,15 @@ def _refined_bent(
     """Fit orientations, from coarse to fine where that is better; no shifts told from μ alone."""
     model = task.model
     shift = unknowns.shift and not tells_shift(model.store)
-    # What is known of all projections is known of a part of them: its widths are not free.
-    free = free_widths(model, task.experiment) if task.bent is None else ()
     first = replace(unknowns, shift=shift, slope=False)
-    bent = Bent(first, place, task.volume, free, task.bent)
+    bent = Bent(first, place, task.volume, _open_widths(task), task.bent)
     model, voxels, went_far = refine_bent(model, voxels, bent, description=description)
     return replace(task, model=model, bent=went_far), voxels
+
+
+def _open_widths(task: Task) -> tuple[str, ...]:
+    """The free widths; what is known of all projections is known of a part of them, too."""
+    return free_widths(task.model, task.experiment) if task.bent is None else ()
 
 
 def with_clear_drift(

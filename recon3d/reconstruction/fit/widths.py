@@ -52,14 +52,25 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
     """Share of the frames' squared intensity that the voxels, scaled to them, leave."""
     total = np.zeros(2)
     for number in map(int, model.own):
-        images, settings = frames_reached(model, voxels, number)
-        pixels, measured = images.pixels, images.images
-        predicted = voxels.frames(settings, model.affine(number), pixels)
-        predicted *= best_scale(predicted, measured)
-        where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
-        total += compare(predicted, measured, *where, threshold, -1.0, NO_PIXELS)
+        images, _ = frames_reached(model, voxels, number)
+        total += differences(model, voxels, images)[1]
     model.communicator.sum(total)
     return float(total[0] / total[1])
+
+
+def differences(
+    model: ScanModel, voxels: OrientedVoxels, images: ProjectionImages
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """What voxels, scaled to the frames of a projection, leave of these, (pixels + 1, frames).
+
+    The sums of its squares, and of the squared intensities, come with it.
+    """
+    number, pixels, measured, shown = images
+    of_frames, of_voxels = settings_in_place(model, voxels, number)
+    rest = voxels.frames((of_frames[shown], of_voxels), model.affine(number), pixels)
+    rest *= best_scale(rest, measured)
+    where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+    return rest, np.array(compare(rest, measured, *where, threshold, -1.0, NO_PIXELS))
 
 
 def frames_reached(
