@@ -1,5 +1,7 @@
 """A grain that is bent where its depth shows in μ alone, and its cells."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,12 @@ from recon3d.config.volume import Volume
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.projection.weights import OrientationList
+from recon3d.reconstruction.build import prepare
+from recon3d.reconstruction.fit import bending
 from recon3d.reconstruction.fit.bending import Cells
 from recon3d.reconstruction.fit.orientations import Place
 from recon3d.reconstruction.run import reconstruct
+from recon3d.runtime.communicator import ALONE
 
 VOLUME = Volume((0, 0, 0), (24, 24, 24), (24, 24, 24))
 
@@ -35,6 +40,43 @@ def test_a_bent_grain_and_the_rocking_width_are_found_where_gamma_was_scanned(pl
     assert scan.compare(grain).median_mdeg < 2
     width = scan.truth.plan.rocking_width_deg
     assert grain.provenance["rocking_width"] == pytest.approx(width, rel=0.1)
+
+
+def test_a_flattened_bend_and_a_wide_instrument_are_found_together(planted):
+    """A planted bend, 3 mdeg/µm too flat, at a rocking width a tenth too wide."""
+    scan = planted("demo", faults=("bent",))
+    truth = scan.truth.sample_on(scan.experiment.volume)
+    grain = np.flatnonzero(truth.inside.transpose(1, 0, 2)).reshape(-1)
+    n0, n1, n2 = truth.inside.shape
+    layer, x, z = np.unravel_index(grain, (n1, n0, n2))
+    inside = np.ravel_multi_index((x, layer, z), (n0, n1, n2))
+    points = voxel_centres_um(scan.experiment.volume)[inside]
+    handedness = scan.truth.plan.handedness
+    along = np.stack([points[:, 0], -handedness * points[:, 2]])
+    along -= along.mean(axis=1, keepdims=True)
+    a, b = truth.a_deg.ravel()[inside], truth.b_deg.ravel()[inside]
+    flat = OrientationList(a - 0.003 * along[0], b - 0.003 * along[1], np.zeros_like(a))
+    voxels = OrientedVoxels(
+        Projector(points, scan.experiment.volume.voxel_um), flat, np.ones(len(a))
+    )
+    model, _ = prepare(scan.store, scan.experiment, ALONE)
+    plan = scan.truth.plan
+    model = replace(
+        model,
+        acceptance=replace(
+            model.acceptance,
+            rocking_width_deg=1.1 * plan.rocking_width_deg,
+            rolling_width_deg=plan.rolling_width_deg,
+        ),
+    )
+    for _ in range(4):
+        model, voxels, _ = bending._bent_and_widened(model, voxels, ("rocking_width_deg",))
+    back = np.stack(voxels.orientations.centres_deg()[:2]) - np.stack(flat.centres_deg()[:2])
+    assert (back * along).sum() / (along**2).sum() == pytest.approx(0.003, abs=0.0004)
+    assert model.acceptance.rocking_width_deg == pytest.approx(plan.rocking_width_deg, rel=0.03)
+    left, disagreement = bending.bend_left(model, voxels, ("rocking_width_deg",))
+    assert left < 1e-4
+    assert 0 < disagreement < 1e-3
 
 
 def test_cells_hold_the_means_of_their_voxels_and_give_back_a_linear_field():

@@ -102,36 +102,9 @@ def box(n=9):
         inside=np.arange(n**3),
         model=model,
         bent=None,
+        experiment=None,
         dark=0.0,
     )
-
-
-def test_a_bend_that_the_widths_make_up_for_is_told_where_it_is_all_there_is():
-    """(a, b) = 0.01 (x, z) for h = -1 is all bend; a bend across it is none."""
-    task, everywhere = box(), np.ones(729, bool)
-    x, _, z = task.points_um.T
-    share, bend = errors._bend(task, 0.01 * np.stack([x, z], axis=1), everywhere)
-    assert share == pytest.approx(1)
-    np.testing.assert_allclose(bend, 0.01 * np.sqrt((x**2 + z**2) / 2), atol=1e-12)
-    assert errors._bend(task, 0.01 * np.stack([z, x], axis=1), everywhere)[0] < 1e-9
-    # As much of another bend halves the share.
-    share, mixed = errors._bend(task, 0.01 * np.stack([x + z, z + x], axis=1), everywhere)
-    assert share == pytest.approx(0.5)
-    np.testing.assert_allclose(mixed, bend, atol=1e-12)
-
-
-def test_a_bend_is_as_much_too_flat_as_the_width_hides(monkeypatch):
-    """What hides as much as is seen makes a bend too flat by √2 - 1 of what is seen."""
-    task, everywhere = box(), np.ones(729, bool)
-    monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
-    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
-    x, _, z = task.points_um.T
-    slope = errors.HIDDEN_BEND * 0.032 / np.sqrt(((x**2 + z**2) / 2).mean())
-    tilts = slope * np.stack([x, z], axis=1)
-    told = errors._of_whole_grain(task, tilts, everywhere)
-    np.testing.assert_allclose(told.mean(), ((np.sqrt(2) - 1) * 0.17 * 0.032) ** 2)
-    task.bent = False
-    assert not errors._of_whole_grain(task, tilts, everywhere).any()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +125,8 @@ def test_counting_adds_more_where_less_is_told(monkeypatch, dark, gamma, strain,
     monkeypatch.setattr(errors, "_of_two_halves", lambda *_: (counted, 0 * counted))
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: gamma)
     monkeypatch.setattr(errors, "strain_axis", lambda _: strain)
+    monkeypatch.setattr(errors, "bend_left", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(errors, "free_widths", lambda *_: ())
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.0, 0.0))
     found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
     told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg
@@ -170,16 +145,17 @@ def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
     np.testing.assert_allclose(1e3 * told, np.hypot(1.0, 0.208))
 
 
-@pytest.mark.parametrize(("bent", "share"), [(False, 0.05), (True, 0.0)])
-def test_a_strain_scan_without_gamma_may_be_bent_along_the_beam(monkeypatch, bent, share):
-    """a errs with x and b with z, together by 0.05 steps of 32 mdeg at a typical voxel."""
+@pytest.mark.parametrize(("gamma", "bent"), [(False, False), (True, True), (True, False)])
+def test_a_bend_that_the_frames_still_ask_for_counts(monkeypatch, gamma, bent):
+    """a errs with x and b with z, together by √(3² + (2 · 2)²) = 5 mdeg at a typical voxel."""
     task, everywhere = box(), np.ones(729, bool)
     task.bent = bent
-    monkeypatch.setattr(errors, "gamma_scanned", lambda _: False)
-    monkeypatch.setattr(errors, "strain_axis", lambda _: "two_theta")
-    monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, np.inf))
-    told = np.sqrt(errors._of_whole_grain(task, np.zeros((729, 3)), everywhere))
-    assert np.sqrt((told**2).sum(axis=1).mean()) == pytest.approx(share * 0.032)
+    monkeypatch.setattr(errors, "gamma_scanned", lambda _: gamma)
+    monkeypatch.setattr(errors, "bend_left", lambda *_: (0.003, 0.002))
+    monkeypatch.setattr(errors, "free_widths", lambda *_: ())
+    told = np.sqrt(errors._of_whole_grain(task, None, everywhere))
+    told_of_all = 0.0 if gamma and not bent else 0.005
+    assert np.sqrt((told**2).sum(axis=1).mean()) == pytest.approx(told_of_all)
     np.testing.assert_allclose(told[:, 0] * 4, told[:, 0].max() * np.abs(task.points_um[:, 0]))
 
 

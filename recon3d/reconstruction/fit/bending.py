@@ -133,9 +133,12 @@ def settle_bend(
 
 
 def bend_left(
-    model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...], projections: int
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    free: tuple[str, ...],
+    projections: int = JOINT_PROJECTIONS,
 ) -> tuple[float, float]:
-    """By how much bend the frames still ask for, in degrees over the grain, and its error."""
+    """How much more bend the frames ask for, in degrees over the grain, and its error."""
     joint = _joint(model, voxels, free, projections)
     spread = _mode_spread_um(joint.mode, voxels)
     return abs(float(joint.change[0])) * spread, float(np.sqrt(joint.variance[0, 0])) * spread

@@ -260,11 +260,19 @@ def _refined_voxels(
         tried, moved = _refined_bent(task, voxels, unknowns, place, description)
         model, moved = with_clear_drift(tried.model, moved, unknowns, place, description)
         return _with_shifts(replace(tried, model=model), moved, unknowns, place, description)
-    if task.bent is not False:
-        bent = Bent(unknowns, place, task.volume, _open_widths(task), task.bent)
-        model, voxels, is_bent = settle_bend(task.model, voxels, bent, description=description)
-        task = replace(task, model=model, bent=is_bent)
-    return _refined_with_slope(task, voxels, unknowns, place, description)
+    if task.bent is False:
+        return _refined_with_slope(task, voxels, unknowns, place, description)
+    # A slope of the acceptance looks like a bend, too: a small one would only take a part of it.
+    level = replace(unknowns, slope=False)
+    bent = Bent(level, place, task.volume, _open_widths(task), task.bent)
+    model, voxels, is_bent = settle_bend(task.model, voxels, bent, description=description)
+    task = replace(task, model=model, bent=is_bent)
+    if is_bent and not unknowns.slope:
+        return task, voxels
+    sloped, moved = _refined_with_slope(task, voxels, unknowns, place, description)
+    if is_bent and slope_steps(sloped.model, moved) < CLEAR_SLOPE:
+        return task, voxels
+    return sloped, moved
 
 
 def _refined_bent(

@@ -12,8 +12,8 @@ What makes an orientation wrong is told by what a run leaves behind:
 - the rim, where a voxel is only partly grain: that scatter counts more there.
 - noise that the refinement followed: by how much two halves of the data would still move it apart.
 - a second orientation in the voxel, which pulls at the first.
-- a bend (a, b) = g (x, -h z) of the whole grain, for which a wide reflection makes up; where strain
-  and μ alone were scanned even one that no grain has.
+- a bend (a, b) = g (x, -h z) of the whole grain, for which wide acceptances make up: how much of it
+  the frames still ask for at the end, and by how much the projections disagree on it.
 - a drift of the turning centre found from μ alone, which looks much like a tilt of the whole grain.
 
 The squares are added up. The factors were found on planted scans, so that two thirds of the
@@ -28,10 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
+from recon3d.reconstruction.fit.bending import bend_left
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import gather, solve
-from recon3d.reconstruction.fit.passes import Refined, unknowns_of
+from recon3d.reconstruction.fit.passes import Refined, free_widths, unknowns_of
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     frames_of_bins,
@@ -59,16 +61,14 @@ scanned, and where 2θ or the energy was: the same light then tells a and b, and
 OF_STEP = 0.0065
 OF_CUT = 0.5
 OF_SECOND = 0.5
-OF_DEPTH = 0.05
 OF_DRIFT = 0.3
 """What a step of the scan adds: no model is better; and times the fourth power of the threshold, as
-a share of bright counts; a second orientation, in its share times the spread; the bend by which a
-strain scan without γ errs; and the tilt that a drift found from μ alone looks like."""
+a share of bright counts; a second orientation, in its share times the spread; and the tilt that a
+drift found from μ alone looks like."""
 
-OF_BEND = 0.145
-HIDDEN_BEND = 0.17
-"""By what share a bend comes out too flat at least, and the steps of it that a width found too wide
-hides: their squares add up to that of the true one."""
+OF_BEND = 2.0
+"""What the disagreement of the projections on the bend adds: steps of single voxels, which follow
+it, hide a part."""
 
 SCATTER_VOXELS = 0.8
 HALVES_VOXELS = 0.5
@@ -118,7 +118,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     if found.second_share is not None:
         second = found.second_share * found.peaks.spread_deg
         variance[:, :2] += (OF_SECOND * second[:, None]) ** 2
-    variance[:, :2] += _of_whole_grain(task, values, in_mask)
+    variance[:, :2] += _of_whole_grain(task, refinement.voxels, in_mask)
     errors = np.sqrt(np.maximum(variance, LEAST_ERROR_DEG**2))
     errors[~in_mask] = np.nan
     record = found.record | {"precision_mdeg": precision_mdeg(errors)}
@@ -203,34 +203,18 @@ def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatAr
     return errors, apart
 
 
-def _of_whole_grain(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> FloatArray:
+def _of_whole_grain(task: Task, voxels: OrientedVoxels, in_mask: NDArray[np.bool_]) -> FloatArray:
     """Squares of the tilts by which the whole grain may be bent or turned, (voxels, 2)."""
-    store, squares = task.model.store, np.zeros((len(values), 2))
-    step = min(setting_steps_deg(store))
-    if gamma_scanned(store):
-        if task.bent is None:
-            share, bend = _bend(task, values, in_mask)
-            typical = max(float(np.sqrt((bend[in_mask] ** 2).mean())), 1e-30)
-            flattened = max(np.hypot(1, HIDDEN_BEND * step / typical) - 1, OF_BEND)
-            squares += (share * flattened * bend[:, None]) ** 2
+    model, squares = task.model, np.zeros((len(in_mask), 2))
+    if not gamma_scanned(model.store):
+        squares += (OF_DRIFT * _tilt_like_drift(model)) ** 2
+    elif not task.bent:
         return squares
-    squares += (OF_DRIFT * _tilt_like_drift(task.model)) ** 2
-    if strain_axis(store) and not task.bent:
-        along = _along_bend(task, in_mask)
-        typical = (along[in_mask] ** 2).sum(axis=1).mean()
-        squares += (OF_DEPTH * step * along) ** 2 / typical
-    return squares
-
-
-def _bend(task: Task, values: FloatArray, in_mask: NDArray[np.bool_]) -> tuple[float, FloatArray]:
-    """The share of a bend (x, -h z) in the grain's tilts, and the tilt of each voxel by it."""
+    left, disagreement = bend_left(model, voxels, free_widths(model, task.experiment))
     along = _along_bend(task, in_mask)
-    tilts = values[in_mask, :2] - values[in_mask, :2].mean(axis=0)
-    inside = along[in_mask]
-    slope = (tilts * inside).sum() / max(float((inside**2).sum()), 1e-30)
-    share = slope**2 * (inside**2).sum() / max(float((tilts**2).sum()), 1e-30)
-    bend: FloatArray = abs(slope) * np.sqrt((along**2).mean(axis=1))
-    return float(share), bend
+    typical = (along[in_mask] ** 2).sum(axis=1).mean()
+    squares += (left**2 + (OF_BEND * disagreement) ** 2) * along**2 / typical
+    return squares
 
 
 def _along_bend(task: Task, in_mask: NDArray[np.bool_]) -> FloatArray:
