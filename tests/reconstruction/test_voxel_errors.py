@@ -147,11 +147,11 @@ def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
 
 @pytest.mark.parametrize(("gamma", "bent"), [(False, False), (True, True), (True, False)])
 def test_a_bend_that_the_frames_still_ask_for_counts(monkeypatch, gamma, bent):
-    """a errs with x and b with z, together by √(3² + (2 · 2)²) = 5 mdeg at a typical voxel."""
+    """a errs with x and b with z, together by √(3² + (4 · 1)²) = 5 mdeg at a typical voxel."""
     task, everywhere = box(), np.ones(729, bool)
     task.bent = bent
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: gamma)
-    monkeypatch.setattr(errors, "bend_left", lambda *_: (0.003, 0.002))
+    monkeypatch.setattr(errors, "bend_left", lambda *_: (0.003, 0.001))
     monkeypatch.setattr(errors, "free_widths", lambda *_: ())
     told = np.sqrt(errors._of_whole_grain(task, None, everywhere))
     told_of_all = 0.0 if gamma and not bent else 0.005

@@ -101,21 +101,21 @@ def refine_bent(
     Returns the model with the turning centre and the widths that were found, the voxels with the
     orientations that predict the frames best, and whether steps from coarse to fine were better.
     """
-    if bent.bent:
-        model, voxels = _coarse_start(model, voxels, bent, description)
-        return *_rounds(model, voxels, bent, description), True
     coarse, start = model, voxels
-    model, voxels, _ = _round(model, voxels, bent, description, *SMOOTHINGS[0])
-    went_far = False
-    if bent.bent is None:
+    if not bent.bent:
+        model, voxels, _ = _round(model, voxels, bent, description, *SMOOTHINGS[0])
+    went_far = bent.bent
+    if went_far is not False:
         coarse, start = _coarse_start(coarse, start, bent, description)
+    if went_far is None:
         _, residual = gather(coarse, start, bent.unknowns, description)
         _, least = gather(model, voxels, bent.unknowns, description)
         logger.info("%s: residual %.4f from coarse steps, else %.4f", description, residual, least)
         went_far = residual < BETTER * least
     if went_far:
-        return *_rounds(coarse, start, bent, description), True
-    return *_rounds(model, voxels, bent, description, first=1), False
+        # What is fine in the field is not there yet: a width would make up for it.
+        model, voxels = _refine(coarse, start, bent, description, *SMOOTHINGS[0])
+    return *_rounds(model, voxels, bent, description, first=1), went_far
 
 
 def settle_bend(
@@ -166,6 +166,18 @@ def _round(
 ) -> tuple[ScanModel, OrientedVoxels, float]:
     """Fit bend and widths together, then all orientations; tell by what share a width changed."""
     model, voxels, widened = _bent_and_widened(model, voxels, bent.free)
+    return *_refine(model, voxels, bent, description, smoothing, steps), widened
+
+
+def _refine(
+    model: ScanModel,
+    voxels: OrientedVoxels,
+    bent: Bent,
+    description: str,
+    smoothing: float,
+    steps: int,
+) -> tuple[ScanModel, OrientedVoxels]:
+    """Fit all orientations by steps of some smoothing."""
     model, voxels, _ = refine_orientations(
         model,
         voxels,
@@ -175,7 +187,7 @@ def _round(
         smoothing=smoothing,
         steps=steps,
     )
-    return model, voxels, widened
+    return model, voxels
 
 
 @dataclass(frozen=True)

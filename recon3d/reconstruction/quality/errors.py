@@ -66,7 +66,7 @@ OF_DRIFT = 0.3
 a share of bright counts; a second orientation, in its share times the spread; and the tilt that a
 drift found from μ alone looks like."""
 
-OF_BEND = 2.0
+OF_BEND = 4.0
 """What the disagreement of the projections on the bend adds: steps of single voxels, which follow
 it, hide a part."""
 
