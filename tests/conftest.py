@@ -37,14 +37,11 @@ ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_TH
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Test single files by this process, and folders by processes of one thread.
-
-    One more than there are cores: many tests wait for a page, a server or engines.
-    """
+    """Test single files by this process, and folders by one process of one thread a core."""
     if not any(Path(name.partition("::")[0]).is_dir() for name in config.args):
         return 0
     os.environ |= ONE_THREAD
-    return min(len(os.sched_getaffinity(0)) + 1, MOST_WORKERS)
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 @pytest.fixture(scope="session", autouse=True)
