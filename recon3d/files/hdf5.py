@@ -190,7 +190,14 @@ def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
         raise DataError(f"{path}: {f'{part} ' if part else ''}cannot be read {said}") from error
     except KeyError as error:
         raise DataError(f"{path}: lacks a part of a {what}: {error}") from error
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except (
+        RuntimeError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+    ) as error:
         raise DataError(
             f"{path}: a part of it is not what a {what} holds there (damaged, or changed by "
             f"hand?): {error}"
@@ -203,7 +210,7 @@ def _check_format(file: h5py.File, path: Path, wanted: str, newest: int, what: s
     version = file.attrs.get("_format_version", 0)
     try:
         number = int(version)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0
     if number < 1:
         raise DataError(f"{path}: has the unknown version '{version}': write it anew")

@@ -229,6 +229,7 @@ def test_cut_short_newer_unfinished_and_incomplete_files_are_refused(tmp_path):
         open_store(cut)
     for attribute, value, told in (
         ("_format_version", 99, "version 99"),
+        ("_format_version", float("inf"), "unknown version"),
         ("_complete", False, "not written to its end"),
     ):
         write(path, make_frames())
