@@ -155,6 +155,20 @@ def test_a_drift_found_from_mu_alone_is_told(monkeypatch):
     assert any("drifts by 18 mdeg over the scan, as far as" in told for told in doubts_of(drifting))
 
 
+def test_a_strong_bend_that_mu_alone_sees_is_told(monkeypatch):
+    bent = case(monkeypatch, voxels="a grain")
+    monkeypatch.setattr(doubts, "slope_steps", lambda *_: 0.0)
+    for bend, scanned, words in (
+        (2.3, False, "by 2.3 rocking widths"),
+        (2.3, True, ""),
+        (1.7, False, ""),
+    ):
+        monkeypatch.setattr(doubts, "bend_in_widths", lambda *_, bend=bend: bend)
+        monkeypatch.setattr(doubts, "gamma_scanned", lambda _, scanned=scanned: scanned)
+        assert words in "".join(doubts_of(bent))
+        assert bool(words) == bool(doubts_of(bent))
+
+
 def test_a_grain_past_the_scanned_range_is_told(monkeypatch):
     past = case(monkeypatch)
     past.found.task.model.store.integrated[:, 2] = 0.6

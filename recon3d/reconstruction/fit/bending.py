@@ -298,7 +298,7 @@ def _coarse_start(
 
     few = _narrowed(model, bent.free).thinned(MOST_PROJECTIONS)
     state = wide((few, cells.merged, np.inf))
-    if _weak_spread_deg(*state[:2]) > few.acceptance.rocking_width_deg:
+    if bend_in_widths(*state[:2]) > 1:
         # The mirror image looks alike but for the shape: where it fits better, it is the grain.
         mirrored = wide((few, _mirrored(few, cells.merged), np.inf))
         state = min(state, mirrored, key=lambda one: one[2])
@@ -339,10 +339,10 @@ def _weak_mode(model: ScanModel, voxels: OrientedVoxels) -> tuple[FloatArray, fl
     return mode, amount
 
 
-def _weak_spread_deg(model: ScanModel, voxels: OrientedVoxels) -> float:
-    """Standard deviation over the grain of the part of its field that is the weak mode."""
+def bend_in_widths(model: ScanModel, voxels: OrientedVoxels) -> float:
+    """What a field has of the weak mode, in rocking widths (standard deviation over the grain)."""
     mode, amount = _weak_mode(model, voxels)
-    return abs(amount) * _mode_spread_um(mode, voxels)
+    return abs(amount) * _mode_spread_um(mode, voxels) / model.acceptance.rocking_width_deg
 
 
 def _mode_spread_um(mode: FloatArray, voxels: OrientedVoxels) -> float:
