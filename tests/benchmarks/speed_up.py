@@ -2,8 +2,9 @@
 
     python tests/benchmarks/speed_up.py EXPERIMENT.ini [ROUNDS] [PASSES] [PROCESSES]
 
-Runs share_passes.py by one process and by several in turn, so that both meet the same machine, and
-prints the quickest pass of each round, the speed-up, and what several lose to waiting and sums.
+Runs share_passes.py by one process and by several in turn, so that both meet the same machine, on
+as many cores (a single process would else read on a second one). Prints the quickest pass of each
+round, the speed-up, and what several lose to waiting and sums.
 """
 
 from __future__ import annotations
@@ -48,13 +49,18 @@ def main(ini: str, rounds: str = "5", passes: str = "8", processes: str = "2") -
 
 
 def run(count: str, ini: str, passes: str, omega_step: str = "1") -> dict[str, float]:
-    """Time passes of one or several processes, of one thread each."""
+    """Time passes of one or several processes, of one thread each, on as many cores."""
     script = str(Path(__file__).with_name("share_passes.py"))
     words = [sys.executable, script, ini, passes, omega_step]
     if count != "1":
         words = [str(Path(sys.executable).parent / "mpiexec"), "-n", count, *words]
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[: int(count)]))
     printed = subprocess.run(
-        words, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=True
+        ["taskset", "--cpu-list", cores, *words],
+        env=os.environ | ONE_THREAD,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     match = PRINTED.search(printed)
     assert match is not None, printed
