@@ -250,12 +250,7 @@ def _maps(
     most = MOST_PEAKS if peaks else 0
     peak_setting = np.full((rows, cols, most, axes), np.nan)
     share = np.full((rows, cols, most), np.nan)
-    products = np.empty((axes * (axes - 1) // 2, len(known)))
-    pair = 0
-    for axis in range(axes):
-        for other in range(axis + 1, axes):
-            products[pair] = reduced[axis] * reduced[other]
-            pair += 1
+    products = _products(reduced)
     for row in prange(rows):
         counts = np.empty((len(known), cols))
         read_row(frames, known, row, background, counts)
@@ -278,6 +273,19 @@ def _maps(
                 share[row],
             )  # fmt: skip
     return total, moments, covariance, amplitude, count, peak_setting, share
+
+
+@njit(cache=True)
+def _products(settings: FloatArray) -> FloatArray:
+    """Products of the settings of an axis and of those after it, (pairs, settings)."""
+    axes, count = settings.shape
+    products = np.empty((axes * (axes - 1) // 2, count))
+    pair = 0
+    for axis in range(axes):
+        for other in range(axis + 1, axes):
+            products[pair] = settings[axis] * settings[other]
+            pair += 1
+    return products
 
 
 @njit(cache=True)

@@ -32,10 +32,7 @@ from recon3d.reconstruction.fit.orientations import (
 )
 from recon3d.reconstruction.fit.widths import differences, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import (
-    setting_steps_deg,
-    two_theta_step_deg,
-)
+from recon3d.reconstruction.model.scanned import setting_steps_deg, two_theta_step_deg
 
 FloatArray = NDArray[np.float64]
 
@@ -103,7 +100,7 @@ def refine_bent(
     """
     coarse, start = model, voxels
     if not bent.bent:
-        model, voxels, _ = _round(model, voxels, bent, description, *SMOOTHINGS[0])
+        model, voxels, _ = _round(model, voxels, bent, description, 0)
     went_far = bent.bent
     if went_far is not False:
         coarse, start = _coarse_start(coarse, start, bent, description)
@@ -114,7 +111,7 @@ def refine_bent(
         went_far = residual < BETTER * least
     if went_far:
         # What is fine in the field is not there yet: a width would make up for it.
-        model, voxels = _refine(coarse, start, bent, description, *SMOOTHINGS[0])
+        model, voxels = _refine(coarse, start, bent, description, 0)
     return *_rounds(model, voxels, bent, description, first=1), went_far
 
 
@@ -149,35 +146,25 @@ def _rounds(
 ) -> tuple[ScanModel, OrientedVoxels]:
     """Fit bend and widths together, then all orientations by ever less smooth steps, in turn."""
     for number in range(first, MOST_ROUNDS):
-        smoothing, steps = SMOOTHINGS[min(number, len(SMOOTHINGS) - 1)]
-        model, voxels, widened = _round(model, voxels, bent, description, smoothing, steps)
+        model, voxels, widened = _round(model, voxels, bent, description, number)
         if number >= len(SMOOTHINGS) - 1 and widened < STILL_WIDENED:
             break
     return model, voxels
 
 
 def _round(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    bent: Bent,
-    description: str,
-    smoothing: float,
-    steps: int,
+    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str, number: int
 ) -> tuple[ScanModel, OrientedVoxels, float]:
     """Fit bend and widths together, then all orientations; tell by what share a width changed."""
     model, voxels, widened = _bent_and_widened(model, voxels, bent.free)
-    return *_refine(model, voxels, bent, description, smoothing, steps), widened
+    return *_refine(model, voxels, bent, description, number), widened
 
 
 def _refine(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    bent: Bent,
-    description: str,
-    smoothing: float,
-    steps: int,
+    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str, number: int
 ) -> tuple[ScanModel, OrientedVoxels]:
-    """Fit all orientations by steps of some smoothing."""
+    """Fit all orientations by steps as smooth as those of a round."""
+    smoothing, steps = SMOOTHINGS[min(number, len(SMOOTHINGS) - 1)]
     model, voxels, _ = refine_orientations(
         model,
         voxels,
