@@ -23,6 +23,8 @@ from recon3d.runtime.progress import track
 FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
+logger = logging.getLogger(__name__)
+
 MOST_PROJECTIONS = 36
 """More than these say the same again."""
 
@@ -172,9 +174,6 @@ def _add_columns(
     known = measured >= 0
     columns[0] += np.where(known, measured, 0).sum(axis=0)
     columns[1] += scale * np.where(known, predicted, 0).sum(axis=0)
-
-
-logger = logging.getLogger(__name__)
 
 
 def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> Found:
