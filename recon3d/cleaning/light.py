@@ -26,7 +26,8 @@ _LEAST_SHARE = 0.01
 _LOW_PERCENTILE = 20
 _NARROWEST, _WIDEST = 4, 20
 _SLACK_PIX = 4
-_LARGEST_GROWTH = 2.0
+_NEAR_MIDDLE = 1 / 6
+"""Share of the light's height by which its middle may be off the detector's."""
 
 
 class Light(NamedTuple):
@@ -255,13 +256,13 @@ def _span(
 ) -> Pair:
     """First pixel and number of pixels of a box along one axis.
 
-    The sample's origin falls on the middle row of the region where `centre_row` is not given: a
-    box about the detector's middle row, where that costs little, leaves the grain where whole
-    frames would put it.
+    The sample's origin falls on the middle row of the region where `centre_row` is not given:
+    a grain near the detector's middle row stays where whole frames would put it, and one that is
+    far from it gets a box of its own, or it would leave the volume.
     """
     first, last = max(start - margin, 0), min(start + length + margin, whole)
-    even = min(first, whole - last)
-    if about_middle and whole - 2 * even <= _LARGEST_GROWTH * (last - first):
+    if about_middle and abs(start + length / 2 - whole / 2) <= _NEAR_MIDDLE * length:
+        even = min(first, whole - last)
         first, last = even, whole - even
     if centre is not None and size is not None:
         return centre - size // 2, size

@@ -145,11 +145,15 @@ def test_a_plane_is_found_under_a_lit_disk():
 @pytest.mark.parametrize(
     ("row", "box", "framebg"),
     [
-        # Of the rows all 40 are taken, as 12 pixels below the light end the frame; of the columns
-        # 12 pixels on each side. Six free rows, less two, are the narrowest rim that serves.
-        (22, Roi(0, 28, 40, 36), 4),
-        (23, Roi(0, 28, 40, 36), 0),
+        # Light 20 rows high, 12 pixels to spare on each side: about the detector's middle row (100)
+        # where its own is up to 3 rows off, else about itself.
+        (87, Roi(75, 28, 50, 36), 8),
+        (94, Roi(82, 28, 44, 36), 8),
+        # Six free rows, less two, are the narrowest rim that serves.
+        (6, Roi(0, 28, 38, 36), 4),
+        (5, Roi(0, 28, 37, 36), 0),
     ],
 )
 def test_the_box_about_the_light_on_a_wide_frame(row, box, framebg):
-    assert box_around(Roi(row, 40, 12, 12), (40, 90), Cleaning(), None, None)[:2] == (box, framebg)
+    found = box_around(Roi(row, 40, 20, 12), (200, 90), Cleaning(), None, None)
+    assert found[:2] == (box, framebg)
