@@ -15,6 +15,9 @@ from recon3d.files.rotations import lattice, rotation_vectors
 
 FloatArray = NDArray[np.float64]
 
+FIRST_HEXAGONAL = 168
+"""Number of the first hexagonal space group; cubic ones follow."""
+
 
 @checked()
 def curvature(grain: Grain) -> FloatArray:
@@ -85,8 +88,8 @@ def dislocation_density(grain: Grain, burgers_nm: float | None = None) -> Disloc
     grain
         The grain.
     burgers_nm
-        Length of the Burgers vector; that of a cubic F or I lattice from the grain's own cell
-        (a / √2, a √3 / 2) where None.
+        Length of the Burgers vector; where None the shortest translation of the grain's own
+        lattice, hexagonal (a or c) or cubic (a / √2 in F, a √3 / 2 in I, a in P).
 
     Raises
     ------
@@ -160,11 +163,12 @@ def _shifted(values: FloatArray, axis: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _burgers_nm(grain: Grain) -> float:
+    """The shortest translation of a hexagonal or cubic lattice."""
     cell = lattice(grain.provenance)
-    if cell is None or cell.centring not in ("F", "I") or cell.space_group < 195:
+    if cell is None or cell.space_group < FIRST_HEXAGONAL:
         raise ParameterError(
-            "the grain's cell is not known to be cubic F or I, so that its shortest Burgers "
-            "vector is not known: give burgers_nm"
+            "the grain's lattice is not known to be hexagonal or cubic (sg_no in the .ini), so "
+            "that its shortest Burgers vector is not known: give burgers_nm"
         )
-    a_nm = 0.1 * cell.unit_cell[0]
-    return a_nm / math.sqrt(2) if cell.centring == "F" else a_nm * math.sqrt(3) / 2
+    a, _, c = (0.1 * length for length in cell.unit_cell[:3])
+    return {"F": a / math.sqrt(2), "I": a * math.sqrt(3) / 2}.get(cell.centring, min(a, c))

@@ -115,7 +115,10 @@ def check(arguments: argparse.Namespace) -> None:
     ),
     argument("--min-voxels", type=int, metavar="N", help="smallest cell (0.2 %% of the grain, 27)"),
     argument(
-        "--burgers", type=float, metavar="NM", help="Burgers vector (from a cubic F or I cell)"
+        "--burgers",
+        type=float,
+        metavar="NM",
+        help="Burgers vector (default: from a hexagonal or cubic lattice)",
     ),
 )
 def analyse(arguments: argparse.Namespace) -> None:

@@ -115,7 +115,9 @@ def planted_grain(truth: Truth, experiment: Experiment) -> Grain:
 
 def table(rows: list[Row]) -> str:
     """Format the comparison with the truth as a table of plain text."""
-    lines = [f"{'method':<26}{'median':>9}{'90 %':>9}{'Dice':>8}{'strain':>11}"]
+    strained = any(row.strain_error is not None for row in rows)
+    head = f"{'method':<26}{'median':>9}{'90 %':>9}{'Dice':>8}"
+    lines = [head + (f"{'strain':>11}" if strained else "")]
     for row in rows:
         errors = row.comparison
         median, most = (
@@ -125,5 +127,6 @@ def table(rows: list[Row]) -> str:
         strain = "" if row.strain_error is None else f"{row.strain_error:.1e}"
         lines.append(f"{row.name:<26}{median:>9}{most:>9}{errors.dice:>8.3f}{strain:>11}".rstrip())
     lines.append("orientation errors in mdeg, over all true voxels (missing: fewer voxels")
-    lines.append("were found); Dice: agreement of the shapes, 1 is perfect; strain: median error")
+    last = "were found); Dice: agreement of the shapes, 1 is perfect"
+    lines.append(last + ("; strain: median error" if strained else ""))
     return "\n".join(lines)

@@ -133,9 +133,8 @@ class SeveralWays(Panel):
         self.table.value = f'<pre style="{style}">{html.escape(table(self.rows))}</pre>'
         # The colours and the cuts of the planted grain, to compare with it.
         figure = slices_figure(grain, through=central_voxel(self._planted), like=self._planted)
-        picture = controls.Image(
-            value=png_of(figure, 120), layout=controls.Layout(width="fit-content")
-        )
+        layout = controls.Layout(width="fit-content", margin="0")
+        picture = controls.Image(value=png_of(figure), layout=layout)
         self.pictures.children += (controls.HTML(f"<b>{compared.name}</b>"), picture)
 
     def _end(self, _: None) -> None:

@@ -85,9 +85,21 @@ def test_its_noise_is_what_a_perfect_crystal_shows():
     assert np.median(ratio) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("group", "c", "burgers_nm"), [(194, 5, 0.3), (194, 2.8, 0.28), (221, 3, 0.3)]
+)
+def test_the_burgers_vector_is_the_shortest_translation(group, c, burgers_nm):
+    grain = bent((0.01, 0, 0))
+    gamma = 120 if group == 194 else 90
+    provenance = {"sg_no": group, "unit_cell": [3, 3, c, 90, 90, gamma]}
+    object.__setattr__(grain, "provenance", provenance)
+    expected = np.radians(0.01) / (1e-3 * burgers_nm) * 1e12
+    np.testing.assert_allclose(dislocation_density(grain).density_per_m2, expected, rtol=1e-6)
+
+
 def test_a_cell_that_does_not_tell_the_burgers_vector_is_asked_for():
     grain = bent((0.01, 0, 0))
-    object.__setattr__(grain, "provenance", {"sg_no": 194, "unit_cell": [3, 3, 5, 90, 90, 120]})
+    object.__setattr__(grain, "provenance", {"sg_no": 139, "unit_cell": [3, 3, 5, 90, 90, 90]})
     with pytest.raises(ParameterError, match="give burgers_nm"):
         dislocation_density(grain)
     density = dislocation_density(grain, 0.3).density_per_m2

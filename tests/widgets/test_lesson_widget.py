@@ -69,4 +69,7 @@ def test_nothing_is_reconstructed_on_a_served_page_before_the_button(finished, m
     assert ways.value[-1].comparison.dice > ways.value[0].comparison.dice
     assert len(ways.pictures.children) == 6
     assert "iterative" in ways.table.value
+    assert "strain" not in ways.table.value  # none was scanned
+    for picture in ways.pictures.children[1::2]:  # a margin would make the page scroll sideways
+        assert picture.layout.margin == "0"
     assert not ways.start_button.disabled
