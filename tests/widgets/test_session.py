@@ -130,6 +130,14 @@ def test_what_is_wrong_is_said_in_the_first_cell_and_nothing_is_written(simulate
     assert not settings.exists()
 
 
+def test_another_wavelength_than_the_motors_show_is_said_in_the_first_cell(simulated, tmp_path):
+    text = (simulated.folder / "experiment.ini").read_text("utf-8")
+    wrong = tmp_path / "wrong.ini"
+    wrong.write_text(text.replace("wavelength 0.7293", "wavelength 0.70"), "utf-8")
+    with pytest.warns(UserWarning, match="arm stands at 2θ = 20.75.*at 0.7 Å diffracts at 19.9"):
+        Session.start(simulated.folder, "topotomo_", wrong, settings=tmp_path / "c.ini")
+
+
 def test_what_follows_from_a_grain(finished, capsys):
     assert finished.mosaicity().shown.options == ("projection", "slice")
     finished.results()
