@@ -34,6 +34,11 @@ class Goniometer(NamedFields):
         if "" in vars(self).values() or self.omega == self.base_tilt:
             raise wrong("the goniometer", self, "a name for each motor, another for base_tilt")
 
+    @property
+    def motors(self) -> dict[str, str]:
+        """The names of the motors by the parts that they play, as in "base_tilt"."""
+        return {part: name for part, name in vars(self).items() if part != "ring_current"}
+
 
 GONIOMETERS = {
     "id06": Goniometer(omega="diffry", base_tilt="diffrz"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any, TypeAlias
 
@@ -25,16 +24,24 @@ LARGEST_READING = 1e5
 """Positions of motors beyond it, in degrees or keV, are damage."""
 
 
-def list_damage(damaged: Sequence[Damage]) -> str:
+def list_damage(damaged: Iterable[Damage], between: str = " ") -> str:
     """Name frames with the reason, as many as a message has room for, and count the rest.
 
-    `damaged`: names and reasons, in the order of the frames.
+    `damaged`: names and reasons; `between`: what stands between the two.
     """
-    parts: list[tuple[str, int]] = []
-    for reason, group in groupby(damaged, key=lambda item: item[1]):
-        names = [name for name, _ in group]
-        parts.append((f"{_list_names(names)} {shorten(reason, _ROOM)}", len(names)))
+    reasons: dict[str, list[str]] = {}
+    for name, reason in damaged:
+        reasons.setdefault(reason, []).append(name)
+    parts = [
+        (f"{_list_names(names)}{between}{shorten(reason, _ROOM)}", len(names))
+        for reason, names in reasons.items()
+    ]
     return _join(parts, "; ")
+
+
+def list_entries(entries: Mapping[str, str]) -> str:
+    """Name the entries of a file, each with the reason, likewise."""
+    return list_damage(entries.items(), ": ")
 
 
 def _list_names(names: Sequence[str]) -> str:

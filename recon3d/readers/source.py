@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,46 +68,46 @@ class Roi:
             )
 
 
-class FrameSource(Protocol):
+class FrameSource:
     """Frames of one shape and type, in the order in which they were taken."""
+
+    motors: MotorTable  # readings, shape (frames,)
 
     @property
     def frame_shape(self) -> tuple[int, int]:
         """Rows and columns of the whole frame."""
+        raise NotImplementedError
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels, in native byte order."""
-
-    @property
-    def motors(self) -> MotorTable:
-        """Motor readings, shape (frames,)."""
-
-    def name(self, index: int) -> str:
-        """File (and frame in it) of a frame, for messages."""
-
-    def read(self, index: int, roi: Roi) -> NDArray[Any]:
-        """Pixels of a frame inside `roi`, (rows, cols); a DataError if it cannot be read whole."""
-
-
-@runtime_checkable
-class ReadsInto(Protocol):
-    """A source that can write a frame where it is wanted, which saves a copy."""
-
-    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
-        """Write the pixels of a frame inside `roi` into an array, (rows, cols), likewise."""
-
-
-@runtime_checkable
-class KnowsMerits(Protocol):
-    """A source that knows which of two frames of one setting is the better one."""
+        raise NotImplementedError
 
     @property
     def merits(self) -> dict[str, NDArray[np.bool_]]:
         """What speaks for a frame, in words, and for which it does, shape (frames,).
 
-        What weighs most comes first; the words go on from "the frame ...".
+        Of two frames of one setting the better one is used. What weighs most comes first; the words
+        go on from "the frame ...".
         """
+        return {}
+
+    def name(self, index: int) -> str:
+        """File (and frame in it) of a frame, for messages."""
+        raise NotImplementedError
+
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols).
+
+        A DataError says that it cannot be read whole.
+        """
+        raise NotImplementedError
+
+    def read(self, index: int, roi: Roi) -> NDArray[Any]:
+        """The pixels of a frame inside `roi`, likewise."""
+        pixels = np.empty((roi.rows, roi.cols), self.dtype)
+        self.read_into(index, roi, pixels)
+        return pixels
 
 
 def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:

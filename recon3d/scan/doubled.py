@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError
 from recon3d.readers.damage import Damage
-from recon3d.readers.source import FrameSource, KnowsMerits, Roi
+from recon3d.readers.source import FrameSource, Roi
 from recon3d.scan.grid import Candidate
 from recon3d.scan.table import short
 
@@ -76,8 +76,7 @@ def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
     cells = grid.cells
     order = np.argsort(cells, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(cells[order])) + 1)
-    merits = source.merits if isinstance(source, KnowsMerits) else {}
-    found = []
+    merits, found = source.merits, []
     for group in groups:
         if group.size < 2:
             continue
@@ -155,8 +154,7 @@ def _refusal(doubled: Sequence[_Doubled], names: dict[int, str], goniometer: Gon
     one, other = (names[index] for index in sorted((first.index, first.winner)))
     more = f" ({len(doubled)} such in all)" if len(doubled) > 1 else ""
     use = _beside(names[first.winner], names[first.index])
-    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
-    known = ", ".join(getattr(goniometer, part) for part in parts)
+    known = ", ".join(goniometer.motors.values())
     return (
         f"{one} and {_beside(other, one)} were both taken at {first.where}{more}: copies or a "
         f"repeat (--skip-damaged uses {use}, which {first.why}), two scans mixed, or did a motor "

@@ -17,7 +17,7 @@ from recon3d.errors import ParameterError, warn
 from recon3d.readers.bliss.odd import explaining_misfits
 from recon3d.readers.damage import Damage
 from recon3d.readers.open import open_source
-from recon3d.readers.source import Binning, FrameSource, ReadsInto, Roi, whole_pair
+from recon3d.readers.source import Binning, FrameSource, Roi, whole_pair
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.doubled import Settled, settle_doubled
 from recon3d.scan.grid import (
@@ -186,10 +186,7 @@ class Scan(ScanTable):
         until the next frame is read. Raises a DataError where it cannot be read whole.
         """
         pixels = frame if recorded is None else recorded
-        if isinstance(self.source, ReadsInto):
-            self.source.read_into(slot, self.roi, pixels)
-        else:
-            pixels[...] = self.source.read(slot, self.roi)
+        self.source.read_into(slot, self.roi, pixels)
         if self.masked is not None:
             np.copyto(pixels, 0, where=self.masked[self.roi.slices])
         if recorded is not None:

@@ -29,7 +29,7 @@ from recon3d.cleaning.pipeline import clean
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import open_store
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.source import MotorTable, Roi
+from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import SettingAxis
 
@@ -57,7 +57,7 @@ def make_projection(frames: int, size: int) -> NDArray[np.uint16]:
 
 
 @dataclass
-class RepeatedSource:
+class RepeatedSource(FrameSource):
     """A scan whose projections are all the same, in memory."""
 
     frames: NDArray[np.uint16]
@@ -74,9 +74,8 @@ class RepeatedSource:
     def name(self, index: int) -> str:
         return f"frame {index}"
 
-    def read(self, index: int, roi: Roi) -> NDArray[Any]:
-        frame = self.frames[index % len(self.frames)]
-        return frame[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols]
+    def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
+        out[...] = self.frames[index % len(self.frames)][roi.slices]
 
 
 def make_scan(raw: NDArray[np.uint16], projections: int) -> Scan:

@@ -20,7 +20,7 @@ from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS
-from recon3d.readers.source import MotorTable, Roi
+from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 from recon3d.widgets import Projections, RegionOfInterest, Threshold
@@ -30,7 +30,7 @@ OMEGAS, MU, GAMMA = 6, 5, 5
 
 
 @dataclass(frozen=True, eq=False)
-class MemorySource:
+class MemorySource(FrameSource):
     """Frames in memory: a disk would add what it takes to read one frame."""
 
     frames: NDArray[np.uint16]
@@ -47,9 +47,8 @@ class MemorySource:
     def name(self, index: int) -> str:
         return f"frame {index}"
 
-    def read(self, index: int, roi: Roi) -> NDArray[np.uint16]:
-        rows, cols = slice(roi.row, roi.row + roi.rows), slice(roi.col, roi.col + roi.cols)
-        return self.frames[index % len(self.frames), rows, cols]
+    def read_into(self, index: int, roi: Roi, out: NDArray[np.uint16]) -> None:
+        out[...] = self.frames[index % len(self.frames)][roi.slices]
 
 
 def make_scan(size: int) -> Scan:

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.source import MotorTable, Roi
+from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import SettingAxis
 
@@ -16,7 +16,7 @@ PROJECTIONS, MU, GAMMA = 4, 3, 3
 
 
 @dataclass
-class MemorySource:
+class MemorySource(FrameSource):
     """Frames in memory that notes what is read of it."""
 
     frames: np.ndarray
@@ -35,11 +35,11 @@ class MemorySource:
     def name(self, index):
         return f"frame_{index:04d}.edf"
 
-    def read(self, index, roi: Roi):
+    def read_into(self, index, roi: Roi, out):
         if index == self.broken:
             raise OSError(f"{self.name(index)} is broken")
         self.read_log.append(index)
-        return self.frames[index, roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols]
+        out[...] = self.frames[index][roi.slices]
 
 
 def mosaicity_motors() -> MotorTable:

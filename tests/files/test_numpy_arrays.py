@@ -10,7 +10,7 @@ from recon3d.files.numpy_arrays import ArrayWriter, SparseArrayFile, is_grid
 from recon3d.files.store import open_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.source import MotorTable, Roi
+from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import SettingAxis
 
@@ -18,7 +18,7 @@ MU, GAMMA = 10 + 0.1 * np.arange(3), np.array([-0.2, 0.2])
 SHAPE = (4, 6, 50, 60)
 
 
-class NumberedSource:
+class NumberedSource(FrameSource):
     """Frames that hold their own number."""
 
     frame_shape, dtype = (80, 90), np.dtype(np.uint16)
@@ -29,8 +29,8 @@ class NumberedSource:
     def name(self, index):
         return f"{index}"
 
-    def read(self, index, roi):
-        return np.full((roi.rows, roi.cols), index + 1, self.dtype)
+    def read_into(self, index, roi, out):
+        out[...] = np.full((roi.rows, roi.cols), index + 1)
 
 
 def make_motors(axes):

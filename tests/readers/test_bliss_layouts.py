@@ -172,7 +172,7 @@ class TestFrames:
         with h5py.File(path, "r+") as file:
             for number in range(2, 40):
                 del file[f"{number}.1/instrument/positioners/chi"]
-        with pytest.raises(DataError, match=r"entry 2\.1, .* and 35 more: the motor 'chi'") as told:
+        with pytest.raises(DataError, match=r"entry 2\.1, .* more: the motor 'chi'") as told:
             opened(path)
         assert len(str(told.value)) < 500
 

@@ -8,10 +8,8 @@ import pytest
 from bliss_files import add_entry, stack
 
 from recon3d.config.goniometer import GONIOMETERS
-from recon3d.errors import DataError, GridError
+from recon3d.errors import GridError
 from recon3d.readers.bliss.motors import (
-    EntryMotors,
-    frames_with_readings,
     known_and_moving,
     motor_columns,
     read_current,
@@ -80,31 +78,34 @@ def test_the_ring_current_of_every_frame_comes_before_the_one_at_the_start(entry
 
 def test_a_motor_moves_by_more_than_a_hundredth_of_a_degree():
     def moving(*values: float) -> set[str]:
-        return known_and_moving([EntryMotors({**STILL, "mu": np.array(values)})])[1]
+        return known_and_moving([{**STILL, "mu": np.array(values)}])[1]
 
     assert moving(0.0, 0.01, np.nan) == set()
     assert moving(0.0, 0.011) == {"mu"}
     assert moving(0.0, -0.02) == {"mu"}
-    between = [EntryMotors({**STILL, "omega": w, "two_theta": None}) for w in (0.0, 1.0)]
+    between = [{**STILL, "omega": w, "two_theta": None} for w in (0.0, 1.0)]
     assert known_and_moving(between) == ({"omega", "mu", "chi", "phi"}, {"omega"})
 
 
 def test_the_largest_reading_is_believed_and_what_is_beyond_is_not():
     frames = np.arange(3)
     at = {**STILL, "mu": np.array([1.0, 1e5, -1e5])}
-    assert motor_columns(EntryMotors(at), ID03, [], frames)[1].tolist() == [1, 1e5, -1e5]
-    assert frames_with_readings(EntryMotors(at), ID03, [], frames).tolist() == [0, 1, 2]
-    beyond = EntryMotors({**STILL, "mu": np.array([1.0, 1.0001e5, np.nan])})
-    with pytest.raises(DataError, match=r"'mu' \(base_tilt\) has no reading at frame 1"):
-        motor_columns(beyond, ID03, [], frames)
-    assert frames_with_readings(beyond, ID03, [], frames).tolist() == [0]
-    assert frames_with_readings(EntryMotors({**STILL, "phi": "ERR"}), ID03, [], frames).size == 0
-    assert frames_with_readings(EntryMotors({**STILL, "phi": "ERR"}), ID03, ["phi"], frames).size
+    columns, known, why = motor_columns(at, ID03, [], frames)
+    assert (columns[1].tolist(), known.all(), why) == ([1, 1e5, -1e5], True, "")
+    beyond = {**STILL, "mu": np.array([1.0, 1.0001e5, np.nan])}
+    columns, known, why = motor_columns(beyond, ID03, [], frames)
+    assert known.tolist() == [True, False, False]
+    assert why == "the motor 'mu' (base_tilt) has no reading at frame 1"
+    _, known, why = motor_columns({**STILL, "phi": "ERR"}, ID03, [], frames)
+    assert not known.any()
+    assert "'phi' (phi) reads 'ERR'" in why
+    _, known, why = motor_columns({**STILL, "phi": "ERR"}, ID03, ["phi"], frames)
+    assert (known.all(), why) == (True, "")
 
 
 def test_an_energy_above_a_thousand_is_in_ev():
     energies = np.array([1000.0, 1000.5, 17000.0])
-    columns = motor_columns(EntryMotors({**STILL, "energy": energies}), ID03, [], np.arange(3))
+    columns, _, _ = motor_columns({**STILL, "energy": energies}, ID03, [], np.arange(3))
     assert columns[5].tolist() == [1000.0, 1.0005, 17.0]
     assert np.isnan(columns[4]).all()  # no two_theta
 

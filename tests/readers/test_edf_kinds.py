@@ -418,7 +418,7 @@ def test_messages_stay_short_whatever_is_wrong(write_folder):
     folder = write_folder(mosaicity([0, 10], [0, 0.1, 0.2], np.arange(20) / 10), folder="f" * 100)
     for number, path in enumerate(sorted(folder.iterdir())):
         path.write_bytes(path.read_bytes()[: -1 - number % 40])
-    assert "topo_0000.edf is truncated" in refused(folder)
+    assert "topo_0000.edf, topo_0040.edf, topo_0080.edf is truncated: " in str(refused(folder))
 
 
 @pytest.mark.parametrize("key", ["motor_mne", "motor_pos"])

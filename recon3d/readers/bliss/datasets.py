@@ -243,11 +243,9 @@ def read_frames(frames: h5py.Dataset, places: slice, roi: Roi) -> NDArray[Any]:
 
     Raises an OSError or a DataError where they are damaged.
     """
-    rows = slice(roi.row, roi.row + roi.rows)
-    cols = slice(roi.col, roi.col + roi.cols)
     places = slice(places.start, min(places.stop, shape_of(frames)[0]))
-    _require_sound(frames, places, rows, cols)
-    pixels = frames[_index(frames, places, rows, cols)]
+    _require_sound(frames, places, *roi.slices)
+    pixels = frames[_index(frames, places, *roi.slices)]
     shape = (places.stop - places.start, roi.rows, roi.cols)
     return np.asarray(pixels, dtype=frames.dtype.newbyteorder("=")).reshape(shape)
 

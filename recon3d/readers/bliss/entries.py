@@ -23,7 +23,6 @@ _FEW_FILES = 3
 _NAMED = 8
 _ENTRY = re.compile(r"\d{1,9}\.\d{1,9}")
 _LARGEST_PART = 10**9
-_LABELS, _LONG = 3, 240
 _MISMATCHES = (TypeError, AttributeError, IndexError)
 """What comes of a dataset where a group is expected, and the like."""
 
@@ -261,9 +260,9 @@ def _parse_range(part: str, wanted: str) -> tuple[tuple[int, int], tuple[int, in
     return (int(first), int((first_part or ".0")[1:])), (int(last), end)
 
 
-def _listed(names: list[str], most: int = _NAMED) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def item_at(group: h5py.Group, path: str) -> Any:
@@ -293,20 +292,3 @@ def text_of(group: h5py.Group, path: str) -> str:
         return ""
     value: Any = item[()]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def list_entries(entries: dict[str, str]) -> str:
-    """Entries, those of one reason together, in one line of moderate length."""
-    labels: dict[str, list[str]] = {}
-    for label, why in entries.items():
-        labels.setdefault(why, []).append(label)
-    parts: list[str] = []
-    rest: list[str] = []
-    for why, same in labels.items():
-        reason = why if len(why) <= _LONG else f"{why[:_LONG]} ..."
-        part = f"{_listed(same, _LABELS)}: {reason}"
-        if rest or (parts and len("; ".join(parts)) + len(part) > _LONG):
-            rest += same
-        else:
-            parts.append(part)
-    return "; ".join(parts) + (f"; and {_listed(rest, _LABELS)}" if rest else "")

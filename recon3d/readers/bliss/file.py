@@ -18,19 +18,23 @@ from recon3d.readers.bliss.entries import (
     choose_entries,
     explained,
     is_being_written,
-    list_entries,
     open_unlocked,
     opened,
 )
-from recon3d.readers.bliss.frames import FrameTable, frame_table
-from recon3d.readers.bliss.motors import absent_parts, known_and_moving
+from recon3d.readers.bliss.motors import (
+    absent_parts,
+    known_and_moving,
+    lists_of,
+    motor_columns,
+)
 from recon3d.readers.bliss.records import EntryRecord, find_detector, read_records
-from recon3d.readers.damage import Damage
-from recon3d.readers.source import MotorTable, Roi
+from recon3d.readers.damage import Damage, list_entries
+from recon3d.readers.source import FrameSource, MotorTable, Roi
 
 FloatArray = NDArray[np.float64]
 _LEAST_CURRENT = 0.1
 """Share of the usual ring current below which there is no beam."""
+_ONE_OMEGA_DEG = 0.05
 _SINGLE = re.compile(r"s?ct\b")
 _BLOCK_BYTES = 1 << 28
 _LONGEST_RUN = 16
@@ -38,7 +42,7 @@ _LONGEST_RUN = 16
 
 
 @dataclass(frozen=True, eq=False)
-class BlissFile:
+class BlissFile(FrameSource):
     """The frames of a scan in a BLISS file, in the order they were taken."""
 
     path: Path
@@ -91,14 +95,14 @@ class BlissFile:
                 *known_and_moving([record.motors for record in records])
             )
             moving = _moving(records, skipped, names)
-            table = frame_table(moving, names, skip_damaged=skip_damaged)
+            places, motors, lacks = _frame_table(moving, names, skip_damaged=skip_damaged)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         if skipped:
             warn(f"{path}: entries left out: {list_entries(skipped)}")
-        left_out = _left_out(path, moving, table, skipped)
-        reader = FrameReader(path)
-        return cls(path, tuple(moving), table.places, table.motors, names, reader, left_out)
+        unused = tuple((f"{path}, {label}", reason) for label, reason in skipped.items())
+        unused += _unused(path, moving, places, lacks)
+        return cls(path, tuple(moving), places, motors, names, FrameReader(path), unused)
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -112,16 +116,15 @@ class BlissFile:
 
     @property
     def merits(self) -> dict[str, NDArray[np.bool_]]:
-        """What speaks for a frame, as in `recon3d.readers.source.KnowsMerits`."""
-        own = self.places[:, 0]
+        """What speaks for a frame, as in `FrameSource`."""
+        own, frames = self.places.T
         currents = [record.currents(self.goniometer) for record in self.records]
         known = np.concatenate([current[current > 0] for current in currents])
         least = _LEAST_CURRENT * np.median(known) if known.size else 0.0
-        stored = [currents[record][frame] > least for record, frame in self.places]
-        unknown = [np.isnan(currents[record][frame]) for record, frame in self.places]
+        current = np.array([currents[i][frame] for i, frame in zip(own, frames, strict=True)])
         return {
             "is of a scan that came to its end": np.array([r.finished for r in self.records])[own],
-            "was taken with current in the ring": np.array(stored) | np.array(unknown),
+            "was taken with current in the ring": ~(current <= least),  # or it is not known
             "is of an entry of several frames": np.array([r.shape[0] > 1 for r in self.records])[
                 own
             ],
@@ -132,19 +135,12 @@ class BlissFile:
         record, frame = self.places[index]
         return f"{self.path}, entry {self.records[record].entry}, frame {frame}"
 
-    def read(self, index: int, roi: Roi) -> NDArray[Any]:
-        """Pixels of a frame inside `roi`, shape (rows, cols); damage is a DataError."""
-        roi.require_inside(self.frame_shape)
-        record, frame = self.places[index]
-        with explained(self.name(index)):
-            return self.reader.read(self.records[record].dataset, int(frame), roi)
-
     def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
-        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        """Write the pixels of a frame inside `roi` into an array; damage is a DataError."""
         roi.require_inside(self.frame_shape)
         record, frame = self.places[index]
         with explained(self.name(index)):
-            self.reader.read(self.records[record].dataset, int(frame), roi, out)
+            out[...] = self.reader.read(self.records[record].dataset, int(frame), roi)
 
 
 def look_at_detector(path: Path, detector: str) -> None:
@@ -180,25 +176,74 @@ def mean_bliss_frame(path: Path, detector: str) -> FloatArray:
     return total / count
 
 
-def _left_out(
-    path: Path, records: list[EntryRecord], table: FrameTable, skipped: dict[str, str]
-) -> tuple[Damage, ...]:
-    """Every frame that is not used, and every entry that is damaged or of another layout.
+def _frame_table(
+    records: list[EntryRecord], goniometer: Goniometer, *, skip_damaged: bool
+) -> tuple[NDArray[np.int64], MotorTable, dict[str, str]]:
+    """Places, (frames, 2), and readings of the frames that can be read; what entries lack.
 
-    `records` and `table`: its entries, and their frames that are used. `skipped`: why each other
-    entry was left out.
+    `skip_damaged`: leave frames out that are not on the disk, or lack a reading; else a DataError
+    names all entries in which frames or readings lack.
     """
-    used = {(int(record), int(frame)) for record, frame in table.places}
-    frames = [
-        (
-            f"{path}, entry {record.entry}, frame {frame}",
-            table.lacks.get(f"entry {record.entry}", ""),
-        )
+    absent = absent_parts([record.motors for record in records], goniometer)
+    rows, places = [], []
+    lacks, problems = dict[str, str](), dict[str, str]()
+    for number, record in enumerate(records):
+        name = f"entry {record.entry}"
+        try:
+            frames, lack = record.frames(goniometer, skip_damaged=skip_damaged)
+        except DataError as error:
+            problems[name] = str(error)
+            continue
+        columns, known, unread = motor_columns(record.motors, goniometer, absent, frames)
+        if unread and skip_damaged:
+            frames, columns = frames[known], columns[:, known]
+            lack = f"{unread} ({frames.size} frames are used)"
+        elif unread:
+            problems[name] = unread
+        lacks |= {name: lack} if lack else {}
+        rows.append(np.vstack([columns, _current(record, goniometer, columns[0], frames)]))
+        places.append(np.stack([np.full_like(frames, number), frames], axis=1))
+    if problems:
+        raise DataError(list_entries(problems))
+    table = np.concatenate(rows, axis=1)
+    if not table.size:
+        raise DataError(list_entries(lacks))
+    for part in absent:
+        name = goniometer.motors[part]
+        warn(f"there is no motor '{name}' in the file: {part} is taken as still")
+    if lacks:
+        warn(f"frames are left out: {list_entries(lacks)}")
+    if "omega" in absent:
+        table[0] = 0.0
+    return np.concatenate(places), MotorTable(*table), lacks
+
+
+def _current(
+    record: EntryRecord, goniometer: Goniometer, omega_deg: FloatArray, frames: NDArray[np.int64]
+) -> FloatArray:
+    """Ring current of the frames, NaN where it is not recorded.
+
+    One number for the whole entry says nothing of how the beam decayed from one projection
+    to the next, so it counts in an entry of one projection only.
+    """
+    current = record.currents(goniometer)[frames]
+    single = isinstance(record.current[goniometer.ring_current], float)
+    if single and frames.size and np.ptp(omega_deg) > _ONE_OMEGA_DEG:
+        return np.full(frames.size, np.nan)
+    return np.where(np.isfinite(current) & (current > 0), current, np.nan)
+
+
+def _unused(
+    path: Path, records: list[EntryRecord], places: NDArray[np.int64], lacks: dict[str, str]
+) -> tuple[Damage, ...]:
+    """The frames of entries that are not among those that are used, each with the reason."""
+    used = set(map(tuple, places.tolist()))
+    return tuple(
+        (f"{path}, entry {record.entry}, frame {frame}", lacks.get(f"entry {record.entry}", ""))
         for number, record in enumerate(records)
         for frame in range(record.shape[0])
         if (number, frame) not in used
-    ]
-    return (*((f"{path}, {label}", reason) for label, reason in skipped.items()), *frames)
+    )
 
 
 def _moving(
@@ -212,7 +257,8 @@ def _moving(
         )
     moving, singles = [], []
     for record in records:
-        if record.shape[0] > 1 and record.motors.stands_still(goniometer):
+        lists = lists_of(record.motors, goniometer).values()
+        if record.shape[0] > 1 and all(np.ptp(values) == 0 for values in lists):
             skipped[record.label] = "no motor moves in it"
         elif record.shape[0] == 1 and _SINGLE.match(record.title):
             singles.append(record)
@@ -222,17 +268,12 @@ def _moving(
         moving, singles = singles, []
     skipped |= {record.label: "a single exposure beside a scan" for record in singles}
     if not moving:
+        known = ", ".join(goniometer.motors.values())
         raise DataError(
-            f"no motor of {_known(goniometer)} moves in any entry, though there are frames in "
-            f"{records[0].label}: name the motors, as in "
-            "--motors id03,omega=...,base_tilt=..."
+            f"no motor of {known} moves in any entry, though there are frames in "
+            f"{records[0].label}: name the motors, as in --motors id03,omega=...,base_tilt=..."
         )
     return moving
-
-
-def _known(goniometer: Goniometer) -> str:
-    parts = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
-    return ", ".join(getattr(goniometer, part) for part in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,12 +307,8 @@ class FrameReader:
     def __reduce__(self) -> tuple[type[FrameReader], tuple[Path]]:
         return FrameReader, (self._path,)
 
-    def read(self, dataset: str, frame: int, roi: Roi, out: NDArray[Any] | None = None) -> Any:
-        """Pixels of a frame inside `roi`, shape (rows, cols), in native byte order.
-
-        `dataset`: path of the frames in the file. `out`: where to write the pixels; None for a new
-        array.
-        """
+    def read(self, dataset: str, frame: int, roi: Roi) -> NDArray[Any]:
+        """Pixels of a frame inside `roi`, (rows, cols), in native byte order; not to be changed."""
         with self._lock:
             block = self._block
             if block is not None and (block.dataset, block.roi) != (dataset, roi):
@@ -279,11 +316,7 @@ class FrameReader:
             if block is None or not block.first <= frame < block.end:
                 self._block = None
                 block = self._block = self._read_block(dataset, frame, roi, block)
-            pixels = block.pixels[frame - block.first]
-            if out is None:
-                return pixels.copy()
-            out[...] = pixels
-            return out
+            return block.pixels[frame - block.first]
 
     def _read_block(self, dataset: str, frame: int, roi: Roi, last: _Block | None) -> _Block:
         follows = last is not None and frame == last.end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import h5py
@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
-from recon3d.errors import DataError
 from recon3d.readers.damage import LARGEST_READING
 
 FloatArray = NDArray[np.float64]
-Reading: TypeAlias = "float | FloatArray | str | None"
+Reading: TypeAlias = float | FloatArray | str | None
 """One number, one a frame, what stands in place of a number, or None: not recorded."""
 
-PARTS = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
-_NEEDED = ("omega", "base_tilt", "chi", "phi")
+Readings: TypeAlias = dict[str, Reading]
+"""What one entry records of the motors, by their names."""
+
+NEEDED = ("omega", "base_tilt", "chi", "phi")
 _PLACES = (
     "instrument/{}/value",
     "instrument/{}/data",
@@ -75,57 +76,35 @@ def read_current(entry: h5py.Group, name: str, frames: int) -> Reading:
     return next((number for number in numbers if isinstance(number, float)), None)
 
 
-def _is_list(values: Reading, frames: int) -> bool:
-    return isinstance(values, np.ndarray) and values.size == frames
+def read_motors(entry: h5py.Group, goniometers: Iterable[Goniometer], frames: int) -> Readings:
+    """What an entry of so many frames records of the motors of some beamlines, by their names."""
+    names = {name for goniometer in goniometers for name in goniometer.motors.values()}
+    return {name: read_reading(entry, name, frames) for name in sorted(names)}
 
 
-@dataclass(frozen=True, eq=False)
-class EntryMotors:
-    """What one entry records of the motors."""
+def completed(own: Readings, other: Readings, frames: int) -> tuple[Readings, tuple[str, ...]]:
+    """Readings with what only another entry of the scan has, and the lists that are taken there."""
 
-    readings: dict[str, Reading]  # by the motor's name, of all beamlines
-    # motors whose lists of readings are those of another entry of the same scan
-    lent: tuple[str, ...] = ()
+    def fitting(readings: Readings) -> Readings:
+        return {n: v for n, v in readings.items() if isinstance(v, np.ndarray) and v.size == frames}
 
-    @classmethod
-    def read(
-        cls, entry: h5py.Group, goniometers: tuple[Goniometer, ...], frames: int
-    ) -> EntryMotors:
-        """Read the motors that play a part on one of the goniometers."""
-        names = {getattr(goniometer, part) for goniometer in goniometers for part in PARTS}
-        return cls({name: read_reading(entry, name, frames) for name in sorted(names)})
-
-    def completed_by(self, other: EntryMotors, frames: int) -> EntryMotors:
-        """The same with what only another entry of the scan has, of lists those for all frames."""
-        own = {name: values for name, values in self.readings.items() if values is not None}
-        fitting = {name for name, values in own.items() if _is_list(values, frames)}
-        lists = {
-            name: values
-            for name, values in other.readings.items()
-            if name not in fitting and _is_list(values, frames)
-        }
-        return EntryMotors(other.readings | own | lists, tuple(lists))
-
-    def of(self, goniometer: Goniometer) -> dict[str, Reading]:
-        """The readings by the parts that the motors play."""
-        return {part: self.readings.get(getattr(goniometer, part)) for part in PARTS}
-
-    def lists(self, goniometer: Goniometer) -> dict[str, FloatArray]:
-        """The readings that are lists, by the parts."""
-        every = self.of(goniometer)
-        return {part: values for part, values in every.items() if isinstance(values, np.ndarray)}
-
-    def stands_still(self, goniometer: Goniometer) -> bool:
-        """Whether none of the motors moves in the entry."""
-        return all(np.ptp(values) == 0 for values in self.lists(goniometer).values())
+    known = {name: values for name, values in own.items() if values is not None}
+    lent = {name: v for name, v in fitting(other).items() if name not in fitting(own)}
+    return other | known | lent, tuple(lent)
 
 
-def known_and_moving(entries: list[EntryMotors]) -> tuple[set[str], set[str]]:
+def lists_of(readings: Readings, goniometer: Goniometer) -> dict[str, FloatArray]:
+    """The readings that are lists, by the names of the motors."""
+    every = ((name, readings.get(name)) for name in goniometer.motors.values())
+    return {name: values for name, values in every if isinstance(values, np.ndarray)}
+
+
+def known_and_moving(entries: Iterable[Readings]) -> tuple[set[str], set[str]]:
     """Names of the motors that the entries record, and of those that move in or between them."""
     spans: dict[str, list[float]] = {}
     known: set[str] = set()
     for entry in entries:
-        for name, values in entry.readings.items():
+        for name, values in entry.items():
             if values is not None:
                 known.add(name)
             if isinstance(values, float | np.ndarray):
@@ -135,61 +114,40 @@ def known_and_moving(entries: list[EntryMotors]) -> tuple[set[str], set[str]]:
     return known, moving
 
 
-def absent_parts(entries: list[EntryMotors], goniometer: Goniometer) -> list[str]:
+def absent_parts(entries: Sequence[Readings], goniometer: Goniometer) -> list[str]:
     """The needed parts for which no entry records a motor."""
-    return [
-        part for part in _NEEDED if all(entry.of(goniometer)[part] is None for entry in entries)
-    ]
+    names = goniometer.motors
+    return [part for part in NEEDED if all(one.get(names[part]) is None for one in entries)]
 
 
 def motor_columns(
-    motors: EntryMotors, goniometer: Goniometer, absent: list[str], frames: NDArray[np.int64]
-) -> list[FloatArray]:
-    """Readings of some frames of an entry, in the order of `PARTS`, each of shape (frames,).
+    readings: Readings, goniometer: Goniometer, absent: list[str], frames: NDArray[np.int64]
+) -> tuple[FloatArray, NDArray[np.bool_], str]:
+    """Readings, (motors, frames), which frames have all that are needed, and why others have not.
 
-    `absent`: parts for which no entry records a motor: their readings are NaN. Raises a DataError,
-    without the file's name, where a motor that is needed is not recorded, or has no number.
+    `absent`: parts for which no entry records a motor: their readings are NaN.
     """
-    columns = []
-    for part, values in motors.of(goniometer).items():
-        needed = part in _NEEDED and part not in absent
-        column = np.full(frames.size, np.nan)
+    columns = np.full((len(goniometer.motors), frames.size), np.nan)
+    known, why = np.ones(frames.size, bool), ""
+    for column, (part, name) in zip(columns, goniometer.motors.items(), strict=True):
+        values = readings.get(name)
         if isinstance(values, np.ndarray):
             column[:] = values[frames]
         elif isinstance(values, float):
             column[:] = values
-        column[~(np.abs(column) <= _largest(part))] = np.nan
-        if needed and not np.isfinite(column).all():
-            raise DataError(_explain(getattr(goniometer, part), part, values, column))
-        columns.append(np.where(np.isfinite(column), column, np.nan))
-    energy = columns[PARTS.index("energy")]
-    energy[energy > 1000] /= 1000  # recorded in eV
-    return columns
+        if part == "energy":
+            column[column > 1000] /= 1000  # recorded in eV
+        read = np.abs(column) <= LARGEST_READING
+        column[~read] = np.nan
+        if part in NEEDED and part not in absent:
+            known &= read
+            why = why or ("" if read.all() else _explain(f"'{name}' ({part})", values, read))
+    return columns, known, why
 
 
-def frames_with_readings(
-    motors: EntryMotors, goniometer: Goniometer, absent: list[str], frames: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Those of some frames of an entry for which all motors that are needed have a reading."""
-    known = np.ones(frames.size, bool)
-    for part, values in motors.of(goniometer).items():
-        if part in _NEEDED and part not in absent:
-            if isinstance(values, np.ndarray):
-                known &= np.abs(values[frames]) <= LARGEST_READING
-            else:
-                known &= isinstance(values, float) and abs(values) <= LARGEST_READING
-    return frames[known]
-
-
-def _largest(part: str) -> float:
-    """The largest reading that is believed; an energy may be recorded in eV."""
-    return 1000 * LARGEST_READING if part == "energy" else LARGEST_READING
-
-
-def _explain(name: str, part: str, values: Reading, column: FloatArray) -> str:
-    motor = f"the motor '{name}' ({part})"
+def _explain(motor: str, values: Reading, read: NDArray[np.bool_]) -> str:
     if values is None:
-        return f"{motor} is not recorded, but it is in other entries"
+        return f"the motor {motor} is not recorded, but it is in other entries"
     if isinstance(values, str):
-        return f"{motor} reads '{values}', no number: was its controller off?"
-    return f"{motor} has no reading at frame {int(np.argmin(np.isfinite(column)))}"
+        return f"the motor {motor} reads '{values}', no number: was its controller off?"
+    return f"the motor {motor} has no reading at frame {int(np.argmin(read))}"

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError
 from recon3d.readers.bliss.file import BlissFile
+from recon3d.readers.bliss.motors import NEEDED
 from recon3d.readers.bliss.records import EntryRecord
 from recon3d.readers.source import FrameSource
 
 FloatArray = NDArray[np.float64]
 _UNLIKE = 5.0
 _LEAST_DEG = 0.5
-_PARTS = ("omega", "base_tilt", "chi", "phi")
 _NAMED = 3
 
 
@@ -53,8 +53,9 @@ def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
 
     `records`: the entries of a scan that forms no grid.
     """
-    for part in _PARTS:
-        read = [(record, record.motors.of(goniometer)[part]) for record in records]
+    for part in NEEDED:
+        motor = goniometer.motors[part]
+        read = [(record, record.motors.get(motor)) for record in records]
         found = [(record, np.ravel(v)) for record, v in read if isinstance(v, float | np.ndarray)]
         spans = np.array([np.ptp(values) for _, values in found])
         for number, (record, values) in enumerate(found):
@@ -64,7 +65,6 @@ def odd_entry(records: Sequence[EntryRecord], goniometer: Goniometer) -> str:
             lost = _lost(values, usual) if wider or part == "omega" else np.zeros(0, int)
             if not wider and not lost.size:
                 continue
-            motor = getattr(goniometer, part)
             reads = f"reads {values.min():.7g} to {values.max():.7g}"
             if lost.size:
                 reads = f"falls to 0 at frame {lost[0]} ({lost.size} of {values.size} frames)"

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.goniometer import GONIOMETERS, Goniometer
+from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.readers.bliss.datasets import (
     Presence,
@@ -25,15 +25,18 @@ from recon3d.readers.bliss.datasets import (
 from recon3d.readers.bliss.entries import (
     explained,
     link_target,
-    list_entries,
     numbers_of,
     text_of,
 )
 from recon3d.readers.bliss.motors import (
-    EntryMotors,
     Reading,
+    Readings,
+    completed,
+    lists_of,
     read_current,
+    read_motors,
 )
+from recon3d.readers.damage import list_entries
 from recon3d.runtime.progress import track
 
 FloatArray = NDArray[np.float64]
@@ -51,7 +54,8 @@ class EntryRecord:
     shape: tuple[int, int, int]  # (frames, rows, cols)
     dtype: np.dtype[Any]  # of the pixels, in native order
     present: Presence  # which frames are on the disk
-    motors: EntryMotors
+    motors: Readings
+    lent: tuple[str, ...]  # motors of which the list of another entry of the scan is used
     current: dict[str, Reading]  # the ring current in mA, one a frame, or the one at the start
 
     @property
@@ -62,15 +66,8 @@ class EntryRecord:
     def currents(self, goniometer: Goniometer) -> FloatArray:
         """The ring current of every frame as it was recorded, shape (frames,); NaN if unknown."""
         recorded = self.current[goniometer.ring_current]
-        if isinstance(recorded, np.ndarray):
-            return recorded
-        number = recorded if isinstance(recorded, float) else np.nan
-        return np.full(self.shape[0], number)
-
-    def length(self, goniometer: Goniometer) -> int:
-        """Number of frames for which every list of readings has one."""
-        lists = self.motors.lists(goniometer).values()
-        return min([self.shape[0], *(values.size for values in lists)])
+        number = recorded if isinstance(recorded, float | np.ndarray) else np.nan
+        return np.broadcast_to(number, self.shape[0])
 
     def frames(
         self, goniometer: Goniometer, *, skip_damaged: bool
@@ -81,7 +78,8 @@ class EntryRecord:
         DataError, without the file's name. Where readings and frames of one that did are not as
         many, nothing tells which belong together.
         """
-        length = self.length(goniometer)
+        lists = lists_of(self.motors, goniometer).values()
+        length = min([self.shape[0], *(values.size for values in lists)])
         whole = self.present.whole[:length]
         uneven = _explain_lengths(self, goniometer)
         problem = "; ".join(filter(None, (_explain_absence(self), uneven)))
@@ -116,11 +114,8 @@ def _explain_absence(record: EntryRecord) -> str:
 
 def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
     """Which motors have another number of readings than there are frames; empty for none."""
-    lengths = {
-        getattr(goniometer, part): values.size
-        for part, values in record.motors.lists(goniometer).items()
-        if values.size != record.shape[0]
-    }
+    lists = lists_of(record.motors, goniometer)
+    lengths = {name: v.size for name, v in lists.items() if v.size != record.shape[0]}
     if not lengths:
         return ""
     readings = ", ".join(f"{count} readings of {name}" for name, count in lengths.items())
@@ -134,7 +129,7 @@ def read_records(
     file: h5py.File,
     entries: list[str],
     detector: str,
-    goniometers: tuple[Goniometer, ...] = tuple(GONIOMETERS.values()),
+    goniometers: tuple[Goniometer, ...],
     *,
     skip_damaged: bool = False,
     show: bool = True,
@@ -169,7 +164,7 @@ def read_records(
         skipped[label] = damaged.pop(label)
     if damaged and not (skip_damaged and records):
         raise DataError(f"{file.filename} is damaged: {list_entries(damaged)}")
-    lent = {record.entry: ", ".join(record.motors.lent) for record in records if record.motors.lent}
+    lent = {record.entry: ", ".join(record.lent) for record in records if record.lent}
     if lent:
         warn(
             f"{file.filename}: readings of the first entry of a scan are used: {list_entries(lent)}"
@@ -280,11 +275,11 @@ def _read_record(
     group = file[entry]
     frames = group[path]
     count = shape_of(frames)[0]
-    names = dict.fromkeys(goniometer.ring_current for goniometer in goniometers)
-    motors = EntryMotors.read(group, goniometers, count)
+    currents = {goniometer.ring_current for goniometer in goniometers}
+    motors, lent = read_motors(group, goniometers, count), tuple[str, ...]()
     first = file.get(f"{numbers_of(entry)[0]}.1")
     if numbers_of(entry)[1] > 1 and isinstance(first, h5py.Group):
-        motors = motors.completed_by(EntryMotors.read(first, goniometers, count), count)
+        motors, lent = completed(motors, read_motors(first, goniometers, count), count)
     return EntryRecord(
         entry=entry,
         title=text_of(group, "title"),
@@ -294,7 +289,8 @@ def _read_record(
         dtype=frames.dtype.newbyteorder("="),
         present=presence(frames),
         motors=motors,
-        current={name: read_current(group, name, count) for name in names},
+        lent=lent,
+        current={name: read_current(group, name, count) for name in currents},
     )
 
 

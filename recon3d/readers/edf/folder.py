@@ -19,7 +19,7 @@ from recon3d.errors import DataError, warn
 from recon3d.readers.damage import Damage, list_damage
 from recon3d.readers.edf.image import EdfHead, HeadReader, read_into, read_whole
 from recon3d.readers.edf.motors import MotorReader, UnknownMotorError
-from recon3d.readers.source import MotorTable, Roi
+from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.runtime.progress import track
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class EdfFile(Generic[T]):
 
 
 @dataclass(frozen=True, eq=False)
-class EdfFolder:
+class EdfFolder(FrameSource):
     """The frames of a scan in a folder of EDF files, in the order they were taken."""
 
     folder: str
@@ -111,18 +111,10 @@ class EdfFolder:
         """File of a frame."""
         return os.path.join(self.folder, self.files[index].name)  # noqa: PTH118 (ten times quicker)
 
-    def read(self, index: int, roi: Roi) -> NDArray[Any]:
-        """Pixels of a frame inside `roi`, shape (rows, cols); a damaged file is a DataError."""
-        pixels = np.empty((roi.rows, roi.cols), self.dtype)
-        self.read_into(index, roi, pixels)
-        return pixels
-
     def read_into(self, index: int, roi: Roi, out: NDArray[Any]) -> None:
-        """Write the pixels of a frame inside `roi` into an array, shape (rows, cols)."""
+        """Write the pixels of a frame inside `roi` into an array; damage is a DataError."""
         roi.require_inside(self.frame_shape)
-        rows = slice(roi.row, roi.row + roi.rows)
-        cols = slice(roi.col, roi.col + roi.cols)
-        read_into(self.name(index), self.files[index].head, rows, cols, out)
+        read_into(self.name(index), self.files[index].head, *roi.slices, out)
 
 
 def mean_frame(folder: str | Path, prefix: str) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.readers.damage import LARGEST_READING
 
-_MOTORS = ("omega", "base_tilt", "chi", "phi", "two_theta", "energy")
 _NEEDED = ("omega", "base_tilt")
 _TILTS = ("chi", "phi")
 _LISTED = 200
@@ -53,7 +52,7 @@ class MotorReader:
             )
         if self._absent is None:
             self._absent = self._look_for_motors(list(places))
-        values = [self._position(part, places, readings) for part in _MOTORS]
+        values = [self._position(part, places, readings) for part in self.goniometer.motors]
         if values[-1] > 1000:  # recorded in eV
             values[-1] /= 1000
         return (*values, self._ring_current(text), _number(text.get("epoch", "")))
