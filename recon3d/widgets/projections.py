@@ -150,7 +150,7 @@ class Projections(Panel):
         self.mark.value = out
         self._held = False
         update_film(self._film, glance, excluded=out)
-        self.canvas.move()
+        self.canvas.draw_idle()
         if getattr(self, "_model", None) is not None:
             self.background.start(self._reproject(self.projection.value), self._show_comparison)
 

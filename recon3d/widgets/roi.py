@@ -25,7 +25,12 @@ from recon3d.cleaning.suggest import Suggestion, suggesting
 from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
-from recon3d.plot.scan.detector_frames import draw_frame, raw_limits, update_frame
+from recon3d.plot.scan.detector_frames import (
+    animate_frame,
+    draw_frame,
+    raw_limits,
+    update_frame,
+)
 from recon3d.plot.scan.region import draw_region, update_region
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
@@ -203,6 +208,10 @@ class RegionOfInterest(Panel):
             interactive=True,
             props={"edgecolor": "white", "facecolor": "none", "linewidth": 1.5, "fill": False},
         )
+        animate_frame(self._drawn)
+        moved = (*self._region, *self.selector.artists, self.ax.title, self._bar.ax)
+        for moving in moved:
+            moving.set_animated(True)
         self._set_selector()
 
     def _image(self, kind: str, k: int) -> NDArray[Any]:
@@ -220,10 +229,7 @@ class RegionOfInterest(Panel):
         low, top = raw_limits(image)
         update_frame(self._drawn, image, log=self.log_colors.value, low=low, top=top)
         k = self.projection.value
-        self.ax.set_title(
-            f"{self.shown.value}, ω = {self.scan.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1
-        )
-        self._bar.update_normal(self._drawn)
+        self.ax.title.set_text(f"{self.shown.value}, ω = {self.scan.omega_deg[k]:.2f}°")
         # Exponents are smaller than the rest.
         self._bar.ax.tick_params(labelsize=TEXT_SIZE + (2 if self.log_colors.value else 0))
         self.canvas.draw_idle()

@@ -1,7 +1,11 @@
-"""What a page tells a figure, which may come in another thread than the one that runs cells."""
+"""What of a figure is drawn anew, and what a page tells it, maybe from another thread."""
 
+import io
 import threading
 
+import numpy as np
+
+from recon3d.widgets import RegionOfInterest, Threshold
 from recon3d.widgets.controls.background import Background
 from recon3d.widgets.controls.panel import button, new_canvas
 
@@ -39,3 +43,69 @@ def test_a_figure_is_drawn_and_a_button_answers_when_nobody_else_changes_figures
     assert waited == [True, True]
     assert canvas._still is not None
     assert pressed == [1]
+
+
+def counted_drawings(canvas, monkeypatch):
+    """How often everything in a canvas has been drawn, as a list that grows."""
+    drawn, draw = [], canvas.figure.draw
+    monkeypatch.setattr(canvas.figure, "draw", lambda renderer: (drawn.append(1), draw(renderer)))
+    return drawn
+
+
+def picture(canvas):
+    canvas.handle_draw()
+    return np.array(canvas.buffer_rgba())
+
+
+def test_only_what_is_animated_is_drawn_where_nothing_else_has_changed(monkeypatch):
+    canvas = new_canvas(2.0)
+    ax, bar = (
+        canvas.figure.add_axes((0.1, 0.2, 0.6, 0.7)),
+        canvas.figure.add_axes((0.8, 0.2, 0.1, 0.7)),
+    )
+    line = ax.axvline(0.2)
+    for moving in (line, bar):
+        moving.set_animated(True)
+    drawn = counted_drawings(canvas, monkeypatch)
+    first = picture(canvas)
+    line.set_xdata([0.7, 0.7])
+    bar.set_ylim(0, 7)
+    second = picture(canvas)
+    assert len(drawn) == 1
+    assert np.any(second[:, :700] != first[:, :700])
+    assert np.any(second[:, 800:] != first[:, 800:])
+    ax.set_ylim(0, 3)
+    assert np.any(picture(canvas) != second)
+    assert len(drawn) == 2
+
+
+def test_a_saved_figure_holds_what_is_animated():
+    canvas = new_canvas(2.0)
+    canvas.figure.add_axes((0.1, 0.2, 0.6, 0.7))
+    files = []
+    for animated in (False, True):
+        canvas.figure.axes[0].set_animated(animated)
+        files.append(io.BytesIO())
+        canvas.figure.savefig(files[-1])
+    assert files[0].getvalue() == files[1].getvalue()
+    assert canvas.figure.axes[0].get_animated()
+
+
+def test_a_threshold_that_moves_draws_no_tick_anew(simulated, monkeypatch):
+    widget = Threshold(simulated.scan)
+    widget.background.wait()
+    before = picture(widget.canvas)
+    drawn = counted_drawings(widget.canvas, monkeypatch)
+    widget.binth.value += 10 - widget.binth.value % 10
+    assert np.any(picture(widget.canvas) != before)
+    assert not drawn
+
+
+def test_another_projection_draws_no_tick_of_the_frame_anew(simulated, monkeypatch):
+    widget = RegionOfInterest(simulated.scan)
+    widget.background.wait()
+    before = picture(widget.canvas)
+    drawn = counted_drawings(widget.canvas, monkeypatch)
+    widget.projection.value = 0
+    assert np.any(picture(widget.canvas) != before)
+    assert not drawn

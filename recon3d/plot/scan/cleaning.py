@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from recon3d.cleaning.frame_preview import FrameSteps
@@ -16,9 +17,11 @@ from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label
 from recon3d.plot.scan.detector_frames import (
     BLUE,
     HistogramParts,
+    animate_frame,
     draw_frame,
     draw_histogram,
     raw_limits,
+    set_limits,
     update_frame,
     update_histogram,
 )
@@ -36,7 +39,7 @@ _TITLES = {
 class CleaningFigure:
     """What `update_cleaning` changes in a drawn figure."""
 
-    figure: Figure
+    title: Text
     images: dict[str, AxesImage]
     histogram: HistogramParts
 
@@ -60,6 +63,8 @@ def draw_cleaning(
         ax = figure.add_axes((0.075 + 0.228 * number, 0.47, 0.165, 0.44))
         colors = "gray" if name == "mask" else "viridis"
         image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
+        if name in ("mask", "after"):  # what the threshold changes
+            animate_frame(image)
         images[name] = image
         if number:
             # Drawing text is what takes longest: the panels share the first one's labels.
@@ -75,7 +80,10 @@ def draw_cleaning(
     histogram = draw_histogram(
         figure.add_axes((0.075, 0.1, 0.862, 0.25)), steps.unmasked, threshold
     )
-    drawn = CleaningFigure(figure, images, histogram)
+    title = figure.suptitle("", fontsize=TEXT_SIZE + 2, y=0.99)
+    for moving in histogram:
+        moving.set_animated(True)
+    drawn = CleaningFigure(title, images, histogram)
     update_cleaning(drawn, steps, threshold, "")
     return drawn
 
@@ -88,17 +96,19 @@ def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, 
     # One scale for what goes in and what is taken off it, so that the eye can compare.
     low, top = raw_limits(steps.before)
     limits = {"before": (low, top), "background": (low, top), "mask": (0.0, 1.0)}
+    limits["after"] = (0.0, raw_limits(steps.unmasked)[1])
     for name, image in drawn.images.items():
-        lowest, highest = limits.get(name, (0.0, None))
+        lowest, highest = limits[name]
         update_frame(image, _image(steps, name), low=lowest, top=highest)
     update_histogram(drawn.histogram, steps.unmasked, threshold)
-    drawn.figure.suptitle(title, fontsize=TEXT_SIZE + 2, y=0.99)
+    drawn.title.set_text(title)
 
 
 def draw_kept(figure: Figure) -> Line2D:
     """Draw an empty plot of the signal that is kept, into a figure of about 11 by 2 inches."""
     ax = figure.add_axes((0.075, 0.26, 0.862, 0.66))
     (line,) = ax.plot([], [], ".", color=BLUE)
+    line.set_animated(True)
     ax.axhline(100, color="0.7", linewidth=0.8, zorder=0)
     label(ax, "ω (°)", "signal kept (%)")
     return line
@@ -113,9 +123,9 @@ def update_kept(
     ax = line.axes
     assert ax is not None
     margin = 0.02 * (omega_range[1] - omega_range[0]) + 0.5
-    ax.set_xlim(omega_range[0] - margin, omega_range[1] + margin)
     lowest = min((100 * share for share in shares.values()), default=100.0)
-    ax.set_ylim(min(max(lowest - 10, 0), 80), 105)
+    across = (omega_range[0] - margin, omega_range[1] + margin)
+    set_limits(ax, across, (min(max(lowest - 10, 0), 80), 105))
 
 
 def _image(steps: FrameSteps, name: str) -> np.ndarray:

@@ -16,7 +16,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from recon3d.plot.parts import TEXT_SIZE, label, read_out, value_at
 
@@ -101,14 +100,35 @@ def update_frame(
         return
     if isinstance(drawn.norm, LogNorm):
         drawn.set_norm(Normalize(low, bright))
-    drawn.set_data(shown)
+    if not np.array_equal(shown, drawn.get_array()):  # else all would be drawn anew for nothing
+        drawn.set_data(shown)
     drawn.set_clim(low, bright)
+
+
+def animate_frame(drawn: AxesImage) -> None:
+    """Let a frame change without ticks and labels being drawn anew; its border lies over it."""
+    ax = drawn.axes
+    assert ax is not None
+    for moving in (drawn, *ax.spines.values()):
+        moving.set_animated(True)
+
+
+def set_limits(ax: Axes, across: tuple[float, float], up: tuple[float, float]) -> None:
+    """Set the limits of axes, unless they have them: matplotlib would draw all ticks anew."""
+    if (ax.get_xlim(), ax.get_ylim()) != (across, up):
+        ax.set_xlim(*across)
+        ax.set_ylim(*up)
 
 
 def raw_limits(image: Image) -> tuple[float, float]:
     """Counts between which a raw frame shows the grain rather than background and hot pixels."""
     step = max(max(image.shape) // 256, 1)
-    calm = ndimage.median_filter(image[::step, ::step], 3)
+    calm = image[::step, ::step]
+    for _ in range(2):  # medians of three, along columns and along rows: no single hot pixel
+        around = np.pad(calm, ((1, 1), (0, 0)), mode="reflect")
+        lower = np.minimum(around[:-2], around[2:])
+        upper = np.maximum(around[:-2], around[2:])
+        calm = np.clip(calm, lower, upper).T
     low, high = np.percentile(calm, (1, 99.9))
     return float(low), float(high)
 
@@ -151,15 +171,15 @@ def update_histogram(parts: HistogramParts, image: Image, threshold: float) -> N
 def _fit_histogram(parts: HistogramParts, numbers: Image, edges: Image) -> None:
     ax = parts.bars.axes
     assert ax is not None
-    ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(0.5, 2 * max(float(numbers.max()), 1))
+    set_limits(ax, (edges[0], edges[-1]), (0.5, 2 * max(float(numbers.max()), 1)))
 
 
 def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
     """Numbers of pixels and edges; a large image is sampled, its numbers scaled up."""
     step = max(max(image.shape) // 512, 1)
     sample = image[::step, ::step] if image.ndim == 2 else image
-    top = max(float(sample.max(initial=0)), 2 * threshold, 10.0)
+    # In steps, so that a threshold that moves seldom changes the scale.
+    top = max(float(sample.max(initial=0)), 20 * np.ceil(threshold / 10), 10.0)
     bins = np.linspace(0, np.sqrt(top), HISTOGRAM_BINS + 1) ** 2
     numbers, edges = np.histogram(sample[sample > 0], bins=bins)
     return numbers * step**2, edges

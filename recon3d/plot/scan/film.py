@@ -12,9 +12,10 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
 from recon3d.cleaning.overview import ProjectionGlance
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
+from recon3d.plot.parts import draw_color_bar
 from recon3d.plot.scan.detector_frames import (
     VERMILION,
+    animate_frame,
     bright_counts,
     draw_frame,
     update_frame,
@@ -60,7 +61,8 @@ def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
     here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
     film = Film(figure, image, settings, here, max(bright_counts(g.summed) for g in glances))
     mean = [line for line in middle.lines if line.get_gid() == "mean"]
-    for moving in (image, ax.title, *ax.spines.values(), settings, *mean, here):
+    animate_frame(image)
+    for moving in (ax.title, settings, *mean, here):
         moving.set_animated(True)
     update_film(film, first)
     return film
@@ -75,11 +77,8 @@ def update_film(film: Film, glance: ProjectionGlance, *, excluded: bool = False)
     ax = film.image.axes
     assert ax is not None
     note = " (left out)" if excluded else ""
-    ax.set_title(
-        f"ω = {glance.omega_deg:.2f}°{note}",
-        fontsize=TEXT_SIZE + 1,
-        color=VERMILION if excluded else "black",
-    )
+    ax.title.set_text(f"ω = {glance.omega_deg:.2f}°{note}")
+    ax.title.set_color(VERMILION if excluded else "black")
     update_setting_intensity(film.settings, glance)
     film.here.set_xdata([glance.omega_deg, glance.omega_deg])
 

@@ -52,6 +52,7 @@ def update_region(parts: RegionParts, roi: Roi, signal: NDArray[Any]) -> None:
     parts.shade.set_path(_frame_around(roi, (signal.shape[0], signal.shape[1])))
     outside = signal > 0
     outside[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols] = False
+    parts.lost.set_visible(bool(outside.any()))
     parts.lost.set_data(thinned(outside)[..., None] * _LOST)
 
 

@@ -22,7 +22,7 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
 
     _png_is_old: bool
     _still: Any = None
-    """The picture without what moves; None where that has changed since it was drawn."""
+    """The picture without the animated artists and axes, as it was drawn last."""
     _still_size: tuple[int, int] = (0, 0)
 
     def draw(self) -> None:
@@ -32,16 +32,22 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
             self.handle_draw()
 
     def handle_draw(self, _event: Any = None) -> None:
-        """Draw, as a browser asks for it: only what moves where nothing else has changed."""
-        if self._still is None or self._still_size != self.get_width_height():
+        """Draw, as a browser asks for it: only what is animated where nothing else has changed.
+
+        A figure is stale when an artist has changed that is not animated. Ticks and texts take
+        longest to draw, so an artist or axes that a slider changes should be animated.
+        """
+        size = self.get_width_height()
+        if self._still is None or self.figure.stale or self._still_size != size:
             FigureCanvasAgg.draw(self)
-            self._still_size = self.get_width_height()
+            self._still_size = size
             self._still = self.copy_from_bbox(self.figure.bbox)
         self.restore_region(self._still)
-        for ax in self.figure.axes:
-            for artist in sorted(ax.get_children(), key=lambda artist: artist.get_zorder()):
+        inside = (child for ax in self.figure.axes for child in ax.get_children())
+        for children in (inside, self.figure.get_children()):
+            for artist in sorted(children, key=lambda artist: artist.get_zorder()):
                 if artist.get_animated():
-                    ax.draw_artist(artist)
+                    artist.draw(self.get_renderer())
         self._png_is_old = True
         self.manager.refresh_all()
 
@@ -51,14 +57,17 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
         if content.get("type") == "initialized":
             self.send_state("resizable")  # a browser sets it, and draws a handle in the corner
 
-    def draw_idle(self) -> None:
-        """Ask for a drawing of everything."""
-        self._still = None
-        super().draw_idle()
-
-    def move(self) -> None:
-        """Ask for a drawing of the artists that are animated: ticks and texts take longer."""
-        super().draw_idle()
+    def print_figure(self, *args: Any, **kwargs: Any) -> Any:
+        """Save the figure; matplotlib would leave out animated axes and texts."""
+        with TOUCHING:
+            moving = [child for child in self.figure.get_children() if child.get_animated()]
+            for child in moving:
+                child.set_animated(False)
+            try:
+                return super().print_figure(*args, **kwargs)
+            finally:
+                for child in moving:
+                    child.set_animated(True)
 
     def get_diff_image(self) -> bytes | None:
         """The picture as a PNG file; None where the one that was sent is still right."""
