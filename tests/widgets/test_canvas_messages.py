@@ -94,6 +94,7 @@ def test_a_saved_figure_holds_what_is_animated():
 def test_a_threshold_that_moves_draws_no_tick_anew(simulated, monkeypatch):
     widget = Threshold(simulated.scan)
     widget.background.wait()
+    widget.refresh()  # with the projection's own dark frame
     before = picture(widget.canvas)
     drawn = counted_drawings(widget.canvas, monkeypatch)
     widget.binth.value += 10 - widget.binth.value % 10
