@@ -30,7 +30,8 @@ from recon3d.cleaning.steps import (
 from recon3d.config.cleaning import Cleaning
 from recon3d.scan.scan import Scan
 
-_REMEMBERED = 8
+_REMEMBERED = 10
+"""Projections whose dark frame is kept: the shown one, and nine spread over the scan."""
 
 
 @dataclass(frozen=True, eq=False)

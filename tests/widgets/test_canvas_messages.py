@@ -95,6 +95,7 @@ def test_a_threshold_that_moves_draws_no_tick_anew(simulated, monkeypatch):
     widget = Threshold(simulated.scan)
     widget.background.wait()
     widget.refresh()  # with the projection's own dark frame
+    widget.background.wait()
     before = picture(widget.canvas)
     drawn = counted_drawings(widget.canvas, monkeypatch)
     widget.binth.value += 10 - widget.binth.value % 10
