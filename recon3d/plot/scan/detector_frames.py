@@ -100,7 +100,9 @@ def update_frame(
         return
     if isinstance(drawn.norm, LogNorm):
         drawn.set_norm(Normalize(low, bright))
-    if not np.array_equal(shown, drawn.get_array()):  # else all would be drawn anew for nothing
+    if not np.array_equal(
+        shown, np.asarray(drawn.get_array())
+    ):  # else all would be drawn anew for nothing
         drawn.set_data(shown)
     drawn.set_clim(low, bright)
 
@@ -113,7 +115,7 @@ def animate_frame(drawn: AxesImage) -> None:
         moving.set_animated(True)
 
 
-def set_limits(ax: Axes, across: tuple[float, float], up: tuple[float, float]) -> None:
+def set_limits(ax: Any, across: tuple[float, float], up: tuple[float, float]) -> None:
     """Set the limits of axes, unless they have them: matplotlib would draw all ticks anew."""
     if (ax.get_xlim(), ax.get_ylim()) != (across, up):
         ax.set_xlim(*across)
