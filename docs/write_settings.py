@@ -12,7 +12,7 @@ from recon3d.config.crystal import Crystal
 from recon3d.config.declare import Setting, settings_of
 from recon3d.config.detector import Detector
 from recon3d.config.experiment import WITHOUT_EFFECT, Experiment, NotModelled
-from recon3d.config.getdata import GetData
+from recon3d.config.getdata import POSITIONAL, GetData
 from recon3d.config.reconstruction import Settings
 from recon3d.config.settings_file import OfFile
 from recon3d.config.volume import Volume
@@ -69,7 +69,7 @@ def page() -> str:
 
 def row(declared: Setting) -> str:
     """One key as a row of a table."""
-    key = declared.key.upper() if declared.place else declared.key
+    key = declared.key.upper() if declared.key in POSITIONAL else declared.key
     option = f", `{declared.option}`" if declared.option else ""
     default = "must be given"
     if not declared.required:

@@ -82,28 +82,23 @@ def checked(**expected: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @functools.wraps(function)
         def call(*given: P.args, **named: P.kwargs) -> R:
-            kinds = _kinds(function)
-
-            def bind(how: Callable[..., inspect.BoundArguments]) -> inspect.BoundArguments:
-                try:
-                    return how(*given, **named)
-                except TypeError as error:
-                    known = ", ".join(name for name in signature.parameters if name != "self")
-                    raise ParameterError(
-                        f"{function.__qualname__}: {error}; its arguments are {known}"
-                    ) from None
-
-            bound = bind(signature.bind_partial)
-            lengths: dict[str, Any] = {}
-            for name, value in bound.arguments.items():
-                if name in kinds and name != others:
-                    kind = kinds[name]
+            kinds, lengths = _kinds(function), dict[str, Any]()
+            try:
+                bound = signature.bind_partial(*given, **named)
+                for name in (name for name in bound.arguments if name in kinds):
+                    words, kind = expected.get(name, ""), kinds[name]
                     if name == several:
                         kind = types.GenericAlias(tuple, (kind, ...))
-                    words = expected.get(name, "")
-                    bound.arguments[name] = _taken(name, value, kind, words)
-                    _require_shape(name, bound.arguments[name], words, lengths)
-            bind(signature.bind)  # what is wrong is told before what is missing
+                    if name != others:
+                        taken = _taken(name, bound.arguments[name], kind, words)
+                        _require_shape(name, taken, words, lengths)
+                        bound.arguments[name] = taken
+                signature.bind(*given, **named)  # what is wrong is told before what is missing
+            except TypeError as error:
+                known = ", ".join(name for name in signature.parameters if name != "self")
+                raise ParameterError(
+                    f"{function.__qualname__}: {error}; its arguments are {known}"
+                ) from None
             return function(*bound.args, **bound.kwargs)
 
         return call

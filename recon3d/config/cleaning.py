@@ -33,14 +33,12 @@ class Cleaning(Declared):
         unit="pixels",
         least=0,
         most=_MOST_PIXELS,
-        place=True,
     )
     binth: float | None = setting(
         None,
         "counts above which a pixel is signal; - for what the data suggest",
         unit="counts",
         least=0,
-        place=True,
     )
     min_region_pix: int = setting(
         100,

@@ -40,7 +40,6 @@ class Setting:
     words: Mapping[str, Any] = field(default_factory=dict)
     one_for_all: bool = False  # a single number stands for every number of the tuple
     expect: str = ""  # what is expected, in words; made of type, bounds and choices where empty
-    place: bool = False  # it has a place on the command line, and is called by its key in capitals
     # the option of the command line that gives it; of a truth value, the opposite of the default
     option: str = ""
     metavar: str = ""  # what stands for the value in the option's help
@@ -224,11 +223,13 @@ def validate(settings: Any) -> None:
             raise wrong(declared.name, value, str(error)) from None
 
 
-def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Parse the texts of a dataclass's keys; what is not given is left out.
+def parse_texts(
+    cls: type, texts: Mapping[str, str], capitals: Collection[str] = ()
+) -> dict[str, Any]:
+    """Parse the texts of a dataclass's keys, without quotes; what is not given is left out.
 
-    `texts`: the text of every value by its key, without quotes; keys of others are passed over. A
-    ParameterError names a value that is not what its key expects.
+    A ParameterError names a value that is not what its key expects; `capitals`: the keys that it
+    writes in capitals.
     """
     values = {}
     for key, declared in settings_of(cls).items():
@@ -236,7 +237,7 @@ def parse_texts(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
             try:
                 values[declared.name] = declared.parse(texts[key])
             except ValueError as error:
-                name = key.upper() if declared.place else key
+                name = key.upper() if key in capitals else key
                 raise wrong(name, texts[key], str(error)) from None
     return values
 

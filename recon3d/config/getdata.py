@@ -24,44 +24,37 @@ PATHS = ("datadir", "bgdir", "outputpath", "flat_field", "bad_pixels")
 class GetData(Declared):
     """Where a scan is, what part of it is wanted, how it is cleaned, and where the result goes."""
 
-    datadir: str = setting(help="folder with EDF frames, or a BLISS HDF5 file", place=True)
+    datadir: str = setting(help="folder with EDF frames, or a BLISS HDF5 file")
     dataname: str = setting(
         "",
         "what the names of the frames begin with; of an HDF5 file, the name of the detector, - "
         "where there is only one",
-        place=True,
     )
-    bgdir: str = setting("-", "folder or HDF5 file with background frames, - for none", place=True)
+    bgdir: str = setting("-", "folder or HDF5 file with background frames, - for none")
     bgname: str = setting(
         "-",
         "what the names of the background frames begin with, or the detector, - for any",
-        place=True,
     )
     poi: Pair | None = setting(
         None,
         "centre of the region of interest, x,y = column,row; - for what the data suggest",
         unit="pixels",
-        place=True,
     )
     imgsize: Pair | None = setting(
         None,
         "size of the region of interest, x,y; - for what the data suggest",
         unit="pixels",
-        place=True,
     )
-    outputpath: str = setting(".", "folder in which to make the output folder", place=True)
-    outputdirname: str = setting("results", "name of the output folder", place=True)
+    outputpath: str = setting(".", "folder in which to make the output folder")
+    outputdirname: str = setting("results", "name of the output folder")
     phi0: float | None = setting(
         None,
         "reading of phi from which rolling is counted; - for the middle of its range",
         unit="degrees",
         least=-360,
         most=360,
-        place=True,
     )
-    chi0: float | None = setting(
-        None, "the same of chi", unit="degrees", least=-360, most=360, place=True
-    )
+    chi0: float | None = setting(None, "the same of chi", unit="degrees", least=-360, most=360)
     angsteps: Tilts | None = setting(
         None,
         "step of the tilts, one number or mu,gamma; - for none (the motors are the truth)",
@@ -69,14 +62,12 @@ class GetData(Declared):
         least=-360,
         most=360,
         one_for_all=True,
-        place=True,
     )
     numangsteps: Pair | None = setting(
         None,
         "number of settings, one number or mu,gamma; - for none (the motors are the truth)",
         least=1,
         one_for_all=True,
-        place=True,
     )
     motors: str = setting(
         "auto",
@@ -144,7 +135,8 @@ class GetData(Declared):
         if texts.get("datadir", "None").lower() == "none":
             raise ParameterError("the key 'datadir' is missing: give the folder or file of frames")
         given = {key: text for key, text in texts.items() if text != "-" or key not in NOT_GIVEN}
-        return cls(**parse_texts(cls, given), cleaning=Cleaning(**parse_texts(Cleaning, given)))
+        cleaning = Cleaning(**parse_texts(Cleaning, given, POSITIONAL))
+        return cls(**parse_texts(cls, given, POSITIONAL), cleaning=cleaning)
 
     def texts(self) -> dict[str, str]:
         """The text of every value by its key, for the record."""
@@ -154,5 +146,5 @@ class GetData(Declared):
 GETDATA_KEYS: dict[str, Setting] = settings_of(GetData) | settings_of(Cleaning)
 """Every key, in the order in which a settings file lists them."""
 
-POSITIONAL = {key: declared for key, declared in GETDATA_KEYS.items() if declared.place}
+POSITIONAL = {key: declared for key, declared in GETDATA_KEYS.items() if not declared.option}
 """The arguments of the command line that have a place, in their order."""

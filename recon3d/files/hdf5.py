@@ -205,7 +205,7 @@ def named_errors(path: Path, what: str, part: str = "") -> Iterator[None]:
 
 
 def _check_format(file: h5py.File, path: Path, wanted: str, newest: int, what: str) -> None:
-    if not _is(file.attrs.get("_format"), wanted):
+    if str(file.attrs.get("_format")) != wanted:
         raise DataError(f"{path}: is no {what} (the attribute '_format' is not '{wanted}')")
     version = file.attrs.get("_format_version", 0)
     try:
@@ -219,10 +219,6 @@ def _check_format(file: h5py.File, path: Path, wanted: str, newest: int, what: s
             f"{path}: is of version {number}, and recon3d {__version__} reads up to {newest}: "
             "update recon3d"
         )
-
-
-def _is(value: Any, wanted: str) -> bool:
-    return isinstance(value, str) and value == wanted
 
 
 def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:

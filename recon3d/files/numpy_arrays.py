@@ -55,6 +55,8 @@ class ArrayWriter:
             raise ParameterError(f"arrays is '{which}': expected {', '.join(CHOICES)}")
         self.scan, self.folder = scan, Path(folder)
         self._wanted = CHOICES[which] if is_grid(scan) else ()
+        mu, *gamma = (axis.values_deg.size for axis in scan.axes)
+        self._grid = (mu, *(gamma or [1]))
         self._properties = dict(properties or {})
         self._files: dict[str, SparseArrayFile] = {}
         self._stack = ExitStack()
@@ -96,13 +98,13 @@ class ArrayWriter:
             if frames is None:
                 continue
             file = self._file(name, frames.dtype)
-            for (mu, gamma), frame in zip(_grid_positions(self.scan), frames, strict=True):
-                file.write((mu, gamma, k), frame)
+            for place, frame in zip(np.ndindex(self._grid), frames, strict=True):
+                file.write((*place, k), frame)
 
     def _file(self, name: str, dtype: np.dtype[Any]) -> SparseArrayFile:
         """The file of that name, begun now if it is the first time."""
         if name not in self._files:
-            shape = (*_grid_shape(self.scan), self.scan.shape[0], *self.scan.shape[2:])
+            shape = (*self._grid, self.scan.shape[0], *self.scan.shape[2:])
             file = SparseArrayFile(self.folder / name, shape, dtype.newbyteorder("="))
             self._files[name] = self._stack.enter_context(file)
         return self._files[name]
@@ -159,21 +161,6 @@ def _mean_gamma(scan: Scan | CleanedScan) -> float:
         motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, scan.origin, +1
     )
     return float(gamma[valid].mean())
-
-
-def _grid_shape(scan: Scan | CleanedScan) -> tuple[int, int]:
-    """Numbers of μ and γ."""
-    sizes = {axis.name: axis.values_deg.size for axis in scan.axes}
-    return sizes["mu"], sizes.get("gamma", 1)
-
-
-def _grid_positions(scan: Scan | CleanedScan) -> list[tuple[int, int]]:
-    """Where each frame of a projection stands in the grid of μ x γ."""
-    sizes = tuple(axis.values_deg.size for axis in scan.axes)
-    steps = np.indices(sizes).reshape(len(sizes), -1)
-    index = {axis.name: step for axis, step in zip(scan.axes, steps, strict=True)}
-    gamma = index.get("gamma", np.zeros_like(index["mu"]))
-    return list(zip(index["mu"].tolist(), gamma.tolist(), strict=True))
 
 
 class SparseArrayFile:

@@ -8,7 +8,6 @@ along **G**, leaves **G** where it is: it cannot be seen, and is set to zero.
 
 from __future__ import annotations
 
-import ast
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.errors import ParameterError
+from recon3d.config.crystal import Crystal
+from recon3d.config.declare import as_text, parse_texts
 
 FloatArray = NDArray[np.float64]
 
@@ -50,10 +50,8 @@ class Lattice(NamedTuple):
 
 def lattice(provenance: Mapping[str, Any]) -> Lattice | None:
     """The lattice that a grain was reconstructed with; None where the file does not say."""
-    group, cell = _value(provenance, "sg_no"), _value(provenance, "unit_cell")
-    if group is None or cell is None or len(cell) != 6:
-        return None
-    return Lattice(int(group), tuple(float(number) for number in cell))
+    found = _recorded(provenance, "sg_no", "unit_cell")
+    return Lattice(**found) if len(found) == 2 else None
 
 
 def rotation_vectors(tilts_deg: FloatArray, provenance: Mapping[str, Any]) -> FloatArray:
@@ -106,44 +104,21 @@ def euler_bunge_deg(matrices: FloatArray) -> FloatArray:
 def mean_orientation(provenance: Mapping[str, Any]) -> FloatArray | None:
     """U of the grain's mean orientation, (3, 3), sample from crystal; None where not given.
 
-    Raises a ParameterError where `orientation_matrix` is no rotation, or `euler_bunge` no three
-    angles.
+    Raises a ParameterError where it is no rotation, or no three angles.
     """
     from scipy.spatial.transform import Rotation
 
-    matrix, angles = _value(provenance, "orientation_matrix"), _value(provenance, "euler_bunge")
-    if matrix is not None:
-        u = np.asarray(matrix, float)
-        square = u.reshape(3, 3) if u.size == 9 else np.zeros((3, 3))
-        if not np.allclose(square @ square.T, np.eye(3), atol=1e-3) or np.linalg.det(square) < 0:
-            raise ParameterError(
-                f"orientation_matrix is {u.ravel().tolist()}: expected the nine numbers of a "
-                "rotation, row by row"
-            )
-        return Rotation.from_matrix(square).as_matrix()
-    if angles is None:
-        return None
-    if np.shape(angles) != (3,):
-        raise ParameterError(f"euler_bunge is {angles}: expected phi1, Phi, phi2 in degrees")
-    return Rotation.from_euler("ZXZ", np.asarray(angles, float), degrees=True).as_matrix()
+    found = _recorded(provenance, "orientation_matrix", "euler_bunge")
+    u = Crystal((1, 1, 1, 90, 90, 90), (1, 0, 0), 1.0, **found).orientation
+    return None if u is None else Rotation.from_matrix(u).as_matrix()
 
 
-def _value(provenance: Mapping[str, Any], key: str) -> Any:
-    """A value that may be kept as it stood in the .ini; None where there is none."""
-    value = provenance.get(key)
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(value.strip().strip("\"'"))
-    except (ValueError, SyntaxError):
-        words = value.replace(",", " ").split()
-        try:
-            return [float(word) for word in words]
-        except ValueError:
-            return None
+def _recorded(provenance: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Fields of the grain's `Crystal`, as far as they are known; they may be kept as texts."""
+    known = {key: as_text(provenance[key]) for key in keys if provenance.get(key) is not None}
+    return parse_texts(Crystal, {key: text.strip("\"' ") for key, text in known.items()})
 
 
 def _sign(provenance: Mapping[str, Any], key: str) -> int:
     """+1 or -1; +1 where it is not known."""
-    value = _value(provenance, key)
-    return -1 if isinstance(value, (int, float)) and value < 0 else 1
+    return -1 if as_text(provenance.get(key)).strip("\"' ").startswith("-") else 1

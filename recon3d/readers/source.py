@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -91,6 +92,11 @@ class FrameSource:
         go on from "the frame ...".
         """
         return {}
+
+    @contextmanager
+    def explaining_misfits(self) -> Iterator[None]:
+        """Say more in the error of frames that form no grid, where the source knows more."""
+        yield
 
     def name(self, index: int) -> str:
         """File (and frame in it) of a frame, for messages."""

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,66 +34,11 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
         if cache:
-            dispatcher._cache = KernelCache(function, threads=options.get("parallel", False))
+            with suppress(RuntimeError):  # no folder can be written
+                dispatcher._cache = KernelCache(function, threads=options.get("parallel", False))
         return dispatcher
 
     return compiled
-
-
-class KernelCache:
-    """Compiled code of one function on disk, of which a loss or fault costs only time.
-
-    It has the methods of numba's own cache of a function, which does the work. `threads`: whether
-    the function runs threads.
-    """
-
-    def __init__(self, function: Callable[..., Any], *, threads: bool) -> None:
-        self._threads = threads
-        try:
-            self._files: Any = _Files(function)
-        except RuntimeError:  # no folder can be written
-            self._files = caching.NullCache()
-
-    @property
-    def cache_path(self) -> str | None:
-        """The folder; None for none."""
-        return self._files.cache_path
-
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        """Compiled code for a signature; None where there is none that can be used.
-
-        A ParameterError says that the threads which the user wants are not installed.
-        """
-        if self._threads:
-            _require_threads()
-        try:
-            return self._files.load_overload(signature, context)
-        except Exception as error:  # whatever damaged bytes lead to
-            logger.debug("damaged compiled code in %s: %r", self.cache_path, error)
-            self.flush()
-            return None
-
-    def save_overload(self, signature: Any, code: Any) -> None:
-        """Keep compiled code, if the disk takes it."""
-        try:
-            self._files.save_overload(signature, code)
-        except OSError as error:
-            logger.debug("compiled code is not kept in %s: %s", self.cache_path, error)
-
-    def flush(self) -> None:
-        """Forget what is on disk."""
-        try:
-            self._files.flush()
-        except OSError:
-            self.disable()
-
-    def enable(self) -> None:
-        """Use the disk."""
-        self._files.enable()
-
-    def disable(self) -> None:
-        """Leave the disk alone."""
-        self._files.disable()
 
 
 def _require_threads() -> None:
@@ -156,10 +102,44 @@ class _CheckedFiles(caching.IndexDataCacheFile):
         return super()._load_data(name)  # which reads up to the end of the content
 
 
-class _Files(caching.FunctionCache):
+class KernelCache(caching.FunctionCache):
+    """Compiled code of one function on disk, of which a loss or fault costs only time.
+
+    `threads`: whether the function runs threads.
+    """
+
     _impl_class = _Implementation
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, threads: bool) -> None:
         super().__init__(function)
+        self._threads = threads
         stamp = self._impl.locator.get_source_stamp()
         self._cache_file = _CheckedFiles(self._cache_path, self._impl.filename_base, stamp)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Compiled code for a signature; None where there is none that can be used.
+
+        A ParameterError says that the threads which the user wants are not installed.
+        """
+        if self._threads:
+            _require_threads()
+        try:
+            return super().load_overload(signature, context)
+        except Exception as error:  # whatever damaged bytes lead to
+            logger.debug("damaged compiled code in %s: %r", self.cache_path, error)
+            self.flush()
+            return None
+
+    def save_overload(self, signature: Any, code: Any) -> None:
+        """Keep compiled code, if the disk takes it."""
+        try:
+            super().save_overload(signature, code)
+        except OSError as error:
+            logger.debug("compiled code is not kept in %s: %s", self.cache_path, error)
+
+    def flush(self) -> None:
+        """Forget what is on disk."""
+        try:
+            super().flush()
+        except OSError:
+            self.disable()

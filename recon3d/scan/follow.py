@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,6 @@ class Follower:
         self.scan: Scan | None = None
         self.reason = "nothing was looked at yet"
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         path = Path(path)
         if path.is_dir():
             path = scan_file(path, prefix) or path
@@ -173,27 +172,9 @@ class Follower:
             yield self.poll()
             self._stop.wait(self.interval_s)
 
-    def start(self, on_scan: Callable[[Scan], None]) -> None:
-        """Look in a thread of its own.
-
-        `on_scan`: takes every scan that has grown, in that thread.
-        """
-
-        def run() -> None:
-            for scan in self.watch():
-                if scan is not None:
-                    on_scan(scan)
-
-        self.stop()
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-
     def stop(self) -> None:
-        """Look no more, and wait for a look that is going on."""
+        """Look no more."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
 
 
 def complete_part(scan: Scan) -> Scan | None:

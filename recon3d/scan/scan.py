@@ -14,7 +14,6 @@ from recon3d.arguments import checked, wrong
 from recon3d.config.getdata import GETDATA_KEYS
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError, warn
-from recon3d.readers.bliss.odd import explaining_misfits
 from recon3d.readers.damage import Damage
 from recon3d.readers.open import open_source
 from recon3d.readers.source import Binning, FrameSource, Roi, whole_pair
@@ -278,7 +277,7 @@ def open_scan(
         skip_damaged=skip_damaged,
         show_progress=show_progress,
     )
-    with explaining_misfits(source):
+    with source.explaining_misfits():
         scan = arrange_scan(source, source.goniometer, choices, skip_doubled=skip_damaged)
     if goniometer == "auto":
         refuse_narrow_rotation(scan.omega_deg, scan.axes, source.goniometer)

@@ -70,9 +70,9 @@ def test_the_mean_is_read_from_a_matrix_or_angles_and_nonsense_is_refused():
     np.testing.assert_allclose(mean_orientation({"euler_bunge": "40, 60, 20"}), matrix)
     assert mean_orientation({}) is None
     for wrong in ([1.0] * 9, [1, 0, 0, 0, 1, 0, 0, 0, -1], [1, 0]):
-        with pytest.raises(ParameterError, match="nine numbers of a rotation"):
+        with pytest.raises(ParameterError, match=r"is no rotation|expected 9 numbers"):
             mean_orientation({"orientation_matrix": wrong})
-    with pytest.raises(ParameterError, match="phi1, Phi, phi2"):
+    with pytest.raises(ParameterError, match=r"euler_bunge is .*: expected 3 numbers"):
         mean_orientation({"euler_bunge": [1.0, 2.0]})
 
 

@@ -148,15 +148,6 @@ def test_pieces_of_another_shape_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_gamma_first_is_turned_round(tmp_path):
-    axes = (SettingAxis("gamma", GAMMA), SettingAxis("mu", MU))
-    store, frames = make_store(tmp_path / "scan.h5", make_scan(axes=axes))
-    write_arrays(store, tmp_path)
-    final = np.load(tmp_path / "dataarray_final.npy")
-    expected = frames.reshape(4, 2, 3, 50, 60).transpose(2, 1, 0, 3, 4)
-    np.testing.assert_array_equal(final, expected)
-
-
 def test_a_rocking_scan_has_one_gamma(tmp_path):
     scan = make_scan("rocking", (SettingAxis("mu", 10 + 0.1 * np.arange(6)),))
     store, frames = make_store(tmp_path / "scan.h5", scan)

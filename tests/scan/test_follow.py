@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from threading import Event
 
 import numpy as np
 import pytest
@@ -107,20 +106,14 @@ def test_a_frame_that_never_comes_does_not_stop_the_others(arrive):
     assert len(scan.missing) == 1
 
 
-def test_it_follows_in_a_thread_and_stops(arrive):
-    found, arrived = [], Event()
-
-    def take(scan):
-        found.append(scan.shape[0])
-        if scan.shape[0] == 4:
-            arrived.set()
-
-    follower = Follower(arrive.folder, "topotomo_", interval_s=0.02, **ORIGIN)
-    follower.start(take)
-    arrive(0, 4 * PER_OMEGA)
-    assert arrived.wait(120)
-    follower.stop()
-    assert found == sorted(set(found))
+def test_it_watches_until_it_is_stopped(arrive):
+    follower, found = Follower(arrive.folder, "topotomo_", interval_s=0.001, **ORIGIN), []
+    for number, scan in enumerate(follower.watch()):
+        found.append(None if scan is None else len(scan))
+        arrive(0, 4 * PER_OMEGA)
+        if number:
+            follower.stop()
+    assert found == [None, 4]
 
 
 def test_a_bliss_file_that_grows(tmp_path):
