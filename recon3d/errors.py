@@ -73,10 +73,7 @@ def warn(message: str) -> None:
 
 
 def behind(error: BaseException) -> BaseException:
-    """What lies behind a SystemError, as which compiled code tells of an exception inside it.
-
-    Any other error, and one of which nothing is known to lie behind it, is returned itself.
-    """
+    """What lies behind a SystemError, as which compiled code tells of an exception inside it."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while isinstance(found, SystemError) and not any(found is other for other in seen):

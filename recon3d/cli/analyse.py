@@ -36,8 +36,7 @@ def analyse(
 ) -> tuple[str, list[Path]]:
     """Find the cells of a grain, and what its orientations tell of dislocations.
 
-    Returns what was found, in a few lines, and the files: cells.csv, boundaries.csv, analysis.h5
-    (NeXus), figures and summary.txt.
+    Returns what was found, in a few lines, and the files that were written.
     """
     require_writable(folder)
     cells = find_cells(grain, threshold_deg, min_voxels=min_voxels)

@@ -59,8 +59,8 @@ def show_warning(
 def run_command(command: str, run: Callable[[], None]) -> int:
     """Run a command; its exit status says how it ended.
 
-    0 when all went well, 1 after an error in the data or the values, 130 when interrupted, 141 when
-    nobody reads the output any more, 143 when terminated.
+    0: all went well, 1: an error in data or values, 130: interrupted, 141: nobody reads the output
+    any more, 143: terminated.
     """
     # What went wrong is forgotten inside, so that nothing is said when it is cleared away.
     with _signals_raise() as came:

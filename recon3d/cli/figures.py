@@ -37,9 +37,8 @@ def write_figures(
 ) -> list[Path]:
     """Draw everything that a grain has to show, and list the files.
 
-    `folder`: is made where it is missing. `scan`, `ini`: where they are not beside the grain;
-    without a scan there is no figure of projections, and a message says so. `suffix`: "pdf" or
-    "svg" for vectors (with images as pixels), or "png". `film`: "gif", "mp4" or None.
+    `scan`, `ini`: where they are not beside the grain. `suffix`: "pdf", "svg" or "png". `film`:
+    "gif", "mp4" or None.
     """
     grain = Grain.load(grain_path)
     draw: dict[str, Callable[[], Figure]] = {

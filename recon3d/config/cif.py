@@ -44,11 +44,9 @@ COMMON_CRYSTALS: dict[str, tuple[Six, int]] = {
 
 
 def read_cif(path: str | Path) -> tuple[Six, int | None]:
-    """Read the unit cell (a, b, c in Å; α, β, γ in degrees) and the space group of a CIF file.
+    """Read the unit cell (Å, degrees) and the space group, None if not given, of a CIF file.
 
-    Standard uncertainties in brackets are taken off. The number of the space group is None where
-    the file does not give it. A ParameterError says where the file cannot be read, lacks a part of
-    the cell, or holds several cells.
+    A ParameterError says where it cannot be read, lacks a part of the cell, or holds several.
     """
     path = Path(path).expanduser()
     try:

@@ -270,10 +270,7 @@ def texts_of(settings: Any) -> dict[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """The text of a value, without quotes, as files and command lines have it.
-
-    `value`: a number, a word, a path, a truth value, None, or several numbers.
-    """
+    """The text of a number, word, path, truth value, None or several of them, without quotes."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, bool):

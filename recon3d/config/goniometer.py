@@ -48,10 +48,9 @@ GONIOMETERS = {
 
 
 def choose_goniometer(known: Container[str], moving: Container[str]) -> Goniometer:
-    """The beamline whose rotation and base tilt are among the motors of a scan.
+    """The beamline whose rotation and base tilt, or the latter alone, are among the motors.
 
-    Where the motors of several are, those that moved decide; where the rotation of none is, its
-    base tilt alone does. Raises a DataError where no beamline fits, or several do.
+    Of several, those that moved decide. A DataError where no beamline fits, or several do.
     """
     beamlines = GONIOMETERS.values()
     fitting = [b for b in beamlines if b.omega in known and b.base_tilt in known]

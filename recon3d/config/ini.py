@@ -23,13 +23,9 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 def read_ini(path: str | Path) -> dict[str, str]:
     """Read a file of `key value` lines: the text of every value by its key, without quotes.
 
-    A `#` at the start of a line or after white space begins a comment, but not inside quotes; a `;`
-    begins one at the start of a line only, and lines such as `[scan]` are passed over. An `=` or
-    `:` between key and value is allowed; of repeated keys the last wins, and the log says so. The
-    text may be UTF-8, UTF-16 or Latin-1, its quotes typographic.
-
-    A ParameterError says where the file cannot be read, is no text, has a key without a value, or a
-    quote without end.
+    A `#` at the start of a line or after white space begins a comment, but not inside quotes; lines
+    that begin with `;`, and `[headings]`, are passed over. `=` or `:` may part key and value; of
+    repeated keys the last wins. The text may be UTF-8, UTF-16 or Latin-1.
     """
     path = Path(path)
     try:
@@ -67,10 +63,7 @@ def read_ini(path: str | Path) -> dict[str, str]:
 
 
 def quoted(text: str) -> str:
-    """The text of a value as a line of a file holds it: in quotes where it needs them.
-
-    A ParameterError refuses a line end, and both kinds of quotes where it needs quotes.
-    """
+    """The text of a value as a line of a file holds it: in quotes where it needs them."""
     if "\n" in text or "\r" in text:
         raise ParameterError(f"{text!r} cannot stand in a settings file: it has a line end")
     special = ("'", '"', "=", ":", *"".join(_TYPOGRAPHIC))

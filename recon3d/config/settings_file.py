@@ -49,10 +49,8 @@ _HEADING = "# Settings of one scan, for `recon3d getdata` and `recon3d reconstru
 class SettingsFile:
     """One small file of `key value` lines with everything that was chosen for a scan.
 
-    It takes every key of `getdata` (its arguments and options in lower case), every key of an
-    experiment's .ini file, which it overrules, `experiment`, the name of that file, and
-    `memory_gib`, what the orientation distributions may take. Relative paths in it count from its
-    folder. It need not exist yet. Impossible values are ParameterErrors.
+    It takes the keys of `getdata`, of an experiment's .ini file, which it overrules, and of
+    `OfFile`. Relative paths in it count from its folder. It need not exist yet.
     """
 
     path: Path

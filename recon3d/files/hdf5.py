@@ -30,11 +30,9 @@ _TEXT_SUMS = "_text_sums"
 
 
 class _Disk(io.FileIO):
-    """A new file in which no write of HDF5 fails.
+    """A new file in which no write of HDF5 fails, as that could crash the process.
 
-    HDF5 can crash the process when the disk is full, above all while it closes a file.
-    So the first failure is kept for our own message, and later writes are dropped: the file has a
-    temporary name, and will be removed.
+    The first failure is kept, and later writes are dropped: the temporary file will be removed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -161,9 +159,7 @@ def require_room(path: str | Path, room_bytes: int) -> None:
 def open_own(path: Path, file_format: str, version: int, what: str) -> Iterator[h5py.File]:
     """Open a file of this program for reading, and tell what is wrong with it in a DataError.
 
-    Locks are not asked for: such a file never changes once it has its name, and many engines read
-    one at a time. `file_format`: what its attribute `_format` should be. `version`: the newest
-    version of the format that is known.
+    Without a lock: it never changes, and many engines read one. `version`: the newest known one.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder: give the path of a {what}")
@@ -222,12 +218,10 @@ def _check_format(file: h5py.File, path: Path, wanted: str, newest: int, what: s
 
 
 def write_attributes(target: h5py.Group, values: Mapping[str, Any]) -> None:
-    """Write named values as attributes: text, numbers and truth values as they are.
+    """Write named values as attributes: text, numbers and truth values as they are, others as JSON.
 
-    Lists of numbers become arrays. Other lists, and dictionaries, are written as JSON text, and
-    their names are kept in one more attribute, so that text that looks like JSON stays text. A
-    ParameterError where a name begins with an underscore (these are the format's own), or JSON
-    cannot hold a value.
+    One more attribute names those that are JSON. A ParameterError where a name begins with an
+    underscore (these are the format's own), or JSON cannot hold a value.
     """
     nested = []
     for name, value in values.items():
@@ -259,10 +253,7 @@ def _text_sum(value: Any) -> int:
 
 
 def storable(name: str, value: Any) -> tuple[Any, bool]:
-    """A value as HDF5 keeps it, and whether it had to become JSON text for that.
-
-    Raises a ParameterError where JSON cannot hold it.
-    """
+    """A value as HDF5 keeps it, and whether it had to become JSON text for that."""
     plain = _plain(value)
     if isinstance(plain, (str, bool, int, float)) or _is_numbers(plain):
         return plain, False

@@ -29,19 +29,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class ArrayWriter:
-    """Writes the NumPy files of a scan while it is cleaned; a context manager.
+    """Writes the NumPy files of a scan as it is cleaned: the sink of `clean`; a context manager.
 
-    It can be given to `recon3d.cleaning.pipeline.clean` as its sink. Always written are omega.npy,
-    the axes (mu.npy: base tilt readings; gamma.npy: γ counted from phi0 and chi0) and
-    Image_properties.txt. Arrays of frames have the axes (mu, gamma, omega, row, col):
-
-    - dataarray_final.npy, float32: the cleaned frames;
-    - cleaning_img.npy, float32: the same before the mask, after the frame background;
-    - dataarray.npy, in the detector's type: the frames as they were recorded.
-
-    Each file appears under its name when it is complete. `which`: "final" for the first array,
-    "all" for the three, "none" for no arrays, which a scan that is no μ x γ grid gets in any case,
-    with a warning. `properties`: more lines for Image_properties.txt, by their keys.
+    Arrays of frames have the axes (mu, gamma, omega, row, col): cleaned, before the mask, and as
+    recorded. `which`: a key of `CHOICES`; a scan that is no μ x γ grid gets none, with a warning.
+    `properties`: more lines for Image_properties.txt.
     """
 
     def __init__(
@@ -121,8 +113,7 @@ def write_settings(
 ) -> None:
     """Write the small files: omega.npy, one for each axis, Image_properties.txt.
 
-    `scan`: the scan, raw or cleaned. A rocking scan has one γ: the mean of its frames'.
-    `properties`: more lines for Image_properties.txt, by their keys.
+    A rocking scan has one γ: the mean of its frames'.
     """
     settings = {axis.name: axis.values_deg for axis in scan.axes}
     if is_grid(scan) and "gamma" not in settings:
@@ -164,11 +155,9 @@ def _mean_gamma(scan: Scan | CleanedScan) -> float:
 
 
 class SparseArrayFile:
-    """A .npy file that is written piece by piece, and in which what is dark stays a hole.
+    """A .npy file that is written piece by piece, dark ones as holes; a context manager.
 
-    It is a context manager; the file appears under its name when it is complete. Pieces are written
-    to the file rather than to a memory map, so that a full disk is an error that can be told, not a
-    crash, and the pages do not count as this process's memory.
+    Unlike through a memory map, a full disk is an error that can be told, not a crash.
     """
 
     def __init__(self, path: str | Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -190,11 +179,7 @@ class SparseArrayFile:
         return self._stack.__exit__(*error)
 
     def write(self, index: tuple[int, ...], values: NDArray[Any]) -> None:
-        """Write `array[index] = values`, where `index` picks along the leading axes.
-
-        `index`: numbers from 0 along the first axes. `values`: all of the array's remaining axes;
-        nothing is written where they are zero.
-        """
+        """Write `array[index] = values`, where `index` picks along the leading axes."""
         rest = self.shape[len(index) :]
         if values.shape != rest:
             raise ParameterError(f"{self.path}: a piece of shape {values.shape}, expected {rest}")

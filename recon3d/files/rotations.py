@@ -55,11 +55,7 @@ def lattice(provenance: Mapping[str, Any]) -> Lattice | None:
 
 
 def rotation_vectors(tilts_deg: FloatArray, provenance: Mapping[str, Any]) -> FloatArray:
-    """Turns of the lattice about x, y and z from tilts (a, b), (..., 2): (..., 3), degrees.
-
-    They are right-handed, in sample axes, 0 about y. Of the grain's provenance its handedness, ω's
-    sense and the base tilt's sense count.
-    """
+    """Right-handed turns of the lattice about x, y, z in degrees, (..., 3), from tilts (a, b)."""
     sense, turn = (_sign(provenance, key) for key in ("base_tilt_sense", "omega_sense"))
     handed = _sign(provenance, "handedness") * turn
     a, b = tilts_deg[..., 0], tilts_deg[..., 1]
@@ -71,8 +67,7 @@ def rotation_matrices(
 ) -> FloatArray:
     """Matrices that turn crystal axes into sample axes, v_sample = U v_crystal: (n, 3, 3).
 
-    `tilts_deg`, (n, 2): of voxels. `mean_deg`: that of the mean orientation. `provenance`: of the
-    grain, with `orientation_matrix` or `euler_bunge` of the mean; U of the mean is 1 without them.
+    U of the mean tilt, `mean_deg`, is what `provenance` says of it, else 1.
     """
     from scipy.spatial.transform import Rotation
 

@@ -33,13 +33,10 @@ Frames = NDArray[np.float32]
 
 
 class StoreWriter:
-    """Writes a cleaned scan, usually scan.h5; a context manager.
+    """Writes a cleaned scan, usually scan.h5; a context manager. After an error there is no file.
 
-    The file has a temporary name until every projection is written, and is removed after an error.
-
-    `table`: the layout of the scan, such as the raw scan itself. `provenance`: how the file is
-    made, by name; nested values are allowed. `source_files`, (projections, frames): names of the
-    raw frames; None where there are none.
+    `table`: the layout of the scan. `provenance`: how the file is made. `source_files`,
+    (projections, frames): names of the raw frames.
     """
 
     def __init__(
@@ -91,11 +88,9 @@ class StoreWriter:
         sum_texts(self._file)
 
     def write(self, k: int, frames: Frames) -> Frames:
-        """Write projection `k`, each once, in any order, and return the sum of its frames.
+        """Write projection `k`, (frames, rows, cols), once, in any order; return their sum.
 
-        `frames`, (frames, rows, cols): counts of 0 or more. Raises a ParameterError where the shape
-        is another, `k` is out of range or was written before, or a count is negative or not finite;
-        an OutputError where the disk is full, or fails.
+        A ParameterError where it does not fit, an OutputError where the disk fails.
         """
         if not 0 <= k < self.shape[0] or k in self._written:
             raise ParameterError(f"projection {k} of {self.shape[0]} cannot be written (again)")

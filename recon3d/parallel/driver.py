@@ -44,11 +44,7 @@ class OneEngineFailed(Exception):
 
 
 def check_engines(client: Client, paths: Sequence[Path]) -> list[int]:
-    """Look whether the engines of a client can work together on some files, and list them by rank.
-
-    A ParameterError says that there are none, that they are not in one MPI world, that another
-    version of recon3d is installed there, or that one does not answer, or does not see a file.
-    """
+    """The engines of a client by rank; a ParameterError if they cannot work together on files."""
     found = describe_engines(client, paths)
     if not found:
         raise ParameterError(
@@ -113,14 +109,10 @@ def run_once(
     job: Job,
     watch: Watcher,
 ) -> list[Outcome]:
-    """Give a job to all engines and wait for it, telling a watcher what they publish.
+    """Give a job to all engines, numbers by rank, and wait, telling a watcher what they publish.
 
-    `engines`: their numbers by rank, from `check_engines`; the first one passes the job's arguments
-    on to the others. `watch`: told the news of all engines, a few times a second.
-
-    Raises an EngineFault where one died or all have been silent for too long, OneEngineFailed where
-    the others wait for it, KeyboardInterrupt when the engines have stopped where all of them met,
-    and whatever the job itself failed with on all engines.
+    The first one passes the job's arguments on. An EngineFault where one died or all are silent for
+    too long, OneEngineFailed where the others wait for it; else what the job failed with.
     """
     given = [job.keywords] + [None] * (len(engines) - 1)
     pending = [

@@ -23,13 +23,9 @@ PIECE_ELEMENTS = 1 << 19
 class MpiCommunicator(Communicator):
     """The processes of an MPI communicator.
 
-    Every element of a sum is made by one member and sent to the others, so that all have the same
-    bits, whatever way the MPI library would take. `asked_to_stop` says on the first member whether
-    the work is to end; `share_memory`: whether members on one machine may hold arrays together.
-
-    `sent_bytes` is what this member has sent in sums so far, as the algorithm of `sum` has it, or
-    has read of others where they share memory; `waited_s` the time that it has spent in calls to
-    others.
+    Every element of a sum is made by one member, so that all have the same bits. `asked_to_stop`:
+    on the first member, whether the work is to end. `sent_bytes` and `waited_s` are what this
+    member has sent or read of others so far, and the time spent in calls to them.
     """
 
     def __init__(

@@ -39,9 +39,8 @@ def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
 def world() -> Communicator:
     """The communicator of all processes that an MPI launcher started; `ALONE` without one.
 
-    Threads are shared out: processes on one machine take as many each as there are cores for,
-    unless `NUMBA_NUM_THREADS` says how many. A ParameterError says that mpi4py is not installed, or
-    that every process is alone in its MPI world.
+    Processes on one machine take as many threads each as there are cores for, unless
+    `NUMBA_NUM_THREADS` says how many.
     """
     count, launcher = launched()
     if count == 1:
@@ -68,10 +67,7 @@ def world() -> Communicator:
 
 
 def threads_each(communicator: Communicator) -> int:
-    """Threads for each process, so that those on one machine have a core for each thread.
-
-    `communicator`: the processes. Cores that a launcher bound to one of them are its own.
-    """
+    """Threads for each process, so that those on one machine have a core for each thread."""
     places = [(os.uname().nodename, sorted(os.sched_getaffinity(0)))]
     everyone = communicator.collect(places)
     host, own = everyone[communicator.rank]
@@ -108,9 +104,8 @@ def run_shared(
 ) -> None:
     """Run a command as a member of the communicator of all processes that a launcher started.
 
-    It finds its communicator in `arguments.communicator`; `arguments.alike` tells afterwards
-    whether all processes failed. `shared`: whether they share its work; else the first one does it
-    alone.
+    It is in `arguments.communicator`; `arguments.alike` tells afterwards whether all failed.
+    `shared`: whether all do the work, or the first one alone.
     """
     arguments.alike = True
     try:
@@ -133,11 +128,7 @@ def run_shared(
 
 
 def end_all(status: int, *, alike: bool) -> None:
-    """After an error end every process of a launcher: they would wait for this one forever.
-
-    `status`: how this process ends; 0 for no error. `alike`: whether all others end so by
-    themselves.
-    """
+    """After an error end every process of a launcher, unless all end `alike`: they would wait."""
     sys.stdout.flush()
     sys.stderr.flush()
     if status and not alike and launched()[0] > 1 and "mpi4py.MPI" in sys.modules:

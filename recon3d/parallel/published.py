@@ -18,9 +18,7 @@ News = list[dict[str, Any]]
 class EngineDisplay:
     """One progress bar for all engines, with their loads; a context manager.
 
-    `report`: told after every pass, as in `recon3d.reconstruct`. `preview`: where the first engine
-    leaves the grain so far for it. `watch`: told, a few times a second, what every engine published
-    last.
+    `report` and `watch`: as in `recon3d.reconstruct`. `preview`: where the grain so far is left.
     """
 
     def __init__(

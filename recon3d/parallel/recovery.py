@@ -48,9 +48,8 @@ def run_to_the_end(
 ) -> None:
     """Let engines do a job, again after every fault as long as each try comes farther.
 
-    `watcher`: makes the receiver of a try's news. An EngineFault says that there were two faults
-    without any progress between, or that the engines cannot be started again; an error of the job
-    itself is passed on.
+    `watcher`: makes the receiver of a try's news. An EngineFault says that there is no progress, or
+    no way to start the engines again.
     """
     job, reached = task.job, None
     if not client.ids and client.cluster is not None:
@@ -90,11 +89,7 @@ def _start_again(why: object, client: Client, task: RestartableJob) -> None:
 
 
 def restart(client: Client) -> None:
-    """Start the engines of a client again, all of them: one that died ended its MPI world.
-
-    An EngineFault says that the client does not know how they were started, or that they do not
-    come back.
-    """
+    """Start all engines of a client again; an EngineFault says that they do not come back."""
     cluster = client.cluster
     if cluster is None:
         raise EngineFault(

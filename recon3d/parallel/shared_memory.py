@@ -18,9 +18,8 @@ def map_together(
 ) -> NDArray[np.float32] | None:
     """Arrays of zeros, (count, *shape), in memory that all members of a communicator see.
 
-    All of them call this. The memory has no name and no file: it is gone when the last process has
-    let go of it or ended, however that came. None where the processes are not all on one machine,
-    or cannot share memory there.
+    It has no name, and is gone with the last process. None where the processes are not all on one
+    machine, or cannot share memory there.
     """
     size = 4 * count * shape[0] * shape[1]
     if size == 0 or not _on_one_machine(comm):

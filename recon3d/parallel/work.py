@@ -94,11 +94,9 @@ class Outcome:
 
 
 def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Outcome:
-    """Do a job as a member of the MPI world of all engines.
+    """Do a job, a function and what the first engine gives it, as a member of the MPI world.
 
     An interrupt is noted by every engine, and obeyed where all of them meet.
-
-    `work` and `given`: function and arguments of a `Job`; None for what the first engine passes on.
     """
     from mpi4py import MPI
 

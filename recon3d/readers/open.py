@@ -27,12 +27,7 @@ def open_source(
     skip_damaged: bool = False,
     show_progress: bool = True,
 ) -> EdfFolder | BlissFile:
-    """Open a folder of EDF files, or a BLISS file, with the arguments of `recon3d.open_scan`.
-
-    `goniometer` of what is returned names its motors. Raises a ParameterError where an argument is
-    of a wrong type, or there is no such goniometer or entry, a DataError where files are missing or
-    damaged.
-    """
+    """Open a folder of EDF files, or a BLISS file, with the arguments and errors of `open_scan`."""
     if not os.fspath(path):
         raise ParameterError("path is empty: expected a folder of EDF files or an HDF5 file")
     names = _goniometer(goniometer)
@@ -50,8 +45,7 @@ def open_source(
 def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:
     """Rows and columns of the frames, from a few EDF headers; None for an HDF5 file.
 
-    It only serves to find mistakes before all headers are read. Raises a DataError where there are
-    no such files, or an HDF5 file has no frames of such a detector.
+    So a mistake is found, as a DataError, before all headers are read.
     """
     file = scan_file(path, prefix)
     if file is None:
@@ -63,8 +57,7 @@ def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None
 def mean_background(path: str | Path, name: str = "") -> NDArray[np.float64]:
     """Mean of all background frames in a folder of EDF files, or in a BLISS file, (rows, cols).
 
-    `name`: how the names of the EDF files begin, or the name of the detector; "-" or "" for any.
-    Raises a DataError where there are no such frames, or some are damaged.
+    `name`: how the names of the files begin, or the detector; "-" or "" for any.
     """
     name = "" if name == "-" else name
     file = scan_file(path, name)
@@ -74,10 +67,7 @@ def mean_background(path: str | Path, name: str = "") -> NDArray[np.float64]:
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
-    """One image, (rows, cols), such as a flat field, from EDF, .npy or what fabio opens.
-
-    Raises a DataError where the file is missing or damaged, or holds something else than one image.
-    """
+    """One image, (rows, cols), such as a flat field, from EDF, .npy or what fabio opens."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")

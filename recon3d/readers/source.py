@@ -130,34 +130,18 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, repr=False)
 class MotorTable:
-    """Motor and counter readings of frames, one array a motor, all of one shape.
+    """Motor and counter readings of frames, one array a motor, all of one shape; NaN if not known.
 
-    The shape is (frames,) for a scan as it was read, and (projections, frames) once it is
-    sorted into settings. NaN stands for a reading that is not known.
-
-    Parameters
-    ----------
-    omega_deg
-        Rotation about **G**.
-    base_tilt_deg
-        Rocking below the ω stage (`diffrz` at ID06).
-    chi_deg, phi_deg
-        Tilts above the ω stage.
-    two_theta_deg
-        Detector arm (`obpitch` at ID06).
-    energy_kev
-        Photon energy.
-    ring_current_ma
-        Current of the storage ring during the exposure.
+    The shape is (frames,) for a scan as it was read, (projections, frames) once it is sorted.
     """
 
-    omega_deg: FloatArray
-    base_tilt_deg: FloatArray
-    chi_deg: FloatArray
+    omega_deg: FloatArray  # rotation about G
+    base_tilt_deg: FloatArray  # rocking below the ω stage (`diffrz` at ID06)
+    chi_deg: FloatArray  # tilts above the ω stage, as phi
     phi_deg: FloatArray
-    two_theta_deg: FloatArray
-    energy_kev: FloatArray
-    ring_current_ma: FloatArray
+    two_theta_deg: FloatArray  # detector arm (`obpitch` at ID06)
+    energy_kev: FloatArray  # of the photons
+    ring_current_ma: FloatArray  # of the storage ring during the exposure
 
     def __repr__(self) -> str:
         spans = [f"{name} {_span(column)}" for name, column in self.items()]
@@ -195,10 +179,9 @@ FEWEST_BINS = 2
 
 
 class Binning(NamedTuple):
-    """How many rows and columns of the detector make one row and column of a frame.
+    """How many rows and columns of the detector make one row and column of a frame, 1 for pixels.
 
-    Blocks begin at the first pixel of the region of interest. Rows and columns at its end that fill
-    no whole block are dropped. 1 stands for pixels as they are.
+    Blocks begin at the first pixel of the region; what fills no whole block at its end is dropped.
     """
 
     rows: int = 1
@@ -244,11 +227,7 @@ class Binning(NamedTuple):
         return np.dtype(np.int32 if dtype.itemsize <= 2 else np.int64)
 
     def sum_into(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
-        """Sum the pixels, (rows, cols), of every bin.
-
-        The pixels are C-contiguous and in native byte order; `out` has the shape of `shape_of` and
-        the type of `dtype_of`.
-        """
+        """Sum the pixels, C-contiguous, of every bin into an array of `shape_of` and `dtype_of`."""
         sum_blocks(pixels, self.rows, self.cols, out)
 
     def sums(self, image: ArrayLike) -> NDArray[Any]:

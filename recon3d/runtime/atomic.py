@@ -34,17 +34,11 @@ _UNWRITTEN = re.compile(r"\d+ requested and \d+ written")
 
 @contextmanager
 def complete_or_absent(path: str | Path, *, tidy: bool = True) -> Iterator[Path]:
-    """Lend a temporary name beside `path`, and rename it to `path` on a clean exit.
+    """Lend a temporary name beside `path`, of the same suffix, renamed to `path` on a clean exit.
 
-    The temporary file has the same suffix. After an error it is removed, and an older file under
-    the final name is left as it was. A process that is killed leaves its temporary file: the next
-    one that writes the same file on the same computer removes it.
-
-    `tidy`: look for the temporary files of killed processes; False where one of thousands of files
-    in a folder is written.
-
-    A ParameterError says that the folder does not exist, an OutputError that the disk is full, or
-    that the folder or the file cannot be written.
+    After an error it is removed, and an older file is left as it was. What a killed process leaves
+    is removed when the file is written again; `tidy`: False where one of thousands in a folder is.
+    A ParameterError or OutputError says why it cannot be written.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -83,10 +77,7 @@ def _number_of(error: OSError) -> int | None:
 
 
 def require_writable(folder: str | Path, *names: str) -> None:
-    """See before anything is read whether a folder for results, and files in it, can be made.
-
-    Raises an OutputError where not. `names`: of the files, which may be there already.
-    """
+    """Refuse a folder for results, or files in it, that cannot be made, before anything is read."""
     folder = Path(folder)
     with explaining_writes(folder):
         there = folder

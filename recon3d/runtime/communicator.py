@@ -42,9 +42,8 @@ class Held:
 class Communicator:
     """The processes that share a job; as it stands here, one process that works by itself.
 
-    Every member runs the same program and calls the same methods in the same order; what
-    `sum`, `collect` and `agree` leave is the same on all of them to the last bit, so that
-    decisions which rest on it are the same too.
+    All members call the same methods in the same order; what `sum`, `collect` and `agree` leave is
+    the same on all of them to the last bit.
     """
 
     rank: int = 0  # number of this member; the first one, 0, writes files and reports
@@ -83,10 +82,7 @@ ALONE = Communicator()
 
 
 def from_first(communicator: Communicator, make: Callable[[], T]) -> T:
-    """What the first member of a communicator makes, on all of them; all raise what it raises.
-
-    `communicator`: its members; each calls this function.
-    """
+    """What the first member of a communicator makes, on all of them; all raise what it raises."""
     made: list[T] = []
     error: Exception | None = None
     if communicator.rank == 0:

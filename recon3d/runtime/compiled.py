@@ -22,13 +22,10 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`numba.njit`, with a cache that never keeps a program from running.
+    """`numba.njit`, with a `cache` that never keeps a program from running.
 
-    The compiled code is kept where numba keeps it ($NUMBA_CACHE_DIR, beside the source, in the
-    user's cache folder), else in a folder of the user's own for temporary files, else not at all.
-    Code that was damaged on disk is compiled again.
-
-    `cache`: keep the compiled code for the next time. `options`: as for `numba.njit`.
+    The code is kept where numba keeps it, else in a folder of the user's own for temporary files,
+    else not at all; what was damaged on disk is compiled again.
     """
 
     def compiled(function: Callable[..., Any]) -> Any:

@@ -57,8 +57,7 @@ def track(
 ) -> Iterator[T]:
     """Pass `items` on, one by one, while a bar shows how far along they are.
 
-    `description`: the stage, in a word or two, left of the bar. `unit`: what one item is ("frame",
-    "projection"). `total`: how many there are, where `items` has no length.
+    `description`: left of the bar. `unit`: of one item. `total`: where `items` has no length.
     """
     listener = _listener.get()
     if listener is None:

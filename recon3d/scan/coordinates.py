@@ -54,9 +54,8 @@ class Choices:
     ) -> Coordinates:
         """The coordinates of frames at the middle of their exposures, from the chosen origin.
 
-        A tilt whose readings are all NaN is taken as still, at its origin. `kept`: which of the
-        source's frames; None for all. Raises a DataError where a reading is not known, a GridError
-        where the exposures of a continuous scan cannot be told.
+        A tilt without any reading is taken as still. `kept`: which of the source's frames; None for
+        all. A DataError where a reading is not known.
         """
         motors = source.motors
         for column, zero in (("chi_deg", self.chi0_deg), ("phi_deg", self.phi0_deg)):
@@ -146,13 +145,10 @@ _COLUMNS = {
 
 
 def centre_exposures(coordinates: Coordinates) -> MotorTable:
-    """Motor readings at the middle of the exposures of a continuous scan.
+    """Motor readings of a continuous scan at the middle of the exposures, from their start.
 
-    The motor that changes between most successive frames was moving while they were taken; a
-    GridError where none does. Its readings are shifted by half a step in the direction of each
-    sweep, so those of a zigzag scan fall on the same positions there and back.
-
-    `coordinates`: of the frames in the order in which they were taken, read at the start of each.
+    The motor that changes between most successive frames was moving; its readings are shifted by
+    half a step in the direction of each sweep. A GridError where none does.
     """
     labels = {
         name: coordinates.likeliest(name).index
@@ -177,8 +173,7 @@ def centre_exposures(coordinates: Coordinates) -> MotorTable:
 def _sweeps(values: FloatArray, slow: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Number of the sweep that each frame belongs to.
 
-    A sweep ends where a slow motor changes, where the moving one turns (the frame that
-    starts at the far end belongs to the way back), and at a step of unusual length.
+    A sweep ends where a slow motor changes, the moving one turns, or a step is of unusual length.
     """
     moves = np.diff(values)
     usual = np.median(np.abs(moves))
@@ -235,9 +230,8 @@ class Grouping:
 def groupings(values: FloatArray, step: float | None = None) -> list[Grouping]:
     """All groupings that the gaps between finite readings allow, the likeliest first.
 
-    Exact positions come first, then what jitter leaves, by how clearly the gaps between groups
-    exceed those within; a single group is always among them. `step`: about how far the positions
-    are apart: those that agree within a factor 1.5 move up.
+    Exact positions come first, then what jitter leaves, by how clear the gaps are. `step`: about
+    how far positions are apart: those that agree within a factor 1.5 move up.
     """
     likely, doubtful = _jittered(values)
     single, finest = split_at(values, math.inf), split_at(values, _RESOLUTION)
@@ -289,9 +283,8 @@ def _jittered(values: FloatArray) -> tuple[list[Grouping], list[Grouping]]:
 def _is_exact(grouping: Grouping) -> bool:
     """Whether positions that are all kept apart are meant ones rather than jitter.
 
-    Meant positions are visited about equally often (a scan that stopped may leave one that
-    is not), or are about equally spaced. Jitter that a display rounded leaves many rare
-    positions in its tails.
+    Meant positions are visited about equally often, but one of a scan that stopped, or are about
+    equally spaced; rounded jitter leaves many rare ones in its tails.
     """
     if grouping.count == 1:
         return True

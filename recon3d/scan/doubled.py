@@ -51,12 +51,8 @@ class Settled:
 def settle_doubled(grid: Candidate | None, source: FrameSource, goniometer: Goniometer) -> Settled:
     """Decide which of the frames at one setting is used.
 
-    What the source knows decides first, such as whether their scan came to its end. Of equals,
-    one with signal wins over one without, then the later one.
-
-    `grid`: the grid that the frames of the source would fill if there were one in each cell; None
-    where there is no such grid.
-    `source`: the frames; those that are equal otherwise are read.
+    The source's merits decide first; of equals, one with signal wins, then the later one. `grid`:
+    what the frames would fill with one in each cell; None for none.
     """
     count = source.motors.shape[0]
     doubled = [] if grid is None else _doubled(grid, source)

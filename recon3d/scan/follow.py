@@ -28,11 +28,7 @@ _TRIES = 5
 
 @dataclass
 class GrowingFolder:
-    """A folder of EDF files to which files are added.
-
-    `prefix`: how their names begin. `goniometer`: the names of the motors; None for those of the
-    beamline that the files have.
-    """
+    """A folder of EDF files to which files are added; `goniometer`: None where files tell it."""
 
     folder: Path
     prefix: str
@@ -107,11 +103,10 @@ class GrowingFile:
 
 
 class Follower:
-    """Follows a scan while it is written, and passes on what is complete.
+    """Follows a scan while it is written; takes the arguments of `recon3d.open_scan`.
 
-    Its arguments are those of `recon3d.open_scan`, and `interval_s`: seconds between two looks.
-    Give `phi0_deg` and `chi0_deg` where they are known: the middle of their ranges moves while a
-    scan grows.
+    `interval_s`: seconds between two looks. The middle of the ranges of phi and chi moves while a
+    scan grows: give `phi0_deg` and `chi0_deg` where they are known.
     """
 
     def __init__(
@@ -180,9 +175,8 @@ class Follower:
 def complete_part(scan: Scan) -> Scan | None:
     """The projections of a growing scan that are complete; None where there is none.
 
-    The first projection is known to be complete when a second one has begun: before that its
-    grid of settings is not known. Of the others, the one that holds the newest frame is left
-    out while frames of it are missing; frames that an older one lacks will not come any more.
+    Before the second one begins its grid is not known. The one with the newest frame may lack some
+    yet; what an older one lacks will not come any more.
     """
     if scan.shape[0] < 2:
         return None

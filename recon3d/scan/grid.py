@@ -131,9 +131,8 @@ class Candidate:
 def best_grid(coordinates: Coordinates) -> Candidate | None:
     """The simplest grid that the frames fill with no two in one cell; None where none fits.
 
-    The simplest is the one of fewest positions, counted over the rotation and all axes: jitter
-    taken for steps adds positions, and a grid seen along a slant has a position for every
-    frame. Of equals, the one that is filled best is taken, then the first in `KINDS`.
+    It has fewest positions, over the rotation and all axes: jitter taken for steps adds some. Of
+    equals, the one that is filled best is taken, then the first in `KINDS`.
     """
     best, best_rank = None, (math.inf, 0.0)
     for candidate in _candidates(coordinates):
@@ -161,9 +160,8 @@ def flat_projections(
 ) -> FloatArray:
     """Rotation angles at which the settings (μ_f, γ_f) of the frames lie on a line.
 
-    `omega`: how the rotation falls into projections. `step_deg`: points that extend by less than
-    half of this across a line count as being on it. `least`: projections of fewer frames, as where
-    a scan was stopped, are not judged.
+    They extend by less than half of `step_deg` across it. Projections of fewer than `least` frames
+    are not judged.
     """
     rocking = coordinates.values("base") + coordinates.values("v")
     points = np.stack([rocking, coordinates.values("u")])
@@ -340,11 +338,9 @@ LEAST_ROTATION_DEG = 5.0
 def refuse_narrow_rotation(
     omega_deg: NDArray[np.float64], axes: Sequence[SettingAxis], goniometer: Goniometer
 ) -> None:
-    """Refuse a guessed rotation that hardly turns while nothing rocks: it is what rocks.
+    """Refuse, by a GridError, a guessed rotation that hardly turns while nothing rocks: it rocks.
 
-    A GridError where several projections span less than `LEAST_ROTATION_DEG`, the base tilt stands
-    still, and at most one other tilt moves. The first projections of a scan that is still running
-    turn little too, but their base tilt, or both tilts, take several settings.
+    The first projections of a scan that is still running turn little too, but something rocks.
     """
     span = float(np.ptp(omega_deg))
     moving = [axis.name for axis in axes if axis.values_deg.size > 1]

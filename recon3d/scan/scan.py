@@ -180,9 +180,8 @@ class Scan(ScanTable):
     ) -> NDArray[Any]:
         """Write one frame of the source into an array, (rows, cols).
 
-        `slot`: its index in the source. `recorded`: from `room_for_recorded`; it serves for one
-        frame after another. Returns the pixels of the ROI as they were recorded, masked ones 0,
-        until the next frame is read. Raises a DataError where it cannot be read whole.
+        `slot`: its index in the source. `recorded`: from `room_for_recorded`. Returns the pixels as
+        they were recorded, masked ones 0, until the next frame is read.
         """
         pixels = frame if recorded is None else recorded
         self.source.read_into(slot, self.roi, pixels)
@@ -293,9 +292,7 @@ def arrange_scan(
 ) -> Scan:
     """Sort the frames of any source into projections and settings, with the errors of `open_scan`.
 
-    A warning tells of missing frames. `skip_doubled`: where frames were taken at one setting, use
-    the best and leave the others out, with a warning: one of a finished scan, with beam, of an
-    entry of many frames, or the later one.
+    `skip_doubled`: of frames at one setting use the best and leave the others out, with a warning.
     """
     coordinates = choices.coordinates(source)
     grid, settled = best_grid(coordinates), Settled(np.arange(source.motors.shape[0]))

@@ -41,15 +41,10 @@ def export_grain(
     at_um: float | None = None,
     every_slice: bool = False,
 ) -> list[Path]:
-    """Write a grain for another program, and list the files.
+    """Write a grain in the format that the file name's ending asks for, and list the files.
 
-    The ending names the format: .vti or .vtkhdf (ParaView), .dream3d, .ome.zarr, .csv, or, of one
-    slice, .ctf (MTEX, Channel 5) and .orix.h5. Slices are normal to `across`; `at_um`: where the
-    slice is; the middle of the volume where None. `every_slice`: one file for each slice with a
-    voxel of the grain, numbered as the slices are.
-
-    Raises a ParameterError where the ending is not known, there is no such slice, or slices are
-    asked of a whole volume.
+    Slices are normal to `across`, at `at_um` or in the middle; `every_slice`: one file for each
+    slice with a voxel of the grain, numbered. A ParameterError where that cannot be.
     """
     path = Path(path)
     for ending, write in WHOLE.items():

@@ -22,10 +22,7 @@ from recon3d.runtime.atomic import complete_or_absent
 def export_vti(grain: Grain, path: str | Path) -> Path:
     """Write the grain as cell data of a VTK image, in µm, in the sample axes x, y, z.
 
-    The orientation and its error become vectors of a, b and 0 (the turn about **G** is not known),
-    in degrees, and are there as `orientation_a` and so on too. Where a quantity is unknown (outside
-    the mask) it stays NaN, which ParaView shows in a colour of its own. A name that does not end in
-    .vti is a ParameterError.
+    The orientation and its error become vectors (a, b, 0) in degrees; what is unknown stays NaN.
     """
     path = Path(path)
     if path.suffix != ".vti":
@@ -79,8 +76,7 @@ def _cell_data(grain: Grain) -> dict[str, NDArray[Any]]:
 def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
     """Write grain.xdmf and grain_xdmf.h5 beside a saved grain, for ParaView's "Xdmf Reader".
 
-    A plain grid (3DCoRectMesh), so that ParaView renders it as a volume. XDMF lets x run fastest on
-    such a grid, while z does in grain.h5: the arrays are written once more, in that order.
+    XDMF lets x run fastest on a plain grid, so the arrays are written once more in that order.
     """
     grain_path = Path(grain_path)
     if not grain_path.is_file():

@@ -14,11 +14,10 @@ _COMPRESSORS = (2, 3)
 
 
 def require_sound_chunks(stored: h5py.Dataset, selection: tuple[slice, ...]) -> None:
-    """Refuse to read bitshuffle chunks whose block lengths lead beyond their end.
+    """Refuse, by an OSError, bitshuffle chunks whose block lengths lead beyond their end.
 
-    The filter of bitshuffle follows the lengths wherever they lead, and a flipped bit in one of
-    them ends the process; an OSError tells of it before. Chunks with a checksum are left to HDF5,
-    which compares it first. `selection`: the part that is about to be read, one slice an axis.
+    The filter follows them wherever they lead, which ends the process. `selection`: one slice an
+    axis. Chunks with a checksum are left to HDF5, which compares it first.
     """
     place = _bitshuffle_place(stored)
     if place is None:

@@ -26,10 +26,7 @@ BoolArray = NDArray[np.bool_]
 
 
 def frame_axes(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """Which axes of a dataset are (frame, row, column), if it can hold frames.
-
-    Beyond three axes, those of length 1 do not count.
-    """
+    """Which axes of a dataset are (frame, row, column), those of length 1 aside, if it can."""
     axes = list(range(len(shape)))
     while len(axes) > 3:
         single = next((i for i in _OFTEN_SINGLE if shape[axes[i]] == 1), None)

@@ -37,9 +37,8 @@ def is_hdf5(path: Path) -> bool:
 def scan_file(path: str | Path, prefix: str = "") -> Path | None:
     """The HDF5 file with the scan to which a path leads; None where it is a folder of EDF files.
 
-    A folder stands for the only file of a scan in it, and a collection, which holds nothing but
-    links to the entries of other files, for the only file that it links to; else a DataError says
-    which file is to be given. `prefix`: how the names of EDF files would begin.
+    A folder stands for the only file of a scan in it, a collection of links for the only file that
+    it links to; else a DataError says which file is to be given.
     """
     path = Path(path)
     found = _file_in(path, prefix) if path.is_dir() else path
@@ -225,11 +224,9 @@ def numbers_of(entry: str) -> tuple[int, int]:
 
 
 def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
-    """Names of the entries to use, in the order of their numbers.
+    """Names of the entries in a list such as "3.1,5-40" (5 for 5.1, 5.2, ...), or of all, in order.
 
-    `wanted`: a list such as "3.1,5-40", in which 5 stands for 5.1, 5.2 and so on; None for all.
-    Raises a DataError where the file has no such entries at all, a ParameterError where the list
-    cannot be understood, or names an entry that is not in the file.
+    A DataError where the file has no entries, a ParameterError where it has not those.
     """
     entries = entries_in(file)
     if not entries:

@@ -73,19 +73,10 @@ class BlissFile(FrameSource):
         skip_damaged: bool = False,
         show_progress: bool = True,
     ) -> BlissFile:
-        """Read the motors of all entries, and see which frames are on the disk.
+        """Read the motors of all entries, and see which frames are on the disk; as `open_source`.
 
         Entries without frames of the detector, or in which no motor moves, are left out. Of a scan
-        that did not come to its end, the frames up to the last whole one are used. Warnings tell
-        what is left out, and which motors are not recorded and taken as still.
-
-        `detector`: its name; "" or "-" where the file has frames of one only. `goniometer`: the
-        names of the motors; None for those of the beamline that the file has. `entries`: such as
-        "3.1,5-40"; None for all. `skip_damaged`: leave frames out that are not on the disk, with a
-        warning.
-
-        Raises a DataError where the file cannot be read, has no such frames, lacks some of them, or
-        a motor, a ParameterError where there are no such entries.
+        that did not come to its end, the frames up to the last whole one are used.
         """
         path = Path(path)
         if path.is_file() and is_being_written(path):
@@ -175,20 +166,13 @@ class BlissFile(FrameSource):
 
 
 def look_at_detector(path: Path, detector: str) -> None:
-    """Find out, without reading motors, whether a file has frames of a detector.
-
-    Raises a DataError where it has none, or has those of several detectors and none is named.
-    """
+    """A DataError where a file has no frames of a detector, or of several and none is named."""
     with opened(path) as file:
         find_detector(file, choose_entries(file, None), "" if detector == "-" else detector, {})
 
 
 def mean_bliss_frame(path: Path, detector: str) -> FloatArray:
-    """Mean of all frames, (rows, cols), of a detector in a BLISS file, as of background frames.
-
-    `detector`: its name; "" where the file has frames of one only. The errors are those of
-    `BlissFile.open`; the motors play no part. One frame is in memory at a time.
-    """
+    """Mean of all frames, (rows, cols), of a detector; "" for the only one. Motors play no part."""
     with opened(path) as file:
         records, skipped = read_records(file, choose_entries(file, None), detector, (), show=False)
     if skipped:
@@ -374,10 +358,8 @@ class _Block:
 class FrameReader:
     """Reads frames from the datasets of one file, which is open only while it is read.
 
-    A file that stays open would be in the way of anyone who opens it otherwise. As opening takes as
-    long as reading a small frame, frames that are wanted in their order are read in runs, the
-    longer the more of them. Where a chunk holds several frames, all of them are read at once: they
-    would be decompressed again for each.
+    Opening takes as long as reading a small frame: frames that are wanted in their order are read
+    in runs, the longer the more of them, and those of one chunk, which is unpacked whole, at once.
     """
 
     def __init__(self, path: Path) -> None:

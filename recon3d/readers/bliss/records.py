@@ -75,8 +75,7 @@ class EntryRecord:
         """Indices of the frames that can be read, and what to tell of the others.
 
         The last frames of a scan that did not come to its end may lack; others that do are a
-        DataError, without the file's name. Where readings and frames of one that did are not as
-        many, nothing tells which belong together.
+        DataError, as are readings and frames of one that did which are not as many.
         """
         lists = lists_of(self.motors, goniometer).values()
         length = min([self.shape[0], *(values.size for values in lists)])
@@ -137,12 +136,8 @@ def read_records(
     """Read what is to be known of entries before their frames are read.
 
     Of a scan with several entries (`N.1`, `N.2`, ...) the first that has frames of the detector is
-    read; the others hold what was taken at a pace of their own. `detector`: empty where there is
-    only one.
-
-    Returns one record for each entry that has frames, all of one shape and type, and why each other
-    entry was left out, by its name and title. Raises a DataError where no entry has frames, where
-    the detector is not the only one and was not named, or where entries are damaged; all are named.
+    read. Returns a record for each entry with frames, all of one shape and type, and why the others
+    were left out; a DataError names all that are damaged.
     """
     damaged: dict[str, str] = {}
     name, found = find_detector(file, entries, detector, damaged)

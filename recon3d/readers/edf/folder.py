@@ -64,14 +64,7 @@ class EdfFolder(FrameSource):
         skip_damaged: bool = False,
         show_progress: bool = True,
     ) -> EdfFolder:
-        """Read the headers of the files that `list_edf` finds.
-
-        `goniometer`: the names of the motors; None for those of the beamline that the headers fit.
-        `skip_damaged`: leave damaged files out, with a warning that lists them.
-
-        Raises a DataError where there are no such files, some are damaged, or they lack the
-        rotation or the base tilt motor.
-        """
+        """Read the headers of the files that `list_edf` finds; as `open_source`."""
         motors = MotorReader(goniometer)
         files, left_out = _read_heads(
             folder, prefix, motors.read, skip_damaged=skip_damaged, show=show_progress
@@ -85,11 +78,7 @@ class EdfFolder(FrameSource):
         files: list[EdfFile[tuple[float, ...]]],
         goniometer: Goniometer,
     ) -> EdfFolder:
-        """Put files whose motors are read into the order in which they were taken.
-
-        It is that of the header key `epoch` where every file has one of its own, else that of
-        the names.
-        """
+        """Put files whose motors are read into the order of epochs, or else of names."""
         readings = np.array([file.taken for file in files])
         epochs, order = readings[:, -1], np.arange(len(files))
         if np.isfinite(epochs).all() and np.unique(epochs).size == epochs.size:
@@ -118,11 +107,7 @@ class EdfFolder(FrameSource):
 
 
 def mean_frame(folder: str | Path, prefix: str) -> NDArray[np.float64]:
-    """Mean of all frames `<prefix>*.edf` in a folder, (rows, cols), as of background frames.
-
-    One frame is in memory at a time. Raises a DataError where there are no such files, or some are
-    damaged.
-    """
+    """Mean of all frames `<prefix>*.edf` in a folder, (rows, cols), as of background frames."""
     files, _ = _read_heads(folder, prefix, lambda _: None, show=False)
     total = np.zeros(files[0].head.shape)
     for file in files:
@@ -152,8 +137,7 @@ def _read_heads(
 ) -> tuple[list[EdfFile[T]], tuple[Damage, ...]]:
     """Read the headers of all files with a prefix, and check that their images are whole.
 
-    What `take` returns is kept of each header; a DataError from it counts the file as damaged. One
-    DataError names all damaged files, each with the reason.
+    `take`: what to keep of a header. One DataError names all damaged files, each with the reason.
     """
     names = list_edf(folder, prefix)
     reader = HeadReader()
@@ -199,9 +183,8 @@ def is_edf(name: str) -> bool:
 def list_edf(folder: str | Path, prefix: str) -> list[str]:
     """Names of the EDF files in a folder that begin with `prefix`, numbers in number order.
 
-    Where the folder itself has none, they are looked for in its sub-folders (one for each ω, say);
-    the names then begin with those of the sub-folders, and so may the prefix, of which "-" or ""
-    stands for any. A DataError says that the folder does not exist, or names the nearest files.
+    Where it has none its sub-folders are looked at (one for each ω, say), and the prefix may begin
+    with theirs; "-" or "" stand for any. A DataError names the nearest files.
     """
     folder, prefix = Path(folder), "" if prefix == "-" else prefix.rstrip("*")
     try:

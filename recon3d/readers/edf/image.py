@@ -61,11 +61,7 @@ class EdfHead:
 
 @contextmanager
 def open_edf(path: str | Path) -> Iterator[BinaryIO]:
-    """Open an EDF file, or one that gzip or bzip2 packed, for reading bytes.
-
-    A packed file is unpacked to its end, so that its checksum is read, and a DataError if damaged;
-    an OSError says that the file cannot be opened.
-    """
+    """Open an EDF file for reading bytes; one that gzip or bzip2 packed is unpacked to its end."""
     with open(path, "rb", buffering=0, opener=_no_waiting) as file:
         start = file.read(3)
         if start.startswith(b"\x1f\x8b") or start == b"BZh":
@@ -196,10 +192,9 @@ def _bytes_in(text: dict[str, str]) -> int:
 
 
 def read_into(path: str | Path, head: EdfHead, rows: slice, cols: slice, out: NDArray[Any]) -> None:
-    """Write a part of an image into an array of the native type of the pixels.
+    """Write some rows and columns of an image into an array of the native type of the pixels.
 
-    `rows`, `cols`: first row and column, and those after the last; no other rows are read. A
-    DataError names a file that cannot be read, or ends before the last row.
+    A DataError names a file that cannot be read, or ends before the last row.
     """
     try:
         if head.by_fabio:
@@ -300,10 +295,7 @@ def _refuse_swapped(file: BinaryIO, head: EdfHead) -> None:
 
 
 def _read_by_fabio(path: str | Path) -> NDArray[Any]:
-    """The image of a file as fabio reads it, shape (rows, cols).
-
-    Raises a DataError where it cannot be read, or fabio complains that it is not whole.
-    """
+    """The image of a file as fabio reads it, (rows, cols), if it does not complain."""
     try:
         with _complaints_of_fabio() as complaints, EdfImage().read(str(path)) as opened:
             frames, image = opened.nframes, np.atleast_2d(np.squeeze(opened.data))

@@ -23,8 +23,7 @@ class UnknownMotorError(DataError):
 class MotorReader:
     """Takes the motors, and the time, from header after header.
 
-    The first header decides which beamline's names they have, where `goniometer` is None (ID06
-    where it fits none), and whether the scan has `chi` and `phi` at all.
+    The first decides whose names they have where `goniometer` is None, and which tilts there are.
     """
 
     def __init__(self, goniometer: Goniometer | None = None) -> None:
@@ -36,10 +35,8 @@ class MotorReader:
     def read(self, text: dict[str, str]) -> tuple[float, ...]:
         """The readings of one frame in the order of the fields of `MotorTable`, and its epoch.
 
-        `text`: values of the header by lower-case key. Where the first header lacks `chi` or `phi`,
-        a warning says that it is taken as still, and its readings are NaN; where it lacks the
-        rotation or the base tilt, it is an UnknownMotorError. Raises a DataError with the reason,
-        but without the file's name.
+        `text`: values by lower-case key. Tilts that the first header lacks are NaN, with a warning;
+        a rotation or base tilt that it lacks is an UnknownMotorError.
         """
         for key in ("motor_mne", "motor_pos"):
             if not text.get(key):
@@ -100,10 +97,7 @@ class MotorReader:
         return value if math.isfinite(value) and value > 0 else math.nan
 
     def _place(self, line: str) -> tuple[dict[str, int], int]:
-        """Position of each name in a line of names, and how many names there are.
-
-        All files share one or two such lines, so they are taken apart once.
-        """
+        """Position of each name in a line, taken apart once, and how many names there are."""
         if line not in self._places:
             names = line.replace(",", " ").split()
             self._places[line] = {name: i for i, name in enumerate(names)}, len(names)
