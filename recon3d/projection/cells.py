@@ -6,11 +6,14 @@ mean over a cell of pixels tells more than either, with fewer of them to work on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+import numba
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.projection.operator import IlluminatedPixels, Projector
@@ -25,11 +28,43 @@ WIDE_PIXELS = 2.0
 CELL_SHARE = 0.6
 """Width of a cell as a share of a voxel's, about."""
 
-AT_A_TIME = 4
+AT_A_TIME = 8
 """Projections that are added to a voxel at a time: reading and writing it is what takes long."""
+
+VOXELS_A_PIECE = 4096
+"""Voxels that a thread works on before it asks for more."""
+
+CELLS_A_PRODUCT, BINS_A_PRODUCT = 128, 64
+"""Size of one product of frames with weights."""
 
 MOST_BYTES = 1 << 28
 """Memory that the images of the orientation bins may take at a time."""
+
+
+class Rooms:
+    """Memory that is lent, given back and lent again, to any thread.
+
+    Fresh memory takes the system longer to provide than the loops to fill.
+    """
+
+    def __init__(self) -> None:
+        self._free: SimpleQueue[Frames] = SimpleQueue()
+
+    def lend(self, rows: int, cols: int) -> Frames:
+        """Lend an array, (rows, cols); what it holds is left from before."""
+        try:
+            room = self._free.get_nowait()
+        except Empty:
+            room = np.empty(0, np.float32)
+        if room.size < rows * cols:
+            room = np.empty(rows * cols, np.float32)
+        return room[: rows * cols].reshape(rows, cols)
+
+    def take_back(self, lent: Frames) -> None:
+        """Take back what was lent, or a view of it, and is used no more."""
+        room = lent.base
+        if room is not None:
+            self._free.put(room.reshape(-1))
 
 
 class View(NamedTuple):
@@ -60,96 +95,156 @@ def add_views(projector: Projector, views: Sequence[View], volume: Frames) -> No
     """Add the backprojection of at most `AT_A_TIME` projections to distributions, in place.
 
     The projections have images of the same size; `volume`, (voxels, bins), holds the distributions.
+    The work goes in pieces to as many threads as numba may use, so that one that is held up, since
+    other threads read projections meanwhile, leaves its share to the others.
     """
     starts = np.cumsum([0, *(view.cells.count for view in views)])
     dark, bins = int(starts[-1]), volume.shape[1]
-    affines, lookups = _numbered(views, starts)
+    cells = np.full((AT_A_TIME, len(volume)), dark, np.int32)
+    voxels = [slice(v, v + VOXELS_A_PIECE) for v in range(0, len(volume), VOXELS_A_PIECE)]
     at_a_time = max(MOST_BYTES // (4 * (dark + 1)), 1)
-    for first in range(0, bins, at_a_time):
-        part = slice(first, min(first + at_a_time, bins))
-        images = projector.lend(dark + 1, part.stop - first, volume.dtype)
-        images[dark] = 0
-        for view, start in zip(views, starts[:-1], strict=True):
-            rows = images[start : start + view.cells.count]
-            np.matmul(view.frames[:-1], view.weights[:, part], out=rows)
-        backproject_cells(volume, projector.points_um, affines, lookups, images, first)
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        find = partial(_find_cells, projector, dark)
+        _finish(pool.map(find, views, starts[:-1], cells[: len(views)]))
+        for first in range(0, bins, at_a_time):
+            part = slice(first, min(first + at_a_time, bins))
+            images = projector.lend(dark + 1, part.stop - first, volume.dtype)
+            images[dark] = 0
+            rows = np.split(images, starts[1:])[: len(views)]
+            _finish(pool.map(partial(_weigh, part), views, rows))
+            add = partial(_add, volume, cells, images, first)
+            _finish(pool.map(add, voxels))
 
 
-def _numbered(
-    views: Sequence[View], starts: NDArray[np.int64]
-) -> tuple[FloatArray, NDArray[np.int32]]:
-    """Maps and lookups of the views, their cells numbered through; none seen in missing views."""
-    dark = starts[-1]
-    affines = np.zeros((AT_A_TIME, 2, 4))
-    lookups = np.full((AT_A_TIME, *views[0].cells.lookup.shape), dark, np.int32)
-    for number, (view, start) in enumerate(zip(views, starts[:-1], strict=True)):
-        lookup = view.cells.lookup
-        affines[number] = view.affine
-        lookups[number] = np.where(lookup < view.cells.count, lookup + start, dark)
-    return affines, lookups
+def _finish(work: Iterable[None]) -> None:
+    """Wait for all pieces of some work, and raise what any of them raised."""
+    for _ in work:
+        pass
 
 
-@njit(inline="always")
-def _cell(point, affine, lookup):  # type: ignore[no-untyped-def]
-    """Number of the cell on which a point falls; beyond the image that of the border."""
-    row = affine[0, 0] * point[0] + affine[0, 1] * point[1] + affine[0, 2] * point[2] + affine[0, 3]
-    col = affine[1, 0] * point[0] + affine[1, 1] * point[1] + affine[1, 2] * point[2] + affine[1, 3]
-    rows, cols = float(lookup.shape[0] - 2), float(lookup.shape[1] - 2)
-    row = min(max(np.floor(row + 0.5), -1.0), rows)
-    col = min(max(np.floor(col + 0.5), -1.0), cols)
-    return lookup[int(row) + 1, int(col) + 1]
+def _add(
+    volume: Frames, cells: NDArray[np.int32], images: Frames, first: int, voxels: slice
+) -> None:
+    """Add to some voxels."""
+    add_cells(volume[voxels], cells[:, voxels], images, first)
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def backproject_cells(volume, points, affines, lookups, images, start):  # type: ignore[no-untyped-def]
+def _find_cells(
+    projector: Projector, dark: int, view: View, start: int, numbers: NDArray[np.int32]
+) -> None:
+    """Fill in the row of the images that each voxel takes of a view."""
+    lookup = view.cells.lookup
+    rows = np.where(lookup < view.cells.count, lookup + start, dark).astype(np.int32)
+    find_cells(projector.columns_um, view.affine, rows, numbers)
+
+
+def _weigh(bins: slice, view: View, images: Frames) -> None:
+    """Fill the images, (cells, bins), of some bins with a view's frames times their weights.
+
+    Few frames show a bin, so a few bins at a time need few of the frames; and a few cells at a
+    time stay in the cache, in products so small that NumPy works each of them out by one thread.
+    """
+    whole = len(images) // CELLS_A_PRODUCT * CELLS_A_PRODUCT
+    stacked = (-1, CELLS_A_PRODUCT, view.frames.shape[1])
+    values, rest = view.frames[:whole].reshape(stacked), view.frames[whole:-1]
+    for first in range(bins.start, bins.stop, BINS_A_PRODUCT):
+        some = slice(first, min(first + BINS_A_PRODUCT, bins.stop))
+        shown = np.flatnonzero(view.weights[:, some].any(axis=1))
+        frames = slice(shown[0], shown[-1] + 1) if shown.size else slice(0, 0)
+        weights = np.ascontiguousarray(view.weights[frames, some])
+        out = images[:, some.start - bins.start : some.stop - bins.start]
+        stacked_out = out[:whole].reshape(-1, CELLS_A_PRODUCT, out.shape[1])
+        np.matmul(values[:, :, frames], weights, out=stacked_out)
+        np.matmul(rest[:, frames], weights, out=out[whole:])
+
+
+@njit(cache=True, nogil=True)
+def find_cells(points, affine, lookup, numbers):  # type: ignore[no-untyped-def]
+    """Find the cell on which each point falls; beyond the image that of the border.
+
+    Parameters
+    ----------
+    points : (3, voxels)
+        Voxel centres in µm.
+    affine : (2, 4)
+        The map to (row, col) of the cells.
+    lookup : (rows + 2, cols + 2) of int
+        Number of each cell, with a border of one cell around the detector.
+    numbers : (voxels,) of int
+        Filled with the numbers of the cells.
+    """
+    last_row, last_col = float(lookup.shape[0] - 1), float(lookup.shape[1] - 1)
+    width, flat = np.int32(lookup.shape[1]), lookup.reshape(-1)
+    x, y, z = points
+    for voxel in range(x.size):
+        row = affine[0, 0] * x[voxel] + affine[0, 1] * y[voxel] + affine[0, 2] * z[voxel]
+        col = affine[1, 0] * x[voxel] + affine[1, 1] * y[voxel] + affine[1, 2] * z[voxel]
+        # By one cell further for the border, and by half a cell for the nearest.
+        row = min(max(row + (affine[0, 3] + 1.5), 0.0), last_row)
+        col = min(max(col + (affine[1, 3] + 1.5), 0.0), last_col)
+        numbers[voxel] = np.int32(row) * width + np.int32(col)
+    for voxel in range(numbers.size):
+        numbers[voxel] = flat[np.uint32(numbers[voxel])]
+
+
+@njit(cache=True, nogil=True)
+def add_cells(volume, cells, images, start):  # type: ignore[no-untyped-def]
     """Add to each voxel the cells on which its centre falls in some projections.
+
+    Places are counted without a sign: a negative one would be asked for at every step.
 
     Parameters
     ----------
     volume : (voxels, all bins)
         Added to in place.
-    points : (voxels, 3)
-        Voxel centres in µm.
-    affines : (AT_A_TIME, 2, 4)
-        The maps to (row, col) of the cells.
-    lookups : (AT_A_TIME, rows + 2, cols + 2) of int
-        Row of `images` for each cell, with a border of one cell around the detector.
+    cells : (AT_A_TIME, voxels) of int
+        Rows of `images`.
     images : (cells of all projections + 1, bins)
         Values of the cells, the last row zero.
+    start : int
+        Which of all bins the first one of the images is.
     """
-    dark, first = images.shape[0] - 1, np.uint64(start)
-    for voxel in prange(points.shape[0]):
-        c0 = _cell(points[voxel], affines[0], lookups[0])
-        c1 = _cell(points[voxel], affines[1], lookups[1])
-        c2 = _cell(points[voxel], affines[2], lookups[2])
-        c3 = _cell(points[voxel], affines[3], lookups[3])
-        if c0 == dark and c1 == dark and c2 == dark and c3 == dark:
-            continue
-        for i in range(images.shape[1]):
-            volume[voxel, first + np.uint64(i)] += (images[c0, i] + images[c1, i]) + (
-                images[c2, i] + images[c3, i]
-            )
+    first = np.uint64(start)
+    for voxel in range(np.uint64(volume.shape[0])):
+        c0, c1 = np.uint64(cells[0, voxel]), np.uint64(cells[1, voxel])
+        c2, c3 = np.uint64(cells[2, voxel]), np.uint64(cells[3, voxel])
+        c4, c5 = np.uint64(cells[4, voxel]), np.uint64(cells[5, voxel])
+        c6, c7 = np.uint64(cells[6, voxel]), np.uint64(cells[7, voxel])
+        for i in range(np.uint64(images.shape[1])):
+            volume[voxel, first + i] += (
+                (images[c0, i] + images[c1, i]) + (images[c2, i] + images[c3, i])
+            ) + ((images[c4, i] + images[c5, i]) + (images[c6, i] + images[c7, i]))
 
 
-def lit_cells(frames: Frames, across: int) -> tuple[IlluminatedPixels, Frames]:
+def lit_cells(
+    frames: Frames,
+    across: int,
+    *,
+    bits: NDArray[np.uint8] | None = None,
+    rooms: Rooms | None = None,
+) -> tuple[IlluminatedPixels, Frames]:
     """Merge the pixels of frames into cells, and keep the cells that any frame lights.
 
-    `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. Returns the
-    cells of `across` x `across` pixels and their means, (cells + 1, frames), the last row zero.
+    `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. `bits`,
+    (frames, rows, cols / 8): filled with one bit for each pixel that is lit, as
+    ``numpy.packbits(frames > 0, axis=-1, bitorder="little")`` has them, while they are at hand.
+    Returns the cells of `across` x `across` pixels and their means, (cells + 1, frames), the last
+    row zero, in memory that `rooms` lend.
     """
     rows, cols = (-(-size // across) for size in frames.shape[1:])
     lookup = np.full((rows + 2, cols + 2), -1, np.int32)
     # Room for all cells: memory that is never written to is not taken.
-    means = np.empty((rows * cols + 1, len(frames)), frames.dtype)
-    count = _merge_lit(frames, across, lookup, means)
+    means = (rooms or Rooms()).lend(rows * cols + 1, len(frames))
+    packed = np.empty((0, 0, 0), np.uint8) if bits is None else bits
+    count = _merge_lit(frames, across, lookup, means, packed)
     lookup[lookup < 0] = count
     means[count] = 0
     return IlluminatedPixels(lookup, count), means[: count + 1]
 
 
 @njit(cache=True, nogil=True)
-def _merge_lit(frames, across, lookup, means):  # type: ignore[no-untyped-def]
-    """Fill both arrays of `lit_cells`, and count the cells; serial, to run beside other loops.
+def _merge_lit(frames, across, lookup, means, bits):  # type: ignore[no-untyped-def]
+    """Fill the arrays of `lit_cells`, and count the cells; serial, to run beside other loops.
 
     One row of cells at a time, of all frames, stays in the cache.
     """
@@ -158,11 +253,15 @@ def _merge_lit(frames, across, lookup, means):  # type: ignore[no-untyped-def]
     share = frames.dtype.type(1 / across**2)
     line = np.zeros(width * across, frames.dtype)
     merged = np.zeros((frames.shape[0], width), frames.dtype)
+    most = np.zeros(width, frames.dtype)
+    lit = np.zeros(8 * bits.shape[2], np.uint8)
     for row in range(lookup.shape[0] - 2):
-        lit = np.zeros(width, np.bool_)
+        most[:] = 0
+        first, stop = row * across, min((row + 1) * across, rows)
         for frame in range(frames.shape[0]):
-            line[:] = 0
-            for r in range(row * across, min((row + 1) * across, rows)):
+            for col in range(cols):
+                line[col] = frames[frame, first, col]
+            for r in range(first + 1, stop):
                 for col in range(cols):
                     line[col] += frames[frame, r, col]
             cells = merged[frame]
@@ -175,11 +274,26 @@ def _merge_lit(frames, across, lookup, means):  # type: ignore[no-untyped-def]
                     for col in range(width):
                         cells[col] += line[col * across + step] * share
             for col in range(width):
-                lit[col] |= cells[col] > 0
+                most[col] = max(most[col], cells[col])
+            if bits.size > 0:
+                for r in range(first, stop):
+                    for col in range(cols):
+                        lit[col] = frames[frame, r, col] > 0
+                    _pack(lit.view(np.uint64), bits[frame, r])
         for col in range(width):
-            if lit[col]:
+            if most[col] > 0:
                 lookup[row + 1, col + 1] = count
                 for frame in range(frames.shape[0]):
                     means[count, frame] = merged[frame, col]
                 count += 1
     return count
+
+
+@njit(inline="always")
+def _pack(eights, packed):  # type: ignore[no-untyped-def]
+    """Make one byte of eight that are 0 or 1, the first of them the lowest bit.
+
+    The factor shifts each of the eight to its place in the highest byte of the product.
+    """
+    for i in range(packed.size):
+        packed[i] = (eights[i] * np.uint64(0x0102040810204080)) >> np.uint64(56)

@@ -161,7 +161,7 @@ class Projector:
     ) -> AnyFloats:
         """Project one value a voxel onto an image whose border of one pixel is not to be kept."""
         bordered = np.zeros((numba.get_num_threads(), *shape), values.dtype)
-        image_kernels.project_image(values, self._columns_um, affine, bordered)
+        image_kernels.project_image(values, self.columns_um, affine, bordered)
         return bordered.sum(axis=0)
 
     def adjoint(
@@ -179,7 +179,7 @@ class Projector:
         """
         if not isinstance(out, BinRuns) and out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
-            image_kernels.backproject_image(out[:, 0], self._columns_um, affine, image, lanes)
+            image_kernels.backproject_image(out[:, 0], self.columns_um, affine, image, lanes)
             return
         runs = out if isinstance(out, BinRuns) else BinRuns.whole(out)
         first, _, _ = bins.indices(runs.bins)
@@ -189,11 +189,12 @@ class Projector:
     def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> AnyFloats:
         """Lend an array, (rows, cols), whose memory every loan of that type shares.
 
-        Fresh memory takes the system longer to provide than the loops to fill.
+        Fresh memory takes the system longer to provide than the loops to fill, and several times as
+        long where threads ask for it at once: so it is written to here.
         """
         kept = self._lent.get(dtype)
         if kept is None or kept.size < rows * cols:
-            kept = self._lent[dtype] = np.empty(rows * cols, dtype)
+            kept = self._lent[dtype] = np.full(rows * cols * 9 // 8, 0, dtype)
         return kept[: rows * cols].reshape(rows, cols)
 
     @cached_property
@@ -201,7 +202,7 @@ class Projector:
         return {}
 
     @cached_property
-    def _columns_um(self) -> NDArray[np.float64]:
+    def columns_um(self) -> NDArray[np.float64]:
         """The centres with each coordinate by itself, (3, voxels)."""
         return np.ascontiguousarray(self.points_um.T)
 
@@ -209,9 +210,9 @@ class Projector:
     def _outermost_um(self) -> NDArray[np.float64]:
         """Centres of the voxels between which all others lie, (3, some)."""
         try:
-            return self._columns_um[:, ConvexHull(self.points_um).vertices]
+            return self.columns_um[:, ConvexHull(self.points_um).vertices]
         except (QhullError, ValueError):  # too few voxels, or all in one plane
-            return self._columns_um
+            return self.columns_um
 
     def footprint(self, affine: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Footprint of a voxel at ω along the rows and along the columns, for `spread`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,17 +72,21 @@ class MemoryScan:
 
     def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
         """Each frame shows a stretch of the bins and a little of its neighbours."""
-        count, frames = bins.centres_deg()[0].size, self.images.shape[1]
-        if frames == 1:
-            return np.ones((1, count), np.float32)
-        of_bin = np.linspace(0, frames - 1, count)
-        weights = np.exp(-0.5 * (np.arange(frames)[:, None] - of_bin) ** 2).astype(np.float32)
-        # A scan has no numbers next to nothing (1e-40), at which a processor stumbles.
-        return np.where(weights > 1e-6, weights, np.float32(0))
+        return _weights(self.images.shape[1], bins.centres_deg()[0].size)
 
     def total_counts(self) -> float:
         """Sum of all frames."""
         return float(self.images.sum())
+
+
+@lru_cache
+def _weights(frames: int, bins: int) -> NDArray[np.float32]:
+    if frames == 1:
+        return np.ones((1, bins), np.float32)
+    of_bin = np.linspace(0, frames - 1, bins)
+    weights = np.exp(-0.5 * (np.arange(frames)[:, None] - of_bin) ** 2).astype(np.float32)
+    # A scan has no numbers next to nothing (1e-40), at which a processor stumbles.
+    return np.where(weights > 1e-6, weights, np.float32(0))
 
 
 def ball_points(across: int, radius_um: float) -> FloatArray:

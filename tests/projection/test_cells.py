@@ -62,6 +62,11 @@ def test_lit_cells_hold_means_of_their_pixels_and_zeros_lie_beyond(across):
     blocks = padded.reshape(2, padded.shape[1] // across, across, -1, across)
     means = blocks.mean(axis=(2, 4))
     cells, found = lit_cells(frames, across)
+    bits = np.empty((2, 9, 2), np.uint8)
+    again, beside = lit_cells(frames, across, bits=bits)
+    assert np.array_equal(bits, np.packbits(frames > 0, axis=-1, bitorder="little"))
+    assert np.array_equal(again.lookup, cells.lookup)
+    assert np.array_equal(beside, found)
     assert np.array_equal(cells.mask, means.any(axis=0))
     assert 0 < cells.count < cells.mask.size
     assert np.allclose(found[cells.lookup[1:-1, 1:-1]], np.moveaxis(means, 0, -1), rtol=1e-5)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+import numba
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.projection.cells import AT_A_TIME, View, add_views, cell_affine
+from recon3d.projection.cells import AT_A_TIME, Rooms, View, add_views, cell_affine
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.completeness import (
@@ -97,52 +98,60 @@ def _images(
     cell_pix: int | None,
     illuminated: IlluminatedBits | None,
     description: str,
-) -> Iterator[IlluminatedCells]:
-    """Read this process's projections, as many ahead as are worked on at a time."""
-    read = partial(read_illuminated, model, cell_pix=cell_pix or 1, bits=illuminated)
-    ahead = _together(cell_pix)
-    return read_ahead(read, model.own, description, ahead=ahead)
+) -> Iterator[list[IlluminatedCells]]:
+    """Read this process's projections, as many at a time as are worked on, and as many ahead.
 
-
-def _together(cell_pix: int | None) -> int:
-    return 1 if cell_pix is None else AT_A_TIME
+    What was given is overwritten when the next ones are asked for.
+    """
+    rooms, together = Rooms(), 1 if cell_pix is None else AT_A_TIME
+    read = partial(read_illuminated, model, cell_pix=cell_pix or 1, bits=illuminated, rooms=rooms)
+    readers = numba.get_num_threads()
+    images = read_ahead(read, model.own, description, ahead=together, readers=readers)
+    while group := list(islice(images, together)):
+        yield group
+        for one in group:
+            rooms.take_back(one.images)
 
 
 def _in_the_sample(
     models: Sequence[ScanModel],
     bins: Sequence[OrientationBins],
     points_um: FloatArray,
-    images: Iterator[IlluminatedCells],
+    images: Iterator[list[IlluminatedCells]],
     cell_pix: int | None,
 ) -> list[FloatVolume]:
-    """Backproject images by the turning law of each model, and divide bins by their coverage."""
-    communicator = models[0].communicator
-    laws = [partial(model.weights, bins=kind) for model, kind in zip(models, bins, strict=True)]
-    volumes = [np.zeros((len(points_um), kind.size), np.float32) for kind in bins]
-    sums = list(zip(laws, volumes, strict=True))
-    _add_projections(models[0], points_um, sums, images, cell_pix)
-    for law, volume in sums:
-        coverage = np.zeros(volume.shape[1])
-        for number in map(int, models[0].own):
-            coverage += law(number).sum(axis=0)
-        communicator.sum(coverage)
-        communicator.sum(volume)
-        # A bin that hardly any frame covered is not blown up by more than a factor of two.
-        least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
-        volume /= np.maximum(coverage, least).astype(np.float32)
+    """Backproject images by the turning law of each model, bins divided by their coverage."""
+    # Written to by one thread: zeros that the threads below would be the first to touch cost more.
+    volumes = [np.full((len(points_um), kind.size), 0, np.float32) for kind in bins]
+    laws = [_divided(model, kind) for model, kind in zip(models, bins, strict=True)]
+    _add_projections(models[0], points_um, list(zip(laws, volumes, strict=True)), images, cell_pix)
+    for volume in volumes:
+        models[0].communicator.sum(volume)
     return volumes
+
+
+def _divided(model: ScanModel, bins: OrientationBins) -> Law:
+    """The turning law of a model, each bin's weights divided by how much the scan covered of it."""
+    coverage = np.zeros(bins.size)
+    for number in map(int, model.own):
+        coverage += model.weights(number, bins).sum(axis=0)
+    model.communicator.sum(coverage)
+    # A bin that hardly any frame covered is not blown up by more than a factor of two.
+    least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
+    share = (1 / np.maximum(coverage, least)).astype(np.float32)
+    return lambda number: model.weights(number, bins) * share
 
 
 def _add_projections(
     model: ScanModel,
     points_um: FloatArray,
     sums: Sequence[tuple[Law, FloatVolume]],
-    images: Iterator[IlluminatedCells],
+    images: Iterator[list[IlluminatedCells]],
     cell_pix: int | None,
 ) -> None:
     """Add images to volumes, each by the weights of its own law."""
     add = partial(_add_pixels if cell_pix is None else add_views, Projector(points_um))
-    while group := list(islice(images, _together(cell_pix))):
+    for group in images:
         affines = [cell_affine(model.affine(one.projection), cell_pix or 1) for one in group]
         for law, volume in sums:
             weights = [law(one.projection)[one.numbers] for one in group]

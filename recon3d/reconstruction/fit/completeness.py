@@ -9,8 +9,8 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy import ndimage as morphology
 
-from recon3d.projection.cells import lit_cells
-from recon3d.projection.kernels import AnyFloats, corner
+from recon3d.projection.cells import Rooms, lit_cells
+from recon3d.projection.kernels import AnyFloats
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -161,19 +161,24 @@ class IlluminatedCells:
 
 
 def read_illuminated(
-    model: ScanModel, number: int, cell_pix: int, bits: IlluminatedBits | None
+    model: ScanModel,
+    number: int,
+    cell_pix: int,
+    bits: IlluminatedBits | None,
+    rooms: Rooms | None = None,
 ) -> IlluminatedCells:
     """Read the lit frames of a projection where they are lit, for a backprojection.
 
-    `cell_pix`: edge, in pixels, of the cells into which pixels are merged.
+    `cell_pix`: edge, in pixels, of the cells into which pixels are merged. `rooms`: lend the memory
+    of the images.
     """
     numbers, frames = model.illuminated_frames(number)[:2]
-    if bits is not None:
-        packed = np.empty((*frames.shape[:2], -(-frames.shape[2] // 8)), np.uint8)
-        for frame, bits_of in zip(frames, packed, strict=True):  # one frame stays in the cache
-            bits_of[:] = pack(frame)
-        bits.keep(number, numbers, packed)
-    return IlluminatedCells(number, numbers, *lit_cells(frames, cell_pix))
+    if bits is None:
+        return IlluminatedCells(number, numbers, *lit_cells(frames, cell_pix, rooms=rooms))
+    packed = np.empty((*frames.shape[:2], -(-frames.shape[2] // 8)), np.uint8)
+    merged = lit_cells(frames, cell_pix, bits=packed, rooms=rooms)
+    bits.keep(number, numbers, packed)
+    return IlluminatedCells(number, numbers, *merged)
 
 
 def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -207,10 +212,14 @@ def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, k
         kind = kinds[voxel]
         if kind < 0 or frame_of[kind] == UNMEASURED:
             continue
-        row, col, down, right, inside = corner(points[voxel], affine, rows, cols)
-        row, col = row + (down >= 0.5), col + (right >= 0.5)
-        if inside and 0 <= row < rows and 0 <= col < cols:
-            counts = (known[row, col >> 3] >> (col & 7)) & 1
+        x, y, z = points[voxel]
+        down = affine[0, 0] * x + affine[0, 1] * y + affine[0, 2] * z + affine[0, 3] + 0.5
+        right = affine[1, 0] * x + affine[1, 1] * y + affine[1, 2] * z + affine[1, 3] + 0.5
+        if 0 <= down < rows and 0 <= right < cols:
+            # Without a sign: a negative place would be asked for each time.
+            row, col = np.uint64(down), np.uint64(right)
+            byte, bit = col >> np.uint64(3), col & np.uint64(7)
+            counts = (known[row, byte] >> bit) & np.uint8(1)
             seen[voxel] += counts
             if frame_of[kind] >= 0:
-                hits[voxel] += counts & (bits[frame_of[kind], row, col >> 3] >> (col & 7))
+                hits[voxel] += counts & (bits[np.uint64(frame_of[kind]), row, byte] >> bit)

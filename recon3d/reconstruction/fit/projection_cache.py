@@ -77,16 +77,17 @@ def read_ahead(
     description: str,
     *,
     ahead: int = 1,
+    readers: int = 1,
 ) -> Generator[T]:
     """Go through what is read of some projections, reading each while its forerunners are used.
 
     `read`: reads a projection, given its number, in a thread of its own. `ahead`: how many may be
-    read, and held, before they are asked for.
+    read, and held, before they are asked for. `readers`: threads that read.
     """
     numbers = [int(k) for k in projections]
     if not numbers:
         return
-    with ThreadPoolExecutor(max_workers=1) as reader:
+    with ThreadPoolExecutor(max_workers=readers) as reader:
         waiting = deque(reader.submit(read, number) for number in numbers[:ahead])
         following = chain(numbers[ahead:], repeat(None))
         for _ in track(numbers, description, unit="projection"):
