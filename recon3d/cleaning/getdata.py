@@ -20,8 +20,7 @@ from recon3d.readers.open import look_at_frame_shape, mean_background, read_imag
 from recon3d.readers.source import Binning, Roi
 from recon3d.runtime.atomic import make_folder, require_writable
 from recon3d.runtime.communicator import ALONE, Communicator, from_first
-from recon3d.scan.checks import compare_steps, require_rocking
-from recon3d.scan.scan import Scan, open_scan
+from recon3d.scan.scan import Scan, compare_steps, open_scan, require_rocking
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +152,7 @@ def completed(
 def _check_region(plan: GetData) -> None:
     """Refuse a region that cannot be, before thousands of headers are read."""
     if plan.imgsize is not None:
-        binning = Binning.of(*plan.binning)
+        binning = Binning(*plan.binning)
         binning.require_room(plan.imgsize[::-1])
         bins = binning.shape_of(plan.imgsize[::-1])
         check_region(bins, plan.cleaning.for_bins(*binning))

@@ -22,10 +22,9 @@ from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.files.store_writer import StoreWriter
-from recon3d.readers.damage import Damage, damage_lines, list_damage
+from recon3d.readers.damage import Damage, list_damage
 from recon3d.runtime.communicator import ALONE, Communicator, from_first
-from recon3d.scan.checks import require_rocking
-from recon3d.scan.scan import Scan
+from recon3d.scan.scan import Scan, require_rocking
 
 __all__ = ["Sink", "clean"]
 
@@ -123,7 +122,7 @@ def _write_all(
         del done, one
     normalizer, watch = work.normalizer, work.watch
     _require_signal(left, work)
-    store.leave_out(damage_lines([*scan.left_out, *damaged]))
+    store.leave_out([f"{name}: {reason}" for name, reason in [*scan.left_out, *damaged]])
     store.note(**_normalization(normalizer), **watch.provenance())
     store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
     _report(scan, damaged, watch, work.cleaning)

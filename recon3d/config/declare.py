@@ -103,7 +103,7 @@ class Setting:
         """Take a value of Python as the declared type; a ValueError says what is expected."""
         if isinstance(value, str) and value in self.words:
             return self.words[value]
-        if value is None and _takes_none(self.kind):
+        if value is None and type(None) in get_args(self.kind):
             return None
         if self.count is None:
             return self._check_one(value)
@@ -301,10 +301,6 @@ def _without_none(kind: Any) -> Any:
     if get_origin(kind) in (Union, types.UnionType):
         return next(part for part in get_args(kind) if part is not type(None))
     return kind
-
-
-def _takes_none(kind: Any) -> bool:
-    return type(None) in get_args(kind)
 
 
 def _number(text: str) -> float:

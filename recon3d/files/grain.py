@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.arguments import check_fields, checked, wrong
+from recon3d.config.declare import record_of, settings_of
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.hdf5 import (
@@ -238,9 +239,13 @@ class Grain:
             file.attrs["_written_by"] = f"recon3d {__version__}"
             group = file.create_group("grain")
             write_attributes(group, self.provenance)
-            _write_volume(group, self.volume)
+            group.attrs.update(record_of(self.volume))
+            for axis, name in enumerate("xyz"):
+                add_numbers(group, name, self.volume.axis_um(axis)).attrs["units"] = "um"
             for name, array in self.arrays().items():
-                _write_array(group, name, array)
+                data = array.astype(np.bool_ if name == "mask" else np.float32)
+                stored = group.create_dataset(name, data=data, compression="gzip", shuffle=True)
+                stored.attrs["units"], stored.attrs["description"] = _ARRAYS[name]
             add_numbers(group, "residual", np.asarray(self.residual, np.float64))
             for room in ("projections", "curves", "images"):
                 for name, column in getattr(self, room).items():
@@ -269,11 +274,12 @@ class Grain:
         take = read or _whole
         with open_own(path, FORMAT, FORMAT_VERSION, "grain file") as file:
             group = _part(file, "grain", path)
-            arrays = {name: take(_part(group, name, path)) for name in _stored(group)}
+            names = [name for name in _ARRAYS if name in _IN_EVERY_GRAIN or name in group]
+            arrays = {name: take(_part(group, name, path)) for name in (*names, "residual")}
             parameters = read_attributes(file)
             doubts = parameters.pop("doubts", ())
             return cls(
-                _read_volume(group),
+                Volume(*(group.attrs[key].tolist() for key in settings_of(Volume))),
                 **arrays,
                 projections=_columns(file, "projections"),
                 curves=_columns(file, "curves"),
@@ -319,20 +325,6 @@ class Grain:
         return f"<table><caption>Grain</caption>{rows}</table>{doubts}"
 
 
-def _write_volume(group: h5py.Group, volume: Volume) -> None:
-    group.attrs["grain_pos"] = volume.position_um
-    group.attrs["grain_dim"] = volume.size_um
-    group.attrs["grain_steps"] = volume.shape
-    for axis, name in enumerate("xyz"):
-        add_numbers(group, name, volume.axis_um(axis)).attrs["units"] = "um"
-
-
-def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
-    dtype = np.bool_ if name == "mask" else np.float32
-    stored = group.create_dataset(name, data=array.astype(dtype), compression="gzip", shuffle=True)
-    stored.attrs["units"], stored.attrs["description"] = _ARRAYS[name]
-
-
 def _part(group: h5py.Group, name: str, path: Path) -> Any:
     if name not in group:
         raise DataError(f"{path}: lacks {group.name.rstrip('/')}/{name}, which every grain has")
@@ -347,18 +339,3 @@ def _whole(stored: h5py.Dataset) -> NDArray[Any]:
 
 def _columns(file: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
     return {column: values[()] for column, values in file.get(name, {}).items()}
-
-
-def _stored(group: h5py.Group) -> list[str]:
-    """The arrays to read: all that a grain must have, and the others where they are there."""
-    must = (*_IN_EVERY_GRAIN, "residual")
-    return [*must, *(name for name in _ARRAYS if name not in must and name in group)]
-
-
-def _read_volume(group: h5py.Group) -> Volume:
-    position, size, shape = (
-        tuple(group.attrs[name].tolist()) for name in ("grain_pos", "grain_dim", "grain_steps")
-    )
-    if {len(position), len(size), len(shape)} != {3}:
-        raise ParameterError(f"the volume has {len(shape)} axes, where three are expected")
-    return Volume(position, size, shape)

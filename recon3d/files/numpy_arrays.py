@@ -14,7 +14,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from recon3d.errors import ParameterError, warn
 from recon3d.files.store import CleanedScan
-from recon3d.geometry import frame_settings
 from recon3d.runtime.atomic import complete_or_absent, explaining_writes
 from recon3d.scan.scan import Scan
 
@@ -117,7 +116,7 @@ def write_settings(
     """
     settings = {axis.name: axis.values_deg for axis in scan.axes}
     if is_grid(scan) and "gamma" not in settings:
-        settings["gamma"] = np.array([_mean_gamma(scan)])
+        settings["gamma"] = scan.settings(slice(None))[1][scan.valid].mean(keepdims=True)
     for name, values in {**settings, "omega": scan.omega_deg}.items():
         with complete_or_absent(Path(folder) / f"{name}.npy") as temporary:
             np.save(temporary, values)
@@ -144,14 +143,6 @@ def _properties(
             f"{name}_step_{unit}": f"{step:.8g}",
         }
     return lines | {f"origin_{name}": value for name, value in asdict(scan.origin).items()}
-
-
-def _mean_gamma(scan: Scan | CleanedScan) -> float:
-    motors, valid = scan.motors, scan.valid
-    _, gamma = frame_settings(
-        motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, scan.origin, +1
-    )
-    return float(gamma[valid].mean())
 
 
 class SparseArrayFile:

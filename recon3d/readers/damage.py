@@ -82,11 +82,6 @@ def _next(numbered: tuple[str, int, str]) -> tuple[str, int, str]:
     return before, number + 1, behind
 
 
-def damage_lines(damaged: Sequence[Damage]) -> list[str]:
-    """One line for every frame, for the file."""
-    return [f"{name}: {reason}" for name, reason in damaged]
-
-
 def trouble_in(pixels: NDArray[Any]) -> str:
     """What makes the counts of a frame unusable; empty for nothing."""
     if pixels.dtype.kind != "f":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -11,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.arguments import wrong
 from recon3d.errors import ParameterError
 from recon3d.runtime.compiled import njit
 
@@ -116,15 +114,6 @@ class FrameSource:
         return pixels
 
 
-def whole_pair(name: str, pair: tuple[int, int]) -> tuple[int, int]:
-    """Make sure that a pair (x, y) holds two whole numbers; a ParameterError names it if not."""
-    try:
-        x, y = (operator.index(int(value)) for value in pair if int(value) == value)
-    except (TypeError, ValueError, OverflowError):
-        raise wrong(name, pair, "two whole numbers, (x, y) in pixels") from None
-    return x, y
-
-
 FloatArray = NDArray[np.float64]
 
 
@@ -186,17 +175,6 @@ class Binning(NamedTuple):
 
     rows: int = 1
     cols: int = 1
-
-    @classmethod
-    def of(cls, rows: int, cols: int | None = None) -> Binning:
-        """Check the two numbers, which are to be whole and 1 or more; one serves for both."""
-        pair = (rows, rows if cols is None else cols)
-        if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in pair):
-            raise ParameterError(
-                f"binning is {pair[0]} x {pair[1]} (rows x columns): expected whole numbers of "
-                "pixels, 1 for none"
-            )
-        return cls(int(pair[0]), int(pair[1]))
 
     @property
     def pixels(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,12 @@ _LIT = 8.0
 _DARKER = 3.0
 
 
-@dataclass(frozen=True)
-class _Doubled:
+class _Doubled(NamedTuple):
     """A frame that another one, taken at the same setting, stands for."""
 
-    index: int  # which frame of the source it is
-    winner: int  # which one is used
+    frame: int  # which one of the source it is
+    name: str
+    winner: str  # the name of the one that is used, without what it shares with the other's
     where: str  # the setting of both, in words
     why: str  # what speaks for the other one
 
@@ -58,13 +58,19 @@ def settle_doubled(grid: Candidate | None, source: FrameSource, goniometer: Goni
     doubled = [] if grid is None else _doubled(grid, source)
     if not doubled:
         return Settled(np.arange(count))
-    names = {i: source.name(i) for each in doubled for i in (each.index, each.winner)}
+    left_out = tuple(
+        (
+            each.name,
+            f"was taken where {each.winner} was, at {each.where}, which {each.why} and is used",
+        )
+        for each in doubled
+    )
     return Settled(
-        kept=np.setdiff1d(np.arange(count), [each.index for each in doubled]),
+        kept=np.setdiff1d(np.arange(count), [each.frame for each in doubled]),
         are_copies=sum(each.why == LATER for each in doubled) <= MOST_DOUBLED * count,
-        left_out=tuple((names[each.index], _reason(each, names)) for each in doubled),
-        warning=_warning(doubled, names),
-        refusal=_refusal(doubled, names, goniometer),
+        left_out=left_out,
+        warning=_warning(doubled),
+        refusal=_refusal(doubled, goniometer),
     )
 
 
@@ -76,7 +82,7 @@ def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
     for group in groups:
         if group.size < 2:
             continue
-        merit = {index: _merit(merits, index) for index in group.tolist()}
+        merit = {i: tuple(bool(has[i]) for has in merits.values()) for i in group.tolist()}
         best = max(merit.values())
         equal = [index for index, own in merit.items() if own == best]
         lit, why = _lit(source, equal) if len(equal) > 1 else (equal, LATER)
@@ -85,12 +91,10 @@ def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
             if index != lit[-1]:
                 told = next((w for w, a, b in zip(merits, own, best, strict=True) if a != b), "")
                 told = told or (LATER if index in lit else why)
-                found.append(_Doubled(index, lit[-1], where, told))
-    return sorted(found, key=lambda each: each.index)
-
-
-def _merit(merits: dict[str, NDArray[np.bool_]], index: int) -> tuple[bool, ...]:
-    return tuple(bool(column[index]) for column in merits.values())
+                name = source.name(index)
+                winner = _beside(source.name(lit[-1]), name)
+                found.append(_Doubled(index, name, winner, where, told))
+    return sorted(found)
 
 
 def _lit(source: FrameSource, equal: list[int]) -> tuple[list[int], str]:
@@ -130,31 +134,23 @@ def _signal(frame: NDArray[Any]) -> tuple[float, float]:
     return float(parts.max() - middle), float(1.4826 * np.median(np.abs(parts - middle)))
 
 
-def _reason(doubled: _Doubled, names: dict[int, str]) -> str:
-    used = _beside(names[doubled.winner], names[doubled.index])
-    return f"was taken where {used} was, at {doubled.where}, which {doubled.why} and is used"
-
-
-def _warning(doubled: Sequence[_Doubled], names: dict[int, str]) -> str:
+def _warning(doubled: Sequence[_Doubled]) -> str:
     first, counts = doubled[0], Counter(each.why for each in doubled)
-    used = _beside(names[first.winner], names[first.index])
     whys = ", ".join(f"{count} as the other {why}" for why, count in counts.most_common())
     return (
         f"{len(doubled)} frames were taken where others were, and are left out: {whys}; the first "
-        f"is {names[first.index]}, in place of which {used} is used"
+        f"is {first.name}, in place of which {first.winner} is used"
     )
 
 
-def _refusal(doubled: Sequence[_Doubled], names: dict[int, str], goniometer: Goniometer) -> str:
+def _refusal(doubled: Sequence[_Doubled], goniometer: Goniometer) -> str:
     first = doubled[0]
-    one, other = (names[index] for index in sorted((first.index, first.winner)))
     more = f" ({len(doubled)} such in all)" if len(doubled) > 1 else ""
-    use = _beside(names[first.winner], names[first.index])
     known = ", ".join(goniometer.motors.values())
     return (
-        f"{one} and {_beside(other, one)} were both taken at {first.where}{more}: copies or a "
-        f"repeat (--skip-damaged uses {use}, which {first.why}), two scans mixed, or did a motor "
-        f"move that is not among {known}?"
+        f"{first.name} and {first.winner} were both taken at {first.where}{more}: copies or a "
+        f"repeat (--skip-damaged uses {first.winner}, which {first.why}), two scans mixed, or did "
+        f"a motor move that is not among {known}?"
     )
 
 

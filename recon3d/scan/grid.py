@@ -168,16 +168,12 @@ def flat_projections(
     flat = []
     for k, angle in enumerate(omega.centres):
         own = points[:, omega.index == k]
-        if own.shape[1] >= least and _extent_across(own) < step_deg / 2:
-            flat.append(angle)
+        if own.shape[1] >= least:
+            centred = own - own.mean(axis=1, keepdims=True)
+            across = np.linalg.eigh(centred @ centred.T)[1][:, 0]  # of the line that fits best
+            if np.ptp(across @ centred) < step_deg / 2:
+                flat.append(angle)
     return np.array(flat)
-
-
-def _extent_across(points: FloatArray) -> float:
-    """Extent of points, shape (2, n), across the line that fits them best."""
-    centred = points - points.mean(axis=1, keepdims=True)
-    across = np.linalg.eigh(centred @ centred.T)[1][:, 0]
-    return float(np.ptp(across @ centred))
 
 
 def _candidates(coordinates: Coordinates, tried: int = _CANDIDATES) -> Iterator[Candidate]:

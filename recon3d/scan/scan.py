@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from recon3d.arguments import checked, wrong
 from recon3d.config.getdata import GETDATA_KEYS
 from recon3d.config.goniometer import Goniometer
-from recon3d.errors import ParameterError, warn
+from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.damage import Damage
 from recon3d.readers.open import open_source
-from recon3d.readers.source import Binning, FrameSource, Roi, whole_pair
+from recon3d.readers.source import Binning, FrameSource, Roi
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.doubled import Settled, settle_doubled
 from recon3d.scan.grid import (
@@ -95,7 +95,7 @@ class Scan(ScanTable):
         ParameterError
             The ROI leaves the frame, or has no room for the bins.
         """
-        return self.within(Roi.around(whole_pair("center", center), whole_pair("size", size)))
+        return self.within(Roi.around(center, size))
 
     @checked()
     def within(self, roi: Roi) -> Scan:
@@ -121,7 +121,7 @@ class Scan(ScanTable):
         ParameterError
             They are no whole numbers of 1 or more, or too large for the ROI.
         """
-        binning = Binning.of(rows, cols)
+        binning = Binning(rows, rows if cols is None else cols)
         binning.require_room((self.roi.rows, self.roi.cols))
         return replace(self, binning=binning)
 
@@ -337,3 +337,52 @@ def _warn_of_missing(scan: Scan) -> None:
         named.append(f"omega {short(scan.omega_deg[k])}, {setting}")
     more = "; ..." if len(gaps) > len(named) else ""
     warn(f"{len(gaps)} of {scan.slots.size} frames are missing: {'; '.join(named)}{more}")
+
+
+def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]) -> None:
+    """Warn where the user's steps are not those of the motors, which are the truth.
+
+    `steps_deg` and `numbers`: size and number of the steps of the two tilts, as given. A warning
+    also tells of uneven steps, or of a single projection.
+    """
+    tilts = [axis for axis in scan.axes if axis.name not in ("two_theta", "energy")]
+    for axis, step, number in zip(tilts, steps_deg, numbers, strict=False):
+        values = axis.values_deg
+        if number != values.size:
+            warn(
+                f"NUMANGSTEPS is {number:g}, but the motors took {values.size} settings of "
+                f"{axis.name}: the motors are used"
+            )
+        if values.size < 2:
+            continue
+        measured = (values[-1] - values[0]) / (values.size - 1)
+        if abs(abs(step) - measured) > 0.1 * measured:
+            warn(
+                f"ANGSTEPS is {step:g}°, but the motors moved {axis.name} in steps of "
+                f"{measured:.4g}°: the motors are used"
+            )
+    for axis in scan.axes:
+        _warn_of_uneven_steps(axis.name, axis.values_deg)
+    _warn_of_uneven_steps("omega", scan.omega_deg)
+    if scan.omega_deg.size == 1:
+        warn("the scan has one projection only: it can be cleaned, but not reconstructed")
+
+
+def require_rocking(scan: Scan) -> None:
+    """Refuse a scan in which no projection has a second frame with a DataError."""
+    if np.count_nonzero(scan.valid, axis=1).max(initial=0) < 2:
+        first = scan.source.name(int(scan.slots[scan.valid].min(initial=0)))
+        raise DataError(
+            f"no projection has more than one frame ({scan.shape[0]} projections, from {first}): "
+            "nothing rocked, so no orientation can be found. Are all frames there, and the motors "
+            "named rightly?"
+        )
+
+
+def _warn_of_uneven_steps(name: str, values: NDArray[np.float64]) -> None:
+    steps = np.diff(values)
+    if steps.size > 1 and steps.max() > 1.5 * steps.min():
+        warn(
+            f"the steps of {name} are uneven, {steps.min():.4g} to {steps.max():.4g}: every frame "
+            "is used at the setting that its motors read"
+        )

@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 
 from recon3d.readers.bliss.records import labelled
-from recon3d.readers.damage import damage_lines, list_damage, trouble_in
+from recon3d.readers.damage import list_damage, trouble_in
 
 
 def test_every_frame_is_named_with_its_reason():
     damaged = [("a_1.edf", "is empty"), ("a_2.edf", "is empty"), ("a_7.edf", "is cut")]
     assert list_damage(damaged) == "a_1.edf, a_2.edf is empty; a_7.edf is cut"
-    assert damage_lines(damaged)[2] == "a_7.edf: is cut"
 
 
 def test_long_runs_are_named_by_their_ends_and_gaps_are_kept():

@@ -57,12 +57,6 @@ def test_no_binning_changes_nothing():
     np.testing.assert_array_equal(NO_BINNING.sums(image), image)
 
 
-@pytest.mark.parametrize("bins", [(0,), (-1, 2), (1.5,), (2, 0)])
-def test_bins_of_no_pixels_are_refused(bins):
-    with pytest.raises(ParameterError, match="expected whole numbers of pixels"):
-        Binning.of(*bins)
-
-
 @pytest.fixture
 def edf_scan(write_folder) -> Scan:
     folder = write_folder(mosaicity([0.0, 10.0], [0.0, 0.1], [-0.1, 0.0, 0.1]), shape=(11, 13))
@@ -160,5 +154,5 @@ def test_a_store_whose_bins_do_not_fit_its_frames_is_refused(tmp_path, rows):
     write(path, make_frames())
     with h5py.File(path, "a") as file:
         file["entry/binning"].attrs["rows"] = rows
-    with pytest.raises(DataError, match="binning is 0" if rows == 0 else "in 2 x 1"):
+    with pytest.raises(DataError, match=f"in {rows} x 1"):
         open_store(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,9 @@ def frame_datasets(entry: h5py.Group) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, path in _places(entry):
-        if _holds_frames(entry.get(path)):
+        item = entry.get(path)
+        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.shape
+        if numbers and frame_axes(item.shape) is not None:
             found.setdefault(name, path)
     return found
 
@@ -99,33 +100,22 @@ def _places(entry: h5py.Group) -> Iterator[tuple[str, str]]:
         yield name, f"measurement/{name}"
 
 
-def _holds_frames(item: Any) -> bool:
-    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
-        return False
-    return item.shape is not None and frame_axes(item.shape) is not None
+def presence(frames: h5py.Dataset) -> tuple[BoolArray, tuple[str, ...]]:
+    """Which frames are whole, in this file or those that it points to, and what is missing.
 
-
-@dataclass(frozen=True, eq=False)
-class Presence:
-    """Which frames of a dataset are on the disk; HDF5 silently gives zeros for the others."""
-
-    whole: BoolArray  # (frames,): True where every pixel of the frame is there
-    missing: tuple[str, ...] = ()  # what is wrong with files that should hold others, in words
-
-
-def presence(frames: h5py.Dataset) -> Presence:
-    """Find the frames that are on the disk, in this file or those that it points to."""
+    HDF5 silently gives zeros for frames that are not there.
+    """
     count = shape_of(frames)[0]
     if frames.is_virtual:
         return _virtual_presence(frames)
     if frames.chunks is not None:
-        return Presence(_frames_in_chunks(frames))
+        return _frames_in_chunks(frames), ()
     if frames.external is not None:
         return _raw_presence(frames)
-    return Presence(np.full(count, frames.id.get_storage_size() > 0))
+    return np.full(count, frames.id.get_storage_size() > 0), ()
 
 
-def _raw_presence(frames: h5py.Dataset) -> Presence:
+def _raw_presence(frames: h5py.Dataset) -> tuple[BoolArray, tuple[str, ...]]:
     """Frames in raw files beside the HDF5 file, found as HDF5 finds them."""
     missing = []
     for name, offset, size in frames.external:
@@ -134,7 +124,7 @@ def _raw_presence(frames: h5py.Dataset) -> Presence:
             missing.append(_missing(name, Path(frames.file.filename)))
         elif size < _WITHOUT_LIMIT and path.stat().st_size < offset + size:
             missing.append(f"the file {name} is too short: {path.stat().st_size} bytes")
-    return Presence(np.full(shape_of(frames)[0], not missing), tuple(missing))
+    return np.full(shape_of(frames)[0], not missing), tuple(missing)
 
 
 def _frames_in_chunks(frames: h5py.Dataset) -> BoolArray:
@@ -152,7 +142,7 @@ def _frames_in_chunks(frames: h5py.Dataset) -> BoolArray:
     return np.repeat(written == np.prod(counts) // counts[axis], frames.chunks[axis])[:count]
 
 
-def _virtual_presence(frames: h5py.Dataset) -> Presence:
+def _virtual_presence(frames: h5py.Dataset) -> tuple[BoolArray, tuple[str, ...]]:
     """Frames that other files provide: the pixels that they really hold are counted."""
     axis, (length, rows, cols) = _axes(frames)[0], shape_of(frames)
     pixels = np.zeros(length, np.int64)
@@ -168,17 +158,17 @@ def _virtual_presence(frames: h5py.Dataset) -> Presence:
             missing.append(str(error))
             continue
         pixels[places] += np.where(there, source.vspace.get_select_npoints() // count, 0)
-    return Presence(pixels >= rows * cols, tuple(dict.fromkeys(missing)))
+    return pixels >= rows * cols, tuple(dict.fromkeys(missing))
 
 
 def _source_frames(held: h5py.Dataset, source: h5py.VDSmap, count: int) -> BoolArray:
     """Which of the `count` frames that a source should give are in it."""
-    found = presence(held)
-    if found.missing:
-        raise DataError("; ".join(found.missing))
+    whole, missing = presence(held)
+    if missing:
+        raise DataError("; ".join(missing))
     first, wanted = _source_range(held, source, count)
     there = np.zeros(wanted, bool)
-    own = found.whole[first : first + wanted]
+    own = whole[first : first + wanted]
     there[: own.size] = own
     return there if wanted == count else np.full(count, there.all())
 

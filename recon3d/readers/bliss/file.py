@@ -182,7 +182,7 @@ def mean_bliss_frame(path: Path, detector: str) -> FloatArray:
     total = np.zeros((roi.rows, roi.cols))
     count = 0
     for record in records:
-        if not record.present.whole.all():
+        if not record.whole.all():
             raise DataError(f"{path}, entry {record.entry}: frames are not on the disk")
         for frame in range(record.shape[0]):
             with explained(f"{path}, entry {record.entry}, frame {frame}"):

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.readers.bliss.datasets import (
-    Presence,
     frame_datasets,
     frames_elsewhere,
     lost_frames,
@@ -53,7 +52,8 @@ class EntryRecord:
     dataset: str  # path of the frames in the file
     shape: tuple[int, int, int]  # (frames, rows, cols)
     dtype: np.dtype[Any]  # of the pixels, in native order
-    present: Presence  # which frames are on the disk
+    whole: NDArray[np.bool_]  # which frames are on the disk, (frames,)
+    missing: tuple[str, ...]  # what is wrong with files that should hold others, in words
     motors: Readings
     lent: tuple[str, ...]  # motors of which the list of another entry of the scan is used
     current: dict[str, Reading]  # the ring current in mA, one a frame, or the one at the start
@@ -79,13 +79,13 @@ class EntryRecord:
         """
         lists = lists_of(self.motors, goniometer).values()
         length = min([self.shape[0], *(values.size for values in lists)])
-        whole = self.present.whole[:length]
+        whole = self.whole[:length]
         uneven = _explain_lengths(self, goniometer)
         problem = "; ".join(filter(None, (_explain_absence(self), uneven)))
         if not problem:
             return np.flatnonzero(whole), ""
         usable = length if whole.all() else int(np.argmin(whole))
-        ends_early = not (self.finished or self.present.missing or whole[usable:].any())
+        ends_early = not (self.finished or self.missing or whole[usable:].any())
         if not ends_early and not skip_damaged:
             raise DataError(problem)
         frames = np.arange(0) if uneven and self.finished else np.flatnonzero(whole)
@@ -100,15 +100,14 @@ def labelled(entry: str, title: str) -> str:
 
 def _explain_absence(record: EntryRecord) -> str:
     """Which frames are not on the disk, and why; empty where all are."""
-    absent = np.flatnonzero(~record.present.whole)
+    absent = np.flatnonzero(~record.whole)
     if not absent.size:
         return ""
     where = f"{absent.size} of {record.shape[0]} frames, from frame {absent[0]} on, are not there"
-    if not record.present.missing:
+    if not record.missing:
         return where
-    missing = record.present.missing
-    more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
-    return f"{missing[0]}{more}: {where}"
+    others = len(record.missing) - 1
+    return f"{record.missing[0]}{f' (and {others} more files)' if others else ''}: {where}"
 
 
 def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
@@ -155,8 +154,11 @@ def read_records(
                 skipped[label] = "no frame yet"
             else:
                 records.append(_read_record(file, entry, found[entry][name], goniometers))
-    for label in [label for label in damaged if _is_spare(label, records)]:
-        skipped[label] = damaged.pop(label)
+    scans = {numbers_of(record.entry)[0] for record in records}
+    for label in list(damaged):
+        scan, part = numbers_of(label.removeprefix("entry "))
+        if part > 1 and scan in scans:  # a further entry of a scan of which another has the frames
+            skipped[label] = damaged.pop(label)
     if damaged and not (skip_damaged and records):
         raise DataError(f"{file.filename} is damaged: {list_entries(damaged)}")
     lent = {record.entry: ", ".join(record.lent) for record in records if record.lent}
@@ -181,12 +183,6 @@ def find_detector(
     if not found:
         raise DataError(f"{file.filename}: {list_entries(damaged)}")
     return _choose_detector(file, found, detector), found
-
-
-def _is_spare(label: str, records: list[EntryRecord]) -> bool:
-    """Whether a damaged entry is a further one of a scan of which another has the frames."""
-    scan, part = numbers_of(label.removeprefix("entry "))
-    return part > 1 and any(numbers_of(record.entry)[0] == scan for record in records)
 
 
 def _one_of_each_scan(
@@ -271,6 +267,7 @@ def _read_record(
     frames = group[path]
     count = shape_of(frames)[0]
     currents = {goniometer.ring_current for goniometer in goniometers}
+    whole, missing = presence(frames)
     motors, lent = read_motors(group, goniometers, count), tuple[str, ...]()
     first = file.get(f"{numbers_of(entry)[0]}.1")
     if numbers_of(entry)[1] > 1 and isinstance(first, h5py.Group):
@@ -282,7 +279,8 @@ def _read_record(
         dataset=f"{entry}/{path}",
         shape=shape_of(frames),
         dtype=frames.dtype.newbyteorder("="),
-        present=presence(frames),
+        whole=whole,
+        missing=missing,
         motors=motors,
         lent=lent,
         current={name: read_current(group, name, count) for name in currents},
