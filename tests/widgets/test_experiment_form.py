@@ -29,6 +29,7 @@ def test_it_has_a_field_for_every_declared_key(form):
     assert list(form.fields) == declared
     assert all(field.tooltip for field in form.fields.values())
     assert form.fields["M"].description == "M (pixels per µm)"
+    assert form.fields["M"].placeholder == "a number above 0"
 
 
 def test_what_is_missing_is_named_and_nothing_is_written(form, tmp_path):

@@ -163,7 +163,8 @@ def _field(declared: Setting, text: str) -> Any:
             name, options if usual in options else ["", *options], value, declared.help
         )
     usual = "" if declared.required else f" (else {as_text(declared.default)})"
-    made = text_line(name, declared.expected + usual.replace("None", "none"), declared.help)
+    expected = declared.expected.replace(f", in {declared.unit}", "")  # the label has the unit
+    made = text_line(name, expected + usual.replace("None", "none"), declared.help)
     made.value = text
     return made
 
