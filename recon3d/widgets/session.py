@@ -160,7 +160,9 @@ class Session:
         plan, path = self.plan, self.folder / "scan.h5"
         if path.is_file():
             store = open_store(path)
-            if store.provenance.get("getdata") == plan.texts():
+            said = store.provenance.get("getdata", {})
+            place = {key: said[key] for key in ("outputpath", "outputdirname") if key in said}
+            if said == plan.texts() | place:  # a folder that was moved holds the same scan
                 return store
         missing = "the scan is not cleaned with these choices yet"
         return self._asked_for(missing, "Clean it", self._clean)

@@ -90,6 +90,16 @@ def test_a_scan_is_cleaned_again_only_where_something_changed(session):
     assert session.store.provenance["cleaning"]["binth"] == 20
 
 
+def test_a_folder_that_was_moved_is_not_cleaned_again(session):
+    made = session.store.path.stat().st_mtime_ns
+    folder = session.settings.path.parent
+    moved = folder.rename(folder.with_name("moved"))
+    again = Session.start(settings=moved / session.settings.path.name, show_progress=False)
+    assert again.store.path.stat().st_mtime_ns == made
+    again.settings.update({"binth": 21.0})
+    assert again.store.path.stat().st_mtime_ns > made
+
+
 def test_the_origin_that_was_found_is_written_down(simulated, tmp_path):
     session = Session.start(
         simulated.folder, "topotomo_", settings=tmp_path / "c.ini", show_progress=False
