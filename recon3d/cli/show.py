@@ -226,9 +226,12 @@ def _export_sums(inifile: Path, out: Path) -> None:
 def notebooks(arguments: argparse.Namespace) -> None:
     """Copy the notebooks out, and open them."""
     from recon3d.cli.notebooks import copy_notebooks, open_jupyterlab
+    from recon3d.simulate.first_preview import begin_compiling
 
     paths = copy_notebooks(arguments.dir, overwrite=arguments.overwrite)
     for path in paths:
         print(path)
+    if begin_compiling():
+        logger.info("compiling in the background what a preview needs, once per installation")
     if arguments.open:
         open_jupyterlab(arguments.dir)

@@ -19,6 +19,7 @@ from recon3d.plot.grain.slices import slices_figure
 from recon3d.reconstruction.preview import preview_grain
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
+from recon3d.simulate.first_preview import begin_compiling, is_compiling
 from recon3d.widgets.controls.background import Background
 from recon3d.widgets.controls.panel import Panel, button, row
 from recon3d.widgets.display import is_served
@@ -26,6 +27,8 @@ from recon3d.widgets.projections import Projections
 
 PAUSE_S = 1.0
 """How long after it is shown it prepares for a preview."""
+PATIENCE_S = 300.0
+"""How long it waits for another process that compiles, before it compiles itself."""
 
 
 class Live(Panel):
@@ -143,12 +146,21 @@ class Live(Panel):
         return f"{scan.shape[0]} complete projections, up to ω = {scan.omega_deg[-1]:.2f}°"
 
     def _prepare(self) -> Iterator[None]:
-        """Compile what a preview needs, by a tiny one, while nobody waits for it."""
-        yield
+        """Have compiled what a preview needs, and load it by a tiny one, while nobody waits."""
+        yield from self._wait_for_compiling()
         with suppress(Recon3DError):  # a preview that is asked for tells what is wrong
             self._rough(projections=3, voxels=8)
 
-    def _quick(self) -> Iterator[Grain | str]:
+    def _wait_for_compiling(self) -> Iterator[None]:
+        begin_compiling()
+        end = time.monotonic() + PATIENCE_S
+        while is_compiling() and time.monotonic() < end:
+            time.sleep(0.2)
+            yield
+
+    def _quick(self) -> Iterator[Grain | str | None]:
+        if not self._compiled:
+            yield from self._wait_for_compiling()
         yield self._rough()
 
     def _rough(self, **size: int) -> Grain | str:

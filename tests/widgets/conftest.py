@@ -41,6 +41,11 @@ def simulated(tmp_path_factory) -> Simulated:
     return Simulated(folder, scan)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_compiled_in_advance(monkeypatch):
+    monkeypatch.setattr("recon3d.widgets.live.begin_compiling", lambda: False)
+
+
 @pytest.fixture
 def session(simulated, tmp_path) -> Session:
     return simulated.session(tmp_path / "choices.ini", framebg=6, min_region=40)

@@ -87,6 +87,20 @@ def test_what_a_preview_needs_is_compiled_before_it_is_asked_for(
     live.close()
 
 
+def test_a_preview_waits_for_the_process_that_compiles(simulated, arriving, tmp_path, monkeypatch):
+    arriving(0, 20)
+    asked = []
+    monkeypatch.setattr("recon3d.widgets.live.begin_compiling", lambda: asked.append("begun"))
+    monkeypatch.setattr(
+        "recon3d.widgets.live.is_compiling", lambda: (asked.append("waited"), len(asked) < 4)[1]
+    )
+    from_there = type(simulated)(arriving.folder, simulated.scan)
+    live = Live(from_there.session(tmp_path / "choices.ini").settings)
+    monkeypatch.setattr(live, "_rough", lambda **_: asked.append("made") or "no grain")
+    live._preview.wait()
+    assert asked == ["begun", "waited", "waited", "waited", "made"]
+
+
 def test_a_preview_of_nothing_says_so(simulated, arriving, tmp_path):
     arriving(0, 20)
     from_there = type(simulated)(arriving.folder, simulated.scan)
