@@ -14,6 +14,7 @@ import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numba
 from llvmlite.binding import get_host_cpu_name
@@ -49,7 +50,7 @@ def begin_compiling() -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held on by the process below
             number = file.fileno()
             command = [sys.executable, "-P", "-m", "recon3d.simulate.first_preview", str(number)]
-            quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+            quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
             process = subprocess.Popen(command, pass_fds=(number,), start_new_session=True, **quiet)
     except OSError as error:  # another one compiles, or the disk is full: it costs only time
         logger.debug("nothing is compiled in advance: %s", error)
@@ -93,7 +94,7 @@ def _compile() -> None:
         folder = Path(name) / "frames"
         phantom = make_phantom(size_um=4.0)
         simulate_scan(folder, phantom, plan, voxels=8, show_progress=False)
-        origin = {"phi0_deg": plan.phi0_deg, "chi0_deg": plan.chi0_deg}
+        origin: dict[str, Any] = {"phi0_deg": plan.phi0_deg, "chi0_deg": plan.chi0_deg}
         scan = open_scan(folder, "topotomo_", **origin, show_progress=False)
         experiment = Experiment.from_ini(folder / "experiment.ini")
         preview_grain(scan, Cleaning(4, 12.0, 10), experiment, projections=3, voxels=8)
