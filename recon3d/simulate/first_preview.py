@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from llvmlite.binding import get_host_cpu_name
+from numba.core.registry import cpu_target
 
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
@@ -77,7 +77,8 @@ def _marker() -> Path | None:
     folder = _spread._cache.cache_path
     if folder is None or sys.platform == "win32":  # which has no such locks
         return None
-    return Path(folder) / f"first_preview.{get_host_cpu_name()}"
+    _, processor, _ = cpu_target.target_context.codegen().magic_tuple()
+    return Path(folder) / f"first_preview.{processor}"
 
 
 def _stamp() -> str:
