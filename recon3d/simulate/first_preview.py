@@ -103,7 +103,7 @@ def _compile() -> None:
 
 def main(descriptor: int) -> None:
     """Compile, and note in the marker, an open file, that it was done."""
-    os.nice(19)
+    os.nice(10)
     with os.fdopen(descriptor, "a", encoding="utf-8") as marker:
         try:
             _compile()

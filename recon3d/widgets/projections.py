@@ -31,6 +31,9 @@ from recon3d.widgets.controls.panel import (
     slider,
 )
 
+FILM_MS = 100
+"""From one picture of the film to the next."""
+
 
 class Projections(Panel):
     """A film of a scan's projections, its health, and marks on those to leave out.
@@ -176,7 +179,7 @@ class Projections(Panel):
     def _make_controls(self) -> None:
         last = len(self.glances) - 1
         self.projection = slider("projection", 0, 0, last)
-        self.play = controls.Play(value=0, min=0, max=last, interval=250)
+        self.play = controls.Play(value=0, min=0, max=last, interval=FILM_MS)
         controls.link((self.play, "value"), (self.projection, "value"))
         self.mark = controls.Checkbox(description="leave this projection out", indent=False)
         self._held = False

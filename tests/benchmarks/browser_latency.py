@@ -1,10 +1,11 @@
-"""From a key on a slider to a new picture, with the browser in it.
+"""From a key on a slider to a new picture, and the film's pictures a second, in a browser.
 
     python tests/benchmarks/browser_latency.py [--pixels 512 2048] [--keys 12]
 
 Frames of that size are written, voila serves 01_choose_roi and 02_tune_threshold, and Chromium
 presses arrow keys. The time counts in the page, from the key to the first animation frame in which
-the figure's canvas has other pixels: kernel, network and drawing are all in it.
+the figure's canvas has other pixels: kernel, network and drawing are all in it. Then the film of
+03_check_projections plays in a loop, and the pictures that are seen are counted.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ KEYS = {"01_choose_roi": ("ArrowLeft", "ArrowRight"), "02_tune_threshold": ("Pag
 """There and back: a single step of binth changes too few pixels to be seen."""
 
 READY = {"01_choose_roi": "of the light falls outside", "02_tune_threshold": "signal is kept"}
-WATCH = """() => {
+LOOK = """
     const canvas = [...document.querySelectorAll('.jupyter-matplotlib-canvas-div canvas')]
         .filter(one => one.offsetParent)[0];
     const small = document.createElement('canvas');
@@ -46,17 +47,36 @@ WATCH = """() => {
         context.drawImage(canvas, 0, 0, 128, 128);
         return context.getImageData(0, 0, 128, 128).data.join();
     };
+"""
+"""What the first figure shows, as text."""
+
+WATCH = f"""() => {{ {LOOK}
     window.times = [];
-    document.addEventListener('keydown', () => {
+    document.addEventListener('keydown', () => {{
         const before = look(), begun = performance.now();
-        const poll = () => {
+        const poll = () => {{
             if (look() !== before) window.times.push(performance.now() - begun);
             else if (performance.now() - begun < 20000) requestAnimationFrame(poll);
-        };
+        }};
         requestAnimationFrame(poll);
-    }, true);
-}"""
+    }}, true);
+}}"""
 """Note how long the first figure takes to change after every key."""
+
+COUNT = f"""seconds => new Promise(done => {{ {LOOK}
+    let shown = look(), changes = 0;
+    const begun = performance.now();
+    const poll = () => {{
+        const now = look();
+        changes += now !== shown;
+        shown = now;
+        const passed = 1e-3 * (performance.now() - begun);
+        if (passed < seconds) requestAnimationFrame(poll);
+        else done(changes / passed);
+    }};
+    requestAnimationFrame(poll);
+}})"""
+"""Count how often a second the first figure changes."""
 
 
 def make_scan(folder: Path, pixels: int) -> None:
@@ -77,7 +97,8 @@ def make_scan(folder: Path, pixels: int) -> None:
     chosen = {"framebg": 8, "binth": 12.0, "poi": (pixels // 2, pixels // 2)}
     chosen["imgsize"] = (pixels - 2, pixels - 2)
     settings = folder / "choices.ini"
-    Session.start(folder / "frames", "topotomo_", settings=settings, **origin, **chosen)
+    session = Session.start(folder / "frames", "topotomo_", settings=settings, **origin, **chosen)
+    session.clean()
 
 
 def press(page: Page, name: str, keys: int) -> list[float]:
@@ -116,6 +137,18 @@ def measure(pixels: int, keys: int) -> None:
                     flush=True,
                 )
                 page.close()
+            page = browser.new_page(viewport={"width": 1280, "height": 1400})
+            page.set_default_timeout(120_000)
+            page.goto(f"{address}/voila/render/03_check_projections.ipynb")
+            film = page.locator(".widget-play")
+            film.wait_for()
+            page.wait_for_timeout(3000)
+            buttons = film.locator("button")
+            buttons.last.click()  # again and again
+            buttons.first.click()
+            rate = page.evaluate(COUNT, 10)
+            load = os.getloadavg()[0]
+            print(f"{pixels:5d} film: {rate:.1f} pictures a second (load {load:.1f})", flush=True)
             browser.close()
 
 
