@@ -56,7 +56,13 @@ def open_jupyterlab(folder: Path) -> int:
     """Run JupyterLab in a folder, reachable from this machine only, until it is ended."""
     if importlib.util.find_spec("jupyterlab") is None:
         raise ParameterError("JupyterLab is not installed: pip install 'recon3d[notebooks]'")
-    return subprocess.run(jupyterlab_command(folder), check=False).returncode
+    command, environment = jupyterlab_command(folder), kernel_environment()
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def kernel_environment() -> dict[str, str]:
+    """The environment of kernels: they run `kernel_startup`, unless the user has a file for that."""
+    return {"PYTHONSTARTUP": str(Path(__file__).with_name("kernel_startup.py")), **os.environ}
 
 
 def jupyterlab_command(folder: Path) -> list[str]:
