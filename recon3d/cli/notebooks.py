@@ -61,7 +61,7 @@ def open_jupyterlab(folder: Path) -> int:
 
 
 def kernel_environment() -> dict[str, str]:
-    """The environment of kernels: they run `kernel_startup`, unless the user has a file for that."""
+    """The environment of kernels: they run `kernel_startup`, unless the user has such a file."""
     return {"PYTHONSTARTUP": str(Path(__file__).with_name("kernel_startup.py")), **os.environ}
 
 
