@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,43 @@ EDGE_SOFTNESS_PIX = 0.7
 
 SLOPE_PIX = 20.0
 """Distance over which the shift of the acceptance is counted."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault; the docstring of its function says what is wrong."""
+
+    # What becomes of grain, scan and detector: called with the truth and the strength; or
+    # (`of_light`) of the light of a projection, (frames, rows, cols): called with it, the truth,
+    # the number of the projection, the light of the brightest pixel, and the strength.
+    plant: Callable[..., Any]
+    unit: str  # of its strength
+    usual: float  # strength where none is given
+    bounds: tuple[float, float]  # least and largest strength
+    of_light: bool
+
+
+FAULTS: dict[str, Kind] = {}
+"""The kinds of faults by their names."""
+
+_POSITIVE, _SHARE, _EITHER_SIGN = (0.0, np.inf), (0.0, 1.0), (-np.inf, np.inf)
+Plant = Callable[..., Any]
+
+
+def _fault(
+    unit: str,
+    usual: float,
+    bounds: tuple[float, float] = _POSITIVE,
+    *,
+    of_light: bool = False,
+) -> Callable[[Plant], Plant]:
+    """Enter a function among the `FAULTS`, by its name without the underscore."""
+
+    def enter(plant: Plant) -> Plant:
+        FAULTS[plant.__name__[1:]] = Kind(plant, unit, usual, bounds, of_light)
+        return plant
+
+    return enter
 
 
 @dataclass(frozen=True)
@@ -54,27 +92,12 @@ class Fault:
         return f"{self.name}:{self.strength:g}"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of fault."""
-
-    meaning: str  # for the help
-    unit: str  # of its strength
-    usual: float  # strength where none is given
-    bounds: tuple[float, float] = (0.0, np.inf)  # least and largest strength
-    # what becomes of the grain, the scan and the detector
-    change: Callable[[Truth, float], Truth] | None = None
-    # what becomes of the light of a projection, (frames, rows, cols): called with it, the scan, the
-    # number of the projection, the light of the brightest pixel, and the strength
-    light: Callable[[Light, Truth, int, float, float], Light] | None = None
-
-
 def with_faults(truth: Truth, faults: Sequence[Fault]) -> Truth:
     """Plant the faults of grain, scan and detector, and name all of them in the truth."""
     for fault in faults:
-        change = FAULTS[fault.name].change
-        if change is not None:
-            truth = change(truth, fault.strength)
+        kind = FAULTS[fault.name]
+        if not kind.of_light:
+            truth = kind.plant(truth, fault.strength)
     return replace(truth, faults=truth.faults + tuple(map(str, faults)))
 
 
@@ -85,29 +108,37 @@ def spoil(light: Light, truth: Truth, projection: int, brightest: float) -> Ligh
     pixel of the scan.
     """
     for fault in map(Fault.parse, truth.faults):
-        change = FAULTS[fault.name].light
-        if change is not None:
-            light = change(light, truth, projection, brightest, fault.strength)
+        kind = FAULTS[fault.name]
+        if kind.of_light:
+            light = kind.plant(light, truth, projection, brightest, fault.strength)
     return light
 
 
+@_fault("degrees at its rim", 0.06, _EITHER_SIGN)
 def _bent(truth: Truth, tilt_deg: float) -> Truth:
+    """The grain is bent along (a, b) = g (x, -h z), which a rocking-only scan hardly tells."""
     slope = tilt_deg / truth.phantom.radius_um
     a, b = Gradient((slope, 0.0, 0.0)), Gradient((0.0, 0.0, -truth.handedness * slope))
     return replace(truth, phantom=replace(truth.phantom, a_deg=a, b_deg=b))
 
 
+@_fault("degrees at its rim", 0.06, _EITHER_SIGN)
 def _bent_across(truth: Truth, tilt_deg: float) -> Truth:
+    """The grain is bent along other directions."""
     slope = tilt_deg / truth.phantom.radius_um
     a, b = Gradient((0.0, 0.0, slope)), Gradient((0.0, slope, 0.0))
     return replace(truth, phantom=replace(truth.phantom, a_deg=a, b_deg=b))
 
 
+@_fault("share of the second", 0.35, _SHARE)
 def _two_orientations(truth: Truth, share: float) -> Truth:
+    """Every voxel scatters at two orientations, 67 mdeg apart."""
     return replace(truth, phantom=replace(truth.phantom, second=(share, 0.052, -0.042)))
 
 
+@_fault("steps of μ", 1.0, _EITHER_SIGN)
 def _mu_drift(truth: Truth, steps: float) -> Truth:
+    """The centre μ_c drifts over the scan."""
     plan = truth.plan
     range_deg = steps * float(plan.mu.values_deg[1] - plan.mu.values_deg[0])
     course = np.linspace(-0.5, 0.5, plan.projections) * range_deg
@@ -115,40 +146,55 @@ def _mu_drift(truth: Truth, steps: float) -> Truth:
     return replace(truth, plan=replace(plan, centre_drift_deg=drift))
 
 
+@_fault("degrees in 20 pixels", 0.05, _EITHER_SIGN)
 def _acceptance(truth: Truth, shift_deg: float) -> Truth:
+    """The acceptance in γ moves across the columns."""
     slope = (0.0, shift_deg / SLOPE_PIX)
     return replace(truth, plan=replace(truth.plan, gamma_slope_deg_per_pix=slope))
 
 
+@_fault("degrees of ω", 90.0, (1.0, 360.0))
 def _quarter(truth: Truth, range_deg: float) -> Truth:
+    """The projections cover another range of ω."""
     first, number = truth.plan.omega_deg[0], truth.plan.projections
     omega = first + np.arange(number) * range_deg / number
     return replace(truth, plan=replace(truth.plan, omega_deg=tuple(map(float, omega))))
 
 
+@_fault("projections", 12.0, (1.0, np.inf))
 def _few(truth: Truth, number: float) -> Truth:
+    """Few projections."""
     first, last = truth.plan.omega_deg[0], truth.plan.omega_deg[-1]
     step = (last - first) / (truth.plan.projections - 1)
     omega = first + np.arange(round(number)) * (last - first + step) / round(number)
     return replace(truth, plan=replace(truth.plan, omega_deg=tuple(map(float, omega))))
 
 
+@_fault("counts at the peak", 30.0, (1.0, 60000.0))
 def _weak(truth: Truth, counts: float) -> Truth:
+    """Little light."""
     return replace(truth, detector=replace(truth.detector, peak_counts=counts))
 
 
+@_fault("the brightest peak, in 65536 counts", 1.3, (0.1, 10.0))
 def _wrap(truth: Truth, peak: float) -> Truth:
+    """Peaks pass the largest count of 16 bits, and begin again at 0."""
     return replace(truth, detector=replace(truth.detector, peak_counts=65536 * peak, wraps=True))
 
 
+@_fault("spots a frame", 3.0)
 def _zingers(truth: Truth, number: float) -> Truth:
+    """Spots of 2 x 2 pixels, struck at random."""
     return replace(truth, detector=replace(truth.detector, zingers=number, zinger_pix=2))
 
 
+@_fault("columns", 3.0)
 def _dead_columns(truth: Truth, number: float) -> Truth:
+    """Columns that read nothing."""
     return replace(truth, detector=replace(truth.detector, dead_columns=round(number)))
 
 
+@_fault("share of the projections", 0.33, _SHARE, of_light=True)
 def _edge(light: Light, truth: Truth, projection: int, _: float, share: float) -> Light:
     """Nothing is lit beyond an edge, for a share of the projections in the middle of the scan."""
     plan = truth.plan
@@ -161,6 +207,7 @@ def _edge(light: Light, truth: Truth, projection: int, _: float, share: float) -
     return light * lit.astype(np.float32)
 
 
+@_fault("share of the projections", 0.2, _SHARE, of_light=True)
 def _second_grain(light: Light, _: Truth, projection: int, brightest: float, share: float) -> Light:
     """Another grain passes: the image of this one, mirrored, elsewhere and in other frames."""
     rng = np.random.default_rng([projection, 7])
@@ -172,10 +219,13 @@ def _second_grain(light: Light, _: Truth, projection: int, brightest: float, sha
     return light + np.float32(rng.uniform(0.5, 1.5) * brightest / strongest) * other
 
 
+@_fault("T as a share of the brightest pixel", 0.15, (1e-3, 100.0), of_light=True)
 def _extinction(light: Light, _: Truth, __: int, brightest: float, share: float) -> Light:
+    """Light saturates as T tanh(light / T)."""
     return np.float32(share * brightest) * np.tanh(light / np.float32(share * brightest))
 
 
+@_fault("absorption lengths", 0.3, of_light=True)
 def _absorption(light: Light, truth: Truth, projection: int, _: float, depth: float) -> Light:
     """A plate, longest along the beam at ω = 0, and thicker towards one side of the image."""
     plan = truth.plan
@@ -186,6 +236,7 @@ def _absorption(light: Light, truth: Truth, projection: int, _: float, depth: fl
     return light * np.exp(-path).astype(np.float32)
 
 
+@_fault("degrees", 1.0, (-45.0, 45.0), of_light=True)
 def _axis_tilt(light: Light, truth: Truth, projection: int, _: float, tilt_deg: float) -> Light:
     """The rotation axis is turned in the plane of the image."""
     geometry = truth.plan.geometry(projection)
@@ -194,83 +245,3 @@ def _axis_tilt(light: Light, truth: Truth, projection: int, _: float, tilt_deg: 
     turn = np.array([[c, -s], [s, c]])
     offset = centre - turn @ centre
     return np.stack([affine_transform(frame, turn, offset, order=1) for frame in light])
-
-
-_SHARE = (0.0, 1.0)
-_EITHER_SIGN = (-np.inf, np.inf)
-FAULTS: dict[str, Kind] = {
-    "bent": Kind(
-        "the grain is bent along (a, b) = g (x, -h z), which a rocking-only scan hardly tells",
-        "degrees at its rim",
-        0.06,
-        _EITHER_SIGN,
-        change=_bent,
-    ),
-    "bent_across": Kind(
-        "the grain is bent along other directions",
-        "degrees at its rim",
-        0.06,
-        _EITHER_SIGN,
-        change=_bent_across,
-    ),
-    "two_orientations": Kind(
-        "every voxel scatters at two orientations, 67 mdeg apart",
-        "share of the second",
-        0.35,
-        _SHARE,
-        change=_two_orientations,
-    ),
-    "mu_drift": Kind("μ_c drifts over the scan", "steps of μ", 1.0, _EITHER_SIGN, change=_mu_drift),
-    "acceptance": Kind(
-        "the acceptance in γ moves across the columns",
-        "degrees in 20 pixels",
-        0.05,
-        _EITHER_SIGN,
-        change=_acceptance,
-    ),
-    "quarter": Kind("ω covers another range", "degrees of ω", 90.0, (1.0, 360.0), change=_quarter),
-    "weak": Kind("little light", "counts at the peak", 30.0, (1.0, 60000.0), change=_weak),
-    "wrap": Kind(
-        "peaks pass the largest count of 16 bits, and begin again at 0",
-        "the brightest peak, in 65536 counts",
-        1.3,
-        (0.1, 10.0),
-        change=_wrap,
-    ),
-    "zingers": Kind(
-        "spots of 2 x 2 pixels, struck at random", "spots a frame", 3.0, change=_zingers
-    ),
-    "dead_columns": Kind("columns that read nothing", "columns", 3.0, change=_dead_columns),
-    "edge": Kind(
-        "the illumination ends inside the grain",
-        "share of the projections",
-        0.33,
-        _SHARE,
-        light=_edge,
-    ),
-    "second_grain": Kind(
-        "another grain passes", "share of the projections", 0.2, _SHARE, light=_second_grain
-    ),
-    "absorption": Kind(
-        "the sample absorbs, more along one direction than along others",
-        "absorption lengths",
-        0.3,
-        light=_absorption,
-    ),
-    "axis_tilt": Kind(
-        "the rotation axis is turned against the columns of the detector",
-        "degrees",
-        1.0,
-        (-45.0, 45.0),
-        light=_axis_tilt,
-    ),
-    "few": Kind("few projections", "projections", 12.0, (1.0, np.inf), change=_few),
-    "extinction": Kind(
-        "light saturates as T tanh(light / T)",
-        "T as a share of the brightest pixel",
-        0.15,
-        (1e-3, 100.0),
-        light=_extinction,
-    ),
-}
-"""The kinds of faults by their names."""

@@ -21,9 +21,14 @@ Vector = tuple[float, float, float]
 class Field(ABC):
     """One number at every point of the grain."""
 
-    @abstractmethod
     def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
         """Values at points, of the shape to which the coordinates broadcast."""
+        return self._at(
+            *(np.asarray(each, float) for each in np.broadcast_arrays(x_um, y_um, z_um))
+        )
+
+    @abstractmethod
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray: ...
 
     def __add__(self, other: Field) -> Sum:
         return Sum((self, other))
@@ -35,9 +40,8 @@ class Constant(Field):
 
     value: float = 0.0
 
-    def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
-        """Values at points, of the shape to which the coordinates broadcast."""
-        return np.full(np.broadcast_shapes(*map(np.shape, (x_um, y_um, z_um))), float(self.value))
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        return _along((0.0, 0.0, 0.0), x, y, z) + self.value
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,8 @@ class Gradient(Field):
 
     slope_per_um: Vector
 
-    def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
-        """Values at points, of the shape to which the coordinates broadcast."""
-        return _along(self.slope_per_um, x_um, y_um, z_um)
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        return _along(self.slope_per_um, x, y, z)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,8 @@ class Bend(Field):
     curvature_per_um2: float  # value at one µm from the plane
     direction: Vector  # normal of the plane, of length 1
 
-    def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
-        """Values at points, of the shape to which the coordinates broadcast."""
-        return self.curvature_per_um2 * _along(self.direction, x_um, y_um, z_um) ** 2
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        return self.curvature_per_um2 * _along(self.direction, x, y, z) ** 2
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,13 @@ class Cells(Field):
                 "for each Voronoi seed, and at least one"
             )
 
-    def cell_at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> NDArray[np.int64]:
-        """Number of the cell that holds each point."""
-        x, y, z = np.broadcast_arrays(x_um, y_um, z_um)
-        nearest, cell = np.full(x.shape, np.inf), np.zeros(x.shape, np.int64)
-        for number, seed in enumerate(self.seeds_um):
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        nearest, values = np.full(x.shape, np.inf), np.zeros(x.shape)
+        for seed, value in zip(self.seeds_um, self.values, strict=True):
             distance = (x - seed[0]) ** 2 + (y - seed[1]) ** 2 + (z - seed[2]) ** 2
-            cell = np.where(distance < nearest, number, cell)
+            values = np.where(distance < nearest, value, values)
             nearest = np.minimum(nearest, distance)
-        return cell
-
-    def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
-        """Values at points, of the shape to which the coordinates broadcast."""
-        return np.array(self.values, float)[self.cell_at(x_um, y_um, z_um)]
+        return values
 
 
 @dataclass(frozen=True)
@@ -100,13 +96,10 @@ class Inclusion(Field):
     radius_um: float
     value: float
 
-    def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
-        """Values at points, of the shape to which the coordinates broadcast."""
-        x, y, z = (
-            np.asarray(coordinate, float) - centre
-            for coordinate, centre in zip((x_um, y_um, z_um), self.centre_um, strict=True)
-        )
-        return np.where(x**2 + y**2 + z**2 <= self.radius_um**2, float(self.value), 0.0)
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        cx, cy, cz = self.centre_um
+        distance = (x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2
+        return np.where(distance <= self.radius_um**2, float(self.value), 0.0)
 
 
 @dataclass(frozen=True)
@@ -115,17 +108,9 @@ class Sum(Field):
 
     parts: tuple[Field, ...]
 
-    def at(self, x_um: ArrayLike, y_um: ArrayLike, z_um: ArrayLike) -> FloatArray:
-        """Values at points, of the shape to which the coordinates broadcast."""
-        total = Constant(0.0).at(x_um, y_um, z_um)
-        for part in self.parts:
-            total = total + part.at(x_um, y_um, z_um)
-        return total
+    def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        return np.sum([part.at(x, y, z) for part in self.parts], axis=0)
 
 
-def _along(direction: Vector, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> FloatArray:
-    return (
-        direction[0] * np.asarray(x, float)
-        + direction[1] * np.asarray(y, float)
-        + (direction[2] * np.asarray(z, float))
-    )
+def _along(direction: Vector, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+    return direction[0] * x + direction[1] * y + direction[2] * z

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,8 @@ from recon3d.readers.source import MotorTable
 from recon3d.simulate.scan_plan import ScanPlan
 
 FloatArray = NDArray[np.float64]
+MOVED = ("omega", "base_tilt", "chi", "phi", "two_theta")
+"""The parts of a goniometer that scans move; a `MotorTable` has them with "_deg" behind."""
 
 
 def true_motors(plan: ScanPlan, projection: int) -> MotorTable:
@@ -57,17 +61,12 @@ def planned_steps(plan: ScanPlan) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def recorded_motors(plan: ScanPlan, projection: int, seed: int) -> MotorTable:
     """Motor readings as they are recorded, with their jitter, shape (frames,)."""
-    true = true_motors(plan, projection)
+    motors = true_motors(plan, projection)
     rng = np.random.default_rng([seed, 1, projection])
-    names = ("omega_deg", "base_tilt_deg", "chi_deg", "phi_deg", "two_theta_deg")
-    return MotorTable(
-        **{
-            name: column + plan.jitter_deg * rng.standard_normal(plan.frames)
-            if name in names
-            else column
-            for name, column in true.items()
-        }
-    )
+    for part in MOVED:
+        read = getattr(motors, f"{part}_deg") + plan.jitter_deg * rng.standard_normal(plan.frames)
+        motors = replace(motors, **{f"{part}_deg": read})
+    return motors
 
 
 def frame_points(plan: ScanPlan, projection: int) -> FloatArray:

@@ -13,7 +13,6 @@ from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.geometry import ProjectionGeometry, TiltOrigin
 
-Box = tuple[int, int, int, int]
 FloatArray = NDArray[np.float64]
 _FLIPPED = {"none": (), "rows": (-2,), "columns": (-1,), "both": (-2, -1)}
 
@@ -195,7 +194,7 @@ class ScanPlan:
     @property
     def recorded_shape(self) -> tuple[int, int]:
         """Rows and columns of the recorded image."""
-        return recorded_shape((self.rows, self.cols), self.transpose)
+        return (self.cols, self.rows) if self.transpose else (self.rows, self.cols)
 
     @property
     def origin(self) -> TiltOrigin:
@@ -242,30 +241,15 @@ class ScanPlan:
     @property
     def upright_roi(self) -> tuple[int, int, int, int]:
         """First row, first column, rows and columns of the ROI in the upright image."""
-        roi = self.roi or (0, 0, *self.recorded_shape)
-        return restored_box(roi, self.recorded_shape, self.flip, self.transpose)
+        row, col, rows, cols = self.roi or (0, 0, *self.recorded_shape)
+        if self.flip in ("rows", "both"):
+            row = self.recorded_shape[0] - row - rows
+        if self.flip in ("columns", "both"):
+            col = self.recorded_shape[1] - col - cols
+        return (col, row, cols, rows) if self.transpose else (row, col, rows, cols)
 
 
 def as_recorded(images: NDArray[Any], flip: str, transpose: bool) -> NDArray[Any]:
     """Turn upright images, (..., rows, cols), into those that the detector records."""
     turned = np.swapaxes(images, -2, -1) if transpose else images
     return np.flip(turned, _FLIPPED[flip])
-
-
-def recorded_shape(shape: tuple[int, int], transpose: bool) -> tuple[int, int]:
-    """Rows and columns of the recorded image, from those of the upright one."""
-    return (shape[1], shape[0]) if transpose else shape
-
-
-def restored_box(box: Box, shape: tuple[int, int], flip: str, transpose: bool) -> Box:
-    """Find a part of the recorded image again in the upright one.
-
-    `box`: first row, first column, rows and columns, in a recorded image of some shape (rows,
-    cols). `flip`, `transpose`: what turns the recorded image upright, in this order.
-    """
-    row, col, rows, cols = box
-    if flip in ("rows", "both"):
-        row = shape[0] - row - rows
-    if flip in ("columns", "both"):
-        col = shape[1] - col - cols
-    return (col, row, cols, rows) if transpose else (row, col, rows, cols)

@@ -26,7 +26,7 @@ from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import grain_size_um, rocking_plan
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
-from recon3d.simulate.writers.edf_header import FrameHeader, motor_readings, scan_command
+from recon3d.simulate.writers.edf_header import ScanHeader, motor_readings, scan_command
 from recon3d.simulate.writers.edf_scan import frame_path, simulated_projections, write_edf
 from recon3d.simulate.writers.experiment_ini import write_experiment_ini
 
@@ -68,13 +68,14 @@ def simulate(folder: Path, truth: Truth, size: int, region: int, voxels: int) ->
     )
     around = np.random.default_rng(0).poisson(100, (size, size)).astype(np.uint16)
     first = (size - region) // 2
-    blank = FrameHeader(0, (size, size), {}, None, scan_command(wide), PREFIX, folder.name)
+    header = ScanHeader(scan_command(wide), PREFIX, folder.name)
 
     def write(number: int, frame: np.ndarray, readings: dict[str, float]) -> None:
         image = around.copy()
         enlarged = frame.repeat(TIMES, axis=0).repeat(TIMES, axis=1)
         image[first : first + region, first : first + region] = enlarged
-        write_edf(frame_path(folder, PREFIX, number), image, blank.at(number, readings, None))
+        encoded = header.encode(image.shape, number, readings, None)
+        write_edf(frame_path(folder, PREFIX, number), image, encoded)
 
     with ThreadPoolExecutor(2) as threads:
         for k, (frames, motors) in enumerate(simulated_projections(truth)):

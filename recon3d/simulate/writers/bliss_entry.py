@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,16 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.files.hdf5 import create_own
 from recon3d.readers.source import MotorTable
+from recon3d.simulate.motion import MOVED
 
 Frames = NDArray[np.uint16]
 
-COMPRESSIONS = ("bitshuffle", "gzip", "none")
 DETECTOR = "pco_ff"
 FRAME_S = 1.25
 """Time from one frame to the next."""
 
 _START = datetime(2024, 7, 5, 8, tzinfo=UTC)
 _PART_DATASET = "/entry_0000/measurement/data"
-_MOTORS = {
-    "omega": "omega_deg",
-    "base_tilt": "base_tilt_deg",
-    "chi": "chi_deg",
-    "phi": "phi_deg",
-    "two_theta": "two_theta_deg",
-}
 _STANDING: dict[str, float | str] = {"mainx": -4850.0, "obx": 331.9, "ffpitch": "ERR"}
 
 
@@ -63,8 +57,8 @@ def add_motors(entry: h5py.Group, motors: MotorTable, *, record_current: bool) -
     positioners = entry["instrument/positioners"]
     for name, standing in _STANDING.items():
         positioners[name] = standing
-    for part, column in _MOTORS.items():
-        name, values = getattr(GONIOMETERS["id03"], part), getattr(motors, column)
+    for part in MOVED:
+        name, values = getattr(GONIOMETERS["id03"], part), getattr(motors, f"{part}_deg")
         positioners.create_dataset(name, data=values[0]).attrs["units"] = "deg"
         if np.ptp(values) > 0:
             kind, leaf = ("NXpositioner", "value")
@@ -91,58 +85,35 @@ def add_parameters(entry: h5py.Group, *, zigzag: bool) -> None:
 
 
 def add_frames(
-    entry: h5py.Group,
-    frames: Frames,
-    compression: str,
-    parts: list[tuple[Path, Frames]],
-    folder: Path = Path(),
+    entry: h5py.Group, frames: Frames, parts: Sequence[tuple[Path, Frames]] = ()
 ) -> None:
     """Add the frames, (frames, rows, cols), one a chunk, or point to the files that hold them.
 
-    `compression`: one of `COMPRESSIONS`. `parts`: files to write, their paths seen from the folder
-    of the entry's file, and the frames in each; empty to keep the frames in the entry.
+    `parts`: files to write, and the frames in each, to which a virtual dataset of them all points;
+    empty to keep the frames in the entry.
     """
     group = entry.create_group(f"instrument/{DETECTOR}")
     group.attrs["NX_class"] = "NXdetector"
     group["type"] = "lima"
+    layout, first = h5py.VirtualLayout(frames.shape, frames.dtype), 0
+    for path, part in parts:
+        path.parent.mkdir(exist_ok=True)
+        with create_own(path, oldest=True) as file:
+            _compressed(file, _PART_DATASET, part)
+        name = f"{path.parent.name}/{path.name}"
+        layout[first : first + len(part)] = h5py.VirtualSource(name, _PART_DATASET, part.shape)
+        first += len(part)
     if parts:
-        _point_to(group, frames, compression, parts, folder)
+        group.create_virtual_dataset("data", layout)
     else:
-        _compressed(group, "data", frames, compression)
+        _compressed(group, "data", frames)
     group["image"] = h5py.SoftLink("data")
     entry[f"measurement/{DETECTOR}"] = h5py.SoftLink(f"{group.name}/data")
 
 
-def _point_to(
-    group: h5py.Group,
-    frames: Frames,
-    compression: str,
-    parts: list[tuple[Path, Frames]],
-    folder: Path,
-) -> None:
-    """Write frames to files of their own, and a virtual dataset of them all."""
-    layout = h5py.VirtualLayout(frames.shape, frames.dtype)
-    first = 0
-    for name, part in parts:
-        _write_part(folder / name, part, compression)
-        source = h5py.VirtualSource(name.as_posix(), _PART_DATASET, part.shape)
-        layout[first : first + len(part)] = source
-        first += len(part)
-    group.create_virtual_dataset("data", layout)
-
-
-def _write_part(path: Path, frames: Frames, compression: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with create_own(path, oldest=True) as file:
-        _compressed(file, _PART_DATASET, frames, compression)
-
-
-def _compressed(group: h5py.Group, name: str, frames: Frames, compression: str) -> None:
-    options: dict[str, Any] = {"gzip": {"compression": "gzip"}, "none": {}}.get(
-        compression, dict(hdf5plugin.Bitshuffle(cname="lz4"))
-    )
-    chunks = (1, *frames.shape[1:])
-    group.create_dataset(name, data=frames, chunks=chunks, **options)
+def _compressed(group: h5py.Group, name: str, frames: Frames) -> None:
+    packed = hdf5plugin.Bitshuffle(cname="lz4")
+    group.create_dataset(name, data=frames, chunks=(1, *frames.shape[1:]), **packed)
 
 
 def finish_entry(entry: h5py.Group, frames: int) -> None:

@@ -19,7 +19,6 @@ from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
 from recon3d.simulate.writers.bliss_entry import (
-    COMPRESSIONS,
     DETECTOR,
     FRAME_S,
     add_entry,
@@ -42,7 +41,6 @@ def simulate_bliss(
     results: str = "results",
     voxels: int = 48,
     dark_frames: int = 0,
-    compression: str = "bitshuffle",
     external: bool = False,
     overwrite: bool = False,
     faults: Sequence[Fault] = (),
@@ -54,18 +52,17 @@ def simulate_bliss(
     arguments and errors. Beside the file `<name>.h5` are `truth.h5`, `experiment.ini` and, if
     wanted, `background.h5`.
 
-    `compression`: of the frames: "bitshuffle" (with LZ4), "gzip" or "none". `external`: write the
-    frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a rocking series, to which
-    the file points.
+    `external`: write the frames to files of their own, `<name>_scanNNNN/pco_ff_NNNN.h5`, one a
+    rocking series, to which the file points.
     """
     out = Path(out)
-    path = _prepare(out, name, compression, overwrite=overwrite)
+    path = _prepare(out, name, overwrite=overwrite)
     truth = with_faults(Truth(phantom, plan, detector or SimulatedDetector()), faults)
     truth.save(out / "truth.h5")
     phantom, plan, detector = truth.phantom, truth.plan, truth.detector
     write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
     if dark_frames:
-        _write_darks(out / "background.h5", plan, detector, dark_frames, compression)
+        _write_darks(out / "background.h5", plan, detector, dark_frames)
     projections = simulated_projections(truth)
     with create_own(path, oldest=True) as file:
         file.attrs.update({"NX_class": "NXroot", "creator": "recon3d", "file_name": str(path)})
@@ -76,8 +73,8 @@ def simulate_bliss(
             entry = add_entry(file, k + 1, scan_title(plan), k * plan.frames, len(frames))
             add_motors(entry, motors, record_current=detector.record_current)
             add_parameters(entry, zigzag=plan.zigzag)
-            parts = _parts(f"{name}_scan{k + 1:04d}", frames, plan.mu.number) if external else []
-            add_frames(entry, frames, compression, parts, out)
+            folder = out / f"{name}_scan{k + 1:04d}"
+            add_frames(entry, frames, _parts(folder, frames, plan.mu.number) if external else ())
             finish_entry(entry, (k + 1) * plan.frames)
     return path
 
@@ -103,10 +100,8 @@ def _range(motor: str, middle: float, steps_deg: NDArray[np.float64]) -> str:
     return f"{motor} {middle + steps_deg[0]:.6g} {step:.6g} {steps_deg.size}"
 
 
-def _prepare(out: Path, name: str, compression: str, *, overwrite: bool) -> Path:
+def _prepare(out: Path, name: str, *, overwrite: bool) -> Path:
     """Make the folder, and see that nothing of that name is in it."""
-    if compression not in COMPRESSIONS:
-        raise ParameterError(f"compression is '{compression}': expected {', '.join(COMPRESSIONS)}")
     if not name or Path(name).name != name:
         raise ParameterError(f"name '{name}': expected the name of a file, without a path")
     make_folder(out)
@@ -122,21 +117,19 @@ def _prepare(out: Path, name: str, compression: str, *, overwrite: bool) -> Path
 
 
 def _parts(
-    folder: str, frames: NDArray[np.uint16], series: int
+    folder: Path, frames: NDArray[np.uint16], series: int
 ) -> list[tuple[Path, NDArray[np.uint16]]]:
     """Files of one rocking series each, and the frames in them."""
     return [
-        (Path(folder) / f"{DETECTOR}_{first // series:04d}.h5", frames[first : first + series])
+        (folder / f"{DETECTOR}_{first // series:04d}.h5", frames[first : first + series])
         for first in range(0, len(frames), series)
     ]
 
 
-def _write_darks(
-    path: Path, plan: ScanPlan, detector: SimulatedDetector, count: int, compression: str
-) -> None:
+def _write_darks(path: Path, plan: ScanPlan, detector: SimulatedDetector, count: int) -> None:
     static = detector.static(plan.recorded_shape)
     darks = np.stack([detector.dark(static, number) for number in range(count)])
     with create_own(path, oldest=True) as file:
         entry = add_entry(file, 1, f"loopscan {count} 1", 0, count)
-        add_frames(entry, darks, compression, [])
+        add_frames(entry, darks)
         finish_entry(entry, count)

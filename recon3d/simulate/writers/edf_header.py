@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from recon3d.config.goniometer import GONIOMETERS
 from recon3d.errors import ParameterError
 from recon3d.readers.source import MotorTable
+from recon3d.simulate.motion import MOVED
 from recon3d.simulate.scan_plan import ScanPlan
 
 HEADER_BYTES = 3072
@@ -36,36 +38,36 @@ _STANDING_COUNTERS = (
 
 
 @dataclass(frozen=True)
-class FrameHeader:
-    """What the header of one frame says of it."""
+class ScanHeader:
+    """What the headers of a scan's frames say alike."""
 
-    number: int  # in order of time
-    shape: tuple[int, int]  # rows and columns of the image
-    motors: dict[str, float]  # readings by motor name; the other motors stand still
-    ring_current_ma: float | None  # None where it is not recorded
-    scan: str  # the command that took the frame
-    prefix: str  # what the file's name begins with
+    scan: str  # the command that took the frames
+    prefix: str  # what the files' names begin with
     folder: str
 
-    def at(self, number: int, motors: dict[str, float], current: float | None) -> FrameHeader:
-        """The header of another frame of the same scan."""
-        return replace(self, number=number, motors=motors, ring_current_ma=current)
+    def encode(
+        self, shape: tuple[int, ...], number: int, motors: dict[str, float], current: float | None
+    ) -> bytes:
+        """Text of the header of a frame, padded as EDF wants it.
 
-    def encode(self) -> bytes:
-        """Text of the header, padded as EDF wants it; a ParameterError if a name breaks it."""
+        `shape`: (rows, cols). `number`: in order of time. `motors`: readings by motor name; the
+        others stand still. `current`: of the ring, in mA; None where it is not recorded. A
+        ParameterError says that the prefix breaks the format.
+        """
         if _plain(self.prefix) != self.prefix:
             raise ParameterError(
                 f"EDF headers cannot hold the prefix '{self.prefix}': use plain letters without ; "
                 "{ }"
             )
-        lines = "".join(f"{key:<14} = {value} ;\n" for key, value in self._fields().items())
+        fields = self._fields(shape, number) | _readings(motors, current)
+        lines = "".join(f"{key:<14} = {value} ;\n" for key, value in fields.items())
         body = f"{{\n{lines}"
         blocks = max(-(-(len(body) + 2) // _BLOCK_BYTES), HEADER_BYTES // _BLOCK_BYTES)
         return (body.ljust(blocks * _BLOCK_BYTES - 2) + "}\n").encode("ascii")
 
-    def _fields(self) -> dict[str, str | int | float]:
-        rows, cols = self.shape
-        epoch = _START_EPOCH + self.number * (_COUNT_TIME_S + _OVERHEAD_S)
+    def _fields(self, shape: tuple[int, ...], number: int) -> dict[str, str | int | float]:
+        rows, cols = shape
+        epoch = _START_EPOCH + number * (_COUNT_TIME_S + _OVERHEAD_S)
         return {
             "HeaderID": "EH:000001:000000:000000",
             "Image": 1,
@@ -87,7 +89,6 @@ class FrameHeader:
             "col_beg": 0,
             "row_end": rows - 1,
             "row_beg": 0,
-            **self._readings(),
             "suffix": ".edf",
             "prefix": self.prefix,
             "dir": _plain(self.folder),
@@ -95,19 +96,19 @@ class FrameHeader:
             "title": "CCD Image",
         }
 
-    def _readings(self) -> dict[str, str]:
-        counters = dict(_STANDING_COUNTERS)
-        if self.ring_current_ma is None:
-            del counters["srcur"]
-        else:
-            counters["srcur"] = self.ring_current_ma
-        motors = dict(_STANDING_MOTORS) | self.motors
-        return {
-            "counter_pos": " ".join(map(_number, counters.values())),
-            "counter_mne": " ".join(counters),
-            "motor_pos": " ".join(map(_number, motors.values())),
-            "motor_mne": " ".join(motors),
-        }
+
+def _readings(motors: dict[str, float], current: float | None) -> dict[str, str | int | float]:
+    counters, positions = dict(_STANDING_COUNTERS), dict(_STANDING_MOTORS) | motors
+    if current is None:
+        del counters["srcur"]
+    else:
+        counters["srcur"] = current
+    return {
+        "counter_pos": " ".join(map(_number, counters.values())),
+        "counter_mne": " ".join(counters),
+        "motor_pos": " ".join(map(_number, positions.values())),
+        "motor_mne": " ".join(positions),
+    }
 
 
 def scan_command(plan: ScanPlan) -> str:
@@ -120,13 +121,8 @@ def scan_command(plan: ScanPlan) -> str:
 
 def motor_readings(motors: MotorTable, frame: int) -> dict[str, float]:
     """Readings of one frame under the names of ID06's motors."""
-    return {
-        "diffry": float(motors.omega_deg[frame]),
-        "diffrz": float(motors.base_tilt_deg[frame]),
-        "chi": float(motors.chi_deg[frame]),
-        "phi": float(motors.phi_deg[frame]),
-        "obpitch": float(motors.two_theta_deg[frame]),
-    }
+    names = GONIOMETERS["id06"]
+    return {getattr(names, part): float(getattr(motors, f"{part}_deg")[frame]) for part in MOVED}
 
 
 def _number(value: float) -> str:

@@ -24,7 +24,7 @@ from recon3d.simulate.motion import recorded_motors
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan, as_recorded
 from recon3d.simulate.truth import Truth
-from recon3d.simulate.writers.edf_header import FrameHeader, motor_readings, scan_command
+from recon3d.simulate.writers.edf_header import ScanHeader, motor_readings, scan_command
 from recon3d.simulate.writers.experiment_ini import write_experiment_ini
 
 _TRIAL_PROJECTIONS = 6
@@ -98,9 +98,11 @@ def simulate_scan(
     truth.save(out / "truth.h5")
     phantom, plan, detector = truth.phantom, truth.plan, truth.detector
     write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
-    blank = FrameHeader(0, plan.recorded_shape, {}, None, scan_command(plan), prefix, out.name)
+    header = ScanHeader(scan_command(plan), prefix, out.name)
     if dark_frames:
-        _write_darks(out / "background", detector, blank, dark_frames, overwrite)
+        folder, darks = out / "background", replace(header, prefix="dark_")
+        prepare_folder(folder, "dark_", overwrite=overwrite)
+        _write_darks(folder, detector, plan.recorded_shape, darks, dark_frames)
     projections = track(
         simulated_projections(truth),
         "simulate",
@@ -112,8 +114,8 @@ def simulate_scan(
     def write(number: int, frame: NDArray[np.uint16], motors: MotorTable) -> None:
         f = number % plan.frames
         current = float(motors.ring_current_ma[f]) if detector.record_current else None
-        header = blank.at(number, motor_readings(motors, f), current)
-        write_edf(frame_path(out, prefix, number), frame, header)
+        encoded = header.encode(frame.shape, number, motor_readings(motors, f), current)
+        write_edf(frame_path(out, prefix, number), frame, encoded)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for k, (frames, motors) in enumerate(projections):
@@ -169,13 +171,16 @@ def _brightest(cloud: PointCloud, plan: ScanPlan) -> float:
 
 
 def _write_darks(
-    folder: Path, detector: SimulatedDetector, blank: FrameHeader, count: int, overwrite: bool
+    folder: Path,
+    detector: SimulatedDetector,
+    shape: tuple[int, int],
+    header: ScanHeader,
+    count: int,
 ) -> None:
-    prepare_folder(folder, "dark_", overwrite=overwrite)
-    static = detector.static(blank.shape)
+    static = detector.static(shape)
     for number in range(count):
-        path = frame_path(folder, "dark_", number)
-        write_edf(path, detector.dark(static, number), replace(blank, prefix="dark_"))
+        path = frame_path(folder, header.prefix, number)
+        write_edf(path, detector.dark(static, number), header.encode(shape, 0, {}, None))
 
 
 def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
@@ -201,12 +206,10 @@ def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
         path.unlink()
 
 
-def write_edf(path: Path, image: NDArray[np.uint16], header: FrameHeader) -> None:
+def write_edf(path: Path, image: NDArray[np.uint16], header: bytes) -> None:
     """Write one frame, counts (rows, cols): its header, then the counts, low byte first."""
-    if image.shape != header.shape:
-        raise ParameterError(f"{path}: image of {image.shape}, but a header for {header.shape}")
     with complete_or_absent(path, tidy=False) as temporary, temporary.open("wb") as file:
-        file.write(header.encode())
+        file.write(header)
         file.write(np.ascontiguousarray(image, "<u2").data)
 
 

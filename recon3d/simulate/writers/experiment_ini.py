@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from recon3d.config.declare import as_text, record_of
+from recon3d.config.detector import Detector
 from recon3d.config.ini import quoted
+from recon3d.config.volume import Volume
 from recon3d.runtime.atomic import complete_or_absent
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
@@ -23,9 +26,16 @@ def write_experiment_ini(
     and, where a scan can tell, the handedness and the widths. `results`: the value of `path`, the
     folder for the cleaned scan and the results. `voxels`: along each axis of the box.
     """
-    lines = [f"# simulated {plan.kind} scan", f"# region of interest: {_roi_arguments(plan)}"]
-    keys = _keys(phantom, plan, voxels) | {"path": results} | _given(plan)
-    lines += [f"{key} {quoted(value)}" for key, value in keys.items()]
+    (x, y), (width, height) = roi_center_and_size(plan)
+    place = f"POI {x},{y} IMGSIZE {width},{height} PHI0 {plan.phi0_deg:g} CHI0 {plan.chi0_deg:g}"
+    lines = [f"# simulated {plan.kind} scan", f"# region of interest: {place}"]
+    edge_um = math.ceil(2 * phantom.radius_um * BOX_MARGIN * 10) / 10
+    volume = Volume(phantom.position_um, (edge_um,) * 3, (voxels,) * 3)
+    rows, cols = plan.recorded_shape
+    keys = record_of(plan.crystal) | record_of(volume) | record_of(_detector(plan)) | _given(plan)
+    keys |= {"grain_steps": voxels, "mode": "horizontal", "detx_size": cols, "detz_size": rows}
+    lines += [f"{key} {as_text(value).replace(',', ' ')}" for key, value in keys.items()]
+    lines.append(f"path {quoted(results)}")
     with complete_or_absent(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -39,47 +49,26 @@ def roi_center_and_size(plan: ScanPlan) -> tuple[tuple[int, int], tuple[int, int
     return (col + cols // 2, row + rows // 2), (cols, rows)
 
 
-def _roi_arguments(plan: ScanPlan) -> str:
-    (x, y), (width, height) = roi_center_and_size(plan)
-    return f"POI {x},{y} IMGSIZE {width},{height} PHI0 {plan.phi0_deg:g} CHI0 {plan.chi0_deg:g}"
+def _detector(plan: ScanPlan) -> Detector:
+    row, middle = plan.roi_centre_pix[0], (plan.roi_shape[0] - 1) / 2
+    return Detector(
+        magnification_pix_per_um=plan.magnification_pix_per_um,
+        omega_sense=plan.omega_sense,
+        flip=plan.flip,
+        transpose=plan.transpose,
+        tilt_x_deg=plan.tilt_x_deg,
+        tilt_z_deg=plan.tilt_z_deg,
+        centre_row_pix=None if row == middle else row,
+    )
 
 
-def _keys(phantom: Phantom, plan: ScanPlan, voxels: int) -> dict[str, str]:
-    crystal = plan.crystal
-    edge = math.ceil(2 * phantom.radius_um * BOX_MARGIN * 10) / 10
-    return {
-        "sg_no": str(crystal.space_group),
-        "unit_cell": " ".join(f"{value:.10g}" for value in crystal.unit_cell),
-        "hkl": " ".join(map(str, crystal.hkl)),
-        "wavelength": f"{crystal.wavelength_angstrom:.10g}",
-        "grain_pos": " ".join(f"{value:.10g}" for value in phantom.position_um),
-        "grain_dim": f"{edge:g} {edge:g} {edge:g}",
-        "grain_steps": str(voxels),
-        "M": f"{plan.magnification_pix_per_um:.10g}",
-        "mode": "horizontal",
-        "t_x": f"{plan.tilt_x_deg:g}",
-        "t_y": "0",
-        "t_z": f"{plan.tilt_z_deg:g}",
-        "detx_size": str(plan.recorded_shape[1]),
-        "detz_size": str(plan.recorded_shape[0]),
-    }
-
-
-def _given(plan: ScanPlan) -> dict[str, str]:
+def _given(plan: ScanPlan) -> dict[str, float]:
     """Keys that no scan, or not this one, can tell by itself."""
-    keys = {}
-    if plan.omega_sense != 1:
-        keys["omega_sense"] = f"{plan.omega_sense:+d}"
-    if plan.flip != "none":
-        keys["detector_flip"] = plan.flip
-    if plan.transpose:
-        keys["detector_transpose"] = "true"
+    keys: dict[str, float] = {}
     if plan.tilt_azimuth_deg:
-        keys["tilt_azimuth"] = f"{plan.tilt_azimuth_deg:g}"
-    if plan.roi_centre_pix[0] != (plan.roi_shape[0] - 1) / 2:
-        keys["centre_row"] = f"{plan.roi_centre_pix[0]:.10g}"
+        keys["tilt_azimuth"] = plan.tilt_azimuth_deg
     if plan.kind != "mosaicity":
-        keys["handedness"] = f"{plan.handedness:+d}"
+        keys["handedness"] = plan.handedness
     if plan.gamma.number == 1 and math.isfinite(plan.rolling_width_deg):
-        keys["rolling_width"] = f"{plan.rolling_width_deg:g}"
+        keys["rolling_width"] = plan.rolling_width_deg
     return keys
