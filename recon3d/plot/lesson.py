@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Arc, FancyArrowPatch, Polygon, Rectangle, Wedge
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry, turn_to_laboratory
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label, new_figure
-from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, draw_frame_grid, frame_grid
+from recon3d.plot.parts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    TEXT_SIZE,
+    VERMILION,
+    draw_color_bar,
+    label,
+    new_figure,
+)
+from recon3d.plot.scan.detector_frames import draw_frame_grid, frame_grid
 
 _TEXT = TEXT_SIZE + 2
 
@@ -25,15 +32,6 @@ def setup_figure(theta_deg: float) -> Figure:
     """The experiment from the side: beams, lattice planes, **G** and what turns about what."""
     figure = new_figure(8.0, 3.6)
     ax = figure.add_axes((0.01, 0.02, 0.98, 0.96))
-    draw_setup(ax, theta_deg)
-    return figure
-
-
-def draw_setup(ax: Axes, theta_deg: float) -> None:
-    """Draw the experiment from the side.
-
-    `ax`: where to draw; its axes are switched off.
-    """
     ax.set_aspect("equal")
     ax.set_axis_off()
     ax.set_xlim(-4.4, 5.4)
@@ -63,10 +61,12 @@ def draw_setup(ax: Axes, theta_deg: float) -> None:
         _write(ax, side + (low + 0.2) * across, name, ha="center")
     ax.text(-4.2, 0.12, "X-ray beam", fontsize=_TEXT)
     _write(ax, 2.15 * normal + (0.15, 0), "G, the rotation axis (y)", color=VERMILION)
-    _turn(ax, 1.65 * normal, VERMILION)
+    start, end = (1.65 * normal + side for side in ((-0.35, -0.08), (0.35, 0.06)))
+    _arrow(ax, start, end, VERMILION, connectionstyle="arc3,rad=0.5")
     _write(ax, 1.5 * normal - (0.55, 0), "ω", color=VERMILION, ha="right")
     ax.text(-1.55, -0.9, "μ: rock the planes\nthrough the angle θ", fontsize=_TEXT, ha="center")
     ax.text(1.5, -1.1, "γ: roll them about\nthe beam", fontsize=_TEXT, ha="center")
+    return figure
 
 
 def turning_figure(
@@ -79,7 +79,7 @@ def turning_figure(
     figure = new_figure(8.6, 3.5)
     left, middle, right = (figure.add_axes((0.08 + 0.33 * i, 0.23, 0.23, 0.67)) for i in range(3))
     omega = np.linspace(0, 180, 181)
-    for (a, b), color in zip(tilts_deg, (BLUE, ORANGE, "#009e73", VERMILION), strict=False):
+    for (a, b), color in zip(tilts_deg, (BLUE, ORANGE, GREEN, VERMILION), strict=False):
         mu, gamma = turn_to_laboratory(a, b, omega, handedness)
         name = f"a = {a:g}°, b = {b:g}°"
         left.plot(omega, mu, color=color, label=name)
@@ -99,18 +99,12 @@ def turning_figure(
 
 
 def missing_cone_figure(theta_deg: float) -> Figure:
-    """Which spatial frequencies a turn about **G** measures, and which it never does."""
-    figure = new_figure(4.2, 3.6)
-    ax = figure.add_axes((0.14, 0.14, 0.82, 0.76))
-    draw_missing_cone(ax, theta_deg)
-    return figure
-
-
-def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
-    """Draw a cut through the sphere of spatial frequencies, with the cone that is not measured.
+    """Which spatial frequencies a turn about **G** measures, and which it never does.
 
     `theta_deg`: Bragg angle: half the opening of the cone about **G**.
     """
+    figure = new_figure(4.2, 3.6)
+    ax = figure.add_axes((0.14, 0.14, 0.82, 0.76))
     ax.set_aspect("equal")
     ax.add_patch(Wedge((0, 0), 1, 0, 360, facecolor=BLUE, alpha=0.25))
     for middle in (90, 270):
@@ -129,12 +123,9 @@ def draw_missing_cone(ax: Axes, theta_deg: float) -> None:
     )
     ax.set_xlim(-1.15, 1.6)
     ax.set_ylim(-1.15, 1.4)
-    label(
-        ax,
-        "frequency along x (shares of the highest)",
-        "frequency along y",
-        f"half-angle θ = {theta_deg:.1f}°",
-    )
+    title = f"half-angle θ = {theta_deg:.1f}°"
+    label(ax, "frequency along x (shares of the highest)", "frequency along y", title)
+    return figure
 
 
 def projection_figure(store: CleanedScan, *projections: int) -> Figure:
@@ -162,125 +153,94 @@ def projection_figure(store: CleanedScan, *projections: int) -> Figure:
     return figure
 
 
-class Spot(NamedTuple):
-    """What `update_spot` changes: the tilt of a voxel in the laboratory, and its spot."""
-
-    turn: Line2D
-    tilt: Line2D
-    lit: Rectangle
-    path: Line2D
-    spot: Line2D
-    about_tilt: Text
-    about_spot: Text
-    steps: tuple[NDArray[np.float64], NDArray[np.float64]]
-
-
-def draw_spot(
-    figure: Figure,
-    mu_deg: NDArray[np.float64],
-    gamma_deg: NDArray[np.float64],
-    shape: tuple[int, int],
-) -> Spot:
-    """Draw a grid of settings and a frame, for the tilt and the spot of one voxel.
+class SpotFigure:
+    """A grid of settings and a frame, with the tilt in the laboratory and the spot of one voxel.
 
     `figure`: about 10.8 by 4.4 inches; it is cleared. `mu_deg`, `gamma_deg`: the steps of the scan,
     evenly spaced. `shape`: rows and columns of a frame.
     """
-    figure.clear()
-    left, right = (
-        figure.add_axes((0.08, 0.14, 0.36, 0.76)),
-        figure.add_axes((0.56, 0.14, 0.4, 0.76)),
-    )
-    label(left, "μ (°)", "γ (°)")
-    label(right, "column (pixel)", "row (pixel)")
-    halves = [(steps[1] - steps[0]) / 2 for steps in (mu_deg, gamma_deg)]
-    for lines, steps, half in (
-        (left.axvline, mu_deg, halves[0]),
-        (left.axhline, gamma_deg, halves[1]),
-    ):
-        for edge in (*(steps - half), steps[-1] + half):
-            lines(edge, color="0.85", linewidth=0.8, zorder=0)
-    left.set_aspect("equal")
-    reach = 1.5 * max(mu_deg[-1], gamma_deg[-1])
-    left.set_xlim(-reach, reach)
-    left.set_ylim(-reach, reach)
-    lit = Rectangle((0, 0), 2 * halves[0], 2 * halves[1], color=ORANGE, alpha=0.45, linewidth=0)
-    left.add_patch(lit)
-    (turn,) = left.plot([], [], color="0.5", linewidth=1)
-    (tilt,) = left.plot([], [], "o", color=BLUE, markersize=9)
-    rows, cols = shape
-    right.set_xlim(-0.5, cols - 0.5)
-    right.set_ylim(rows - 0.5, -0.5)
-    right.set_aspect("equal")
-    right.set_facecolor("0.08")
-    (path,) = right.plot([], [], color="0.5", linewidth=1)
-    (spot,) = right.plot([], [], "o", color=ORANGE, markersize=11, markeredgewidth=0)
-    titles = [ax.set_title("", fontsize=TEXT_SIZE + 1) for ax in (left, right)]
-    return Spot(turn, tilt, lit, path, spot, titles[0], titles[1], (mu_deg, gamma_deg))
 
+    def __init__(
+        self,
+        figure: Figure,
+        mu_deg: NDArray[np.float64],
+        gamma_deg: NDArray[np.float64],
+        shape: tuple[int, int],
+    ) -> None:
+        figure.clear()
+        self.axes_deg = (mu_deg, gamma_deg)
+        self.step_deg = [axis[1] - axis[0] for axis in self.axes_deg]
+        left = figure.add_axes((0.08, 0.14, 0.36, 0.76))
+        label(left, "μ (°)", "γ (°)")
+        for lines, axis, step in zip(
+            (left.axvline, left.axhline), self.axes_deg, self.step_deg, strict=True
+        ):
+            for edge in (*(axis - step / 2), axis[-1] + step / 2):
+                lines(edge, color="0.85", linewidth=0.8, zorder=0)
+        reach = 1.5 * max(mu_deg[-1], gamma_deg[-1])
+        left.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        self.lit = Rectangle((0, 0), *self.step_deg, color=ORANGE, alpha=0.45, linewidth=0)
+        left.add_patch(self.lit)
+        (self.turn,) = left.plot([], [], color="0.5", linewidth=1)
+        (self.tilt,) = left.plot([], [], "o", color=BLUE, markersize=9)
+        right = figure.add_axes((0.56, 0.14, 0.4, 0.76))
+        label(right, "column (pixel)", "row (pixel)")
+        ends = {"xlim": (-0.5, shape[1] - 0.5), "ylim": (shape[0] - 0.5, -0.5)}
+        right.set(aspect="equal", facecolor="0.08", **ends)
+        (self.path,) = right.plot([], [], color="0.5", linewidth=1)
+        (self.spot,) = right.plot([], [], "o", color=ORANGE, markersize=11, markeredgewidth=0)
+        self.about_tilt = left.set_title("", fontsize=TEXT_SIZE + 1)
+        self.about_spot = right.set_title("", fontsize=TEXT_SIZE + 1)
 
-def update_spot(
-    drawn: Spot,
-    tilt_deg: tuple[float, float],
-    place_um: tuple[float, float, float],
-    omega_deg: float,
-    geometry: ProjectionGeometry,
-    handedness: int,
-) -> float:
-    """Move the tilt and the spot of a voxel, and return how bright the spot is, 1 at most.
+    def update(
+        self,
+        tilt_deg: tuple[float, float],
+        place_um: tuple[float, float, float],
+        omega_deg: float,
+        geometry: ProjectionGeometry,
+        handedness: int,
+    ) -> float:
+        """Move the tilt and the spot of a voxel, and return how bright the spot is, 1 at most.
 
-    That is in the frame nearest to its tilt; 0 where none is near. `tilt_deg`, `place_um`: (a, b)
-    of the voxel, and where it is in the sample.
-    """
-    turns = np.linspace(0, 360, 181)
-    drawn.turn.set_data(*turn_to_laboratory(*tilt_deg, turns, handedness))
-    lab = [float(value) for value in turn_to_laboratory(*tilt_deg, omega_deg, handedness)]
-    drawn.tilt.set_data([lab[0]], [lab[1]])
-    steps = [axis[1] - axis[0] for axis in drawn.steps]
-    nearest = [
-        float(axis[np.abs(axis - at).argmin()]) for axis, at in zip(drawn.steps, lab, strict=True)
-    ]
-    away = np.hypot(*(np.subtract(lab, nearest) / steps))
-    light = float(np.exp(-2 * away**2)) if away < 2 else 0.0
-    drawn.lit.set_xy((nearest[0] - steps[0] / 2, nearest[1] - steps[1] / 2))
-    drawn.lit.set_alpha(0.7 * light)
-    point = (*place_um, 1.0)
-    path = np.array([geometry.affine(omega) @ point for omega in turns])
-    drawn.path.set_data(path[:, 1], path[:, 0])
-    row, col = geometry.affine(omega_deg) @ point
-    drawn.spot.set_data([col], [row])
-    drawn.spot.set_alpha(light)
-    drawn.about_tilt.set_text(f"its tilt: μ = {lab[0]:.3f}°, γ = {lab[1]:.3f}°")
-    frame = f"frame μ = {nearest[0]:.3f}°, γ = {nearest[1]:.3f}°"
-    drawn.about_spot.set_text(frame if light else "no frame lights it")
-    return light
+        That is in the frame nearest to its tilt; 0 where none is near. `tilt_deg`, `place_um`:
+        (a, b) of the voxel, and where it is in the sample.
+        """
+        turns = np.linspace(0, 360, 181)
+        self.turn.set_data(*turn_to_laboratory(*tilt_deg, turns, handedness))
+        lab = np.array(turn_to_laboratory(*tilt_deg, omega_deg, handedness), float)
+        self.tilt.set_data(*lab[:, None])
+        nearest = np.array(
+            [axis[np.abs(axis - at).argmin()] for axis, at in zip(self.axes_deg, lab, strict=True)]
+        )
+        away = np.hypot(*((lab - nearest) / self.step_deg))
+        light = float(np.exp(-2 * away**2)) if away < 2 else 0.0
+        self.lit.set_xy(tuple(nearest - np.array(self.step_deg) / 2))
+        self.lit.set_alpha(0.7 * light)
+        point = (*place_um, 1.0)
+        path = np.array([geometry.affine(omega) @ point for omega in turns])
+        self.path.set_data(path[:, 1], path[:, 0])
+        row, col = geometry.affine(omega_deg) @ point
+        self.spot.set_data([col], [row])
+        self.spot.set_alpha(light)
+        self.about_tilt.set_text(f"its tilt: μ = {lab[0]:.3f}°, γ = {lab[1]:.3f}°")
+        frame = f"frame μ = {nearest[0]:.3f}°, γ = {nearest[1]:.3f}°"
+        self.about_spot.set_text(frame if light else "no frame lights it")
+        return light
 
 
 def _write(ax: Axes, place: Any, text: str, **options: Any) -> None:
     ax.text(float(place[0]), float(place[1]), text, fontsize=_TEXT, **options)
 
 
-def _arrow(ax: Axes, start: Any, end: Any, color: str) -> None:
+def _arrow(ax: Axes, start: Any, end: Any, color: str, **options: Any) -> None:
     ax.add_patch(
         FancyArrowPatch(
-            (float(start[0]), float(start[1])),
-            (float(end[0]), float(end[1])),
+            tuple(start),
+            tuple(end),
             arrowstyle="-|>",
             mutation_scale=14,
             color=color,
             linewidth=1.6,
-        )
-    )
-
-
-def _turn(ax: Axes, centre: Any, color: str) -> None:
-    ax.add_patch(
-        FancyArrowPatch(
-            (centre[0] - 0.35, centre[1] - 0.08),
-            (centre[0] + 0.35, centre[1] + 0.06),
-            connectionstyle="arc3,rad=0.5",
-            arrowstyle="-|>",
-            mutation_scale=12,
-            color=color,
+            **options,
         )
     )

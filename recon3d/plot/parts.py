@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,6 +26,8 @@ Box = tuple[float, float, float, float]
 
 TEXT_SIZE = 8
 """Size of text in points."""
+BLUE, ORANGE, VERMILION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
+"""Colours that colour-blind people tell apart (Okabe and Ito)."""
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
@@ -130,6 +133,12 @@ def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: st
     """
     ax.set_box_aspect(8)
     return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label)
+
+
+def bright_counts(image: NDArray[Any]) -> float:
+    """The counts that 99.8 % of the pixels above zero stay below; at least 1."""
+    illuminated = image[image > 0]
+    return max(float(np.percentile(illuminated, 99.8)), 1.0) if illuminated.size else 1.0
 
 
 def pixel_at(image: AxesImage, x: float, y: float) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.plot.parts import TEXT_SIZE, label
-from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION, setting_label
+from recon3d.plot.parts import BLUE, ORANGE, TEXT_SIZE, VERMILION, label
+from recon3d.plot.scan.detector_frames import setting_label
 from recon3d.reconstruction.quality.voxel import VoxelEvidence
 
 Image = NDArray[Any]
@@ -39,7 +39,7 @@ def draw_tilt_map(
         interpolation="nearest",
         vmin=0,
     )
-    label(ax, _name(across), _name(up), title)
+    label(ax, setting_label(across), setting_label(up), title)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
     return image
@@ -91,7 +91,3 @@ def draw_illuminated_projections(ax: Axes, evidence: VoxelEvidence, title: str =
 def _edges(values: NDArray[np.float64]) -> tuple[float, float]:
     step = float(np.median(np.diff(values))) if values.size > 1 else 0.01
     return float(values[0]) - step / 2, float(values[-1]) + step / 2
-
-
-def _name(name: str) -> str:
-    return {"a": "a (°)", "b": "b (°)"}.get(name, setting_label(name))

@@ -14,7 +14,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.plot.grain.slices import central_voxel, slices_figure
-from recon3d.plot.lesson import draw_spot, update_spot
+from recon3d.plot.lesson import SpotFigure
 from recon3d.simulate.lesson import METHODS, Row, each_way, planted_grain, table
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
@@ -47,7 +47,7 @@ class VoxelSpot(Panel):
         for angle in (self.omega, self.theta):
             angle.readout_format = ".1f"
         self.canvas = new_canvas(4.4)
-        self._drawn = draw_spot(self.canvas.figure, mu, gamma, (plan.rows, plan.cols))
+        self._drawn = SpotFigure(self.canvas.figure, mu, gamma, (plan.rows, plan.cols))
         moved = (self.a, self.b, self.omega, self.theta, self.handedness)
         self.children = [row(*moved), self.canvas, self.status]
         for control in moved:
@@ -61,8 +61,7 @@ class VoxelSpot(Panel):
 
     def refresh(self) -> None:
         """Move the spot to where the sliders say."""
-        light = update_spot(
-            self._drawn,
+        light = self._drawn.update(
             self.value,
             PLACE_UM,
             self.omega.value,

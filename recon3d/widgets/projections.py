@@ -16,9 +16,9 @@ from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
-from recon3d.plot.scan.detector_frames import bright_counts, draw_frame, update_frame
-from recon3d.plot.scan.film import draw_film, draw_scan_health, update_film
+from recon3d.plot.parts import TEXT_SIZE, bright_counts, draw_color_bar
+from recon3d.plot.scan.detector_frames import draw_frame, update_frame
+from recon3d.plot.scan.film import Film, draw_scan_health
 from recon3d.reconstruction.model.scanned import CentreOfMassFit, fit_centre_of_mass
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
 from recon3d.widgets.controls.panel import (
@@ -139,7 +139,7 @@ class Projections(Panel):
         omega = [glance.omega_deg for glance in self.glances]
         self.projection.max = self.play.max = len(omega) - 1
         self.canvas.figure.clear()
-        self._film = draw_film(self.canvas.figure, self.glances)
+        self._film = Film(self.canvas.figure, self.glances)
         self.canvas.draw_idle()
         self.projection.value = int(np.abs(np.array(omega) - shown).argmin())
         self._draw_health()
@@ -152,7 +152,7 @@ class Projections(Panel):
         self._held = True
         self.mark.value = out
         self._held = False
-        update_film(self._film, glance, excluded=out)
+        self._film.update(glance, excluded=out)
         self.canvas.draw_idle()
         if getattr(self, "_model", None) is not None:
             self.background.start(self._reproject(self.projection.value), self._show_comparison)
@@ -188,7 +188,7 @@ class Projections(Panel):
 
     def _make_figures(self) -> None:
         self.canvas = new_canvas(3.8)
-        self._film = draw_film(self.canvas.figure, self.glances)
+        self._film = Film(self.canvas.figure, self.glances)
         self.health_canvas = new_canvas(5.6)
         self.compare_canvas = new_canvas(3.8)
         show_if(False, self.compare_canvas)

@@ -18,7 +18,7 @@ from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.parallel.reconstruct import reconstruct
-from recon3d.plot.grain.growing import HEIGHT_IN, draw_growing, grown_of, update_growing
+from recon3d.plot.grain.growing import HEIGHT_IN, GrowingFigure, grown_of
 from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.fit.passes import HALF_PASSES
 from recon3d.widgets.controls.panel import button, new_canvas, push, row
@@ -90,7 +90,7 @@ class Reconstruct(Parameters):
         self._residuals: list[float] = []
         self._make_buttons()
         self.canvas = new_canvas(HEIGHT_IN)
-        self._figure = draw_growing(self.canvas.figure, experiment.volume)
+        self._figure = GrowingFigure(self.canvas.figure, experiment.volume)
         self.children = [
             *self.rows,
             self.engines,
@@ -103,7 +103,7 @@ class Reconstruct(Parameters):
     @checked()
     def show_saved(self, grain: Grain) -> None:
         """Show a grain that is there already; it is not this widget's own."""
-        update_growing(self._figure, grain.residual.tolist(), grown_of(grain))
+        self._figure.update(grain.residual.tolist(), grown_of(grain))
         self.canvas.draw_idle()
         self.tell("this is the grain that is there already: press Start to make it anew")
 
@@ -120,7 +120,7 @@ class Reconstruct(Parameters):
         chosen = self.value
         self._stopping, self._residuals, self.grain = False, [], None
         self._began = time.time()
-        self._figure = draw_growing(self.canvas.figure, chosen.volume)
+        self._figure = GrowingFigure(self.canvas.figure, chosen.volume)
         self.bar.max = 3 + chosen.settings.iterations + chosen.settings.split_half * HALVES
         self.bar.value = 0
         self.start_button.disabled, self.stop_button.disabled = True, False
@@ -154,7 +154,7 @@ class Reconstruct(Parameters):
 
     def refresh(self) -> None:
         """Draw what is known of the grain."""
-        update_growing(self._figure, self._residuals, None)
+        self._figure.update(self._residuals, None)
         self.canvas.draw_idle()
 
     def _make_buttons(self) -> None:
@@ -204,7 +204,7 @@ class Reconstruct(Parameters):
             self._fit_began = time.time()
         if news.stage == "iteration" and math.isfinite(news.residual):
             self._residuals.append(news.residual)
-            update_growing(self._figure, self._residuals, news.grown)
+            self._figure.update(self._residuals, news.grown)
             push(self.canvas)
             self.tell(
                 f"pass {news.iteration}: residual {news.residual:.3f}, "
@@ -224,7 +224,7 @@ class Reconstruct(Parameters):
             return
         self.grain = grain
         self.bar.value = self.bar.max
-        update_growing(self._figure, self._residuals, grown_of(grain))
+        self._figure.update(self._residuals, grown_of(grain))
         push(self.canvas)
         where = "" if self.folder is None else f", written to {self.folder / 'grain.h5'}"
         facts = ", ".join(f"{name}: {text}" for name, text in grain.facts().items())

@@ -31,7 +31,7 @@ from recon3d.plot.scan.detector_frames import (
     raw_limits,
     update_frame,
 )
-from recon3d.plot.scan.region import draw_region, update_region
+from recon3d.plot.scan.region import DrawnRegion
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
 from recon3d.widgets.controls.panel import (
@@ -199,7 +199,7 @@ class RegionOfInterest(Panel):
         self.ax.set_anchor("E")
         self._drawn = draw_frame(self.ax, image, color_map="cividis")
         self._bar = draw_color_bar(self._drawn, figure.add_axes((0.88, 0.1, 0.02, 0.83)), "counts")
-        self._region = draw_region(self.ax, self._roi, np.zeros(image.shape, np.float32))
+        self._region = DrawnRegion(self.ax, self._roi, np.zeros(image.shape, np.float32))
         # Blitting needs a browser's answer between two events.
         self.selector = RectangleSelector(
             self.ax,
@@ -209,8 +209,8 @@ class RegionOfInterest(Panel):
             props={"edgecolor": "white", "facecolor": "none", "linewidth": 1.5, "fill": False},
         )
         animate_frame(self._drawn)
-        moved = (*self._region, *self.selector.artists, self.ax.title, self._bar.ax)
-        for moving in moved:
+        region = (self._region.shade, self._region.lost)
+        for moving in (*region, *self.selector.artists, self.ax.title, self._bar.ax):
             moving.set_animated(True)
         self._set_selector()
 
@@ -235,7 +235,7 @@ class RegionOfInterest(Panel):
         self.canvas.draw_idle()
 
     def _show_outside(self) -> None:
-        update_region(self._region, self._roi, self._illuminated)
+        self._region.update(self._roi, self._illuminated)
         self.canvas.draw_idle()
         columns = f"columns {self._roi.col} to {self._roi.col + self._roi.cols - 1}"
         rows = f"rows {self._roi.row} to {self._roi.row + self._roi.rows - 1}"

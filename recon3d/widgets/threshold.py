@@ -20,9 +20,7 @@ from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.scan.cleaning import (
     CleaningFigure,
-    draw_cleaning,
     draw_kept,
-    update_cleaning,
     update_kept,
 )
 from recon3d.plot.scan.detector_frames import draw_frame_grid, frame_grid, setting_text, thinned
@@ -158,7 +156,7 @@ class Threshold(CleaningSteps):
             self.tell("signal kept: looking ...")
         k = self.projection.value
         steps = self.preview.steps(k, self.frame.value, cleaning)
-        update_cleaning(self._figure, steps, self.preview.own(cleaning).chosen[1], self._title())
+        self._figure.update(steps, self.preview.own(cleaning).chosen[1], self._title())
         self.canvas.draw_idle()
         if not self._suggesting:
             self.background.start(self._rest(k, cleaning), self._take, delay_s=PAUSE_S)
@@ -196,7 +194,7 @@ class Threshold(CleaningSteps):
         steps = self.preview.steps(k, frame, self.value)
         roi, binth = self.scan.roi, self.preview.own(self.value).chosen[1]
         places = {"first_pix": (roi.row, roi.col), "bin_pix": self.scan.binning}
-        self._figure: CleaningFigure = draw_cleaning(self.canvas.figure, steps, binth, **places)
+        self._figure = CleaningFigure(self.canvas.figure, steps, binth, **places)
         show_if(False, self.grid_canvas)
 
     def _title(self) -> str:
@@ -243,7 +241,7 @@ class Threshold(CleaningSteps):
             self._draw_grid(result)
         else:
             binth = self.preview.own(self.value).chosen[1]
-            update_cleaning(self._figure, result, binth, self._title())
+            self._figure.update(result, binth, self._title())
             self.canvas.draw_idle()
 
     def _take_suggestion(self, found: Suggestion) -> None:

@@ -5,21 +5,20 @@ import pytest
 from matplotlib.colors import LogNorm
 
 from recon3d.config.volume import Volume
-from recon3d.plot.grain.growing import draw_growing, update_growing
+from recon3d.plot.grain.growing import GrowingFigure
 from recon3d.plot.lesson import missing_cone_figure, setup_figure, turning_figure
 from recon3d.plot.parts import new_figure
 from recon3d.plot.scan.detector_frames import (
+    CountHistogram,
     draw_frame,
     draw_frame_grid,
-    draw_histogram,
     frame_grid,
     raw_limits,
     setting_text,
     thinned,
     update_frame,
-    update_histogram,
 )
-from recon3d.plot.scan.region import draw_region
+from recon3d.plot.scan.region import DrawnRegion
 from recon3d.readers.source import Roi
 
 
@@ -60,9 +59,9 @@ def test_raw_limits_pass_over_hot_pixels():
 
 def test_a_histogram_counts_pixels_and_moves_its_line(ax):
     image = np.repeat([5.0, 5.0, 20.0], 1000).reshape(30, 100)
-    parts = draw_histogram(ax, image, 10)
+    parts = CountHistogram(ax, image, 10)
     assert parts.bars.get_data().values.sum() == 3000
-    update_histogram(parts, image[:10], 15)
+    parts.update(image[:10], 15)
     assert parts.bars.get_data().values.sum() == 1000
     assert list(parts.threshold.get_xdata()) == [15, 15]
 
@@ -80,7 +79,7 @@ def test_a_grid_puts_every_frame_in_its_place(ax):
 def test_lost_light_is_coloured_outside_the_region_only(ax):
     signal = np.zeros((20, 30))
     signal[5:15, 5:25] = 1
-    parts = draw_region(ax, Roi(0, 0, 20, 15), signal)
+    parts = DrawnRegion(ax, Roi(0, 0, 20, 15), signal)
     alpha = parts.lost.get_array()[..., 3]
     assert alpha[:, :15].max() == 0
     assert (alpha[5:15, 15:25] > 0).all()
@@ -93,11 +92,11 @@ def test_settings_have_units():
 
 def test_a_growing_grain_shows_its_middle_slices():
     figure = new_figure(12, 3.4)
-    drawn = draw_growing(figure, Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
+    drawn = GrowingFigure(figure, Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
     occupancy = np.zeros((6, 8, 10), np.float32)
     occupancy[3, 4, 5] = 1
     grown = np.stack([occupancy, np.full_like(occupancy, 0.1), occupancy], axis=-1)
-    update_growing(drawn, [0.5, 0.2], grown)
+    drawn.update([0.5, 0.2], grown)
     assert all(image.get_array()[..., 3].max() == 0 for image in drawn.orientations.values())
     # A Gaussian of 0.7 voxels, cut at 3, keeps this much along each axis.
     kept = 1 / np.exp(-(np.arange(-3, 4) ** 2) / (2 * 0.7**2)).sum()
@@ -108,11 +107,11 @@ def test_a_growing_grain_shows_its_middle_slices():
 
 
 def test_a_growing_grain_shows_its_orientations_where_it_is():
-    drawn = draw_growing(new_figure(12, 5.8), Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
+    drawn = GrowingFigure(new_figure(12, 5.8), Volume((0, 0, 0), (6, 8, 10), (6, 8, 10)))
     grown = np.zeros((6, 8, 10, 3), np.float32)
     grown[1:5, 2:6, 3:8] = 1, -0.02, 0.03
     grown[1:5, 2:4, 3:8] = 1, 0.02, 0.03
-    update_growing(drawn, [0.5], grown)
+    drawn.update([0.5], grown)
     shown = drawn.orientations["z"].get_array()  # rows along y
     assert (shown[2:6, 2:4, 3] == 1).all()
     assert shown[0, 0, 3] == 0

@@ -12,10 +12,10 @@ from recon3d.cleaning.frame_preview import FrameSteps
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 from recon3d.plot import slices_figure
-from recon3d.plot.grain.growing import draw_growing
+from recon3d.plot.grain.growing import GrowingFigure
 from recon3d.plot.lesson import missing_cone_figure, setup_figure, turning_figure
 from recon3d.plot.parts import new_figure
-from recon3d.plot.scan.cleaning import draw_cleaning
+from recon3d.plot.scan.cleaning import CleaningFigure
 
 
 def texts_of(ax: Axes) -> Iterator[Text]:
@@ -85,9 +85,9 @@ def test_the_lesson():
 @pytest.mark.parametrize("width_in", [7.9, 10.8, 18.0])
 def test_a_growing_grain_and_the_steps_of_cleaning(width_in):
     growing = new_figure(width_in, 5.8)
-    draw_growing(growing, small_grain(0.05).volume)
+    GrowingFigure(growing, small_grain(0.05).volume)
     cleaning = new_figure(width_in, 5.2)
     image = np.arange(30.0 * 40).reshape(30, 40)
-    draw_cleaning(cleaning, FrameSteps(*[image] * 4, image > 9, image, 1.0), 100.0)
+    CleaningFigure(cleaning, FrameSteps(*[image] * 4, image > 9, image, 1.0), 100.0)
     assert misplaced(growing) == []
     assert misplaced(cleaning) == []

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -23,22 +24,22 @@ from recon3d.plot.grain.slices import (
     Axis,
     central_voxel,
     cut,
+    draw_cuts,
     draw_slice,
-    name_cut,
+    place_key,
     show_cut,
     slice_extent_um,
     slices_layout,
 )
 from recon3d.plot.parts import (
+    BLUE,
     TEXT_SIZE,
+    VERMILION,
     draw_color_bar,
     draw_outline,
     label,
     new_figure,
-    place_axes,
 )
-
-_CUTS: tuple[Axis, ...] = ("z", "x", "y")
 
 
 @checked()
@@ -53,16 +54,14 @@ def draw_cells(figure: Figure, grain: Grain, cells: Cells) -> None:
     """Draw what `cells_figure` shows into an empty figure of the size of `slices_layout`."""
     flat = replace(grain, orientation=_means(cells))
     range_deg, center_deg = orientation_range(grain.a_deg, grain.b_deg)
-    size, boxes = slices_layout(grain.volume)
-    voxel = central_voxel(grain)
-    for axis in _CUTS:
-        ax = place_axes(figure, boxes[axis], size)
-        index = voxel["xyz".index(axis)]
-        draw_slice(ax, flat, axis, index, range_deg=range_deg, center_deg=center_deg)
-        extent = slice_extent_um(grain.volume, axis)
-        _draw_numbers(ax, cut(cells.labels, axis, index), extent)
-        name_cut(ax, grain.volume, axis, index)
-    draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
+
+    def draw(ax: Axes, axis: Axis, index: int) -> AxesImage:
+        image = draw_slice(ax, flat, axis, index, range_deg=range_deg, center_deg=center_deg)
+        _draw_numbers(ax, cut(cells.labels, axis, index), slice_extent_um(grain.volume, axis))
+        return image
+
+    draw_cuts(figure, grain.volume, central_voxel(grain), draw)
+    draw_color_key(place_key(figure, grain.volume), range_deg, center_deg=center_deg)
 
 
 def _means(cells: Cells) -> NDArray[np.float32]:
@@ -100,15 +99,14 @@ def dislocations_figure(grain: Grain, density_per_m2: NDArray[Any]) -> Figure:
     known = density_per_m2[np.isfinite(density_per_m2) & (density_per_m2 > 0)]
     low, high = np.percentile(known, [2, 99.5]) if known.size else (1.0, 10.0)
     scale = LogNorm(low, max(high, 1.01 * low))
-    size, boxes = slices_layout(grain.volume)
-    figure, voxel = new_figure(*size), central_voxel(grain)
-    for axis in _CUTS:
-        ax, index = place_axes(figure, boxes[axis]), voxel["xyz".index(axis)]
+    figure = new_figure(*slices_layout(grain.volume)[0])
+
+    def draw(ax: Axes, axis: Axis, index: int) -> AxesImage:
         shown = cut(density_per_m2, axis, index)
-        image = show_cut(ax, shown, grain.volume, axis, cmap="inferno", norm=scale)
-        name_cut(ax, grain.volume, axis, index)
-    left, bottom, _, up = boxes["key"]
-    bar = place_axes(figure, (left, bottom, 0.12, up))
+        return show_cut(ax, shown, grain.volume, axis, cmap="inferno", norm=scale)
+
+    image = draw_cuts(figure, grain.volume, central_voxel(grain), draw)
+    bar = place_key(figure, grain.volume, bar=True)
     draw_color_bar(image, bar, "dislocations, at least (1/m²)")
     return figure
 
@@ -123,8 +121,8 @@ def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
     off = 1e3 * np.hypot(*np.moveaxis(grain.orientation - _means(cells), -1, 0))
     _histogram(inside, off[grain.mask], "from the mean of the cell (mdeg)")
     angles = 1e3 * cells.boundaries["misorientation_deg"]
-    between.bar(angles, cells.boundaries["area_um2"], width=max(np.ptp(angles) / 60, 0.2)
-                if angles.size else 1.0, color="#0072b2")  # fmt: skip
+    width = max(np.ptp(angles) / 60, 0.2) if angles.size else 1.0
+    between.bar(angles, cells.boundaries["area_um2"], width=width, color=BLUE)
     label(between, "between cells (mdeg)", "area (µm²)", ticks=TEXT_SIZE - 1)
     figure.set_layout_engine("tight")
     return figure
@@ -133,27 +131,23 @@ def misorientation_figure(grain: Grain, cells: Cells) -> Figure:
 def _histogram(ax: Axes, values: NDArray[Any], name: str) -> None:
     known = values[np.isfinite(values)]
     top = float(np.percentile(known, 99.5)) if known.size else 1.0
-    ax.hist(known, bins=50, range=(0, top or 1.0), color="#0072b2")
+    ax.hist(known, bins=50, range=(0, top or 1.0), color=BLUE)
     label(ax, name, "voxels", ticks=TEXT_SIZE - 1)
 
 
-def draw_profile(ax: Axes, profile: Profile) -> None:
-    """Draw the tilts along a line, with their errors where they are known.
+@checked()
+def profile_figure(profile: Profile) -> Figure:
+    """The tilts along a line, with their errors where they are known.
 
     `profile`: from `recon3d.analysis.line_profile`.
     """
-    for i, (name, color) in enumerate((("a", "#0072b2"), ("b", "#d55e00"))):
+    figure = new_figure(9.2, 2.8)
+    ax = figure.subplots()
+    for i, (name, color) in enumerate((("a", BLUE), ("b", VERMILION))):
         tilt, error = 1e3 * profile.orientation_deg[:, i], 1e3 * profile.orientation_error_deg[:, i]
         ax.plot(profile.distance_um, tilt, ".-", color=color, label=name, markersize=3)
         ax.fill_between(profile.distance_um, tilt - error, tilt + error, color=color, alpha=0.2)
     label(ax, "distance (µm)", "tilt (mdeg)", ticks=TEXT_SIZE - 1)
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
-
-
-@checked()
-def profile_figure(profile: Profile) -> Figure:
-    """The tilts along a line as a figure of its own; parameter as in `draw_profile`."""
-    figure = new_figure(9.2, 2.8)
-    draw_profile(figure.subplots(), profile)
     figure.set_layout_engine("tight")
     return figure

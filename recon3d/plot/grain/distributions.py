@@ -17,7 +17,15 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.quantities import QUANTITIES, quantities_of, values_of
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label, new_figure, place_axes
+from recon3d.plot.parts import (
+    BLUE,
+    TEXT_SIZE,
+    VERMILION,
+    draw_color_bar,
+    label,
+    new_figure,
+    place_axes,
+)
 
 
 @checked(bins=">= 1, <= 10000")
@@ -91,10 +99,10 @@ def draw_histogram(ax: Axes, grain: Grain, name: str, *, bins: int = 60) -> None
     # A few voxels far off would squeeze all others into one bar.
     ends = np.percentile(values, [0.2, 99.8]) if values.size else np.array([0.0, 1.0])
     ends = ends if ends[1] > ends[0] else ends + np.array([-0.5, 0.5])
-    ax.hist(np.clip(values, *ends), bins=bins, range=tuple(ends), color="#0072b2")
+    ax.hist(np.clip(values, *ends), bins=bins, range=tuple(ends), color=BLUE)
     label(ax, QUANTITIES[name].label, "voxels", ticks=TEXT_SIZE - 1)
     if values.size:
-        ax.axvline(float(np.median(values)), color="#d55e00", linewidth=1)
+        ax.axvline(float(np.median(values)), color=VERMILION, linewidth=1)
         ax.set_title(f"median {np.median(values):.3g}", fontsize=TEXT_SIZE)
 
 

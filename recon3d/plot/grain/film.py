@@ -96,8 +96,8 @@ class _Stage:
         self.surface: Surface = surface_of(coarse.mask, known)
         if not len(self.surface.vertices):
             raise ParameterError("the grain's mask is empty: there is no surface to draw")
-        a, b = np.moveaxis(coarse.orientation, -1, 0)
-        self.range_deg, self.center_deg = orientation_range(a[coarse.mask], b[coarse.mask])
+        tilts = coarse.orientation[coarse.mask]
+        self.range_deg, self.center_deg = orientation_range(*tilts.T)
         self.colors = surface_colors(
             coarse, self.surface, "orientation", self.range_deg, self.center_deg, (0.0, 1.0)
         )

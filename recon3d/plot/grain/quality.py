@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.plot.parts import TEXT_SIZE, new_figure
+from recon3d.plot.parts import BLUE, GREEN, ORANGE, TEXT_SIZE, VERMILION, new_figure
 
 
 def draw_residual(ax: Axes, grain: Grain) -> None:
     """Draw what the model left unexplained after each pass."""
     passes = np.arange(1, grain.residual.size + 1)
-    ax.plot(passes, grain.residual, "o-", color="#0072b2")
+    ax.plot(passes, grain.residual, "o-", color=BLUE)
     ax.set(xlabel="pass", ylabel="residual / measured", ylim=(0, None), xticks=passes)
 
 
@@ -23,13 +23,13 @@ def draw_projections(ax: Axes, grain: Grain) -> None:
     """Draw the residual of every projection over ω, with the suspect ones marked."""
     known = grain.projections
     omega, residual = known["omega"], known["residual"]
-    ax.plot(omega, residual, ".", color="#0072b2", label="frames")
+    ax.plot(omega, residual, ".", color=BLUE, label="frames")
     if "sum_residual" in known:
-        ax.plot(omega, known["sum_residual"], ".", color="#009e73", label="summed frames")
+        ax.plot(omega, known["sum_residual"], ".", color=GREEN, label="summed frames")
     suspect = known.get("suspect", np.zeros_like(omega)) > 0
     if suspect.any():
         ax.plot(
-            omega[suspect], residual[suspect], "o", color="#d55e00", mfc="none", label="suspect"
+            omega[suspect], residual[suspect], "o", color=VERMILION, mfc="none", label="suspect"
         )
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
     ax.set(xlabel="ω (°)", ylabel="residual / measured", ylim=(0, None))
@@ -38,8 +38,8 @@ def draw_projections(ax: Axes, grain: Grain) -> None:
 def draw_drift(ax: Axes, grain: Grain) -> None:
     """Draw how the sample drifted over ω, along rows and columns."""
     omega, drift = grain.projections["omega"], grain.projections["drift"]
-    ax.plot(omega, drift[:, 0], ".-", color="#0072b2", label="rows")
-    ax.plot(omega, drift[:, 1], ".-", color="#e69f00", label="columns")
+    ax.plot(omega, drift[:, 0], ".-", color=BLUE, label="rows")
+    ax.plot(omega, drift[:, 1], ".-", color=ORANGE, label="columns")
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     ax.set(xlabel="ω (°)", ylabel="drift (pixel)")
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
@@ -48,11 +48,11 @@ def draw_drift(ax: Axes, grain: Grain) -> None:
 def draw_shell_correlation(ax: Axes, grain: Grain) -> None:
     """Draw the Fourier shell correlation of two halves, and where it gives the resolution."""
     frequency = grain.curves["fsc_frequency"]
-    ax.plot(frequency, grain.curves["fsc"], ".-", color="#0072b2", label="two halves")
+    ax.plot(frequency, grain.curves["fsc"], ".-", color=BLUE, label="two halves")
     ax.plot(frequency, grain.curves["fsc_threshold"], "--", color="0.5", label="half bit")
     resolution_nm = float(grain.provenance["resolution_nm"])
     if np.isfinite(resolution_nm):
-        ax.axvline(1e3 / resolution_nm, color="#d55e00", linewidth=1)
+        ax.axvline(1e3 / resolution_nm, color=VERMILION, linewidth=1)
         ax.set_title(f"resolution {resolution_nm:.0f} nm", fontsize=TEXT_SIZE)
     ax.set(xlabel="spatial frequency (1/µm)", ylabel="correlation", ylim=(-0.1, 1.05))
     ax.legend(fontsize=TEXT_SIZE, frameon=False)

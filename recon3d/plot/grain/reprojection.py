@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, new_figure, place_axes
+from recon3d.plot.parts import TEXT_SIZE, bright_counts, draw_color_bar, new_figure, place_axes
 from recon3d.plot.scan.projections import draw_comparison, draw_image, image_extent
 
 
@@ -57,8 +56,7 @@ def reprojection_figure(
         draw_comparison(upper, middle, real, model, extent)
         upper.set_title(f"ω = {angle:.1f}°, measured", fontsize=TEXT_SIZE)
         middle.set_title("reprojected", fontsize=TEXT_SIZE)
-        top = float(np.percentile(real[real > 0], 99.8)) if (real > 0).any() else 1.0
-        share = (real - model) / top
+        share = (real - model) / bright_counts(real)
         drawn = draw_image(lower, share, extent, cmap="RdBu_r", vmin=-0.5, vmax=0.5)
         lower.set_title("difference", fontsize=TEXT_SIZE)
     bar = place_axes(figure, (2.2 * count + 0.25, 0.3, 0.08, up))

@@ -35,6 +35,8 @@ from recon3d.plot.parts import (
 
 Axis = Literal["x", "y", "z"]
 
+CUTS: tuple[Axis, ...] = ("z", "x", "y")
+"""The axes that the slices of a figure are normal to, from left to right."""
 AXIS_LABELS = {"x": "x →", "y": "y ∥ G →", "z": "z →"}
 SHOWN_AXES = {"x": ("z", "y"), "y": ("x", "z"), "z": ("x", "y")}
 """The axes that a slice shows, horizontal and vertical, by the axis it is normal to."""
@@ -85,10 +87,10 @@ def draw_slice(
     extent = slice_extent_um(grain.volume, axis)
     mask = cut(grain.mask, axis, index)
     if what == "orientation":
-        suitable = orientation_range(grain.orientation[..., 0], grain.orientation[..., 1])
+        suitable = orientation_range(grain.a_deg, grain.b_deg)
         rgba = orientation_rgba(
-            cut(grain.orientation[..., 0], axis, index),
-            cut(grain.orientation[..., 1], axis, index),
+            cut(grain.a_deg, axis, index),
+            cut(grain.b_deg, axis, index),
             mask,
             suitable[0] if range_deg is None else range_deg,
             suitable[1] if center_deg is None else center_deg,
@@ -139,8 +141,7 @@ def _reader(
         if what != "orientation":
             return f"{place}: {QUANTITIES[what].label} {value_at(image, x, y):.4g}"
         row, col = pixel_at(image, x, y)
-        tilts = [cut(grain.orientation[..., i], axis, index)[row, col] for i in (0, 1)]
-        a, b = (1000 * float(tilt) for tilt in tilts)
+        a, b = (1000 * float(cut(t, axis, index)[row, col]) for t in (grain.a_deg, grain.b_deg))
         return f"{place}: a = {a:.1f}, b = {b:.1f} mdeg" if np.isfinite(a) else f"{place}: outside"
 
     return text
@@ -192,20 +193,44 @@ def draw_slices(
     like: Grain | None = None,
 ) -> None:
     """Draw what `slices_figure` shows into an empty figure, shaped as `slices_layout` says."""
-    size, boxes = slices_layout(grain.volume)
-    cuts: list[tuple[Axis, int]] = [("z", through[2]), ("x", through[0]), ("y", through[1])]
-    range_deg, center_deg = orientation_range(*np.moveaxis((like or grain).orientation, -1, 0))
-    for axis, index in cuts:
-        ax = place_axes(figure, boxes[axis], size)
-        image = draw_slice(ax, grain, axis, index, what, range_deg=range_deg, center_deg=center_deg)
-        name_cut(ax, grain.volume, axis, index)
+    range_deg, center_deg = orientation_range((like or grain).a_deg, (like or grain).b_deg)
+
+    def draw(ax: Axes, axis: Axis, index: int) -> AxesImage:
+        return draw_slice(ax, grain, axis, index, what, range_deg=range_deg, center_deg=center_deg)
+
+    image = draw_cuts(figure, grain.volume, through, draw)
     if what == "orientation":
-        draw_color_key(place_axes(figure, boxes["key"], size), range_deg, center_deg=center_deg)
+        draw_color_key(place_key(figure, grain.volume), range_deg, center_deg=center_deg)
     else:
-        left, bottom, _, up = boxes["key"]
-        draw_color_bar(
-            image, place_axes(figure, (left, bottom, 0.12, up), size), QUANTITIES[what].label
-        )
+        bar = place_key(figure, grain.volume, bar=True)
+        draw_color_bar(image, bar, QUANTITIES[what].label)
+
+
+def draw_cuts(
+    figure: Figure,
+    volume: Volume,
+    through: tuple[int, int, int],
+    draw: Callable[[Axes, Axis, int], AxesImage],
+) -> AxesImage:
+    """Draw the slices normal to z, x and y through a voxel, each with its place as the title.
+
+    `figure`: empty, of the size of `slices_layout`. `draw`: draws the slice of a number along an
+    axis. Returns the last image.
+    """
+    size, boxes = slices_layout(volume)
+    for axis in CUTS:
+        index = through["xyz".index(axis)]
+        ax = place_axes(figure, boxes[axis], size)
+        image = draw(ax, axis, index)
+        name_cut(ax, volume, axis, index)
+    return image
+
+
+def place_key(figure: Figure, volume: Volume, *, bar: bool = False) -> Axes:
+    """Axes for the key of the colours beside the slices; `bar`: for a colour bar."""
+    size, boxes = slices_layout(volume)
+    left, bottom, across, up = boxes["key"]
+    return place_axes(figure, (left, bottom, 0.12 if bar else across, up), size)
 
 
 def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
@@ -225,15 +250,11 @@ def slices_layout(volume: Volume) -> tuple[tuple[float, float], dict[str, Box]]:
 
 def slice_extent_um(volume: Volume, axis: Axis) -> Extent:
     """Left, right, bottom and top edge in µm of a slice normal to an axis."""
-    shown = ["xyz".index(name) for name in SHOWN_AXES[axis]]
     (left, right), (bottom, top) = (
-        (
-            volume.position_um[i] - volume.size_um[i] / 2,
-            volume.position_um[i] + volume.size_um[i] / 2,
-        )
-        for i in shown
+        np.array([-0.5, 0.5]) * volume.size_um[i] + volume.position_um[i]
+        for i in map("xyz".index, SHOWN_AXES[axis])
     )
-    return left, right, bottom, top
+    return float(left), float(right), float(bottom), float(top)
 
 
 def cut(volume: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:

@@ -3,105 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from recon3d.cleaning.frame_preview import FrameSteps
-from recon3d.plot.parts import TEXT_SIZE, draw_color_bar, label
+from recon3d.plot.parts import BLUE, TEXT_SIZE, draw_color_bar, label
 from recon3d.plot.scan.detector_frames import (
-    BLUE,
-    HistogramParts,
+    CountHistogram,
     animate_frame,
     draw_frame,
-    draw_histogram,
     raw_limits,
     set_limits,
     update_frame,
-    update_histogram,
 )
 
-PANELS = ("before", "background", "mask", "after")
-_TITLES = {
+PANELS = {
     "before": "before (counts)",
     "background": "background (counts)",
     "mask": "mask",
     "after": "after",
 }
+"""The steps that are shown, and their titles."""
 
 
-@dataclass(frozen=True, eq=False)
 class CleaningFigure:
-    """What `update_cleaning` changes in a drawn figure."""
-
-    title: Text
-    images: dict[str, AxesImage]
-    histogram: HistogramParts
-
-
-def draw_cleaning(
-    figure: Figure,
-    steps: FrameSteps,
-    threshold: float,
-    *,
-    first_pix: tuple[int, int] = (0, 0),
-    bin_pix: tuple[int, int] = (1, 1),
-) -> CleaningFigure:
-    """Draw a frame before and after cleaning, what was subtracted, the mask, and the counts.
+    """A frame before and after cleaning, what was subtracted, the mask, and the counts.
 
     `figure`: empty, about 11 by 5.2 inches. `threshold`: `binth`, in counts of a pixel of the
     frame. `first_pix` and `bin_pix` as in `draw_frame`.
     """
-    places = {"first_pix": first_pix, "bin_pix": bin_pix}
-    images: dict[str, AxesImage] = {}
-    for number, name in enumerate(PANELS):
-        ax = figure.add_axes((0.075 + 0.228 * number, 0.47, 0.165, 0.44))
-        colors = "gray" if name == "mask" else "viridis"
-        image = draw_frame(ax, _image(steps, name), _TITLES[name], color_map=colors, **places)
-        if name in ("mask", "after"):  # what the threshold changes
-            animate_frame(image)
-        images[name] = image
-        if number:
-            # Drawing text is what takes longest: the panels share the first one's labels.
-            ax.set_ylabel("")
-            ax.tick_params(labelleft=False)
-        if name in ("background", "after"):
-            bar = draw_color_bar(
-                image,
-                figure.add_axes((0.245 + 0.228 * number, 0.47, 0.008, 0.44)),
-                "counts" if name == "after" else "",
-            )
-            bar.locator = MaxNLocator(4)
-    histogram = draw_histogram(
-        figure.add_axes((0.075, 0.1, 0.862, 0.25)), steps.unmasked, threshold
-    )
-    title = figure.suptitle("", fontsize=TEXT_SIZE + 2, y=0.99)
-    for moving in histogram:
-        moving.set_animated(True)
-    drawn = CleaningFigure(title, images, histogram)
-    update_cleaning(drawn, steps, threshold, "")
-    return drawn
 
+    def __init__(
+        self,
+        figure: Figure,
+        steps: FrameSteps,
+        threshold: float,
+        *,
+        first_pix: tuple[int, int] = (0, 0),
+        bin_pix: tuple[int, int] = (1, 1),
+    ) -> None:
+        self.images: dict[str, AxesImage] = {}
+        places = {"first_pix": first_pix, "bin_pix": bin_pix}
+        for number, (name, title) in enumerate(PANELS.items()):
+            ax = figure.add_axes((0.075 + 0.228 * number, 0.47, 0.165, 0.44))
+            colors = "gray" if name == "mask" else "viridis"
+            image = draw_frame(ax, _image(steps, name), title, color_map=colors, **places)
+            self.images[name] = image
+            if name in ("mask", "after"):  # what the threshold changes
+                animate_frame(image)
+            if number:
+                # Drawing text is what takes longest: the panels share the first one's labels.
+                ax.set_ylabel("")
+                ax.tick_params(labelleft=False)
+            if name in ("background", "after"):
+                bar = figure.add_axes((0.245 + 0.228 * number, 0.47, 0.008, 0.44))
+                counts = draw_color_bar(image, bar, "counts" if name == "after" else "")
+                counts.locator = MaxNLocator(4)
+        below = figure.add_axes((0.075, 0.1, 0.862, 0.25))
+        self.histogram = CountHistogram(below, steps.unmasked, threshold)
+        for moving in (self.histogram.bars, self.histogram.threshold):
+            moving.set_animated(True)
+        self.title = figure.suptitle("", fontsize=TEXT_SIZE + 2, y=0.99)
+        self.update(steps, threshold, "")
 
-def update_cleaning(drawn: CleaningFigure, steps: FrameSteps, threshold: float, title: str) -> None:
-    """Show another frame, or the same one cleaned otherwise.
-
-    `threshold`: `binth`, in counts of a pixel of the frame.
-    """
-    # One scale for what goes in and what is taken off it, so that the eye can compare.
-    low, top = raw_limits(steps.before)
-    limits = {"before": (low, top), "background": (low, top), "mask": (0.0, 1.0)}
-    limits["after"] = (0.0, raw_limits(steps.unmasked)[1])
-    for name, image in drawn.images.items():
-        lowest, highest = limits[name]
-        update_frame(image, _image(steps, name), low=lowest, top=highest)
-    update_histogram(drawn.histogram, steps.unmasked, threshold)
-    drawn.title.set_text(title)
+    def update(self, steps: FrameSteps, threshold: float, title: str) -> None:
+        """Show another frame, or the same one cleaned otherwise; parameters as above."""
+        # One scale for what goes in and what is taken off it, so that the eye can compare.
+        low, top = raw_limits(steps.before)
+        limits = {"before": (low, top), "background": (low, top), "mask": (0.0, 1.0)}
+        limits["after"] = (0.0, raw_limits(steps.unmasked)[1])
+        for name, image in self.images.items():
+            lowest, highest = limits[name]
+            update_frame(image, _image(steps, name), low=lowest, top=highest)
+        self.histogram.update(steps.unmasked, threshold)
+        self.title.set_text(title)
 
 
 def draw_kept(figure: Figure) -> Line2D:

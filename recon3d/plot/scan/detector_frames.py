@@ -1,30 +1,25 @@
 """Detector frames in pixels: single ones, the steps of cleaning, histograms, and whole grids.
 
-Every function draws once and returns what `update_*` changes later, so that a slider redraws
-without building anything anew.
+What is drawn once is updated later, so that a slider redraws without building anything anew.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
-from matplotlib.patches import StepPatch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from recon3d.plot.parts import TEXT_SIZE, label, read_out, value_at
+from recon3d.plot.parts import TEXT_SIZE, VERMILION, bright_counts, label, read_out, value_at
 
 Image = NDArray[Any]
 
 SHOWN_PIXELS = 320
 """Pixels along an edge that a panel shows; larger frames are thinned before they are drawn."""
-BLUE, ORANGE, VERMILION = "#0072b2", "#e69f00", "#d55e00"
-"""Colours that colour-blind people tell apart (Okabe and Ito)."""
 
 
 def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
@@ -41,12 +36,6 @@ def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
     for offset in range(1, size):
         np.maximum(across, whole[:, offset::size], out=across)
     return across.reshape(rows // size, size, -1).max(axis=1)
-
-
-def bright_counts(image: Image) -> float:
-    """The counts that 99.8 % of the pixels above zero stay below; at least 1."""
-    illuminated = image[image > 0]
-    return max(float(np.percentile(illuminated, 99.8)), 1.0) if illuminated.size else 1.0
 
 
 def draw_frame(
@@ -100,10 +89,8 @@ def update_frame(
         return
     if isinstance(drawn.norm, LogNorm):
         drawn.set_norm(Normalize(low, bright))
-    if not np.array_equal(
-        shown, np.asarray(drawn.get_array())
-    ):  # else all would be drawn anew for nothing
-        drawn.set_data(shown)
+    if not np.array_equal(shown, np.asarray(drawn.get_array())):
+        drawn.set_data(shown)  # else all would be drawn anew for nothing
     drawn.set_clim(low, bright)
 
 
@@ -135,45 +122,31 @@ def raw_limits(image: Image) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class HistogramParts(NamedTuple):
-    """The bars of a histogram, and the line at the threshold."""
-
-    bars: StepPatch
-    threshold: Line2D
-
-
 HISTOGRAM_BINS = 80
 
 
-def draw_histogram(ax: Axes, image: Image, threshold: float) -> HistogramParts:
-    """Draw how often counts occur in an image, with the threshold of signal among them."""
-    numbers, edges = _histogram(image, threshold)
-    bars = ax.stairs(numbers, edges, fill=True, color="0.72", baseline=0.5)
-    line = ax.axvline(threshold, color=VERMILION, linewidth=1.6)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(numticks=5))
-    ax.minorticks_off()
-    # Noise and threshold lie at a few counts, the grain at hundreds.
-    ax.set_xscale("function", functions=(_signed_root, _signed_square))
-    label(ax, "counts after step 5", "pixels")
-    ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
-    parts = HistogramParts(bars, line)
-    _fit_histogram(parts, numbers, edges)
-    return parts
+class CountHistogram:
+    """How often counts occur in an image, with the threshold of signal among them."""
 
+    def __init__(self, ax: Axes, image: Image, threshold: float) -> None:
+        self.ax = ax
+        self.bars = ax.stairs([1.0], [0, 1], fill=True, color="0.72", baseline=0.5)
+        self.threshold = ax.axvline(threshold, color=VERMILION, linewidth=1.6)
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(numticks=5))
+        ax.minorticks_off()
+        # Noise and threshold lie at a few counts, the grain at hundreds.
+        ax.set_xscale("function", functions=(_signed_root, _signed_square))
+        label(ax, "counts after step 5", "pixels")
+        ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
+        self.update(image, threshold)
 
-def update_histogram(parts: HistogramParts, image: Image, threshold: float) -> None:
-    """Show the counts of another image, or another threshold."""
-    numbers, edges = _histogram(image, threshold)
-    parts.bars.set_data(numbers, edges, baseline=0.5)
-    parts.threshold.set_xdata([threshold, threshold])
-    _fit_histogram(parts, numbers, edges)
-
-
-def _fit_histogram(parts: HistogramParts, numbers: Image, edges: Image) -> None:
-    ax = parts.bars.axes
-    assert ax is not None
-    set_limits(ax, (edges[0], edges[-1]), (0.5, 2 * max(float(numbers.max()), 1)))
+    def update(self, image: Image, threshold: float) -> None:
+        """Show the counts of another image, or another threshold."""
+        numbers, edges = _histogram(image, threshold)
+        self.bars.set_data(numbers, edges, baseline=0.5)
+        self.threshold.set_xdata([threshold, threshold])
+        set_limits(self.ax, (edges[0], edges[-1]), (0.5, 2 * max(float(numbers.max()), 1)))
 
 
 def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
@@ -242,12 +215,15 @@ def draw_frame_grid(
     return drawn
 
 
-_SYMBOLS = {"mu": "μ (°)", "gamma": "γ (°)", "chi": "χ (°)", "phi": "φ (°)"}
+_SYMBOLS = {
+    "mu": "μ (°)", "gamma": "γ (°)", "chi": "χ (°)", "phi": "φ (°)", "two_theta": "2θ (°)",
+    "energy": "energy (keV)", "a": "a (°)", "b": "b (°)",
+}  # fmt: skip
 
 
 def setting_label(name: str) -> str:
-    """Symbol and unit of an axis of settings by its name."""
-    return {**_SYMBOLS, "two_theta": "2θ (°)", "energy": "energy (keV)"}.get(name, name)
+    """Symbol and unit of an axis of settings or tilts by its name."""
+    return _SYMBOLS.get(name, name)
 
 
 def setting_text(name: str, value: float) -> str:

@@ -3,84 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
 
 from recon3d.cleaning.overview import ProjectionGlance
-from recon3d.plot.parts import draw_color_bar
-from recon3d.plot.scan.detector_frames import (
-    VERMILION,
-    animate_frame,
-    bright_counts,
-    draw_frame,
-    update_frame,
-)
+from recon3d.plot.parts import VERMILION, bright_counts, draw_color_bar
+from recon3d.plot.scan.detector_frames import animate_frame, draw_frame, update_frame
 from recon3d.plot.scan.overview import (
+    SettingIntensity,
     draw_centre_of_mass,
     draw_centre_of_mass_residual,
     draw_counts,
     draw_intensity,
     draw_missing,
     draw_rotation_steps,
-    draw_setting_intensity,
-    update_setting_intensity,
 )
 from recon3d.reconstruction.model.scanned import CentreOfMassFit
 
 
-@dataclass(frozen=True, eq=False)
 class Film:
-    """What `update_film` changes in a drawn figure."""
-
-    figure: Figure
-    image: AxesImage
-    settings: PathCollection
-    here: Line2D
-    top: float
-
-
-def draw_film(figure: Figure, glances: Sequence[ProjectionGlance]) -> Film:
-    """Draw the first projection, all on one scale of counts.
+    """The first projection of a scan, and then others, all on one scale of counts.
 
     `figure`: an empty figure, about 11 by 3.8 inches.
     """
-    first = glances[0]
-    ax = figure.add_axes((0.07, 0.14, 0.23, 0.74))
-    image = draw_frame(ax, np.kron(first.summed, np.ones(first.bin_pix, np.float32)))
-    bar = figure.add_axes((0.308, 0.14, 0.009, 0.74))
-    draw_color_bar(image, bar, "sum over the frames (counts)")
-    middle = figure.add_axes((0.45, 0.14, 0.21, 0.74))
-    settings = draw_setting_intensity(middle, first, glances)
-    right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
-    draw_counts(right, [glance.omega_deg for glance in glances], glances, "ω (°)")
-    here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
-    film = Film(figure, image, settings, here, max(bright_counts(g.summed) for g in glances))
-    mean = [line for line in middle.lines if line.get_gid() == "mean"]
-    animate_frame(image)
-    for moving in (ax.title, settings, *mean, here):
-        moving.set_animated(True)
-    update_film(film, first)
-    return film
 
+    def __init__(self, figure: Figure, glances: Sequence[ProjectionGlance]) -> None:
+        first = glances[0]
+        self.top = max(bright_counts(glance.summed) for glance in glances)
+        self.ax = figure.add_axes((0.07, 0.14, 0.23, 0.74))
+        whole = np.kron(first.summed, np.ones(first.bin_pix, np.float32))
+        self.image = draw_frame(self.ax, whole)
+        bar = figure.add_axes((0.308, 0.14, 0.009, 0.74))
+        draw_color_bar(self.image, bar, "sum over the frames (counts)")
+        self.settings = SettingIntensity(figure.add_axes((0.45, 0.14, 0.21, 0.74)), glances)
+        right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
+        draw_counts(right, [glance.omega_deg for glance in glances], glances, "ω (°)")
+        self.here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
+        animate_frame(self.image)
+        for moving in (self.ax.title, self.settings.points, self.settings.mean, self.here):
+            moving.set_animated(True)
+        self.update(first)
 
-def update_film(film: Film, glance: ProjectionGlance, *, excluded: bool = False) -> None:
-    """Show another projection.
+    def update(self, glance: ProjectionGlance, *, excluded: bool = False) -> None:
+        """Show another projection.
 
-    `excluded`: whether it is left out of the reconstruction.
-    """
-    update_frame(film.image, glance.summed, top=film.top)
-    ax = film.image.axes
-    assert ax is not None
-    note = " (left out)" if excluded else ""
-    ax.title.set_text(f"ω = {glance.omega_deg:.2f}°{note}")
-    ax.title.set_color(VERMILION if excluded else "black")
-    update_setting_intensity(film.settings, glance)
-    film.here.set_xdata([glance.omega_deg, glance.omega_deg])
+        `excluded`: whether it is left out of the reconstruction.
+        """
+        update_frame(self.image, glance.summed, top=self.top)
+        note = " (left out)" if excluded else ""
+        self.ax.title.set_text(f"ω = {glance.omega_deg:.2f}°{note}")
+        self.ax.title.set_color(VERMILION if excluded else "black")
+        self.settings.update(glance)
+        self.here.set_xdata([glance.omega_deg, glance.omega_deg])
 
 
 def draw_scan_health(

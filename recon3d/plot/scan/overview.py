@@ -6,21 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from recon3d.cleaning.overview import ProjectionGlance
-from recon3d.plot.parts import TEXT_SIZE, label
-from recon3d.plot.scan.detector_frames import BLUE, ORANGE, VERMILION
+from recon3d.plot.parts import BLUE, ORANGE, TEXT_SIZE, VERMILION, label
 from recon3d.reconstruction.model.scanned import CentreOfMassFit
 
 Glances = Sequence[ProjectionGlance]
 FloatArray = NDArray[np.float64]
 
-_LEGEND = {"fontsize": TEXT_SIZE - 1, "frameon": False, "handlelength": 1.4}
+_COLORS = {"row": BLUE, "column": ORANGE}
 
 
 def draw_rotation_steps(ax: Axes, glances: Glances) -> None:
@@ -92,76 +90,59 @@ def draw_intensity(ax: Axes, glances: Glances) -> Axes:
 
 def draw_centre_of_mass(ax: Axes, fit: CentreOfMassFit) -> None:
     """Draw the centre of mass over ω against the fitted rotation."""
-    for index, (name, color) in enumerate((("row", BLUE), ("column", ORANGE))):
-        ax.plot(fit.omega_deg, fit.measured_pix[:, index], ".", color=color, label=name)
-        ax.plot(fit.omega_deg, fit.fitted_pix[:, index], "-", color=color, linewidth=1)
-    _circle(ax, fit, fit.measured_pix)
+    for fitted, color in zip(fit.fitted_pix.T, _COLORS.values(), strict=True):
+        ax.plot(fit.omega_deg, fitted, "-", color=color, linewidth=1)
+    _draw_rows_and_columns(ax, fit, fit.measured_pix, ".")
     known = np.isfinite(fit.axis_pix)
     axis = f"axis at column {fit.axis_pix:.1f}" if known else "too short a rotation to tell"
     label(ax, "ω (°)", "centre of mass (pixel)", axis)
-    ax.legend(**_LEGEND)
 
 
 def draw_centre_of_mass_residual(ax: Axes, fit: CentreOfMassFit) -> None:
     """Draw what the fitted rotation leaves: drift, and the projections that stand out."""
-    residual = fit.measured_pix - fit.fitted_pix
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.plot(fit.omega_deg, residual[:, 0], ".-", color=BLUE, label="row", linewidth=0.8)
-    ax.plot(fit.omega_deg, residual[:, 1], ".-", color=ORANGE, label="column", linewidth=0.8)
-    _circle(ax, fit, residual)
+    _draw_rows_and_columns(ax, fit, fit.measured_pix - fit.fitted_pix, ".-")
     number = int(fit.outlier.sum())
     label(ax, "ω (°)", "off the rotation (pixel)", f"drift; {number} projections stand out")
-    ax.legend(**_LEGEND)
 
 
-def _circle(ax: Axes, fit: CentreOfMassFit, values: FloatArray) -> None:
-    for index in (0, 1):
-        ax.plot(
-            fit.omega_deg[fit.outlier], values[fit.outlier, index], "o", color=VERMILION, mfc="none"
-        )
+def _draw_rows_and_columns(ax: Axes, fit: CentreOfMassFit, values: FloatArray, style: str) -> None:
+    """Draw values, (projections, 2), with rings about the projections that stand out."""
+    for part, (name, color) in zip(values.T, _COLORS.items(), strict=True):
+        ax.plot(fit.omega_deg, part, style, color=color, label=name, linewidth=0.8)
+        ax.plot(fit.omega_deg[fit.outlier], part[fit.outlier], "o", color=VERMILION, mfc="none")
+    ax.legend(fontsize=TEXT_SIZE - 1, frameon=False, handlelength=1.4)
 
 
-def draw_setting_intensity(ax: Axes, glance: ProjectionGlance, glances: Glances) -> PathCollection:
-    """Draw how a projection's intensity is spread over (μ, γ), in the laboratory.
+class SettingIntensity:
+    """How a projection's intensity is spread over (μ, γ), in the laboratory.
 
     `glances`: all of them: they give the limits, and the track of the mean setting.
     """
-    means = np.array([mean_setting(other) for other in glances])
-    ax.plot(means[:, 0], means[:, 1], "-", color="0.6", linewidth=0.8)
-    points = ax.scatter(
-        glance.mu_deg,
-        glance.gamma_deg,
-        c=np.sqrt(glance.integrated),
-        s=60,
-        cmap="viridis",
-        marker="s",
-    )
-    (mean,) = ax.plot(*means[[0]].T, "o", color=VERMILION, mfc="none", markersize=8)
-    mean.set_gid("mean")
-    for setting, set_limits in (("mu_deg", ax.set_xlim), ("gamma_deg", ax.set_ylim)):
-        values = np.concatenate([getattr(other, setting) for other in glances])
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        margin = 0.08 * (high - low) + 1e-3
-        set_limits(low - margin, high + margin)
-    label(ax, "μ (°)", "γ (°)", "√counts over (μ, γ), and the mean's track")
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    update_setting_intensity(points, glance)
-    return points
 
+    def __init__(self, ax: Axes, glances: Glances) -> None:
+        means = np.array([mean_setting(glance) for glance in glances])
+        ax.plot(means[:, 0], means[:, 1], "-", color="0.6", linewidth=0.8)
+        self.points = ax.scatter([], [], c=[], s=60, cmap="viridis", marker="s")
+        (self.mean,) = ax.plot([], [], "o", color=VERMILION, mfc="none", markersize=8)
+        for setting, set_limits in (("mu_deg", ax.set_xlim), ("gamma_deg", ax.set_ylim)):
+            values = np.concatenate([getattr(glance, setting) for glance in glances])
+            low, high = float(np.nanmin(values)), float(np.nanmax(values))
+            margin = 0.08 * (high - low) + 1e-3
+            set_limits(low - margin, high + margin)
+        label(ax, "μ (°)", "γ (°)", "√counts over (μ, γ), and the mean's track")
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        self.update(glances[0])
 
-def update_setting_intensity(points: PathCollection, glance: ProjectionGlance) -> None:
-    """Show another projection."""
-    ax = points.axes
-    assert ax is not None
-    known = np.isfinite(glance.mu_deg)
-    points.set_offsets(np.stack([glance.mu_deg[known], glance.gamma_deg[known]], axis=1))
-    counts = np.sqrt(np.maximum(glance.integrated[known], 0))
-    points.set_array(counts)
-    points.set_clim(0, float(counts.max(initial=1.0)))
-    for line in ax.lines:
-        if line.get_gid() == "mean":
-            mu, gamma = mean_setting(glance)
-            line.set_data([mu], [gamma])
+    def update(self, glance: ProjectionGlance) -> None:
+        """Show a projection."""
+        known = np.isfinite(glance.mu_deg)
+        self.points.set_offsets(np.stack([glance.mu_deg[known], glance.gamma_deg[known]], axis=1))
+        counts = np.sqrt(np.maximum(glance.integrated[known], 0))
+        self.points.set_array(counts)
+        self.points.set_clim(0, float(counts.max(initial=1.0)))
+        mu, gamma = mean_setting(glance)
+        self.mean.set_data([mu], [gamma])
 
 
 def mean_setting(glance: ProjectionGlance) -> tuple[float, float]:

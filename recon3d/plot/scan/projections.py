@@ -17,6 +17,7 @@ from recon3d.plot.colors import draw_color_key
 from recon3d.plot.parts import (
     TEXT_SIZE,
     Extent,
+    bright_counts,
     draw_color_bar,
     draw_scale_bar,
     make_bare,
@@ -85,15 +86,13 @@ def draw_comparison(
     ParameterError
         The images differ in shape.
     """
-    top = max(_bright(measured), _bright(modelled))
-    images = []
-    for ax, image, title in (
-        (ax_measured, measured, "measured"),
-        (ax_modelled, modelled, "modelled"),
-    ):
-        images.append(draw_image(ax, image, extent_um, cmap="viridis", vmin=0, vmax=top))
-        ax.set_title(title, fontsize=TEXT_SIZE)
-    return images[0], images[1]
+    scale = {"cmap": "viridis", "vmin": 0, "vmax": max(map(bright_counts, (measured, modelled)))}
+    ax_measured.set_title("measured", fontsize=TEXT_SIZE)
+    ax_modelled.set_title("modelled", fontsize=TEXT_SIZE)
+    return (
+        draw_image(ax_measured, measured, extent_um, **scale),
+        draw_image(ax_modelled, modelled, extent_um, **scale),
+    )
 
 
 @checked(pixel_um="> 0", illuminated_share=">= 0, <= 1")
@@ -122,7 +121,7 @@ def mosaicity_map_figure(
         What projection it is.
     """
     total, mu, gamma = projection_moments(frames, mu_deg, gamma_deg)
-    bright = _bright(total)
+    bright = bright_counts(total)
     illuminated = total > illuminated_share * bright
     range_deg, center_deg = orientation_range(mu[illuminated], gamma[illuminated])
     _, wide, high, _ = image_extent(total.shape, pixel_um)
@@ -159,9 +158,3 @@ def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> Axe
     make_bare(ax, "columns →", "← rows")
     draw_scale_bar(ax)
     return drawn
-
-
-def _bright(image: Image) -> float:
-    """The counts that 99.8 % of the lit pixels stay below, so that no spike sets the scale."""
-    illuminated = image[image > 0]
-    return float(np.percentile(illuminated, 99.8)) if illuminated.size else 1.0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
@@ -18,42 +17,31 @@ _LOST = np.array([0.835, 0.369, 0.0, 0.85])
 """Vermilion, for lit pixels that are left out."""
 
 
-class RegionParts(NamedTuple):
-    """The shade over what is left out, and the lit pixels in it."""
-
-    shade: PathPatch
-    lost: AxesImage
-
-
-def draw_region(ax: Axes, roi: Roi, signal: NDArray[Any]) -> RegionParts:
-    """Shade what a region leaves out of a frame, and colour the lit pixels there.
+class DrawnRegion:
+    """The shade over what a region leaves out of a frame, and the colour of the lit pixels there.
 
     `signal`, (rows, cols): of the whole frame: above zero where it is lit.
     """
-    rows, cols = signal.shape
-    shade = PathPatch(
-        _frame_around(roi, (rows, cols)), facecolor="white", alpha=0.35, edgecolor="none"
-    )
-    ax.add_patch(shade)
-    lost = ax.imshow(
-        np.zeros((1, 1, 4)),
-        extent=(-0.5, cols - 0.5, rows - 0.5, -0.5),
-        interpolation="nearest",
-        zorder=2.5,
-    )
-    lost.mouseover = False  # the readout is that of the frame below
-    parts = RegionParts(shade, lost)
-    update_region(parts, roi, signal)
-    return parts
 
+    def __init__(self, ax: Axes, roi: Roi, signal: NDArray[Any]) -> None:
+        rows, cols = signal.shape
+        place: dict[str, Any] = {
+            "extent": (-0.5, cols - 0.5, rows - 0.5, -0.5),
+            "interpolation": "nearest",
+        }
+        self.shade = PathPatch(Outline([(0, 0)]), facecolor="white", alpha=0.35, edgecolor="none")
+        ax.add_patch(self.shade)
+        self.lost = ax.imshow(np.zeros((1, 1, 4)), zorder=2.5, **place)
+        self.lost.mouseover = False  # the readout is that of the frame below
+        self.update(roi, signal)
 
-def update_region(parts: RegionParts, roi: Roi, signal: NDArray[Any]) -> None:
-    """Show another region, or other lit pixels."""
-    parts.shade.set_path(_frame_around(roi, (signal.shape[0], signal.shape[1])))
-    outside = signal > 0
-    outside[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols] = False
-    parts.lost.set_visible(bool(outside.any()))
-    parts.lost.set_data(thinned(outside)[..., None] * _LOST)
+    def update(self, roi: Roi, signal: NDArray[Any]) -> None:
+        """Show another region, or other lit pixels."""
+        self.shade.set_path(_frame_around(roi, (signal.shape[0], signal.shape[1])))
+        outside = signal > 0
+        outside[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols] = False
+        self.lost.set_visible(bool(outside.any()))
+        self.lost.set_data(thinned(outside)[..., None] * _LOST)
 
 
 def _frame_around(roi: Roi, shape: tuple[int, int]) -> Outline:
