@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -118,21 +118,32 @@ def draw_outline(
     return outline
 
 
-def draw_color_bar(mappable: ScalarMappable, cax: Axes, label: str) -> Colorbar:
+def draw_color_bar(
+    mappable: ScalarMappable,
+    cax: Axes,
+    label: str,
+    orientation: Literal["vertical", "horizontal"] = "vertical",
+) -> Colorbar:
     """Draw the colour bar of an image into axes of its own."""
-    bar = Colorbar(cax, mappable)
+    bar = Colorbar(cax, mappable, orientation=orientation)
     bar.set_label(label, fontsize=TEXT_SIZE)
     bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
     return bar
 
 
-def draw_value_key(ax: Axes, colors: str, limits: tuple[float, float], label: str) -> Colorbar:
+def draw_value_key(
+    ax: Axes,
+    colors: str,
+    limits: tuple[float, float],
+    label: str,
+    orientation: Literal["vertical", "horizontal"] = "vertical",
+) -> Colorbar:
     """Draw the colour bar of values that are shown elsewhere, such as in 3D.
 
     `limits`: values at the ends of the colours.
     """
-    ax.set_box_aspect(8)
-    return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label)
+    ax.set_box_aspect(8 if orientation == "vertical" else 1 / 8)
+    return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label, orientation)
 
 
 def bright_counts(image: NDArray[Any]) -> float:

@@ -45,9 +45,16 @@ def draw_tilt_map(
     return image
 
 
-def mark_tilt(ax: Axes, tilt_deg: tuple[float, float]) -> None:
-    """Put a ring at one tilt, such as the centre of mass."""
-    ax.plot(*tilt_deg, "o", color=VERMILION, mfc="none", markersize=9, markeredgewidth=1.5)
+def mark_tilt(ax: Axes, tilt: ArrayLike) -> None:
+    """Put a ring at one tilt, such as the centre of mass, in the unit of the map."""
+    ax.plot(
+        *np.reshape(tilt, (2, 1)),
+        "o",
+        color=VERMILION,
+        mfc="none",
+        markersize=9,
+        markeredgewidth=1.5,
+    )
 
 
 def draw_illuminated_frames(ax: Axes, counts: Image, title: str = "") -> None:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d.errors import Recon3DError
 from recon3d.plot.scan.projections import draw_comparison, image_extent
-from recon3d.viewer.background import Jobs
-from recon3d.viewer.canvas import Canvas
+from recon3d.viewer.panel import Panel
 
 if TYPE_CHECKING:
     from recon3d.reconstruction.model.scan_model import ScanModel
@@ -30,33 +29,25 @@ class Shown:
     modelled: NDArray[np.float32]
 
 
-class FramesPanel:
+class FramesPanel(Panel):
     """Choose ω and a frame, and see measured and modelled side by side."""
 
     def __init__(self, window: GrainWindow) -> None:
         from magicgui import widgets as gui
-        from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-        self.window = window
+        note = "frames need the cleaned scan that the grain was made from"
+        super().__init__(window, (3.1, 4.6), note)
         self.found: ScanModel | None = None
         self.shown: Shown | None = None
         self.omega = gui.Slider(label="projection", min=0, max=1, value=0)
         self.omega.tracking = False
         self.frame = gui.ComboBox(label="frame", choices=[SUMMED])
         self.load = gui.PushButton(text="show frames")
-        self.canvas = Canvas(3.1, 4.6)
-        self.note: Any = QLabel("frames need the cleaned scan that the grain was made from")
-        self.note.setWordWrap(True)
-        self.widget: Any = QWidget()
-        layout = QVBoxLayout(self.widget)
         controls = gui.Container(widgets=[self.omega, self.frame, self.load])
-        for part in (controls.native, self.note, self.canvas.widget):
-            layout.addWidget(part)
-        layout.addStretch()
+        self._stack(controls.native, self.note, self.canvas)
         self.load.changed.connect(lambda: self.jump(self.omega.value))
         self.omega.changed.connect(self.jump)
         self.frame.changed.connect(lambda: self._draw())
-        self.jobs = Jobs(self._take, self._failed)
 
     def model(self) -> ScanModel:
         """The scan, opened when first needed; a ParameterError says where it was looked for."""
@@ -105,19 +96,18 @@ class FramesPanel:
         pick = slice(None) if chosen == SUMMED else slice(int(chosen), int(chosen) + 1)
         measured, modelled = shown.measured[pick].sum(axis=0), shown.modelled[pick].sum(axis=0)
         extent = image_extent(measured.shape, model.pixel_um)
-        self.canvas.clear()
+        self.canvas.figure.clear()
         room = {"hspace": 0.45, "top": 0.93, "bottom": 0.1}
         axes = self.canvas.figure.subplots(2, 1, gridspec_kw=room)
         draw_comparison(axes[0], axes[1], measured, modelled, extent)
         self._mark(axes, shown.projection)
-        self.canvas.draw()
-        where = "" if chosen == SUMMED else self._setting(shown.projection, int(chosen))
-        self.note.setText(f"ω = {model.omega_deg(shown.projection):.2f}°{where}")
-
-    def _setting(self, projection: int, frame: int) -> str:
-        settings = self.model().settings
-        mu, gamma = settings.mu_deg[projection, frame], settings.gamma_deg[projection, frame]
-        return f", μ = {mu:.3f}°, γ = {gamma:.3f}°"
+        self.canvas.draw_idle()
+        where = f"ω = {model.omega_deg(shown.projection):.2f}°"
+        if chosen != SUMMED:
+            place, settings = (shown.projection, int(chosen)), model.settings
+            mu, gamma = settings.mu_deg[place], settings.gamma_deg[place]
+            where += f", μ = {mu:.3f}°, γ = {gamma:.3f}°"
+        self.note.setText(where)
 
     def _mark(self, axes: Any, projection: int) -> None:
         """Mark where the clicked voxel lands."""
@@ -130,6 +120,3 @@ class FramesPanel:
         height, width = self.model().pixel_um
         for ax in axes:
             ax.plot((col + 0.5) * width, (row + 0.5) * height, "o", mfc="none", color="w")
-
-    def _failed(self, error: Exception) -> None:
-        self.note.setText(str(error))

@@ -100,8 +100,8 @@ def click_into_slice(window, voxel):
 
 def on_canvas(canvas, ax, x, y):
     """Colour of a panel's drawing at a point of its axes."""
-    canvas.widget.draw()
-    pixels = np.asarray(canvas.widget.buffer_rgba())
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
     col, up = ax.transData.transform((x, y))
     return pixels[pixels.shape[0] - 1 - int(up), int(col), :3].astype(int)
 
@@ -131,8 +131,8 @@ def test_a_click_shows_the_values_and_the_distribution_of_a_voxel(window, plante
         np.testing.assert_allclose(
             brightest, 1e3 * planted.tilts_deg[voxel], rtol=0, atol=1e3 * STEP_DEG
         )
-        (cross,) = ax.get_lines()
-        np.testing.assert_allclose(np.ravel(cross.get_data()), (a, b), rtol=1e-6)
+        (ring,) = ax.get_lines()
+        np.testing.assert_allclose(np.ravel(ring.get_data()), (a, b), rtol=1e-6)
         assert "(mdeg)" in ax.get_xlabel()
         dark = np.unravel_index(shares.argmin(), shares.shape)
         place = (
