@@ -12,7 +12,6 @@ from scipy.ndimage import center_of_mass
 
 from recon3d.analysis.cell_errors import at_boundaries, tilt_errors_deg, volume_errors_um3
 from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
-from recon3d.analysis.surface import known_orientations
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
@@ -157,7 +156,7 @@ def find_cells(
     >>> len(cells.table), len(cells.boundaries)
     (2, 1)
     """
-    known = known_orientations(grain) & grain.mask
+    known = grain.oriented
     if not known.any():
         raise ParameterError("no voxel of the grain has an orientation: there are no cells")
     count = int(np.count_nonzero(known))

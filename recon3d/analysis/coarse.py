@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -76,28 +76,17 @@ def coarsened(grain: Grain, step: int) -> Grain:
     nx, ny, nz = (n.size for n in kept)
     ex, ey, ez = (step * edge for edge in volume.voxel_um)
     smaller = Volume((x, y, z), (nx * ex, ny * ey, nz * ez), (nx, ny, nz))
-    arrays: dict[str, Any] = {
-        name: _later(array, step, smaller) if name in RARELY else _every(array, step)
-        for name, array in grain.arrays().items()
-    }
+    arrays: dict[str, Any] = {}
+    for name, array in grain.arrays().items():
+        if name in RARELY and not isinstance(array, np.ndarray):
+            later = partial(_every, array, step)
+            arrays[name] = Deferred(smaller.shape, array.dtype, later)
+        else:
+            arrays[name] = _every(array, step)
     return replace(grain, volume=smaller, **arrays)
 
 
-def _later(array: Any, step: int, volume: Volume) -> Any:
-    """As `_every`, but only when it is asked for where the array is on disk."""
-    if isinstance(array, np.ndarray):
-        return _every(array, step)
-    return Deferred(volume.shape, array.dtype, lambda: _every(array, step))
-
-
 def _every(array: Any, step: int) -> NDArray[Any]:
-    """Every few voxels of an array, read one slab at a time."""
-    start = slice(step // 2, None, step)
-    chunks = getattr(array, "chunks", None)
-    slab = chunks[0][0] if chunks else len(array)
-    slab = -(-slab // step) * step
-    parts = [
-        np.asarray(array[first : first + slab])[start, start, start]
-        for first in range(0, len(array), slab)
-    ]
-    return np.concatenate(parts)
+    """Every few voxels of an array; of one on disk a chunk at a time is read."""
+    part = slice(step // 2, None, step)
+    return np.ascontiguousarray(array[part, part, part])

@@ -3,7 +3,7 @@ r"""Lattice curvature from the two measured tilts, and the lower bound of disloc
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,11 @@ from recon3d.files.grain import Grain
 from recon3d.files.rotations import lattice, rotation_vectors
 
 FloatArray = NDArray[np.float64]
+SEEN = ((0, 2, 2, 0, 0, 2), (0, 2, 0, 2, 1, 1))
+"""The curvatures that are seen: turns about x or z (first row) along x, y or z (second row)."""
+NORM = np.eye(6)
+NORM[:2, :2] = ((1.5, 0.5), (0.5, 1.5))
+"""The squared bound of `dislocation_density` as a quadratic form of the curvatures in `SEEN`."""
 
 FIRST_HEXAGONAL = 168
 """Number of the first hexagonal space group; cubic ones follow."""
@@ -105,37 +110,27 @@ def dislocation_density(grain: Grain, burgers_nm: float | None = None) -> Disloc
     (12, 12, 12)
     """
     burgers_um = 1e-3 * (_burgers_nm(grain) if burgers_nm is None else burgers_nm)
-    k = curvature(grain)
-    both, apart = k[..., 0, 0] + k[..., 2, 2], k[..., 0, 0] - k[..., 2, 2]
-    squared = both**2 + apart**2 / 2
-    for about, along in ((2, 0), (0, 2), (0, 1), (2, 1)):
-        squared = squared + k[..., about, along] ** 2
-    norm = np.sqrt(squared)
+    # The bound is k Q k for the curvatures that are seen; half its derivative is Q k.
+    k = curvature(grain)[..., SEEN[0], SEEN[1]]
+    slopes = k @ NORM
+    norm = np.sqrt((k * slopes).sum(axis=-1))
     variances = _curvature_variances(grain)
-    # Derivative of the norm by each curvature, over the norm itself.
-    slopes = {(0, 0): both + apart / 2, (2, 2): both - apart / 2}
-    slopes |= {place: k[(..., *place)] for place in ((2, 0), (0, 2), (0, 1), (2, 1))}
-    variance = sum(slope**2 * variances[place] for place, slope in slopes.items())
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt(variance) / norm
-    diagonal = 1.5 * (variances[0, 0] + variances[2, 2])
-    noise = np.sqrt(diagonal + sum(variances[i, j] for i, j in ((2, 0), (0, 2), (0, 1), (2, 1))))
+        error = np.sqrt((slopes**2 * variances).sum(axis=-1)) / norm
+    noise = np.sqrt(variances @ np.diag(NORM))
     per_m2 = 1e12 / burgers_um
-    return DislocationDensity(
-        norm * per_m2, error * per_m2, np.broadcast_to(noise * per_m2, norm.shape)
-    )
+    return DislocationDensity(norm * per_m2, error * per_m2, noise * per_m2)
 
 
-def _curvature_variances(grain: Grain) -> dict[tuple[int, int], Any]:
-    """Variance of each curvature that is seen, (rad/µm)²."""
-    places = [(about, along) for about in (0, 2) for along in range(3)]
-    error = getattr(grain, "orientation_error", None)
-    if error is None:
-        return dict.fromkeys(places, np.nan)
-    variance = np.radians(np.asarray(error, float)) ** 2
+def _curvature_variances(grain: Grain) -> FloatArray:
+    """Variance of each curvature that is seen, (nx, ny, nz, 6), in (rad/µm)²."""
+    if grain.orientation_error is None:
+        return np.full((*grain.volume.shape, 6), np.nan)
+    a, b = np.moveaxis(np.radians(np.asarray(grain.orientation_error, float)) ** 2, -1, 0)
     step = grain.volume.voxel_um
-    of = {0: variance[..., 1], 2: variance[..., 0]}
-    return {(i, j): _slope_variance(of[i], j, step[j]) for i, j in places}
+    turns = {0: b, 2: a}
+    seen = zip(*SEEN, strict=True)
+    return np.stack([_slope_variance(turns[i], j, step[j]) for i, j in seen], axis=-1)
 
 
 def _slope(values: FloatArray, axis: int, step: float) -> FloatArray:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.analysis.moments import illuminated
 from recon3d.analysis.projection_maps import Mosaicity, mosaicity
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frames_of_projection import work_on_projection
@@ -135,7 +136,7 @@ def _write_colors(entry: h5py.Group, names: tuple[str, ...], seen: NDArray[np.fl
     first, second = (entry[f"mean_{name}/mean_{name}"] for name in names)
     data = _new_map(entry, "mosaicity", (*first.shape, 4), np.uint8)
     for k, total in enumerate(entry["total/total"]):
-        lit = total > (0.05 * np.percentile(total[total > 0], 99.8) if total.any() else 0)
+        lit = illuminated(total)
         rgba = orientation_rgba(first[k], second[k], lit, range_deg, center_deg)
         data["mosaicity"][k] = as_bytes(rgba)
     data["title"] = f"mean ({', '.join(names)}) in colours; their key is mosaicity_key"

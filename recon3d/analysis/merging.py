@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from recon3d.analysis.misorientation import beside
 from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
@@ -18,7 +19,7 @@ def faces_of(known: NDArray[np.bool_]) -> Integers:
     number = np.cumsum(known, dtype=np.int64).reshape(known.shape) - 1
     pairs = []
     for axis in range(3):
-        low, high = ((slice(None),) * axis + (side,) for side in (slice(None, -1), slice(1, None)))
+        low, high = beside(axis)
         both = known[low] & known[high]
         pairs.append(np.stack([number[low][both], number[high][both]], axis=1))
     return np.concatenate(pairs)

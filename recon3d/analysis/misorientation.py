@@ -40,10 +40,9 @@ def kernel_average_misorientation(orientation_deg: NDArray[Any]) -> FloatArray:
         step = _steps(orientation_deg, axis)
         known = np.isfinite(step)
         step = np.where(known, step, 0)
-        for side in (slice(None, -1), slice(1, None)):
-            place = (slice(None),) * axis + (side,)
-            total[place] += step
-            count[place] += known
+        for side in beside(axis):
+            total[side] += step
+            count[side] += known
     with np.errstate(invalid="ignore", divide="ignore"):
         average: FloatArray = np.where(count > 0, total / count, np.nan).astype(np.float32)
     return average
@@ -77,7 +76,7 @@ def kernel_average_error(orientation_deg: NDArray[Any], error_deg: NDArray[Any])
         # Voxels that do not differ at all still may, either way.
         toward = np.where(length > 0, step / np.maximum(length, 1e-30), np.float32(np.sqrt(0.5)))
         known = np.isfinite(length[..., 0])
-        low, high = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        low, high = beside(axis)
         for here, there, sign in ((low, high, -1), (high, low, 1)):
             own[here] += np.where(known[..., None], sign * toward, 0)
             others[here] += np.where(known, (toward**2 * variance[there]).sum(axis=-1), 0)
@@ -112,9 +111,15 @@ def boundaries(orientation_deg: NDArray[Any], angle_deg: float) -> NDArray[np.bo
     for axis in range(3):
         with np.errstate(invalid="ignore"):
             large = _steps(orientation_deg, axis) > angle_deg
-        for side in (slice(None, -1), slice(1, None)):
-            found[(slice(None),) * axis + (side,)] |= large
+        for side in beside(axis):
+            found[side] |= large
     return found
+
+
+def beside(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where the voxels are that have a next one along an axis, and where those next ones are."""
+    before = (slice(None),) * axis
+    return (*before, slice(None, -1)), (*before, slice(1, None))
 
 
 def _steps(orientation_deg: NDArray[Any], axis: int) -> FloatArray:

@@ -58,6 +58,15 @@ def projection_moments(
     return _means(np.ascontiguousarray(frames), known, weights, *middle)
 
 
+def illuminated(total: NDArray[Any], share: float = 0.05) -> NDArray[np.bool_]:
+    """Pixels above a share of the bright ones, (rows, cols): what is worth a colour.
+
+    Bright are the counts that 99.8 % of the lit pixels stay below.
+    """
+    lit = total[total > 0]
+    return total > (share * np.percentile(lit, 99.8) if lit.size else 0)
+
+
 @njit(cache=True, parallel=True)
 def _means(
     frames: NDArray[Any],

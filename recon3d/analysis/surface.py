@@ -43,7 +43,7 @@ class Surface:
 
 def known_orientations(grain: Grain) -> NDArray[np.bool_]:
     """Voxels whose orientation is known, (nx, ny, nz)."""
-    return np.isfinite(grain.orientation[..., 0]) & np.isfinite(grain.orientation[..., 1])
+    return np.asarray(np.isfinite(grain.orientation).all(axis=-1))
 
 
 def cut_level(grain: Grain) -> tuple[str, float]:

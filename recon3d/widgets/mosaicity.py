@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backend_bases import MouseEvent
 from numpy.typing import NDArray
 
-from recon3d.analysis.moments import projection_moments
+from recon3d.analysis.moments import illuminated, projection_moments
 from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.config.experiment import Experiment
@@ -33,7 +33,6 @@ from recon3d.reconstruction.quality.reprojection import model_of
 from recon3d.reconstruction.quality.voxel import VoxelEvidence, look_at_voxel
 from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, show_if, slider
 
-ILLUMINATED_SHARE = 0.05
 PAUSE_S = 0.4
 """How long a slider must rest before a voxel is looked at that nobody clicked."""
 
@@ -196,13 +195,11 @@ class Mosaicity(Panel):
         frames = self._frames_of(k)
         mu, gamma = self._settings(k)
         total, mean_mu, mean_gamma = projection_moments(frames, mu, gamma)
-        illuminated = total > ILLUMINATED_SHARE * float(
-            np.percentile(total[total > 0], 99.8) if total.any() else 1
-        )
-        range_deg, center = orientation_range(mean_mu[illuminated], mean_gamma[illuminated])
+        lit = illuminated(total)
+        range_deg, center = orientation_range(mean_mu[lit], mean_gamma[lit])
         _, wide, high, _ = image_extent(total.shape, self._pixel_um)
         extent = (0.0, wide, 0.0, high)
-        draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, illuminated, center)
+        draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, lit, center)
         self.ax.set_title(f"ω = {self.store.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, ("μ (°)", "γ (°)"), center)
         row_pix, col_pix = (int(n) for n in np.unravel_index(total.argmax(), total.shape))

@@ -119,12 +119,12 @@ def _neighbours(orientation: Any) -> Any:
         return kernel_average_misorientation(orientation)
     import dask.array
 
-    rim = {0: 1, 1: 1, 2: 1}
-    padded = dask.array.overlap.overlap(orientation.rechunk({3: -1}), rim | {3: 0}, boundary=np.nan)
-    average = padded.map_blocks(
+    return dask.array.map_overlap(
         kernel_average_misorientation,
+        orientation.rechunk({3: -1}),
+        depth={0: 1, 1: 1, 2: 1, 3: 0},
+        boundary=np.nan,
         drop_axis=3,
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),
     )
-    return dask.array.overlap.trim_overlap(average, rim, boundary=np.nan)

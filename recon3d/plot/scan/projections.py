@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.analysis.moments import projection_moments
+from recon3d.analysis.moments import illuminated, projection_moments
 from recon3d.arguments import checked
 from recon3d.colors import Center, orientation_range, orientation_rgba
 from recon3d.plot.colors import draw_color_key
@@ -122,8 +122,8 @@ def mosaicity_map_figure(
     """
     total, mu, gamma = projection_moments(frames, mu_deg, gamma_deg)
     bright = bright_counts(total)
-    illuminated = total > illuminated_share * bright
-    range_deg, center_deg = orientation_range(mu[illuminated], gamma[illuminated])
+    lit = illuminated(total, illuminated_share)
+    range_deg, center_deg = orientation_range(mu[lit], gamma[lit])
     _, wide, high, _ = image_extent(total.shape, pixel_um)
     extent, up = (0.0, wide, 0.0, high), 2.6 * high / wide
     figure = new_figure(8.7, up + 0.9)
@@ -132,7 +132,7 @@ def mosaicity_map_figure(
     bar = place_axes(figure, (2.93, 0.5, 0.1, up))
     draw_color_bar(image, bar, "sum over the frames (counts)")
     right = place_axes(figure, (3.95, 0.5, 2.6, up))
-    draw_mosaicity(right, mu, gamma, extent, range_deg, illuminated, center_deg)
+    draw_mosaicity(right, mu, gamma, extent, range_deg, lit, center_deg)
     key = place_axes(figure, (7.35, 0.5 + up / 2 - 0.55, 1.1, 1.1))
     draw_color_key(key, range_deg, ("μ (°)", "γ (°)"), center_deg)
     figure.suptitle(title, fontsize=TEXT_SIZE + 1)
