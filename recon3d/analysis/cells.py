@@ -185,10 +185,7 @@ def find_cells(
 def _absorb(
     pieces: NDArray[np.int64], tilts: NDArray[np.float64], faces: NDArray[np.int64], least: int
 ) -> NDArray[np.int64]:
-    """Give pieces that are too small to the neighbour of nearest orientation; number by size.
-
-    Voxels without a piece (-1) are shells around cells: they are pieces of their own at first.
-    """
+    """Give small pieces, and voxels without one (-1), to the nearest orientation beside."""
     pieces = pieces.copy()
     loose = np.flatnonzero(pieces < 0)
     pieces[loose] = pieces.max(initial=-1) + 1 + np.arange(loose.size)
@@ -255,10 +252,7 @@ def _sharpen(
     smooth: NDArray[np.float64],
     faces: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Move voxels across a boundary whose own orientation is clearly that of the other side.
-
-    The medians round edges and corners off.
-    """
+    """Put voxels that the medians rounded off on the side of their own orientation."""
     noise = float(np.median(np.hypot(*(tilts - smooth).T)))
     pairs = np.concatenate([faces, faces[:, ::-1]])
     for _ in range(2):

@@ -22,10 +22,7 @@ RARELY = ("occupancy", "completeness")
 
 
 class Deferred:
-    """What napari asks of an array; most layers are never looked at, and cost nothing so.
-
-    `make` works the array out; it is called once at most.
-    """
+    """What napari asks of an array that is worked out (by `make`, once) when it is looked at."""
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, make: Callable[[], Any]) -> None:
         self.shape = shape
@@ -63,11 +60,7 @@ def step_for(volume: Volume, largest: int = LARGEST) -> int:
 
 
 def coarsened(grain: Grain, step: int) -> Grain:
-    """Every few voxels of a grain, in memory; what is rarely needed is read when it is.
-
-    `grain`: the grain; its arrays may be on disk. `step`: distance of the voxels that are kept; the
-    grain itself for 1.
-    """
+    """Every few voxels of a grain, in memory; what is rarely needed is read when it is."""
     if step == 1:
         return grain
     volume = grain.volume

@@ -32,10 +32,7 @@ _UNITS = {"total": "counts", "amplitude": "counts", "mean": "degree", "fwhm": "d
 def cleaned_projections(
     scan: Scan, cleaning: Cleaning, images: Mapping[str, Any] | None = None
 ) -> Iterator[Projection]:
-    """Clean the projections of a raw scan one by one, without writing them.
-
-    `images`: `background`, `flat_field` and `bad_pixels` as in `recon3d.clean`.
-    """
+    """Clean the projections of a raw scan one by one; `images` as in `recon3d.clean`."""
     scan, calibration, _ = calibrated(scan, **(images or {}))
     own = cleaning.for_bins(*scan.binning)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
@@ -56,9 +53,8 @@ def write_maps(
     """Work out the maps of every projection and write them as NeXus.
 
     `projections`: all of them in order: the scan itself, or `cleaned_projections` of it.
-    `background`: as in `mosaicity`. `parameters`: how the frames were made, for the file, which
-    appears when it is complete. Its NXdata are (ω, row, column): each map of `Mosaicity.maps`, the
-    settings and shares of the peaks, and, where two axes moved, the mean in colours with their key.
+    `parameters`: how the frames were made, for the file. Its NXdata are (ω, row, column): each map
+    of `Mosaicity.maps`, the peaks, and, where two axes moved, the mean in colours with their key.
     """
     path, count = Path(path), len(table)
     bar = track(projections, "maps", unit="projection", total=count)

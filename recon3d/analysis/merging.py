@@ -34,9 +34,8 @@ def connected(pairs: Integers, count: int) -> Integers:
 def single_linkage(pairs: Integers, steps: FloatArray, count: int) -> tuple[Integers, FloatArray]:
     """Join voxels by the smallest steps first.
 
-    `pairs`, (pairs, 2): voxels that share a face. `steps`, (pairs,): how much they differ. Returns
-    the two clusters of each join, (joins, 2): voxels from 0, then the clusters of earlier joins;
-    and the step at which they are joined, never falling.
+    Returns the two clusters of each join, (joins, 2): voxels from 0, then the clusters of earlier
+    joins; and the step at which they are joined, never falling.
     """
     order = np.argsort(steps, kind="stable")
     joined, which = _join(pairs[order], count)

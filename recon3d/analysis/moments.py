@@ -104,10 +104,7 @@ def read_row(
     background: float,
     counts: NDArray[Any],
 ) -> None:
-    """Copy one row of some frames into (frames, cols), less the background and not below 0.
-
-    A background of 0 takes counts as they are.
-    """
+    """Copy one row of some frames into (frames, cols), less the background and not below 0."""
     for i in range(len(known)):
         line = frames[known[i], row]
         if background == 0:

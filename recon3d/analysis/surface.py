@@ -54,10 +54,7 @@ def cut_level(grain: Grain) -> tuple[str, float]:
 
 
 def shape_at(grain: Grain, level: float | None) -> NDArray[np.bool_]:
-    """The voxels of a grain from a level of occupancy (or completeness) upwards.
-
-    `level`: where to cut; None for the grain's own mask.
-    """
+    """The voxels of a grain from a level of occupancy (or completeness) upwards; None: its mask."""
     if level is None:
         return np.asarray(grain.mask)
     name, _ = cut_level(grain)

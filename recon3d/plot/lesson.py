@@ -72,10 +72,7 @@ def setup_figure(theta_deg: float) -> Figure:
 def turning_figure(
     tilts_deg: Sequence[tuple[float, float]], handedness: int = 1, step_deg: float = 0.032
 ) -> Figure:
-    """How the tilts (a, b) of a few voxels, fixed in the sample, turn in the laboratory with ω.
-
-    `step_deg`: step of the scan, drawn as a grid.
-    """
+    """How tilts (a, b), fixed in the sample, turn in the laboratory with ω, on a grid of steps."""
     figure = new_figure(8.6, 3.5)
     left, middle, right = (figure.add_axes((0.08 + 0.33 * i, 0.23, 0.23, 0.67)) for i in range(3))
     omega = np.linspace(0, 180, 181)
@@ -200,11 +197,7 @@ class SpotFigure:
         geometry: ProjectionGeometry,
         handedness: int,
     ) -> float:
-        """Move the tilt and the spot of a voxel, and return how bright the spot is, 1 at most.
-
-        That is in the frame nearest to its tilt; 0 where none is near. `tilt_deg`, `place_um`:
-        (a, b) of the voxel, and where it is in the sample.
-        """
+        """Move the tilt (a, b) and the spot of a voxel, and return its brightness, 0 to 1."""
         turns = np.linspace(0, 360, 181)
         self.turn.set_data(*turn_to_laboratory(*tilt_deg, turns, handedness))
         lab = np.array(turn_to_laboratory(*tilt_deg, omega_deg, handedness), float)

@@ -38,11 +38,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def place_axes(figure: Figure, box_in: Box, size_in: tuple[float, float] | None = None) -> Axes:
-    """Add axes at a place given in inches.
-
-    `box_in`: left, bottom, width and height in inches. `size_in`: width and height of the figure
-    for which they are given; those that it has where None.
-    """
+    """Add axes at a place in inches, of the figure as it is or as it was planned (`size_in`)."""
     width, height = figure.get_size_inches() if size_in is None else size_in
     left, bottom, across, up = box_in
     return figure.add_axes((left / width, bottom / height, across / width, up / height))
@@ -138,10 +134,7 @@ def draw_value_key(
     label: str,
     orientation: Literal["vertical", "horizontal"] = "vertical",
 ) -> Colorbar:
-    """Draw the colour bar of values that are shown elsewhere, such as in 3D.
-
-    `limits`: values at the ends of the colours.
-    """
+    """Draw the colour bar of values between limits that are shown elsewhere, such as in 3D."""
     ax.set_box_aspect(8 if orientation == "vertical" else 1 / 8)
     return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label, orientation)
 
@@ -168,11 +161,7 @@ def value_at(image: AxesImage, x: float, y: float) -> float:
 
 
 def read_out(image: AxesImage, text: Callable[[float, float], str]) -> None:
-    """Tell, below a figure in the browser, what is under the mouse.
-
-    `image`: the image; its colours are not told. `text`: tells it of a place, given in the units of
-    the axes.
-    """
+    """Tell, below a figure in the browser, what is under the mouse."""
     image.mouseover = False
     ax = image.axes
     assert ax is not None

@@ -24,10 +24,7 @@ def draw_tilt_map(
     vertical: tuple[str, ArrayLike],
     title: str = "",
 ) -> AxesImage:
-    """Draw counts, (horizontal, vertical), over two tilts, with the title of a pixel or voxel.
-
-    `horizontal`, `vertical`: name and positions of each tilt, in degrees.
-    """
+    """Draw counts, (horizontal, vertical), over two tilts, each a name and its positions."""
     (across, x), (up, y) = ((name, np.asarray(at, float)) for name, at in (horizontal, vertical))
     extent = (*_edges(x), *_edges(y))
     image = ax.imshow(

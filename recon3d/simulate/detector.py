@@ -106,11 +106,7 @@ class SimulatedDetector:
     def expose(
         self, light: NDArray[np.floating], static: FloatArray, frame: int
     ) -> NDArray[np.uint16]:
-        """Record one frame, of which the number seeds the noise.
-
-        `light`, (rows, cols): expected counts of the sample in the beam as it is then. `static`:
-        what `static` gives for that shape.
-        """
+        """Record one frame of expected counts, (rows, cols); its number seeds the noise."""
         rng = np.random.default_rng([self.seed, _FRAME, frame])
         if self.blur_pix:
             light = gaussian_filter(light, self.blur_pix)

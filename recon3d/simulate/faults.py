@@ -102,10 +102,9 @@ def with_faults(truth: Truth, faults: Sequence[Fault]) -> Truth:
 
 
 def spoil(light: Light, truth: Truth, projection: int, brightest: float) -> Light:
-    """Do to the light of a projection what the faults of a truth do.
+    """Do to upright images without noise, (frames, rows, cols), what the faults of a truth do.
 
-    `light`: upright images without noise, (frames, rows, cols). `brightest`: light of the brightest
-    pixel of the scan.
+    `brightest`: light of the brightest pixel of the scan.
     """
     for fault in map(Fault.parse, truth.faults):
         kind = FAULTS[fault.name]

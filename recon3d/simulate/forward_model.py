@@ -51,9 +51,8 @@ class PointCloud:
 def point_cloud(phantom: Phantom, plan: ScanPlan, spacing_um: float | None = None) -> PointCloud:
     """Sample a grain on a fine lattice that is aligned with no other grid.
 
-    `plan`: the scan, for its magnification and its Bragg angle. `spacing_um`: distance of the
-    points; None for `POINTS_ACROSS` of them across the grain, or `FINEST_PIX` where that is
-    coarser. A ParameterError says that no point falls into the grain.
+    `spacing_um`: None for `POINTS_ACROSS` points across the grain, or `FINEST_PIX` where that is
+    coarser.
     """
     if spacing_um is None:
         finest = FINEST_PIX / plan.magnification_pix_per_um

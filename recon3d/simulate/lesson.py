@@ -88,10 +88,7 @@ def row_of(name: str, grain: Grain, truth: VoxelTruth) -> Row:
 def each_way(
     store: CleanedScan, experiment: Experiment, truth: Truth, **options: Any
 ) -> Iterator[tuple[Row, Grain]]:
-    """Reconstruct a simulated scan by each method, iterative last, and compare with the truth.
-
-    `options`: as `show_progress` and `report` of `recon3d.reconstruct`.
-    """
+    """Reconstruct a simulated scan by each method, iterative last, and compare with the truth."""
     planted = truth.sample_on(experiment.volume)
     for name, settings in METHODS.items():
         grain = reconstruct(store, experiment.with_settings(**settings), **options)

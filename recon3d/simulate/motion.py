@@ -19,9 +19,8 @@ MOVED = ("omega", "base_tilt", "chi", "phi", "two_theta")
 def true_motors(plan: ScanPlan, projection: int) -> MotorTable:
     """Where the motors stand in the frames of a projection, in the order of time.
 
-    The ID06 macro of a mosaicity scan drives ``diffrz = diffrz0 + μ``, ``phi = phi0 + γ cos ω`` and
-    ``chi = chi0 + γ sin ω / cos phi0``. The ring current is left open (NaN): it is not the plan's
-    to know.
+    The ID06 macro drives ``diffrz = diffrz0 + μ``, ``phi = phi0 + γ cos ω`` and
+    ``chi = chi0 + γ sin ω / cos phi0``. The ring current is left open (NaN).
     """
     mu, gamma, two_theta = planned_steps(plan)
     omega = np.radians(plan.omega_deg[projection])
@@ -46,10 +45,7 @@ def true_motors(plan: ScanPlan, projection: int) -> MotorTable:
 
 
 def planned_steps(plan: ScanPlan) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Steps of (μ, γ, 2θ), or (χ, φ, 2θ), of the frames of a projection in order of time.
-
-    μ is the fastest, 2θ the slowest.
-    """
+    """Steps of (μ, γ, 2θ), or (χ, φ, 2θ), of the frames in order of time, μ the fastest."""
     two_theta, gamma, mu = np.meshgrid(
         plan.two_theta.values_deg, plan.gamma.values_deg, plan.mu.values_deg, indexing="ij"
     )
@@ -70,10 +66,7 @@ def recorded_motors(plan: ScanPlan, projection: int, seed: int) -> MotorTable:
 
 
 def frame_points(plan: ScanPlan, projection: int) -> FloatArray:
-    """Settings of the frames of a projection in the laboratory, shape (frames, 3).
-
-    μ_f, γ_f, and 2θ from its middle, each in units of its acceptance's width.
-    """
+    """Settings μ_f, γ_f and 2θ of the frames, (frames, 3), in widths of the acceptance."""
     motors = true_motors(plan, projection)
     mu, gamma = frame_settings(
         motors.omega_deg,
@@ -109,10 +102,9 @@ def voxel_map(plan: ScanPlan, projection: int) -> FloatArray:
 
 
 def field_map(plan: ScanPlan, projection: int) -> FloatArray:
-    """The shift of a frame's acceptance where a voxel falls on the detector, shape (3, 4).
+    """The shift of the acceptance where a voxel falls on the detector, ``matrix @ (x, y, z, 1)``.
 
-    ``matrix @ (x, y, z, 1)`` is to be added to the setting of the voxel at that place, in units of
-    the acceptance's widths.
+    It is added to the setting of the voxel, in units of the acceptance's widths.
     """
     geometry = plan.geometry(projection)
     from_origin = geometry.affine(plan.omega_deg[projection])

@@ -21,11 +21,7 @@ FACES = 16
 
 @dataclass(frozen=True)
 class Polyhedron:
-    """A convex polyhedron about the origin: where ``normal · r <= distance`` for every face.
-
-    A ParameterError says that a face does not leave the origin inside, or that the faces close no
-    volume.
-    """
+    """A convex polyhedron about the origin: where ``normal · r <= distance`` for every face."""
 
     normals: tuple[Vector, ...] = field(repr=False)  # outward, of length 1
     distances_um: tuple[float, ...] = field(repr=False)
@@ -66,12 +62,10 @@ class Polyhedron:
 
 
 def irregular_polyhedron(size_um: float, rng: np.random.Generator) -> Polyhedron:
-    """Draw an irregular grain, unlike any of its mirror images.
+    """Draw an irregular grain, unlike any of its mirror images, that just fits a sphere.
 
     The normals are spread over the sphere by a spiral of golden angles, turned and shaken at
     random; the distances of the faces vary by nearly a factor of two.
-
-    `size_um`: diameter of the sphere about the origin that just holds the grain.
     """
     if not 1e-3 <= size_um <= 1e6:
         raise ParameterError(f"a grain of {size_um:g} µm: expected a positive size")

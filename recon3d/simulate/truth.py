@@ -188,10 +188,7 @@ def _columns(sample: PhantomSample) -> dict[str, FloatArray]:
 
 
 def to_plain(value: Any) -> Any:
-    """Turn dataclasses into dictionaries with a "type", and tuples into lists.
-
-    A field of a class of one's own can be simulated, but not kept in a file.
-    """
+    """Turn dataclasses into dictionaries with a "type", and tuples into lists."""
     if is_dataclass(value):
         named = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
         return {"type": type(value).__name__, **named}

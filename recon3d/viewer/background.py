@@ -9,8 +9,7 @@ from typing import Any
 class Jobs:
     """Runs generators in a thread, the next one when the last one is done or given up.
 
-    `on_value` and `on_error` are called in the window's thread with every value that a job yields,
-    and with the error that ended it.
+    Their values, and the error that ended one, are handed over in the window's thread.
     """
 
     def __init__(
@@ -22,10 +21,7 @@ class Jobs:
         self.worker: Any = None
 
     def start(self, job: Callable[[], Iterator[Any]], steps: int) -> None:
-        """Start a job of so many steps; one that runs is asked to stop first.
-
-        `steps`: how many values it yields, for napari's progress bar; 0 where unknown.
-        """
+        """Start a job of so many steps (0 where unknown); one that runs is asked to stop first."""
         self.waiting = (job, steps)
         if self.worker is None:
             self._next()

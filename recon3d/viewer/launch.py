@@ -93,10 +93,7 @@ def view(
 
 
 def require_display() -> None:
-    """See in another process whether Qt can open windows: where it cannot, it ends its process.
-
-    Raises a ParameterError where there is no display, or it does not answer.
-    """
+    """See in another process whether Qt can open windows: where it cannot, it ends its process."""
     display = os.environ.get("DISPLAY", "") or os.environ.get("WAYLAND_DISPLAY", "")
     try:
         trial = subprocess.run(

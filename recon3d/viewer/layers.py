@@ -99,10 +99,7 @@ def scalar_values(grain: Grain, mask: Any, name: str) -> Any:
 
 
 def sample_of(grain: Grain, name: str, largest: int = 64**3) -> NDArray[np.float32]:
-    """Values of a quantity at as many voxels as a colour scale needs.
-
-    `largest`: number of voxels up to which all are taken.
-    """
+    """Values of a quantity at as many voxels as a colour scale needs, all up to `largest`."""
     if QUANTITIES[name].everywhere:
         # Its scale is fixed, and it may not have been read yet.
         return np.empty(0, np.float32)

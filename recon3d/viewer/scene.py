@@ -60,10 +60,7 @@ class GrainScene:
 
     @classmethod
     def of(cls, grain: Grain, path: Path | None = None, *, largest: int = LARGEST) -> GrainScene:
-        """Prepare a grain.
-
-        `largest`: voxels up to which it is shown in 3D as it is.
-        """
+        """Prepare a grain; up to `largest` voxels it is shown in 3D as it is."""
         coarse = coarsened(grain, step_for(grain.volume, largest))
         inside = coarse.orientation[np.asarray(coarse.mask)]
         range_deg, center_deg = orientation_range(inside[:, 0], inside[:, 1])
@@ -136,10 +133,7 @@ class GrainScene:
         )
 
     def layers(self, *, flat: bool = True) -> list[make.LayerData]:
-        """Every layer of the grain: scalars hidden, the volume, and the surface.
-
-        `flat`: whether slices are looked at first: the volume is hidden otherwise.
-        """
+        """Every layer of the grain: scalars, hidden, the volume (if flat), and the surface."""
         scalars = [self.scalar(name) for name in QUANTITIES if name in self.quantities]
         return [*scalars, *self.whole(flat=flat)]
 

@@ -115,10 +115,7 @@ class GrainWindow:
         self.layers["surface"].visible = not flat and not self.as_volume
 
     def slice_across(self, axis: str | None) -> None:
-        """Show slices normal to an axis, or the grain in 3D for None.
-
-        `axis`: "x", "y", "z" or None.
-        """
+        """Show slices normal to "x", "y" or "z", or the grain in 3D for None."""
         if axis not in (*ORDERS, None):
             raise ParameterError(f"axis is '{axis}': expected x, y, z, or None for 3D")
         self.viewer.dims.order = ORDERS[axis or "x"]
@@ -133,10 +130,7 @@ class GrainWindow:
         self._reshape(level, self.scene.clip)
 
     def clip_at(self, axis: str | None, place_um: float = 0.0, *, below: bool = False) -> None:
-        """Cut the grain open by a plane normal to "x", "y" or "z"; None takes the plane away.
-
-        `place_um`: where the plane meets the axis. `below`: show what lies below it, not above.
-        """
+        """Show what is above (or below) a place along "x", "y" or "z"; None: everything."""
         if axis not in (*ORDERS, None):
             raise ParameterError(f"axis is '{axis}': expected x, y, z or None")
         clip = None if axis is None else Clip("xyz".index(axis), place_um, below)
@@ -167,11 +161,7 @@ class GrainWindow:
             self.pick(event.position, None if viewer.dims.ndisplay == 2 else event.view_direction)
 
     def pick(self, point_um: Any, direction: Any = None) -> Voxel | None:
-        """Read out the voxel at a point, or the first one along a line of sight; None for none.
-
-        `point_um` and `direction`: in sample axes; no direction for a click into a slice. Returns
-        its number along each axis in the whole grain.
-        """
+        """Read out the voxel at a point of a slice, or the first one along a line of sight."""
         scene = self.scene
         if direction is None:
             voxel = voxel_at(scene.grain.volume, point_um)

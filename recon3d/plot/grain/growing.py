@@ -60,11 +60,10 @@ class GrowingFigure:
         self.update([], None)
 
     def update(self, residuals: Sequence[float], grown: NDArray[np.float32] | None) -> None:
-        """Show the residuals so far, and slices of what has grown, where there is something.
+        """Show the residuals so far, and slices of occupancy, a and b, (nx, ny, nz, 3), if any.
 
         The occupancy is smoothed as it is before the mask is cut from it: the single voxels of a
-        fit are noisy. Orientations are shown where that is 0.5 or more. `grown`, (nx, ny, nz, 3):
-        occupancy, a and b of every voxel.
+        fit are noisy. Orientations are shown where that is 0.5 or more.
         """
         self.residual.set_data(np.arange(1, len(residuals) + 1), residuals)
         self.left.set_xlim(0.5, max(len(residuals), 5) + 0.5)

@@ -58,10 +58,7 @@ def quantities_of(grain: Grain) -> list[str]:
 
 
 def values_of(grain: Grain, name: str) -> Any:
-    """Values of a scalar over the volume, in the unit of its label, lazily where the grain is.
-
-    `name`: one of `quantities_of`; any other is a ParameterError.
-    """
+    """Values of a scalar over the volume, in the unit of its label, lazily where the grain is."""
     if name not in quantities_of(grain):
         raise ParameterError(f"'{name}': the grain has {', '.join(quantities_of(grain))}")
     factor = np.float32(QUANTITIES[name].factor)

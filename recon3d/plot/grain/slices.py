@@ -113,10 +113,7 @@ def draw_slice(
 def show_cut(
     ax: Axes, image: NDArray[Any], volume: Volume, axis: Axis, **options: Any
 ) -> AxesImage:
-    """Show an image of a slice normal to an axis, with the names of its axes and a scale bar.
-
-    `options`: as those of Matplotlib's `imshow`.
-    """
+    """Show an image of a slice normal to an axis, with the names of its axes and a scale bar."""
     place: dict[str, Any] = {"origin": "lower", "extent": slice_extent_um(volume, axis)}
     drawn = ax.imshow(image, interpolation="nearest", **place, **options)
     make_bare(ax, *(AXIS_LABELS[name] for name in SHOWN_AXES[axis]))
@@ -212,10 +209,9 @@ def draw_cuts(
     through: tuple[int, int, int],
     draw: Callable[[Axes, Axis, int], AxesImage],
 ) -> AxesImage:
-    """Draw the slices normal to z, x and y through a voxel, each with its place as the title.
+    """Draw the slices normal to z, x and y through a voxel, and return the last image.
 
-    `figure`: empty, of the size of `slices_layout`. `draw`: draws the slice of a number along an
-    axis. Returns the last image.
+    `draw`: draws the slice of a number along an axis.
     """
     size, boxes = slices_layout(volume)
     for axis in CUTS:

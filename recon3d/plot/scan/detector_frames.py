@@ -23,10 +23,7 @@ SHOWN_PIXELS = 320
 
 
 def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
-    """The largest pixel of every square block, so that single bright pixels still show.
-
-    Pixels beyond the last whole block are left out; `largest`: about how many blocks along an edge.
-    """
+    """The largest pixel of every whole square block, so that single bright pixels still show."""
     size = max(image.shape) // largest
     if size < 2:
         return image
@@ -76,11 +73,7 @@ def update_frame(
     low: float = 0.0,
     top: float | None = None,
 ) -> None:
-    """Show another image of the same region.
-
-    `log`: logarithmic colours, from 1 count on. `low`, `top`: counts of the darkest and of the
-    brightest colour; the latter as the image has it where None.
-    """
+    """Show another image of the same region; of `top` None its own bright counts."""
     shown = thinned(image)
     bright = max(bright_counts(shown) if top is None else top, low + 1)
     if log:

@@ -46,10 +46,7 @@ class Film:
         self.update(first)
 
     def update(self, glance: ProjectionGlance, *, excluded: bool = False) -> None:
-        """Show another projection.
-
-        `excluded`: whether it is left out of the reconstruction.
-        """
+        """Show another projection, and whether it is left out of the reconstruction."""
         update_frame(self.image, glance.summed, top=self.top)
         note = " (left out)" if excluded else ""
         self.ax.title.set_text(f"ω = {glance.omega_deg:.2f}°{note}")
@@ -66,8 +63,7 @@ def draw_scan_health(
 ) -> None:
     """Draw what tells whether a scan is sound: rotation, gaps, intensity, and centre of mass.
 
-    `figure`: an empty figure, about 11 by 5.6 inches. `excluded_deg`: angles of projections that
-    are left out: they are shaded.
+    `figure`: empty, about 11 by 5.6 inches. Projections that are left out are shaded.
     """
     figure.clear()
     boxes = [(0.07 + 0.32 * (i % 3), 0.58 - 0.49 * (i // 3), 0.225, 0.34) for i in range(5)]

@@ -140,20 +140,13 @@ def mosaicity_map_figure(
 
 
 def image_extent(shape: tuple[int, ...], pixel_um: float | tuple[float, float]) -> Extent:
-    """Left, right, bottom and top edge of an image (rows, cols) in µm, row 0 at the top and at 0.
-
-    `pixel_um`: edge of a pixel, or its height and width.
-    """
+    """Left, right, bottom and top edge of an image (rows, cols) in µm, row 0 at the top."""
     height, width = np.broadcast_to(pixel_um, 2).tolist()
     return (0.0, shape[1] * width, shape[0] * height, 0.0)
 
 
 def draw_image(ax: Axes, image: Image, extent_um: Extent, **options: Any) -> AxesImage:
-    """Draw an image of the detector, row 0 at the top, with a scale bar.
-
-    `image`: (rows, cols), or (rows, cols, 4) for colours. `options`: those of Matplotlib's
-    `imshow`.
-    """
+    """Draw an image of the detector, or its colours, row 0 at the top, with a scale bar."""
     drawn = ax.imshow(image, origin="upper", extent=extent_um, interpolation="nearest", **options)
     make_bare(ax, "columns →", "← rows")
     draw_scale_bar(ax)

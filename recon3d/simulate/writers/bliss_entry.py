@@ -87,10 +87,9 @@ def add_parameters(entry: h5py.Group, *, zigzag: bool) -> None:
 def add_frames(
     entry: h5py.Group, frames: Frames, parts: Sequence[tuple[Path, Frames]] = ()
 ) -> None:
-    """Add the frames, (frames, rows, cols), one a chunk, or point to the files that hold them.
+    """Add the frames, (frames, rows, cols), one a chunk, or a virtual dataset of the `parts`.
 
-    `parts`: files to write, and the frames in each, to which a virtual dataset of them all points;
-    empty to keep the frames in the entry.
+    `parts`: files to write, and the frames in each; empty to keep the frames in the entry.
     """
     group = entry.create_group(f"instrument/{DETECTOR}")
     group.attrs["NX_class"] = "NXdetector"

@@ -50,9 +50,8 @@ class ScanHeader:
     ) -> bytes:
         """Text of the header of a frame, padded as EDF wants it.
 
-        `shape`: (rows, cols). `number`: in order of time. `motors`: readings by motor name; the
-        others stand still. `current`: of the ring, in mA; None where it is not recorded. A
-        ParameterError says that the prefix breaks the format.
+        `motors`: readings by motor name; the others stand still. `current`: of the ring, in mA;
+        None where it is not recorded.
         """
         if _plain(self.prefix) != self.prefix:
             raise ParameterError(

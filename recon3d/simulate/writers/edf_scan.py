@@ -184,11 +184,7 @@ def _write_darks(
 
 
 def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
-    """Make a folder for frames, and see that no frames of that prefix are in it.
-
-    `overwrite`: remove them instead of refusing with a ParameterError, which a prefix that is no
-    part of a file name is, too.
-    """
+    """Make a folder for frames; refuse, or overwrite, frames of that prefix in it."""
     if "/" in prefix or "\\" in prefix:
         raise ParameterError(f"prefix '{prefix}': expected the beginning of a file name, no path")
     make_folder(folder)

@@ -23,8 +23,7 @@ def write_experiment_ini(
     """Write the keys that `Experiment.from_ini` reads.
 
     What a user would have to find from the data stays out: the rotation axis, the turning centre
-    and, where a scan can tell, the handedness and the widths. `results`: the value of `path`, the
-    folder for the cleaned scan and the results. `voxels`: along each axis of the box.
+    and, where a scan can tell, the handedness and the widths. `results`: the value of `path`.
     """
     (x, y), (width, height) = roi_center_and_size(plan)
     place = f"POI {x},{y} IMGSIZE {width},{height} PHI0 {plan.phi0_deg:g} CHI0 {plan.chi0_deg:g}"
@@ -41,10 +40,7 @@ def write_experiment_ini(
 
 
 def roi_center_and_size(plan: ScanPlan) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Centre and size, each as (column, row), of the recorded image's region of interest.
-
-    As `getdata` and `Scan.crop` take them: the region starts at centre - size // 2.
-    """
+    """Centre and size of the region of interest, as (column, row), for `getdata`."""
     row, col, rows, cols = plan.roi or (0, 0, *plan.recorded_shape)
     return (col + cols // 2, row + rows // 2), (cols, rows)
 
