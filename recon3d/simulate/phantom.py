@@ -77,9 +77,9 @@ def irregular_polyhedron(size_um: float, rng: np.random.Generator) -> Polyhedron
     normals = normals @ turn + rng.uniform(-0.2, 0.2, (FACES, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     distances = rng.uniform(0.55, 1.0, FACES)
-    outward = tuple((float(x), float(y), float(z)) for x, y, z in normals)
+    outward = tuple(map(_vector, normals))
     scale = size_um / 2 / Polyhedron(outward, tuple(distances)).radius_um
-    return Polyhedron(outward, tuple(float(distance) for distance in distances * scale))
+    return Polyhedron(outward, tuple((distances * scale).tolist()))
 
 
 _NONE, _WHOLE = Constant(0.0), Constant(1.0)
@@ -208,15 +208,12 @@ def _single(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -
 
 def _subgrains(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -> Phantom:
     inner = _points_inside(grain.shape, 400, rng)
-    seeds = tuple((float(x), float(y), float(z)) for x, y, z in _far_apart(inner, 7))
+    seeds = tuple(map(_vector, _far_apart(inner, 7)))
     radius, azimuth = np.sqrt(rng.uniform(0, 1, 400)), rng.uniform(0, 2 * np.pi, 400)
     disk = np.column_stack((radius * np.cos(azimuth), radius * np.sin(azimuth)))
     a, b = (spread * _far_apart(disk, 7)).T
-    return replace(
-        grain,
-        a_deg=Cells(seeds, tuple(float(value) for value in a)),
-        b_deg=Cells(seeds, tuple(float(value) for value in b)),
-    )
+    a_deg, b_deg = (Cells(seeds, tuple(tilts.tolist())) for tilts in (a, b))
+    return replace(grain, a_deg=a_deg, b_deg=b_deg)
 
 
 def _gradient(grain: Phantom, spread: float, _: float, rng: np.random.Generator) -> Phantom:
@@ -256,7 +253,7 @@ PHANTOMS: dict[str, Maker] = {
 
 
 def _vector(values: FloatArray) -> Vector:
-    x, y, z = (float(value) for value in values)
+    x, y, z = values.tolist()
     return x, y, z
 
 

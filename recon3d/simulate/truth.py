@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -106,13 +107,12 @@ class Truth:
         """
         shares = (np.arange(oversampling) + 0.5) / oversampling - 0.5
         totals = np.zeros((4, *volume.shape))
-        for dx in shares:
-            for dy in shares:
-                for dz in shares:
-                    sample = self.phantom.sample(*_shifted_axes(volume, (dx, dy, dz)))
-                    totals[0] += sample.density
-                    for row, name in enumerate(("a_deg", "b_deg", "strain"), start=1):
-                        totals[row] += sample.density * getattr(sample, name)
+        for shift in itertools.product(shares, repeat=3):
+            axes = [volume.axis_um(i) + shift[i] * volume.voxel_um[i] for i in range(3)]
+            sample = self.phantom.sample(*np.meshgrid(*axes, indexing="ij", sparse=True))
+            tilts = np.stack([sample.a_deg, sample.b_deg, sample.strain])
+            totals[0] += sample.density
+            totals[1:] += sample.density * tilts
         filled = totals[0] > 0
         means = np.full((3, *volume.shape), np.nan)
         means[:, filled] = totals[1:, filled] / totals[0, filled]
@@ -169,22 +169,11 @@ class Truth:
         }
 
 
-def _shifted_axes(volume: Volume, shift: tuple[float, float, float]) -> list[FloatArray]:
-    """Axes of a volume, moved by parts of a voxel, ready to broadcast."""
-    axes = [
-        volume.axis_um(axis) + part * edge
-        for axis, (part, edge) in enumerate(zip(shift, volume.voxel_um, strict=True))
-    ]
-    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
-
-
 def _columns(sample: PhantomSample) -> dict[str, FloatArray]:
-    outside = sample.density == 0
     tilts = {"a": sample.a_deg, "b": sample.b_deg, "strain": sample.strain}
-    return {
-        "density": sample.density,
-        **{name: np.where(outside, np.nan, values) for name, values in tilts.items()},
-    }
+    inside = sample.density > 0
+    named = {name: np.where(inside, values, np.nan) for name, values in tilts.items()}
+    return {"density": sample.density, **named}
 
 
 def to_plain(value: Any) -> Any:

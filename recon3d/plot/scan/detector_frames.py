@@ -73,7 +73,7 @@ def update_frame(
     low: float = 0.0,
     top: float | None = None,
 ) -> None:
-    """Show another image of the same region; of `top` None its own bright counts."""
+    """Show another image of the same region, from `low` to `top` counts (None: its own)."""
     shown = thinned(image)
     bright = max(bright_counts(shown) if top is None else top, low + 1)
     if log:

@@ -140,7 +140,10 @@ def mosaicity_map_figure(
 
 
 def image_extent(shape: tuple[int, ...], pixel_um: float | tuple[float, float]) -> Extent:
-    """Left, right, bottom and top edge of an image (rows, cols) in µm, row 0 at the top."""
+    """Left, right, bottom and top edge of an image (rows, cols) in µm, row 0 at the top.
+
+    `pixel_um`: edge of a pixel, or its height and width.
+    """
     height, width = np.broadcast_to(pixel_um, 2).tolist()
     return (0.0, shape[1] * width, shape[0] * height, 0.0)
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from recon3d.errors import ParameterError
 from recon3d.files.hdf5 import create_own
 from recon3d.runtime.atomic import make_folder
-from recon3d.runtime.progress import track
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.faults import Fault, with_faults
 from recon3d.simulate.phantom import Phantom
@@ -63,13 +62,10 @@ def simulate_bliss(
     write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
     if dark_frames:
         _write_darks(out / "background.h5", plan, detector, dark_frames)
-    projections = simulated_projections(truth)
+    projections = simulated_projections(truth, show_progress=show_progress)
     with create_own(path, oldest=True) as file:
         file.attrs.update({"NX_class": "NXroot", "creator": "recon3d", "file_name": str(path)})
-        shown = track(
-            projections, "simulate", unit="projection", total=plan.projections, show=show_progress
-        )
-        for k, (frames, motors) in enumerate(shown):
+        for k, (frames, motors) in enumerate(projections):
             entry = add_entry(file, k + 1, scan_title(plan), k * plan.frames, len(frames))
             add_motors(entry, motors, record_current=detector.record_current)
             add_parameters(entry, zigzag=plan.zigzag)

@@ -103,13 +103,7 @@ def simulate_scan(
         folder, darks = out / "background", replace(header, prefix="dark_")
         prepare_folder(folder, "dark_", overwrite=overwrite)
         _write_darks(folder, detector, plan.recorded_shape, darks, dark_frames)
-    projections = track(
-        simulated_projections(truth),
-        "simulate",
-        unit="projection",
-        total=plan.projections,
-        show=show_progress,
-    )
+    projections = simulated_projections(truth, show_progress=show_progress)
 
     def write(number: int, frame: NDArray[np.uint16], motors: MotorTable) -> None:
         f = number % plan.frames
@@ -126,7 +120,9 @@ def simulate_scan(
 
 
 @checked()
-def simulated_projections(truth: Truth) -> Iterator[tuple[NDArray[np.uint16], MotorTable]]:
+def simulated_projections(
+    truth: Truth, *, show_progress: bool = False
+) -> Iterator[tuple[NDArray[np.uint16], MotorTable]]:
     """Simulate a scan with its faults, one projection at a time.
 
     Yields
@@ -148,7 +144,8 @@ def simulated_projections(truth: Truth) -> Iterator[tuple[NDArray[np.uint16], Mo
         return detector.expose(image * (counts_per_unit * beam), static, number)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for k in range(plan.projections):
+        numbered = range(plan.projections)
+        for k in track(numbered, "simulate", unit="projection", show=show_progress):
             upright = spoil(ideal_frames(cloud, plan, k), truth, k, brightest)
             light = as_recorded(upright, plan.flip, plan.transpose)
             numbers = range(k * plan.frames, (k + 1) * plan.frames)
