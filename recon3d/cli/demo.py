@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
-
 from recon3d.cleaning.pipeline import clean
+from recon3d.cli.figures import reprojections
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.plot.grain.quality import quality_figure
 from recon3d.plot.grain.slices import slices_figure
-from recon3d.plot.parts import new_figure
-from recon3d.plot.scan.projections import draw_comparison, mosaicity_map_figure
-from recon3d.reconstruction.quality.reprojection import model_of, reproject
+from recon3d.plot.scan.projections import mosaicity_map_figure
+from recon3d.reconstruction.quality.reprojection import model_of
 from recon3d.reconstruction.run import reconstruct
 from recon3d.runtime.atomic import make_folder
 from recon3d.scan.scan import open_scan
@@ -77,31 +75,22 @@ def _scan(out: Path, kind: str, show_progress: bool) -> tuple[CleanedScan, Exper
 def draw_figures(
     grain: Grain, store: CleanedScan, experiment: Experiment, folder: Path
 ) -> list[Path]:
-    """Draw slices, the mosaicity of a projection, and measured against reprojected frames."""
+    """Draw slices, the mosaicity of a projection, and frames against their models."""
     make_folder(folder)
     model = model_of(grain, store, experiment)
     middle = int(model.projections[len(model.projections) // 2])
-    measured = model.frames(middle)
-    pixel_um = 1 / experiment.detector.magnification_pix_per_um
     mosaicity = mosaicity_map_figure(
-        measured,
+        model.frames(middle),
         model.settings.mu_deg[middle],
         model.settings.gamma_deg[middle],
-        pixel_um,
+        model.pixel_um,
         title=f"ω = {model.omega_deg(middle):.1f}°",
     )
-    comparison = new_figure(7.0, 3.4)
-    left, right = comparison.subplots(1, 2)
-    brightest = int(np.argmax(measured.sum(axis=(1, 2))))
-    rows, cols = measured.shape[1:]
-    extent = (0.0, cols * pixel_um, rows * pixel_um, 0.0)
-    modelled = reproject(grain, model, middle)
-    draw_comparison(left, right, measured[brightest], modelled[brightest], extent)
     figures = {
         "slices": slices_figure(grain),
         "quality": quality_figure(grain),
         "mosaicity": mosaicity,
-        "measured_and_reprojected": comparison,
+        "reprojections": reprojections(grain, model),
     }
     paths = [folder / f"{name}.png" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):

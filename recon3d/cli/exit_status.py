@@ -97,7 +97,9 @@ def _explain(error: Exception) -> str:
     if isinstance(error, Recon3DError):
         return str(error)
     text = " ".join(str(error).split())
-    if _is_of_memory(error):
+    inner = behind(error)  # of a compiled loop, which tells what happened in it one error deeper
+    signs = f"{error} {inner}".lower()
+    if isinstance(inner, MemoryError) or any(sign in signs for sign in _MEMORY_SIGNS):
         found = "no more could be had" if isinstance(error, SystemError) else text
         return (
             f"not enough memory ({found or 'no more could be had'}): take a smaller region or "
@@ -109,13 +111,6 @@ def _explain(error: Exception) -> str:
         f"unexpected {type(error).__name__} ({text}): this is a fault of recon3d, or a kind of "
         f"damage that it does not know; {SHOW_TRACEBACK}=1 in the environment shows where"
     )
-
-
-def _is_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; a compiled loop that it happened in tells so one error deeper."""
-    found = behind(error)
-    text = f"{error} {found}".lower()
-    return isinstance(found, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _tell(command: str, message: str, status: int) -> int:

@@ -55,7 +55,7 @@ def write_figures(
         draw["quality"] = lambda: quality_figure(grain)
     try:
         model = find_model(grain, grain_path, scan, ini)
-        draw["reprojections"] = lambda: _reprojections(grain, model)
+        draw["reprojections"] = lambda: reprojections(grain, model)
     except ParameterError as error:
         if scan is not None or ini is not None:
             raise
@@ -73,7 +73,7 @@ def write_figures(
     return paths
 
 
-def _reprojections(grain: Grain, model: ScanModel) -> Figure:
+def reprojections(grain: Grain, model: ScanModel) -> Figure:
     """Summed frames of a few projections spread over the scan, and their models."""
     count = min(SHOWN_PROJECTIONS, len(model.projections))
     places = np.linspace(0, len(model.projections) - 1, count + 2)[1:-1].round().astype(int)

@@ -81,9 +81,6 @@ class Crystal(Declared):
                 f"{2 * self.d_spacing_angstrom:.5g} Å of hkl {self.hkl}: no Bragg angle exists "
                 "(is the wavelength in Å, and the cell the right one?)"
             )
-        self._check_orientation()
-
-    def _check_orientation(self) -> None:
         if self.orientation_matrix is None:
             return
         if self.euler_bunge_deg is not None:

@@ -151,10 +151,6 @@ class Setting:
             parts = parts * self.count
         return self.check(parts)
 
-    def is_given(self, text: str) -> bool:
-        """Whether a text says something: `None` does not, unless `none` is one of the choices."""
-        return text.strip().lower() != "none" or (text == "none" and "none" in self.choices)
-
     def text(self, value: Any) -> str:
         """The text of a value, without quotes, that `parse` gives back exactly."""
         for word, meaning in self.words.items():
@@ -233,7 +229,10 @@ def parse_texts(
     """
     values = {}
     for key, declared in settings_of(cls).items():
-        if key in texts and (declared.required or declared.is_given(texts[key])):
+        text = texts.get(key, "None").strip()
+        # `None` says nothing, unless `none` is one of the choices.
+        given = text.lower() != "none" or (text == "none" and "none" in declared.choices)
+        if key in texts and (declared.required or given):
             try:
                 values[declared.name] = declared.parse(texts[key])
             except ValueError as error:

@@ -255,7 +255,9 @@ def _text_sum(value: Any) -> int:
 def storable(name: str, value: Any) -> tuple[Any, bool]:
     """A value as HDF5 keeps it, and whether it had to become JSON text for that."""
     plain = _plain(value)
-    if isinstance(plain, (str, bool, int, float)) or _is_numbers(plain):
+    several = isinstance(plain, (list, tuple)) and len(plain) > 0
+    numbers = several and all(type(item) in (int, float) for item in plain)
+    if isinstance(plain, (str, bool, int, float)) or numbers:
         return plain, False
     try:
         return json.dumps(plain, default=_plain), True
@@ -281,13 +283,6 @@ def read_attributes(target: h5py.Group) -> dict[str, Any]:
         if name[0] != "_" and name not in _NEXUS
     }
     return {name: json.loads(v) if name in nested else v for name, v in values.items()}
-
-
-def _is_numbers(value: Any) -> bool:
-    """Whether a value is a list of plain numbers, which HDF5 keeps as an array."""
-    if not isinstance(value, (list, tuple)) or not value:
-        return False
-    return all(type(item) in (int, float) for item in value)
 
 
 def _plain(value: Any) -> Any:

@@ -127,7 +127,11 @@ class StoreWriter:
         file.attrs["_written_by"] = f"recon3d {__version__}"
         entry = new_group(file, "entry", "NXentry", kind=self.table.kind)
         self._lay_out_data(new_group(entry, "data", "NXdata"))
-        self._lay_out_motors(new_group(entry, "motors", "NXcollection"))
+        motors = new_group(entry, "motors", "NXcollection")
+        for name, column in MOTORS.items():
+            _column(motors, name, getattr(self.table.motors, column))
+        for name, angles in zip(("mu", "gamma"), self.table.settings(slice(None)), strict=True):
+            _column(motors, name, angles)
         axes = new_group(entry, "axes", "NXcollection")
         axes.attrs["order"] = " ".join(axis.name for axis in self.table.axes)
         for axis in self.table.axes:
@@ -155,12 +159,6 @@ class StoreWriter:
             )
             text = h5py.string_dtype("utf-8", max(names.dtype.itemsize, 1))
             data.create_dataset("source_files", data=names.astype(text), **PACKED)
-
-    def _lay_out_motors(self, group: h5py.Group) -> None:
-        for name, column in MOTORS.items():
-            _column(group, name, getattr(self.table.motors, column))
-        for name, values in zip(("mu", "gamma"), self.table.settings(slice(None)), strict=True):
-            _column(group, name, values)
 
     def _finish(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Mark the file as complete, unless an error ends it."""

@@ -104,7 +104,11 @@ class Cluster:
         Raises a ParameterError where the launcher is missing, or the engines did not come up in
         time.
         """
-        self._require_launcher()
+        command = "mpiexec" if self.profile == "mpi" else "sbatch"
+        beside = Path(sys.executable).parent / command
+        if not beside.exists() and shutil.which(command) is None:
+            hint = "pip install 'recon3d[mpi]'" if command == "mpiexec" else "is Slurm installed?"
+            raise ParameterError(f"there is no {command} to start engines with: {hint}")
         try:
             self.cluster.start_cluster_sync()
             self.client = self.cluster.connect_client_sync()
@@ -120,14 +124,6 @@ class Cluster:
             self.stop()
             raise
         return self
-
-    def _require_launcher(self) -> None:
-        """See that what starts the engines is there."""
-        command = "mpiexec" if self.profile == "mpi" else "sbatch"
-        beside = Path(sys.executable).parent / command
-        if not beside.exists() and shutil.which(command) is None:
-            hint = "pip install 'recon3d[mpi]'" if command == "mpiexec" else "is Slurm installed?"
-            raise ParameterError(f"there is no {command} to start engines with: {hint}")
 
     def stop(self) -> None:
         """Stop engines and controller."""

@@ -14,7 +14,15 @@ from ipyparallel.error import EngineError, RemoteError
 
 from recon3d import __version__
 from recon3d.errors import EngineFault, ParameterError, Recon3DError, warn
-from recon3d.parallel.work import EngineInfo, Fault, Job, Outcome, describe_engine, work_together
+from recon3d.parallel.work import (
+    MACHINE,
+    READING,
+    EngineInfo,
+    Job,
+    Outcome,
+    describe_engine,
+    work_together,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +130,11 @@ def run_once(
     try:
         _wait(pending, watch)
     except KeyboardInterrupt:
-        _interrupt(client, pending)
+        logger.info("interrupting the engines, which stop where all of them meet")
+        client.send_signal(signal.SIGINT, block=False)
+        deadline = time.monotonic() + STOP_S
+        while not all(one.ready() for one in pending) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
         raise
     outcomes: list[Outcome] = [_answer(one) for one in pending]
     for text in (text for outcome in outcomes for text in outcome.warnings):
@@ -130,15 +142,6 @@ def run_once(
     if failed := [outcome for outcome in outcomes if outcome.error is not None]:
         raise _failure(failed)
     return outcomes
-
-
-def _interrupt(client: Client, pending: list[Any]) -> None:
-    """Ask engines to stop, and wait until they have."""
-    logger.info("interrupting the engines, which stop where all of them meet")
-    client.send_signal(signal.SIGINT, block=False)
-    deadline = time.monotonic() + STOP_S
-    while not all(one.ready() for one in pending) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
 
 
 def _wait(pending: list[Any], watch: Watcher) -> None:
@@ -196,7 +199,7 @@ def _raise_one_failed(failed: Sequence[Outcome]) -> NoReturn:
     error = _failure(failed)
     if isinstance(error, EngineFault):
         raise error
-    if any(outcome.fault is Fault.READING for outcome in failed):
+    if any(outcome.fault is READING for outcome in failed):
         raise EngineFault(f"one engine failed alone: {error}") from error
     raise OneEngineFailed(error)
 
@@ -208,7 +211,7 @@ def _failure(failed: Sequence[Outcome]) -> BaseException:
     assert error is not None
     if not isinstance(error, Recon3DError | KeyboardInterrupt):
         error.add_note(first.trace)
-    if first.fault is Fault.MACHINE:
+    if first.fault is MACHINE:
         fault = EngineFault(f"an engine failed ({type(error).__name__}: {error})")
         fault.__cause__ = error
         return fault

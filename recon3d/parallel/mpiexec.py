@@ -81,13 +81,6 @@ def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
     return next((int(environment[name]) for name in RANKS if name in environment), 0)
 
 
-def silence(communicator: Communicator) -> None:
-    """Leave reports and warnings to the first member."""
-    if communicator.rank > 0:
-        logging.getLogger("recon3d").setLevel(logging.CRITICAL)
-        warnings.simplefilter("ignore")
-
-
 def all_failed() -> bool:
     """Wait a moment for all other processes to fail too, as they do on the same bad input."""
     from mpi4py import MPI
@@ -114,8 +107,10 @@ def run_shared(
         if launched_rank() > 0:
             forget_output()
         raise
-    silence(communicator)
     arguments.alike = False
+    if communicator.rank > 0:  # reports and warnings are left to the first member
+        logging.getLogger("recon3d").setLevel(logging.CRITICAL)
+        warnings.simplefilter("ignore")
     try:
         if communicator.rank == 0 or shared:
             run(arguments)

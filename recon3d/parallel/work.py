@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -69,16 +68,9 @@ def used_gib() -> float:
     return psutil.Process().memory_info().rss / 2**30
 
 
-class Fault(Enum):
-    """What kind of error ended a job on an engine."""
-
-    NONE = "none"
-    OURS = "ours"
-    """A mistake in values or data, or in the program: it would come again."""
-    READING = "reading"
-    """Data could not be read: damaged for all engines, but a fault of the disk for one alone."""
-    MACHINE = "machine"
-    """Memory, disk or network failed."""
+READING, MACHINE = "reading", "machine"
+"""Faults that may not come again: data could not be read (one alone: of its disk), or memory, disk
+or network failed."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,7 @@ class Outcome:
     """How a job ended on one engine."""
 
     error: BaseException | None = None  # None where nothing went wrong
-    fault: Fault = Fault.NONE
+    fault: str = ""  # READING or MACHINE; else it would come again
     trace: str = ""  # where it went wrong
     warnings: tuple[str, ...] = ()  # what the user is to be warned of
     sent_bytes: int = 0  # to other engines
@@ -126,16 +118,14 @@ def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Ou
     )
 
 
-def fault_of(error: BaseException | None) -> Fault:
-    """Tell the faults of a machine from those that would come again."""
+def fault_of(error: BaseException | None) -> str:
+    """Tell the faults of a machine from those that would come again, which are ""."""
     from mpi4py import MPI
 
-    if error is None:
-        return Fault.NONE
     if isinstance(error, OSError | MemoryError | MPI.Exception):
-        return Fault.MACHINE
+        return MACHINE
     by_system = isinstance(error, DataError) and isinstance(error.__cause__, OSError)
-    return Fault.READING if by_system else Fault.OURS
+    return READING if by_system else ""
 
 
 def _portable(error: BaseException | None) -> BaseException | None:

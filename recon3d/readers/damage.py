@@ -48,7 +48,8 @@ def _list_names(names: Sequence[str]) -> str:
     """Name frames, as many as a message has room for; a long row of them by its ends."""
     runs: list[list[str]] = []
     for name in names:
-        if runs and _number(name) == _next(_number(runs[-1][-1])):
+        before, number, behind = _number(name)
+        if runs and _number(runs[-1][-1]) == (before, number - 1, behind):
             runs[-1].append(name)
         else:
             runs.append([name])
@@ -75,11 +76,6 @@ def _number(name: str) -> tuple[str, int, str]:
     """The last number in a name, and what stands before and behind it."""
     match = re.fullmatch(r"(.*?)(\d{1,18})(\D*)", name, re.DOTALL)
     return (match[1], int(match[2]), match[3]) if match else (name, -1, "")
-
-
-def _next(numbered: tuple[str, int, str]) -> tuple[str, int, str]:
-    before, number, behind = numbered
-    return before, number + 1, behind
 
 
 def trouble_in(pixels: NDArray[Any]) -> str:

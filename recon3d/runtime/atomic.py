@@ -61,19 +61,15 @@ def explaining_writes(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        number = _number_of(error)
+        # h5py tells the number of an error in its text alone, and NumPy not at all.
+        text, number = str(error), error.errno
+        if found := _ERRNO.search(text):
+            number = int(found[1])
+        elif _UNWRITTEN.search(text):
+            number = errno.ENOSPC
         if number not in _WRITING:
             raise
         raise OutputError(f"{path} cannot be written: {_WRITING[number]}") from error
-
-
-def _number_of(error: OSError) -> int | None:
-    """The number of an error; h5py tells it in its text alone, and NumPy not at all."""
-    text = str(error)
-    found = _ERRNO.search(text)
-    if found:
-        return int(found[1])
-    return errno.ENOSPC if _UNWRITTEN.search(text) else error.errno
 
 
 def require_writable(folder: str | Path, *names: str) -> None:

@@ -51,7 +51,7 @@ class Communicator:
 
     def share(self, items: Sequence[T] | NDArray[Any]) -> list[T]:
         """Every `size`-th item, from this member's rank: no item is left out or done twice."""
-        return dealt(items, self.rank, self.size)
+        return list(items[self.rank :: self.size])
 
     def sum(self, array: NDArray[Any]) -> None:
         """Add up an array, which must be contiguous, over all members, in place."""
@@ -96,12 +96,7 @@ def from_first(communicator: Communicator, make: Callable[[], T]) -> T:
     return made[0]
 
 
-def dealt(items: Sequence[T] | NDArray[Any], rank: int, size: int) -> list[T]:
-    """Every `size`-th item from the `rank`-th on."""
-    return list(items[rank::size])
-
-
 def undealt(hands: Sequence[Sequence[T]]) -> list[T]:
-    """Put what `dealt` dealt together again."""
+    """Put what members did of their shares together, in the order of the items."""
     size, count = len(hands), sum(map(len, hands))
     return [hands[number % size][number // size] for number in range(count)]

@@ -34,7 +34,7 @@ class GrowingFolder:
     prefix: str
     goniometer: Goniometer | None = None
     damaged: dict[str, str] = field(default_factory=dict)
-    _known: dict[str, EdfFile[tuple[float, ...]]] = field(default_factory=dict)
+    _known: dict[str, EdfFile] = field(default_factory=dict)
     _tries: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:

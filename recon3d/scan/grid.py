@@ -178,8 +178,11 @@ def flat_projections(
 
 def _candidates(coordinates: Coordinates, tried: int = _CANDIDATES) -> Iterator[Candidate]:
     """All grids whose still coordinates are still and that are not far too large."""
-    frames = coordinates.motors.shape[0]
-    for omega, kind, extra in product(_omega_groupings(coordinates)[:tried], KINDS, _EXTRAS):
+    frames, limit = coordinates.motors.shape[0], _LARGEST_JITTER_DEG
+    # Of the rotation, others than the likeliest must neither join angles nor split one.
+    likeliest, *others = coordinates.groupings("omega")[:_CANDIDATES]
+    omegas = [likeliest, *(g for g in others if g.widths.max() <= limit <= g.step)]
+    for omega, kind, extra in product(omegas[:tried], KINDS, _EXTRAS):
         names, coords, least = zip(*(*kind.axes, *extra), strict=True)
         options = [
             [g for g in coordinates.groupings(coord)[:tried] if g.count >= count]
@@ -191,13 +194,6 @@ def _candidates(coordinates: Coordinates, tried: int = _CANDIDATES) -> Iterator[
                 _is_still(coordinates, name, candidate) for name in candidate.still
             ):
                 yield candidate
-
-
-def _omega_groupings(coordinates: Coordinates) -> list[Grouping]:
-    """The likeliest grouping of the rotation, and others that neither join angles nor split one."""
-    likeliest, *others = coordinates.groupings("omega")[:_CANDIDATES]
-    limit = _LARGEST_JITTER_DEG
-    return [likeliest, *(g for g in others if g.widths.max() <= limit <= g.step)]
 
 
 def _width(coordinates: Coordinates, name: str) -> float:

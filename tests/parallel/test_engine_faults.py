@@ -10,7 +10,7 @@ from restarting import REST, quiet, task
 
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.parallel import driver, recovery
-from recon3d.parallel.work import Fault, fault_of
+from recon3d.parallel.work import MACHINE, READING, fault_of
 
 
 @pytest.mark.usefixtures("mpi")
@@ -117,14 +117,14 @@ def caused_by(cause):
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (None, Fault.NONE),
-        (OSError(5, "Input/output error"), Fault.MACHINE),
-        (MemoryError(), Fault.MACHINE),
-        (caused_by(OSError()), Fault.READING),
-        (caused_by(None), Fault.OURS),
-        (ParameterError("M is 0"), Fault.OURS),
-        (TypeError(), Fault.OURS),
+        (None, ""),
+        (OSError(5, "Input/output error"), MACHINE),
+        (MemoryError(), MACHINE),
+        (caused_by(OSError()), READING),
+        (caused_by(None), ""),
+        (ParameterError("M is 0"), ""),
+        (TypeError(), ""),
     ],
 )
 def test_faults_of_the_machine_are_told_from_mistakes(error, fault):
-    assert fault_of(error) is fault
+    assert fault_of(error) == fault

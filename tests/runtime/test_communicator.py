@@ -5,13 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d.runtime.communicator import ALONE, dealt, from_first, undealt
+from recon3d.runtime.communicator import ALONE, Communicator, from_first, undealt
 from recon3d.runtime.progress import Stage, told_to, track
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
 def test_nothing_is_left_out_or_done_twice(items, size):
-    hands = [dealt(items, rank, size) for rank in range(size)]
+    hands = []
+    for rank in range(size):
+        member = Communicator()
+        member.rank, member.size = rank, size
+        hands.append(member.share(items))
     assert undealt(hands) == items
     lengths = [len(hand) for hand in hands]
     assert max(lengths) - min(lengths) <= 1

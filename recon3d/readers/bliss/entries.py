@@ -192,14 +192,9 @@ def explained(place: str | Path) -> Iterator[None]:
     except Recon3DError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, *_MISMATCHES) as error:
-        raise DataError(f"{place} cannot be read: {_cause(str(error))}") from error
-
-
-def _cause(text: str) -> str:
-    for sign, cause in _CAUSES.items():
-        if sign in text.lower():
-            return f"{cause} ({text})"
-    return f"it may be damaged, or still be written to ({text})"
+        causes = (cause for sign, cause in _CAUSES.items() if sign in str(error).lower())
+        cause = next(causes, "it may be damaged, or still be written to")
+        raise DataError(f"{place} cannot be read: {cause} ({error})") from error
 
 
 _CAUSES = {

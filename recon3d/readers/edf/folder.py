@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,6 @@ from recon3d.readers.edf.motors import MotorReader, UnknownMotorError
 from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.runtime.progress import track
 
-T = TypeVar("T")
-
 SUFFIXES = (".edf", ".edf.gz", ".edf.bz2")
 """How the names of EDF files end, in upper or lower case."""
 
@@ -35,12 +33,12 @@ _TRIED = 5000
 
 
 @dataclass(frozen=True, eq=False)
-class EdfFile(Generic[T]):
+class EdfFile:
     """An EDF file of a folder: its name there, its head, and what was taken from its header."""
 
     name: str
     head: EdfHead
-    taken: T
+    taken: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class EdfFolder(FrameSource):
     """The frames of a scan in a folder of EDF files, in the order they were taken."""
 
     folder: str
-    files: tuple[EdfFile[Any], ...] = field(repr=False)  # of one shape and type
+    files: tuple[EdfFile, ...] = field(repr=False)  # of one shape and type
     motors: MotorTable
     goniometer: Goniometer = GONIOMETERS["id06"]
     # damaged files that are left out, each with the reason
@@ -75,7 +73,7 @@ class EdfFolder(FrameSource):
     def of(
         cls,
         folder: str | Path,
-        files: list[EdfFile[tuple[float, ...]]],
+        files: list[EdfFile],
         goniometer: Goniometer,
     ) -> EdfFolder:
         """Put files whose motors are read into the order of epochs, or else of names."""
@@ -108,7 +106,7 @@ class EdfFolder(FrameSource):
 
 def mean_frame(folder: str | Path, prefix: str) -> NDArray[np.float64]:
     """Mean of all frames `<prefix>*.edf` in a folder, (rows, cols), as of background frames."""
-    files, _ = _read_heads(folder, prefix, lambda _: None, show=False)
+    files, _ = _read_heads(folder, prefix, lambda _: (), show=False)
     total = np.zeros(files[0].head.shape)
     for file in files:
         total += read_whole(Path(folder) / file.name, file.head)
@@ -130,18 +128,18 @@ def look_at_shape(folder: str | Path, prefix: str) -> tuple[int, int] | None:
 def _read_heads(
     folder: str | Path,
     prefix: str,
-    take: Callable[[dict[str, str]], T],
+    take: Callable[[dict[str, str]], tuple[float, ...]],
     *,
     skip_damaged: bool = False,
     show: bool = True,
-) -> tuple[list[EdfFile[T]], tuple[Damage, ...]]:
+) -> tuple[list[EdfFile], tuple[Damage, ...]]:
     """Read the headers of all files with a prefix, and check that their images are whole.
 
     `take`: what to keep of a header. One DataError names all damaged files, each with the reason.
     """
     names = list_edf(folder, prefix)
     reader = HeadReader()
-    good: list[EdfFile[T]] = []
+    good: list[EdfFile] = []
     damaged: dict[str, str] = {}
     for name in track(names, "Reading headers", unit="file", show=show):
         try:

@@ -62,7 +62,11 @@ class EdfHead:
 @contextmanager
 def open_edf(path: str | Path) -> Iterator[BinaryIO]:
     """Open an EDF file for reading bytes; one that gzip or bzip2 packed is unpacked to its end."""
-    with open(path, "rb", buffering=0, opener=_no_waiting) as file:
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # not to wait at a pipe
+
+    with open(path, "rb", buffering=0, opener=opener) as file:
         start = file.read(3)
         if start.startswith(b"\x1f\x8b") or start == b"BZh":
             unpack = bz2.decompress if start == b"BZh" else gzip.decompress
@@ -75,11 +79,6 @@ def open_edf(path: str | Path) -> Iterator[BinaryIO]:
             yield io.BytesIO(content)
         else:
             yield file
-
-
-def _no_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody writes to, too."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class HeadReader:
@@ -137,7 +136,8 @@ class HeadReader:
             text, place, behind = self._read_block(file, place)
             if "dim_1" in text and not _HEADER.match(behind):
                 return {**common, **text}, place
-            if "dim_1" in text and not _is_general(text):
+            default = "edf_dataformatversion" in text or text.get("edf_binarysize") == "0"
+            if "dim_1" in text and not default:
                 raise DataError("holds a second header in place of its image")
             place += _bytes_in(text)
             general = {k: v for k, v in text.items() if not k.startswith("edf_")}
@@ -178,11 +178,6 @@ class HeadReader:
             text, _, _ = self._read_block(file, start)
             if "dim_1" in text and "error" not in text.get("edf_datablockid", "").lower():
                 raise DataError("holds more than one frame: expected one frame a file")
-
-
-def _is_general(text: dict[str, str]) -> bool:
-    """Whether a header only gives defaults for those behind it."""
-    return "edf_dataformatversion" in text or text.get("edf_binarysize") == "0"
 
 
 def _bytes_in(text: dict[str, str]) -> int:
