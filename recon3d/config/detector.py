@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from recon3d.config.declare import Declared, setting
 
+_TILT: dict[str, Any] = {"unit": "degrees", "above": -80, "below": 80}
 FLIPS = ("none", "rows", "columns", "both")
 
 
@@ -33,17 +35,13 @@ class Detector(Declared):
         "deviation from perpendicular to the diffracted beam about the detector's horizontal axis; "
         "it stretches the rows",
         key="t_x",
-        unit="degrees",
-        above=-80,
-        below=80,
+        **_TILT,
     )
     tilt_z_deg: float = setting(
         0.0,
         "the same about its vertical axis; it stretches the columns",
         key="t_z",
-        unit="degrees",
-        above=-80,
-        below=80,
+        **_TILT,
     )
     rotation_center_pix: float | None = setting(
         None,

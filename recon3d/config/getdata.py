@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.declare import Declared, Setting, parse_texts, setting, settings_of, texts_of
@@ -18,6 +19,8 @@ NOT_GIVEN = (*SUGGESTED, "phi0", "chi0", "angsteps", "numangsteps")
 """The keys for which `-` says that nothing is given."""
 PATHS = ("datadir", "bgdir", "outputpath", "flat_field", "bad_pixels")
 """The keys whose values are paths; those in a settings file count from its folder."""
+
+_ANGLE: dict[str, Any] = {"unit": "degrees", "least": -360, "most": 360}
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,17 +53,13 @@ class GetData(Declared):
     phi0: float | None = setting(
         None,
         "reading of phi from which rolling is counted; - for the middle of its range",
-        unit="degrees",
-        least=-360,
-        most=360,
+        **_ANGLE,
     )
-    chi0: float | None = setting(None, "the same of chi", unit="degrees", least=-360, most=360)
+    chi0: float | None = setting(None, "the same of chi", **_ANGLE)
     angsteps: Tilts | None = setting(
         None,
         "step of the tilts, one number or mu,gamma; - for none (the motors are the truth)",
-        unit="degrees",
-        least=-360,
-        most=360,
+        **_ANGLE,
         one_for_all=True,
     )
     numangsteps: Pair | None = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from recon3d.errors import DataError
 from recon3d.readers.damage import Damage
 from recon3d.readers.source import FrameSource, Roi
 from recon3d.scan.grid import Candidate
-from recon3d.scan.table import short
+from recon3d.scan.table import in_words
 
 MOST_DOUBLED = 0.25
 """Share of the frames beyond which copies of equal merit are none: two scans are mixed."""
@@ -86,7 +87,8 @@ def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
         best = max(merit.values())
         equal = [index for index, own in merit.items() if own == best]
         lit, why = _lit(source, equal) if len(equal) > 1 else (equal, LATER)
-        where = _setting(grid, int(cells[group[0]]))
+        k, frame = divmod(int(cells[group[0]]), math.prod(grid.grid_shape[1:]))
+        where = in_words(grid.omega.centres[k], grid.axes, frame)
         for index, own in merit.items():
             if index != lit[-1]:
                 told = next((w for w, a, b in zip(merits, own, best, strict=True) if a != b), "")
@@ -152,16 +154,6 @@ def _refusal(doubled: Sequence[_Doubled], goniometer: Goniometer) -> str:
         f"repeat (--skip-damaged uses {first.winner}, which {first.why}), two scans mixed, or did "
         f"a motor move that is not among {known}?"
     )
-
-
-def _setting(grid: Candidate, cell: int) -> str:
-    """The rotation and the settings of a cell of a grid, in words."""
-    place = np.unravel_index(cell, grid.grid_shape)
-    setting = ", ".join(
-        f"{axis.name} = {short(float(axis.values_deg[i]))}"
-        for axis, i in zip(grid.axes, place[1:], strict=True)
-    )
-    return f"omega = {short(float(grid.omega.centres[place[0]]))}, {setting}"
 
 
 def _beside(name: str, first: str) -> str:

@@ -26,7 +26,7 @@ from recon3d.scan.grid import (
     refuse_flat,
     refuse_narrow_rotation,
 )
-from recon3d.scan.table import ScanTable, short
+from recon3d.scan.table import ScanTable, in_words
 
 FloatArray = NDArray[np.float64]
 _PAIR = "two whole numbers, (x, y) in pixels"
@@ -326,15 +326,7 @@ def _warn_of_missing(scan: Scan) -> None:
     gaps = np.argwhere(scan.slots < 0)
     if not gaps.size:
         return
-    shape = [axis.values_deg.size for axis in scan.axes]
-    named = []
-    for k, frame in gaps[:3]:
-        place = np.unravel_index(frame, shape)
-        setting = ", ".join(
-            f"{axis.name} {short(axis.values_deg[i])}"
-            for axis, i in zip(scan.axes, place, strict=True)
-        )
-        named.append(f"omega {short(scan.omega_deg[k])}, {setting}")
+    named = [in_words(scan.omega_deg[k], scan.axes, frame) for k, frame in gaps[:3]]
     more = "; ..." if len(gaps) > len(named) else ""
     warn(f"{len(gaps)} of {scan.slots.size} frames are missing: {'; '.join(named)}{more}")
 

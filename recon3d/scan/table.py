@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,3 +190,10 @@ class ScanTable(NamedFields):
 def short(value_deg: float) -> str:
     """A number for messages, to a tenth of a millidegree."""
     return f"{round(value_deg, 4) + 0.0:.7g}"
+
+
+def in_words(omega_deg: float, axes: Sequence[SettingAxis], frame: int) -> str:
+    """The rotation, and the setting of a frame of a projection, for messages."""
+    place = np.unravel_index(frame, [axis.values_deg.size for axis in axes])
+    named = {axis.name: axis.values_deg[i] for axis, i in zip(axes, place, strict=True)}
+    return ", ".join(f"{name} = {short(v)}" for name, v in {"omega": omega_deg, **named}.items())

@@ -262,7 +262,7 @@ def no_current(scan):
 
 @fault(
     "a frame is missing",
-    "1 of 120 frames are missing: omega 45…, mu 10.37…, gamma …",
+    "1 of 120 frames are missing: omega = 45…, mu = 10.37…, gamma = …",
     does=WARNS,
 )
 def missing(scan):
@@ -281,7 +281,7 @@ def doubled(scan):
     return getdata(scan)
 
 
-@fault("a scan stopped half way", "7 of 75 frames are missing: omega 90…", does=WARNS)
+@fault("a scan stopped half way", "7 of 75 frames are missing: omega = 90…", does=WARNS)
 def stopped(scan):
     for number in range(68, 120):
         frame(scan, number).unlink()
