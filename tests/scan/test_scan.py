@@ -266,7 +266,7 @@ def test_detector_arm_that_only_jitters_is_no_axis(write_folder):
 def test_missing_frames(write_folder):
     keep = [i for i in range(len(MOSAICITY)) if i not in (3, 25, 119)]
     folder = write_folder(MOSAICITY, order=keep)
-    with pytest.warns(Recon3DWarning, match=r"3 of 120 frames are missing: omega = 0, mu = -0\.064, g"):
+    with pytest.warns(Recon3DWarning, match=r"3 of 120 frames are missing: omega = 0, mu = -0"):
         scan = open_quietly(folder)
     assert scan.missing == [(0, 3), (1, 5), (5, 19)]
     assert scan.valid.sum() == 117
