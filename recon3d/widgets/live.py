@@ -57,7 +57,7 @@ class Live(Panel):
         self.picture = controls.Image(format="png", layout=controls.Layout(display="none"))
         self.caption = controls.HTML()
         self.switch.observe(lambda change: self._switched(change["new"]), "value")
-        tip = "backproject what is there so far onto coarse voxels"
+        tip = "a rough grain of what is there so far, on coarse voxels"
         self.children = [
             row(self.switch, button("Preview grain", self.preview, tip)),
             self.status,
