@@ -351,10 +351,15 @@ class RegionWatch:
         if not cut:
             return ""
         sides = sorted({side for angle in cut for side in self._found[angle][0]})
+        mended = (
+            "choose a wider region or a narrower framebg, or take both from the data (-)"
+            if self._rim
+            else "choose a wider region; where the detector ends there, move the grain inwards"
+        )
         return (
             f"the grain touches the edge of the region ({', '.join(_SIDES[i] for i in sides)}) in "
             f"{len(cut)} of {len(omega)} projections, first at ω = {short(cut[0])}°, and is cut "
-            "there; choose a wider region or a narrower framebg, or take both from the data (-)"
+            f"there; {mended}"
         )
 
     def _fall(self, omega: list[float]) -> str:

@@ -42,6 +42,11 @@ def test_a_grain_at_the_rim_is_cut():
         image[45:] = 0
     (doubt,) = doubts(cut)
     assert "(bottom) in 2 of 5 projections, first at ω = 20°" in doubt
+    assert "narrower framebg" in doubt
+    # Without a rim, and with a region that ends with the frame, only the grain can be moved.
+    (doubt,) = doubts([disk(row) for row in (25, 25, 42, 44, 25)], framebg=0)
+    assert "(bottom) in 2 of 5" in doubt
+    assert "where the detector ends there, move the grain" in doubt
 
 
 def test_a_rectangle_for_a_mask_is_said_to_be_one():
