@@ -174,13 +174,13 @@ def mosaicity(
     )
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
-    sums, mixed, amplitude, count, peak_setting, share = _maps(
-        np.ascontiguousarray(frames), np.flatnonzero(known), settings, reduced,
+    total, moments, covariance, amplitude, count, peak_setting, share = _maps(
+        np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale, reduced,
         _settings_of_places(reduced, own, sizes), own, sizes, _neighbours(places, sizes, known),
         float(background), float(peak_share), peaks,
     )  # fmt: skip
-    mean, skewness, kurtosis, covariance = _standardised(sums, mixed, middle, scale)
-    found, total = Peaks(count, peak_setting, share), sums[:, 0, 0].copy()
+    mean, skewness, kurtosis = moments
+    found = Peaks(count, peak_setting, share)
     return Mosaicity(names, total, mean, covariance, skewness, kurtosis, amplitude, found)
 
 
@@ -215,6 +215,8 @@ def _maps(
     frames: NDArray[Any],
     known: NDArray[np.int64],
     settings: FloatArray,
+    middle: FloatArray,
+    scale: FloatArray,
     reduced: FloatArray,
     of_places: FloatArray,
     places: NDArray[np.int64],
@@ -223,18 +225,21 @@ def _maps(
     background: float,
     peak_share: float,
     peaks: bool,
-) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray]:
-    """Sums as in `_standardised`, the highest points of curves, and peaks."""
+) -> tuple[
+    FloatArray, FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray
+]:
+    """Total, (mean, skewness, kurtosis), covariance, the highest points of curves, and peaks."""
     _, rows, cols = frames.shape
     axes = len(sizes)
-    products = _products(reduced)
-    all_sums = np.empty((rows, axes, 5, cols))
-    all_mixed = np.empty((rows, len(products), cols))
+    total = np.empty((rows, cols))
+    moments = np.empty((3, rows, cols, axes))
+    covariance = np.empty((rows, cols, axes, axes))
     amplitude = np.empty((rows, cols, axes))
     count = np.zeros((rows, cols), np.int64)
     most = MOST_PEAKS if peaks else 0
     peak_setting = np.full((rows, cols, most, axes), np.nan)
     share = np.full((rows, cols, most), np.nan)
+    products = _products(reduced)
     for row in prange(rows):
         counts = np.empty((len(known), cols))
         read_row(frames, known, row, background, counts)
@@ -249,13 +254,14 @@ def _maps(
             else:
                 accumulate(curve, _powers(of_places[axis, : sizes[axis]]), sums[axis])
             _highest(curve, sums[axis, 0], amplitude[row, :, axis])
-        all_sums[row], all_mixed[row] = sums, mixed
+        total[row] = sums[0, 0]
+        _standardise(sums, mixed, middle, scale, moments[:, row], covariance[row])
         if peaks:
             _peaks_of_row(
-                counts, settings, neighbours, peak_share, sums[0, 0], count[row], peak_setting[row],
+                counts, settings, neighbours, peak_share, total[row], count[row], peak_setting[row],
                 share[row],
             )  # fmt: skip
-    return all_sums, all_mixed, amplitude, count, peak_setting, share
+    return total, moments, covariance, amplitude, count, peak_setting, share
 
 
 @njit(cache=True)
@@ -280,30 +286,47 @@ def _powers(settings: FloatArray) -> FloatArray:
     return powers
 
 
-def _standardised(
-    sums: FloatArray, mixed: FloatArray, middle: FloatArray, scale: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Mean, skewness, kurtosis, (rows, cols, axes), and covariance, from sums over the frames.
+@njit(cache=True)
+def _standardise(
+    sums: FloatArray,
+    mixed: FloatArray,
+    middle: FloatArray,
+    scale: FloatArray,
+    moments: FloatArray,
+    covariance: FloatArray,
+) -> None:
+    """Mean, skewness, kurtosis (3, cols, axes) and covariance from sums over the frames.
 
-    `sums`, (rows, axes, 5, cols): of the powers of an axis; `mixed`, (rows, pairs, cols): of its
-    products with the axes after it.
+    `sums`, (axes, 5, cols): of the powers of an axis; `mixed`, (pairs, cols): of its products with
+    the axes after it.
     """
-    total, *others = np.moveaxis(sums, (2, 3), (0, 2))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(total > 0, 1 / total, np.nan)
-        m1, m2, m3, m4 = (power * share for power in others)
-        variance = m2 - m1 * m1
-        # A pixel that is lit at one setting only has no width, but rounding.
-        narrow = np.where(variance > 1e-12, 1 / variance, np.nan)
-    skewness = (m3 - 3 * m1 * m2 + 2 * m1**3) * narrow * np.sqrt(narrow)
-    kurtosis = (m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4) * narrow**2 - 3
-    axes = len(scale)
-    covariance = variance[..., None] * np.diag(scale**2)
-    pairs = [(axis, other) for axis in range(axes) for other in range(axis + 1, axes)]
-    for pair, (i, j) in enumerate(pairs):
-        product = mixed[:, pair] * share[..., i] - m1[..., i] * m1[..., j]
-        covariance[..., i, j] = covariance[..., j, i] = product * scale[i] * scale[j]
-    return middle + scale * m1, skewness, kurtosis, covariance
+    axes = moments.shape[2]
+    for col in range(sums.shape[2]):
+        share = 1 / sums[0, 0, col] if sums[0, 0, col] > 0 else np.nan
+        for axis in range(axes):
+            m1, m2, m3, m4 = (
+                sums[axis, 1, col] * share,
+                sums[axis, 2, col] * share,
+                sums[axis, 3, col] * share,
+                sums[axis, 4, col] * share,
+            )
+            variance = m2 - m1 * m1
+            covariance[col, axis, axis] = variance * scale[axis] ** 2
+            # A pixel that is lit at one setting only has no width, but rounding.
+            narrow = 1 / variance if variance > 1e-12 else np.nan
+            third = m3 - 3 * m1 * m2 + 2 * m1**3
+            fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+            moments[0, col, axis] = middle[axis] + scale[axis] * m1
+            moments[1, col, axis] = third * narrow * np.sqrt(narrow)
+            moments[2, col, axis] = fourth * narrow**2 - 3
+        pair = 0
+        for axis in range(axes):
+            for other in range(axis + 1, axes):
+                product = mixed[pair, col] * share
+                product -= sums[axis, 1, col] * sums[other, 1, col] * share**2
+                product *= scale[axis] * scale[other]
+                covariance[col, axis, other] = covariance[col, other, axis] = product
+                pair += 1
 
 
 @njit(cache=True)
