@@ -57,19 +57,19 @@ def analyse(
     try:
         found = dislocation_density(grain, burgers_nm)
     except ParameterError as missing:
-        lines = [*_of_cells(grain, cells), f"dislocations: {missing}"]
+        dislocations = f"dislocations: {missing}"
     else:
         maps["dislocations"] = (found.density_per_m2, "1/m^2", "density of dislocations, at least")
         maps["dislocations_error"] = (found.error_per_m2, "1/m^2", "its standard error")
         figures["dislocations"] = dislocations_figure(grain, found.density_per_m2)
-        lines = [*_of_cells(grain, cells), _of_dislocations(grain, cells, found)]
+        dislocations = _of_dislocations(grain, cells, found)
     make_folder(folder)
     paths = [_write_table(cells.table, folder / "cells.csv")]
     paths.append(_write_table(cells.boundaries, folder / "boundaries.csv"))
     said = {"threshold_deg": threshold_deg, "min_voxels": min_voxels, "burgers_nm": burgers_nm}
     paths.append(_write_hdf5(grain, cells, maps, said, folder / "analysis.h5"))
     paths += [_write_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
-    summary = "\n".join(lines) + "\n"
+    summary = "\n".join([*_of_cells(grain, cells), dislocations, ""])
     with complete_or_absent(folder / "summary.txt") as temporary:
         temporary.write_text(summary, "utf-8")
     return summary, [*paths, folder / "summary.txt"]

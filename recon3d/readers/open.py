@@ -59,11 +59,8 @@ def mean_background(path: str | Path, name: str = "") -> NDArray[np.float64]:
 
     `name`: how the names of the files begin, or the detector; "-" or "" for any.
     """
-    name = "" if name == "-" else name
     file = scan_file(path, name)
-    if file is not None:
-        return mean_bliss_frame(file, name)
-    return mean_frame(path, name)
+    return mean_frame(path, name) if file is None else mean_bliss_frame(file, name)
 
 
 def read_image(path: str | Path) -> NDArray[Any]:

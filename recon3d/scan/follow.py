@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ from recon3d.readers.open import open_source
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
 
-_TRIES = 5
-
 
 @dataclass
 class GrowingFolder:
@@ -33,42 +31,29 @@ class GrowingFolder:
     folder: Path
     prefix: str
     goniometer: Goniometer | None = None
-    damaged: dict[str, str] = field(default_factory=dict)
     _known: dict[str, EdfFile] = field(default_factory=dict)
-    _tries: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._heads, self._motors = HeadReader(), MotorReader(self.goniometer)
 
     def look(self) -> EdfFolder | None:
-        """Read the headers of new files; None where there are none.
-
-        A file that is not whole yet is tried again at the next look; one that stays damaged is
-        left out, and listed in `damaged`.
-        """
+        """Read the headers of new files; None where there are none."""
         try:
             names = list_edf(self.folder, self.prefix)
         except DataError:
             return None
-        new = [name for name in names if name not in self._known and name not in self.damaged]
-        if not sum(self._read(name) for name in new):
+        before = len(self._known)
+        for name in (name for name in names if name not in self._known):
+            with suppress(DataError):  # it is not whole yet, or damaged: it is tried again
+                head = self._heads.read(self.folder / name)
+                taken = self._motors.read(head.text)
+                self._known[name] = EdfFile(name, replace(head, text={}), taken)
+        if len(self._known) == before:
             return None
         files = [self._known[name] for name in names if name in self._known]
         first = files[0].head
         alike = [f for f in files if (f.head.shape, f.head.dtype) == (first.shape, first.dtype)]
         return EdfFolder.of(self.folder, alike, self._motors.goniometer)
-
-    def _read(self, name: str) -> bool:
-        try:
-            head = self._heads.read(self.folder / name)
-            taken = self._motors.read(head.text)
-        except DataError as error:
-            self._tries[name] += 1
-            if self._tries[name] >= _TRIES:
-                self.damaged[name] = str(error)
-            return False
-        self._known[name] = EdfFile(name, replace(head, text={}), taken)
-        return True
 
 
 @dataclass

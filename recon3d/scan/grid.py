@@ -65,54 +65,47 @@ class Candidate:
     """A grid that a scan may have."""
 
     kind: Kind
-    axis_names: tuple[str, ...]
-    axis_coordinates: tuple[str, ...]  # the coordinate along each axis
-    groups: tuple[Grouping, ...]  # how that coordinate falls into positions, for each axis
+    names: tuple[str, ...]  # of the axes
+    groups: dict[str, Grouping]  # how the coordinate of each axis falls into positions
     omega: Grouping  # how the rotation falls into projections
 
     @property
     def axes(self) -> tuple[SettingAxis, ...]:
         """The axes of the grid, in C order."""
-        return tuple(
-            SettingAxis(name, grouping.centres)
-            for name, grouping in zip(self.axis_names, self.groups, strict=True)
-        )
+        pairs = zip(self.names, self.groups.values(), strict=True)
+        return tuple(SettingAxis(name, grouping.centres) for name, grouping in pairs)
 
     @property
     def still(self) -> list[str]:
         """The coordinates that must not move: those of the kind, and axes of one position."""
-        pairs = zip(self.axis_coordinates, self.groups, strict=True)
-        return [*self.kind.still, *(name for name, grouping in pairs if grouping.count == 1)]
+        return [*self.kind.still, *(name for name, g in self.groups.items() if g.count == 1)]
 
     @property
     def grid_shape(self) -> tuple[int, ...]:
         """Projections, and positions along each axis."""
-        return (self.omega.count, *(grouping.count for grouping in self.groups))
+        return (self.omega.count, *(grouping.count for grouping in self.groups.values()))
 
     @property
     def cells(self) -> NDArray[np.int64]:
         """Number of the cell (projection, setting) that each frame falls into, in C order."""
-        index = (self.omega.index, *(grouping.index for grouping in self.groups))
+        index = (self.omega.index, *(grouping.index for grouping in self.groups.values()))
         return np.ravel_multi_index(index, self.grid_shape)
 
     @property
     def moving(self) -> list[str]:
         """The coordinates of tilts that have more than one position."""
-        pairs = zip(self.axis_coordinates, self.groups, strict=True)
-        return [name for name, g in pairs if g.count > 1 and name not in ("two_theta", "energy")]
+        tilts = (name for name in self.groups if name not in ("two_theta", "energy"))
+        return [name for name in tilts if self.groups[name].count > 1]
 
     @property
     def step_deg(self) -> float:
         """The smallest step of a tilt; infinite where none moves."""
-        pairs = zip(self.axis_coordinates, self.groups, strict=True)
-        return min((g.step for name, g in pairs if name in self.moving), default=math.inf)
+        return min((self.groups[name].step for name in self.moving), default=math.inf)
 
     def origin(self, coordinates: Coordinates) -> TiltOrigin:
         """The origin of the tilts, with the middle of the base tilt's positions."""
-        base = coordinates.likeliest("base").centres
-        if "base" in self.axis_coordinates:
-            base = self.groups[self.axis_coordinates.index("base")].centres
-        return replace(coordinates.origin, base_tilt_deg=middle(base))
+        base = self.groups.get("base") or coordinates.likeliest("base")
+        return replace(coordinates.origin, base_tilt_deg=middle(base.centres))
 
     def slots(self) -> NDArray[np.int64]:
         """Frame in each cell, shape (projections, settings); -1 where there is none."""
@@ -189,7 +182,7 @@ def _candidates(coordinates: Coordinates, tried: int = _CANDIDATES) -> Iterator[
             for coord, count in zip(coords, least, strict=True)
         ]
         for groups in product(*options):
-            candidate = Candidate(kind, names, coords, groups, omega)
+            candidate = Candidate(kind, names, dict(zip(coords, groups, strict=True)), omega)
             if math.prod(candidate.grid_shape) * MIN_FILL <= frames and all(
                 _is_still(coordinates, name, candidate) for name in candidate.still
             ):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import pyvista
 
-from recon3d.errors import DataError
 from recon3d.files.exports.paraview import write_xdmf
 
 
@@ -28,8 +27,3 @@ def test_every_array_is_read_where_it_lies(grain, tmp_path):
         for name, values in known:
             expected = vectors[index] if name == "orientation" else values[index]
             np.testing.assert_equal(mesh.cell_data[name][cell], expected, err_msg=name)
-
-
-def test_a_grain_that_was_not_saved_has_no_header(grain, tmp_path):
-    with pytest.raises(DataError, match="no such file"):
-        write_xdmf(grain, tmp_path / "grain.h5")

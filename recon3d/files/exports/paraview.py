@@ -12,21 +12,17 @@ from numpy.typing import NDArray
 from pyevtk.hl import imageToVTK
 
 from recon3d.config.volume import Volume
-from recon3d.errors import DataError, ParameterError
 from recon3d.files.exports.volumes import columns, x_fastest
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
 from recon3d.runtime.atomic import complete_or_absent
 
 
-def export_vti(grain: Grain, path: str | Path) -> Path:
+def write_vti(grain: Grain, path: Path) -> None:
     """Write the grain as cell data of a VTK image, in µm, in the sample axes x, y, z.
 
     The orientation and its error become vectors (a, b, 0) in degrees; what is unknown stays NaN.
     """
-    path = Path(path)
-    if path.suffix != ".vti":
-        raise ParameterError(f"{path}: expected a name that ends in .vti, as ParaView does")
     cells = {
         name: tuple(map(np.asfortranarray, np.moveaxis(values, -1, 0)))
         if values.ndim == 4
@@ -40,11 +36,10 @@ def export_vti(grain: Grain, path: str | Path) -> Path:
             spacing=grain.volume.voxel_um,
             cellData=cells,
         )
-    return path
 
 
 def write_vtkhdf(grain: Grain, path: Path) -> None:
-    """Write the same as `export_vti` as an ImageData of VTKHDF (docs.vtk.org), compressed."""
+    """Write the same as `write_vti` as an ImageData of VTKHDF (docs.vtk.org), compressed."""
     volume, cells = grain.volume, _cell_data(grain)
     with create_own(path, sum(values.nbytes for values in cells.values())) as file:
         image = file.create_group("VTKHDF")
@@ -73,14 +68,11 @@ def _cell_data(grain: Grain) -> dict[str, NDArray[Any]]:
     return cells
 
 
-def write_xdmf(grain: Grain, grain_path: str | Path) -> Path:
+def write_xdmf(grain: Grain, grain_path: Path) -> Path:
     """Write grain.xdmf and grain_xdmf.h5 beside a saved grain, for ParaView's "Xdmf Reader".
 
     XDMF lets x run fastest on a plain grid, so the arrays are written once more in that order.
     """
-    grain_path = Path(grain_path)
-    if not grain_path.is_file():
-        raise DataError(f"{grain_path}: there is no such file to write a header for")
     path = grain_path.with_suffix(".xdmf")
     data = grain_path.with_name(f"{grain_path.stem}_xdmf.h5")
     cells = _cell_data(grain)

@@ -84,9 +84,8 @@ class BlissFile(FrameSource):
         known = tuple(GONIOMETERS.values()) if goniometer is None else (goniometer,)
         with opened(path) as file:
             chosen = choose_entries(file, entries)
-            name = "" if detector == "-" else detector
             records, skipped = read_records(
-                file, chosen, name, known, skip_damaged=skip_damaged, show=show_progress
+                file, chosen, detector, known, skip_damaged=skip_damaged, show=show_progress
             )
         try:
             names = goniometer or choose_goniometer(
@@ -168,13 +167,13 @@ class BlissFile(FrameSource):
 def look_at_detector(path: Path, detector: str) -> None:
     """A DataError where a file has no frames of a detector, or of several and none is named."""
     with opened(path) as file:
-        find_detector(file, choose_entries(file, None), "" if detector == "-" else detector, {})
+        find_detector(file, choose_entries(file), detector, {})
 
 
 def mean_bliss_frame(path: Path, detector: str) -> FloatArray:
     """Mean of all frames, (rows, cols), of a detector; "" for the only one. Motors play no part."""
     with opened(path) as file:
-        records, skipped = read_records(file, choose_entries(file, None), detector, (), show=False)
+        records, skipped = read_records(file, choose_entries(file), detector, (), show=False)
     if skipped:
         warn(f"{path}: entries left out: {list_entries(skipped)}")
     reader = FrameReader(path)

@@ -182,7 +182,7 @@ def find_detector(
             found[entry] = frame_datasets(file[entry])
     if not found:
         raise DataError(f"{file.filename}: {list_entries(damaged)}")
-    return _choose_detector(file, found, detector), found
+    return _choose_detector(file, found, "" if detector == "-" else detector), found
 
 
 def _one_of_each_scan(
@@ -232,28 +232,24 @@ def _choose_detector(file: h5py.File, found: dict[str, dict[str, str]], wanted: 
                 f"{file.filename} has frames of {listed}: those of {chosen} are read; name another"
             )
         return chosen
-    first = file[next(iter(found))]
-    lost = lost_frames(first, wanted)
+    entry = next(iter(found))
+    lost = lost_frames(file[entry], wanted)
     if lost:
-        raise DataError(f"{file.filename}: in entry {_name(first)} {lost}")
+        raise DataError(f"{file.filename}: in entry {entry} {lost}")
     if wanted and counts:
         raise DataError(
             f"{file.filename} has no frames of a detector '{wanted}'; it has frames of {listed}"
         )
     if not counts:
-        held = frames_elsewhere(first) or "no array of numbers with two axes or more"
+        held = frames_elsewhere(file[entry]) or "no array of numbers with two axes or more"
         raise DataError(
             f"{file.filename} has no frames in {_plural(len(found))}: expected a dataset of three "
-            f"axes as N.1/instrument/<detector>/image or data; entry {_name(first)} has {held}"
+            f"axes as N.1/instrument/<detector>/image or data; entry {entry} has {held}"
         )
     raise DataError(
         f"{file.filename} has frames of several detectors: {listed}. Say which (DATANAME, or "
         "prefix)"
     )
-
-
-def _name(entry: h5py.Group) -> str:
-    return str(entry.name).strip("/")
 
 
 def _plural(count: int) -> str:
