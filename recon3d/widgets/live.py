@@ -186,12 +186,12 @@ class Live(Panel):
         slices_figure(grain).savefig(buffer, format="png", dpi=100)
         self.picture.value = buffer.getvalue()
         self.picture.layout.display = None
-        omega = grain.projections["omega"]
+        omega = grain.projections["omega"].round(2) + 0.0  # no -0.00
         self.caption.value = (
             f"a rough grain of {grain.volume_um3:.3g} µm³ from {omega.size} projections at ω = "
-            f"{omega.min():g} to {omega.max():g}°, on voxels of {grain.volume.voxel_um[0]:.2g} "
-            f"µm, made in {time.monotonic() - self._began:.0f} s; "
+            f"{omega.min():.2f} to {omega.max():.2f}°, on voxels of "
+            f"{grain.volume.voxel_um[0]:.2g} µm, made in {time.monotonic() - self._began:.0f} s; "
             "not looked for: the drift, the axis to better than 0.2 pixels, errors; where angles "
-            "are missing, its volume is right to some 20 %"
+            f"are missing, its volume is right to some {20 if omega.size >= 9 else 30} %"
         )
-        self.tell(self._so_far())
+        self.tell(self._so_far() if self.follower else "not following")

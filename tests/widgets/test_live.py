@@ -53,6 +53,10 @@ def test_new_projections_appear_in_open_widgets(simulated, arriving, tmp_path):
         live._preview.wait(until=lambda: live.grain is not None)
         assert live.grain.mask.sum() > 100
         assert "µm, made in " in live.caption.value
+        assert "from 12 projections at ω = 0.00 to 165.00°" in live.caption.value
+        live.value = False
+        live._show_grain(live.grain)
+        assert live.status.value.count("not following") == 1
         assert bytes(live.picture.value[:4]) == b"\x89PNG"
     finally:
         live.close()
