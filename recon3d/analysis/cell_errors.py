@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from recon3d.analysis.merging import FloatArray, Integers
 from recon3d.analysis.misorientation import beside
 
 SHARED = 0.5
@@ -24,9 +25,7 @@ FACES_PER_AREA = 1.5
 """Area of the faces of voxels for one of the smooth surface, on average over directions."""
 
 
-def tilt_errors_deg(
-    pieces: NDArray[np.int64], inner: NDArray[np.bool_], errors: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def tilt_errors_deg(pieces: Integers, inner: NDArray[np.bool_], errors: FloatArray) -> FloatArray:
     r"""One standard deviation of the mean tilts of each cell, (cells, 2).
 
     :math:`σ^2 = \sum σ_i^2 / N^2 + (s \tilde σ)^2`, of the N voxels that the mean is over: what
@@ -43,7 +42,7 @@ def tilt_errors_deg(
 
 def volume_errors_um3(
     occupancy: NDArray[Any], labels: NDArray[np.int32], voxel_um: tuple[float, ...]
-) -> NDArray[np.float64]:
+) -> FloatArray:
     r"""One standard deviation of the volume of each cell; NaN where no cell has an inside.
 
     :math:`σ_V^2 = (s V)^2 + (d A)^2 + v^2 F / 12`:

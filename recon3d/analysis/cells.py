@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass
 
 from recon3d.analysis.cell_errors import at_boundaries, tilt_errors_deg, volume_errors_um3
-from recon3d.analysis.merging import connected, faces_of, single_linkage, stable_clusters
+from recon3d.analysis.merging import (
+    FloatArray,
+    Integers,
+    connected,
+    faces_of,
+    single_linkage,
+    stable_clusters,
+)
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
@@ -182,9 +189,7 @@ def find_cells(
     return Cells(labels, found.table(labels), found.boundaries(), threshold_deg)
 
 
-def _absorb(
-    pieces: NDArray[np.int64], tilts: NDArray[np.float64], faces: NDArray[np.int64], least: int
-) -> NDArray[np.int64]:
+def _absorb(pieces: Integers, tilts: FloatArray, faces: Integers, least: int) -> Integers:
     """Give small pieces, and voxels without one (-1), to the nearest orientation beside."""
     pieces = pieces.copy()
     loose = np.flatnonzero(pieces < 0)
@@ -207,9 +212,7 @@ def _absorb(
     return pieces
 
 
-def _without_slivers(
-    pieces: NDArray[np.int64], tilts: NDArray[np.float64], faces: NDArray[np.int64], least: int
-) -> NDArray[np.int64]:
+def _without_slivers(pieces: Integers, tilts: FloatArray, faces: Integers, least: int) -> Integers:
     """Give cells that are all boundary to their neighbours: blurred voxels between two cells."""
     apart = pieces[faces[:, 0]] != pieces[faces[:, 1]]
     inner = np.ones(pieces.size, bool)
@@ -222,11 +225,8 @@ def _without_slivers(
 
 
 def _join_alike(
-    pieces: NDArray[np.int64],
-    tilts: NDArray[np.float64],
-    faces: NDArray[np.int64],
-    threshold_deg: float,
-) -> NDArray[np.int64]:
+    pieces: Integers, tilts: FloatArray, faces: Integers, threshold_deg: float
+) -> Integers:
     """Join neighbours whose means differ by no more than an angle, the most alike first."""
     while True:
         means = _means(pieces, tilts)
@@ -246,12 +246,7 @@ def _join_alike(
         pieces = np.unique(target[pieces], return_inverse=True)[1]
 
 
-def _sharpen(
-    pieces: NDArray[np.int64],
-    tilts: NDArray[np.float64],
-    smooth: NDArray[np.float64],
-    faces: NDArray[np.int64],
-) -> NDArray[np.int64]:
+def _sharpen(pieces: Integers, tilts: FloatArray, smooth: FloatArray, faces: Integers) -> Integers:
     """Put voxels that the medians rounded off on the side of their own orientation."""
     noise = float(np.median(np.hypot(*(tilts - smooth).T)))
     pairs = np.concatenate([faces, faces[:, ::-1]])
@@ -268,7 +263,7 @@ def _sharpen(
     return pieces
 
 
-def _by_size(pieces: NDArray[np.int64]) -> NDArray[np.int64]:
+def _by_size(pieces: Integers) -> Integers:
     """Number the cells anew, the largest first."""
     sizes = np.bincount(pieces)
     numbers = np.empty(sizes.size, np.int64)
@@ -276,7 +271,7 @@ def _by_size(pieces: NDArray[np.int64]) -> NDArray[np.int64]:
     return numbers[pieces]
 
 
-def _means(pieces: NDArray[np.int64], tilts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _means(pieces: Integers, tilts: FloatArray) -> FloatArray:
     sizes = np.maximum(np.bincount(pieces), 1)
     return np.stack([np.bincount(pieces, t) / sizes for t in tilts.T], axis=1)
 
@@ -289,11 +284,7 @@ class _Found:
     """
 
     def __init__(
-        self,
-        grain: Grain,
-        known: NDArray[np.bool_],
-        pieces: NDArray[np.int64],
-        faces: NDArray[np.int64],
+        self, grain: Grain, known: NDArray[np.bool_], pieces: Integers, faces: Integers
     ) -> None:
         self.grain, self.known, self.pieces = grain, known, pieces
         self.tilts = grain.orientation[known].astype(np.float64)
@@ -311,10 +302,10 @@ class _Found:
             error = np.asarray(grain.orientation_error, np.float64)[known]
             self.errors = tilt_errors_deg(pieces, inner, error)
 
-    def _mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _mean(self, values: FloatArray) -> FloatArray:
         return np.bincount(self.pieces, values) / self.sizes
 
-    def _shares(self) -> NDArray[np.float64]:
+    def _shares(self) -> FloatArray:
         """Voxels of each cell, those beside another one by the share that each has of them.
 
         An orientation at a share t of the way from the mean of one cell to that of another is

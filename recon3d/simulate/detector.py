@@ -117,11 +117,6 @@ class SimulatedDetector:
         counts[illuminated] = rng.poisson(light[illuminated])
         return self._read_out(counts, static, rng)
 
-    def _dead(self, cols: int) -> NDArray[np.int64]:
-        """Columns that read nothing, in the middle half of the image."""
-        rng = np.random.default_rng([self.seed, _DEAD])
-        return rng.integers(cols // 4, cols - cols // 4, self.dead_columns)
-
     @checked(static="(rows, cols)", frame=">= 0")
     def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:
         """Record one frame with the beam off."""
@@ -140,6 +135,10 @@ class SimulatedDetector:
         for down in range(self.zinger_pix):
             for right in range(self.zinger_pix):
                 counts.flat[(struck + down * counts.shape[1] + right) % counts.size] += height
-        counts[:, self._dead(counts.shape[1])] = 0
+        cols = counts.shape[1]  # those that read nothing are in the middle half of the image
+        middle = (cols // 4, cols - cols // 4)
+        counts[
+            :, np.random.default_rng([self.seed, _DEAD]).integers(*middle, self.dead_columns)
+        ] = 0
         np.clip(counts, 0, None if self.wraps else self.saturation_counts, out=counts)
         return np.rint(counts, out=counts).astype(np.int64).astype(np.uint16)

@@ -118,10 +118,10 @@ def test_titles_name_the_motors():
 
 
 def test_truth_experiment_and_background(tmp_path):
-    write(tmp_path, dark_frames=4, results="out")
+    write(tmp_path, dark_frames=4)
     truth = Truth.load(tmp_path / "truth.h5")
     assert (truth.plan, truth.detector) == (PLANS["mosaicity"], DETECTOR)
-    assert Experiment.from_ini(tmp_path / "experiment.ini").path == tmp_path / "out"
+    assert Experiment.from_ini(tmp_path / "experiment.ini").path == tmp_path / "results"
     dark = mean_background(tmp_path / "background.h5")
     assert dark.shape == PLANS["mosaicity"].recorded_shape
     np.testing.assert_allclose(np.median(dark), DETECTOR.offset_counts, atol=5)

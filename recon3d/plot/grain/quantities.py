@@ -23,19 +23,20 @@ class Quantity(NamedTuple):
     factor: float
     signed: bool = False
     everywhere: bool = False
+    top: float | None = None  # the end of its scale; what suits the values where None
 
 
 QUANTITIES = {
     "a": Quantity("a (mdeg)", "PuOr", 1e3, signed=True),
     "b": Quantity("b (mdeg)", "PuOr", 1e3, signed=True),
     "spread": Quantity("spread (mdeg)", "cividis", 1e3),
-    "completeness": Quantity("completeness", "viridis", 1, everywhere=True),
-    "occupancy": Quantity("occupancy", "viridis", 1, everywhere=True),
+    "completeness": Quantity("completeness", "viridis", 1, everywhere=True, top=1.0),
+    "occupancy": Quantity("occupancy", "viridis", 1, everywhere=True, top=1.25),
     "strain": Quantity("strain (10⁻⁶)", "RdBu_r", 1e6, signed=True),
     "error": Quantity("error of the orientation (mdeg)", "inferno", 1e3),
     "strain error": Quantity("error of the strain (10⁻⁶)", "inferno", 1e6),
-    "quality": Quantity("share of frames seen", "viridis", 1),
-    "second orientation": Quantity("share at a second orientation", "cividis", 1),
+    "quality": Quantity("share of frames seen", "viridis", 1, top=1.0),
+    "second orientation": Quantity("share at a second orientation", "cividis", 1, top=1.0),
     "misorientation": Quantity("neighbour misorientation (mdeg)", "inferno", 1e3),
 }
 """Scalars by their names. The colour maps are safe for the colour-blind."""
@@ -75,10 +76,8 @@ def values_of(grain: Grain, name: str) -> Any:
 def limits_of(name: str, values: NDArray[Any]) -> tuple[float, float]:
     """Ends of the colour scale that suit values: symmetric where they have a sign."""
     look = QUANTITIES[name]
-    if look.everywhere:
-        return 0.0, 1.0 if name == "completeness" else 1.25
-    if name in ("quality", "second orientation"):
-        return 0.0, 1.0
+    if look.top is not None:
+        return 0.0, look.top
     known = values[np.isfinite(values)]
     high = float(np.percentile(np.abs(known), 99)) if known.size else 1.0
     high = high if high > 0 else 1.0

@@ -26,15 +26,15 @@ def draw_rotation_steps(ax: Axes, glances: Glances) -> None:
     omega = np.array([glance.omega_deg for glance in glances])
     steps = np.diff(omega)
     ax.plot(omega[1:], steps, ".", color=BLUE, markersize=4)
+    title = "one projection"
     if steps.size:
         usual = float(np.median(steps))
         gaps = np.flatnonzero(steps > 1.5 * usual)
         ax.plot(omega[gaps + 1], steps[gaps], "o", color=VERMILION, mfc="none")
         ax.set_ylim(0, max(1.2 * float(steps.max()), 1.6 * usual))
         span = f"{len(omega)} projections, {omega[0]:.2f}° to {omega[-1]:.2f}°"
-        label(ax, "ω (°)", "step of ω (°)", f"{span}, {len(gaps)} gaps")
-        return
-    label(ax, "ω (°)", "step of ω (°)", "one projection")
+        title = f"{span}, {len(gaps)} gaps"
+    label(ax, "ω (°)", "step of ω (°)", title)
 
 
 def draw_missing(ax: Axes, glances: Glances) -> AxesImage:

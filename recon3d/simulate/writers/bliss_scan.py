@@ -37,7 +37,6 @@ def simulate_bliss(
     detector: SimulatedDetector | None = None,
     *,
     name: str = "topotomo",
-    results: str = "results",
     voxels: int = 48,
     dark_frames: int = 0,
     external: bool = False,
@@ -59,7 +58,7 @@ def simulate_bliss(
     truth = with_faults(Truth(phantom, plan, detector or SimulatedDetector()), faults)
     truth.save(out / "truth.h5")
     phantom, plan, detector = truth.phantom, truth.plan, truth.detector
-    write_experiment_ini(out / "experiment.ini", phantom, plan, results=results, voxels=voxels)
+    write_experiment_ini(out / "experiment.ini", phantom, plan, results="results", voxels=voxels)
     if dark_frames:
         _write_darks(out / "background.h5", plan, detector, dark_frames)
     projections = simulated_projections(truth, show_progress=show_progress)
