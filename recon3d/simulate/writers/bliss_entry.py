@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.files.hdf5 import create_own
+from recon3d.files.nexus import new_group
 from recon3d.readers.source import MotorTable
 from recon3d.simulate.motion import MOVED
 
@@ -29,15 +29,18 @@ _STANDING: dict[str, float | str] = {"mainx": -4850.0, "obx": 331.9, "ffpitch": 
 
 
 def add_entry(file: h5py.File, number: int, title: str, first: int, frames: int) -> h5py.Group:
-    """Begin an entry: what BLISS writes of any scan."""
-    entry = file.create_group(f"{number}.1")
-    entry.attrs["NX_class"] = "NXentry"
+    """Write what BLISS writes of any scan that came to its end; `first`: frames before it."""
+    entry = new_group(file, f"{number}.1", "NXentry")
     entry["title"] = title
-    entry["start_time"] = _time(first)
-    for group, kind in (("instrument", "NXinstrument"), ("measurement", "NXcollection")):
-        entry.create_group(group).attrs["NX_class"] = kind
+    entry["start_time"], entry["end_time"] = _time(first), _time(first + frames)
+    entry["end_reason"] = "SUCCESS"
+    for name, kind in (
+        ("instrument", "NXinstrument"),
+        ("instrument/positioners", "NXcollection"),
+        ("measurement", "NXcollection"),
+    ):
+        new_group(entry, name, kind)
     entry["instrument/name"] = "ESRF-ID03"
-    entry.create_group("instrument/positioners").attrs["NX_class"] = "NXcollection"
     _add_list(entry, "sec", "NXdetector", "data", np.full(frames, 1.0), "s")
     return entry
 
@@ -46,8 +49,7 @@ def _add_list(
     entry: h5py.Group, name: str, kind: str, leaf: str, values: NDArray[Any], unit: str
 ) -> None:
     """Add readings, one a frame, in `instrument`, and a link to them in `measurement`."""
-    group = entry.create_group(f"instrument/{name}")
-    group.attrs["NX_class"] = kind
+    group = new_group(entry, f"instrument/{name}", kind)
     group.create_dataset(leaf, data=values).attrs["units"] = unit
     entry[f"measurement/{name}"] = h5py.SoftLink(f"{entry.name}/instrument/{name}/{leaf}")
 
@@ -73,8 +75,7 @@ def add_motors(entry: h5py.Group, motors: MotorTable, *, record_current: bool) -
 def add_parameters(entry: h5py.Group, *, zigzag: bool) -> None:
     """Add what the title says of the scan, as BLISS repeats it."""
     words = str(entry["title"].asstr()[()]).split()
-    parameters = entry.create_group("instrument/fscan_parameters")
-    parameters.attrs["NX_class"] = "NXcollection"
+    parameters = new_group(entry, "instrument/fscan_parameters", "NXcollection")
     parameters["scan_type"] = words[0]
     parameters["fast_motor_mode"] = "ZIGZAG" if zigzag else "REWIND"
     for prefix, at in (("slow", 1), ("fast", 5)) if words[0] == "fscan2d" else (("fast", 1),):
@@ -85,40 +86,37 @@ def add_parameters(entry: h5py.Group, *, zigzag: bool) -> None:
 
 
 def add_frames(
-    entry: h5py.Group, frames: Frames, parts: Sequence[tuple[Path, Frames]] = ()
+    entry: h5py.Group, frames: Frames, folder: Path | None = None, series: int = 1
 ) -> None:
-    """Add the frames, (frames, rows, cols), one a chunk, or a virtual dataset of the `parts`.
+    """Add the frames, (frames, rows, cols), one a chunk.
 
-    `parts`: files to write, and the frames in each; empty to keep the frames in the entry.
+    `folder`: beside the file, for files of one series of frames each, to which the entry points.
     """
-    group = entry.create_group(f"instrument/{DETECTOR}")
-    group.attrs["NX_class"] = "NXdetector"
+    group = new_group(entry, f"instrument/{DETECTOR}", "NXdetector")
     group["type"] = "lima"
-    layout, first = h5py.VirtualLayout(frames.shape, frames.dtype), 0
-    for path, part in parts:
-        path.parent.mkdir(exist_ok=True)
-        with create_own(path, oldest=True) as file:
-            _compressed(file, _PART_DATASET, part)
-        name = f"{path.parent.name}/{path.name}"
-        layout[first : first + len(part)] = h5py.VirtualSource(name, _PART_DATASET, part.shape)
-        first += len(part)
-    if parts:
-        group.create_virtual_dataset("data", layout)
-    else:
+    if folder is None:
         _compressed(group, "data", frames)
+    else:
+        group.create_virtual_dataset("data", _external(folder, frames, series))
     group["image"] = h5py.SoftLink("data")
     entry[f"measurement/{DETECTOR}"] = h5py.SoftLink(f"{group.name}/data")
+
+
+def _external(folder: Path, frames: Frames, series: int) -> h5py.VirtualLayout:
+    folder.mkdir(exist_ok=True)
+    layout = h5py.VirtualLayout(frames.shape, frames.dtype)
+    for number, first in enumerate(range(0, len(frames), series)):
+        part, name = frames[first : first + series], f"{DETECTOR}_{number:04d}.h5"
+        with create_own(folder / name, oldest=True) as file:
+            _compressed(file, _PART_DATASET, part)
+        source = h5py.VirtualSource(f"{folder.name}/{name}", _PART_DATASET, part.shape)
+        layout[first : first + len(part)] = source
+    return layout
 
 
 def _compressed(group: h5py.Group, name: str, frames: Frames) -> None:
     packed = hdf5plugin.Bitshuffle(cname="lz4")
     group.create_dataset(name, data=frames, chunks=(1, *frames.shape[1:]), **packed)
-
-
-def finish_entry(entry: h5py.Group, frames: int) -> None:
-    """End an entry as a scan that came to its end."""
-    entry["end_time"] = _time(frames)
-    entry["end_reason"] = "SUCCESS"
 
 
 def _time(frame: int) -> str:

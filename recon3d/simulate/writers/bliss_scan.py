@@ -18,13 +18,11 @@ from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
 from recon3d.simulate.writers.bliss_entry import (
-    DETECTOR,
     FRAME_S,
     add_entry,
     add_frames,
     add_motors,
     add_parameters,
-    finish_entry,
 )
 from recon3d.simulate.writers.edf_scan import simulated_projections
 from recon3d.simulate.writers.experiment_ini import write_experiment_ini
@@ -68,9 +66,8 @@ def simulate_bliss(
             entry = add_entry(file, k + 1, scan_title(plan), k * plan.frames, len(frames))
             add_motors(entry, motors, record_current=detector.record_current)
             add_parameters(entry, zigzag=plan.zigzag)
-            folder = out / f"{name}_scan{k + 1:04d}"
-            add_frames(entry, frames, _parts(folder, frames, plan.mu.number) if external else ())
-            finish_entry(entry, (k + 1) * plan.frames)
+            folder = out / f"{name}_scan{k + 1:04d}" if external else None
+            add_frames(entry, frames, folder, plan.mu.number)
     return path
 
 
@@ -111,20 +108,9 @@ def _prepare(out: Path, name: str, *, overwrite: bool) -> Path:
     return path
 
 
-def _parts(
-    folder: Path, frames: NDArray[np.uint16], series: int
-) -> list[tuple[Path, NDArray[np.uint16]]]:
-    """Files of one rocking series each, and the frames in them."""
-    return [
-        (folder / f"{DETECTOR}_{first // series:04d}.h5", frames[first : first + series])
-        for first in range(0, len(frames), series)
-    ]
-
-
 def _write_darks(path: Path, plan: ScanPlan, detector: SimulatedDetector, count: int) -> None:
     static = detector.static(plan.recorded_shape)
     darks = np.stack([detector.dark(static, number) for number in range(count)])
     with create_own(path, oldest=True) as file:
         entry = add_entry(file, 1, f"loopscan {count} 1", 0, count)
         add_frames(entry, darks)
-        finish_entry(entry, count)
