@@ -172,16 +172,23 @@ def mosaicity(
     reduced, settings, own = (
         np.ascontiguousarray(values[:, known]) for values in (reduced, settings, places)
     )
+    first, second = np.triu_indices(len(sizes), 1)
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
     total, moments, covariance, amplitude, count, peak_setting, share = _maps(
-        np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale, reduced,
-        _settings_of_places(reduced, own, sizes), own, sizes, _neighbours(places, sizes, known),
+        np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale,
+        _powers(reduced), _powers(_settings_of_places(reduced, own, sizes)),
+        reduced[first] * reduced[second], own, sizes, _neighbours(places, sizes, known),
         float(background), float(peak_share), peaks,
     )  # fmt: skip
     mean, skewness, kurtosis = moments
     found = Peaks(count, peak_setting, share)
     return Mosaicity(names, total, mean, covariance, skewness, kurtosis, amplitude, found)
+
+
+def _powers(settings: FloatArray) -> FloatArray:
+    """Powers 0 to 4 of settings, (axes, 5, settings), of those of each axis (axes, settings)."""
+    return settings[:, None] ** np.arange(5)[:, None]
 
 
 def _settings_of_places(
@@ -217,8 +224,9 @@ def _maps(
     settings: FloatArray,
     middle: FloatArray,
     scale: FloatArray,
-    reduced: FloatArray,
-    of_places: FloatArray,
+    powers: FloatArray,
+    powers_of_places: FloatArray,
+    products: FloatArray,
     places: NDArray[np.int64],
     sizes: NDArray[np.int64],
     neighbours: NDArray[np.int64],
@@ -239,7 +247,6 @@ def _maps(
     most = MOST_PEAKS if peaks else 0
     peak_setting = np.full((rows, cols, most, axes), np.nan)
     share = np.full((rows, cols, most), np.nan)
-    products = _products(reduced)
     for row in prange(rows):
         counts = np.empty((len(known), cols))
         read_row(frames, known, row, background, counts)
@@ -249,12 +256,13 @@ def _maps(
         for axis in range(axes):
             curve = _curve(counts, places[axis], sizes[axis])
             # Where all frames of a place share one setting the curve tells what its frames do.
-            if np.isnan(of_places[axis, 0]):
-                accumulate(counts, _powers(reduced[axis]), sums[axis])
+            if np.isnan(powers_of_places[axis, 1, 0]):
+                accumulate(counts, powers[axis], sums[axis])
             else:
-                accumulate(curve, _powers(of_places[axis, : sizes[axis]]), sums[axis])
+                accumulate(curve, powers_of_places[axis], sums[axis])
             _highest(curve, sums[axis, 0], amplitude[row, :, axis])
-        total[row] = sums[0, 0]
+        for col in range(cols):  # an assignment of arrays takes 4 s to compile
+            total[row, col] = sums[0, 0, col]
         _standardise(sums, mixed, middle, scale, moments[:, row], covariance[row])
         if peaks:
             _peaks_of_row(
@@ -262,28 +270,6 @@ def _maps(
                 share[row],
             )  # fmt: skip
     return total, moments, covariance, amplitude, count, peak_setting, share
-
-
-@njit(cache=True)
-def _products(settings: FloatArray) -> FloatArray:
-    """Products of the settings of an axis and of those after it, (pairs, settings)."""
-    axes, count = settings.shape
-    products = np.empty((axes * (axes - 1) // 2, count))
-    pair = 0
-    for axis in range(axes):
-        for other in range(axis + 1, axes):
-            products[pair] = settings[axis] * settings[other]
-            pair += 1
-    return products
-
-
-@njit(cache=True)
-def _powers(settings: FloatArray) -> FloatArray:
-    """Powers 0 to 4 of settings, (5, settings)."""
-    powers = np.ones((5, len(settings)))
-    for power in range(1, 5):
-        powers[power] = powers[power - 1] * settings
-    return powers
 
 
 @njit(cache=True)
@@ -380,7 +366,8 @@ def _peaks_of_row(
     strongest = np.full((MOST_PEAKS, cols), -1)
     for frame in range(len(counts)):
         # Of equals beside each other the first one counts.
-        before[:], after[:] = -1, limit
+        for col in range(cols):
+            before[col], after[col] = -1, limit[col]
         for other in neighbours[frame]:
             if other >= 0:
                 highest, near = before if other < frame else after, held[other]

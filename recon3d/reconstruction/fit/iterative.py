@@ -132,7 +132,7 @@ class IterativeFit:
         self.bins = bins
         self._name(np.arange(bins.size) if columns is None else columns)
         self.projector = Projector(points_um, voxel_um)
-        self.threshold = threshold
+        self.threshold = float(threshold)
         size = subset_size or usual_subset(len(model.projections))
         self.groups = deal(model.projections, size)
         self.see_through(model)
