@@ -168,6 +168,7 @@ class Cluster:
             engines=self.profile,
             log_level=50,
             engine_timeout=self.timeout_s,
+            delay=0.0,  # engines are told where the controller is once it is there
             controller_ip=self._ip or ("*" if self.profile == "slurm" else "127.0.0.1"),
         )
         environment = {

@@ -5,12 +5,10 @@ import errno
 
 import h5py
 import numpy as np
-import orix.io
 import pytest
 import xarray
 import zarr
 from ome_zarr_models.v05 import Image
-from orix.quaternion import Rotation as OrixRotation
 from scipy.spatial.transform import Rotation
 
 from recon3d.errors import OutputError, ParameterError
@@ -25,6 +23,15 @@ MEAN = [40.0, 60.0, 20.0]
 @pytest.fixture
 def crystal(grain_factory):
     return grain_factory(provenance=CELL | {"euler_bunge": MEAN})
+
+
+@pytest.fixture
+def orix():
+    """Compiled for 15 s at its first import: no other test's process is to wait for it."""
+    import orix.io
+    import orix.quaternion
+
+    return orix
 
 
 def read_ctf(path):
@@ -42,7 +49,7 @@ def turned(a_deg, b_deg):
     return Rotation.from_rotvec(np.radians([b_deg, 0, -a_deg])).as_matrix()
 
 
-def test_rotations_are_the_turns_of_the_tilts_on_the_mean(crystal):
+def test_rotations_are_the_turns_of_the_tilts_on_the_mean(crystal, orix):
     mean = Rotation.from_euler("ZXZ", MEAN, degrees=True).as_matrix()
     tilts = crystal.orientation[crystal.mask].astype(float)
     for (a, b), found in zip(
@@ -50,7 +57,8 @@ def test_rotations_are_the_turns_of_the_tilts_on_the_mean(crystal):
     ):
         np.testing.assert_allclose(found, turned(a, b) @ mean, atol=1e-9)
     theirs = crystal.rotations("orix")
-    ours = OrixRotation.from_euler(np.radians(euler_bunge_deg(crystal.rotations().as_matrix())))
+    euler = np.radians(euler_bunge_deg(crystal.rotations().as_matrix()))
+    ours = orix.quaternion.Rotation.from_euler(euler)
     assert np.degrees((theirs * ~ours).angle).max() < 1e-4
 
 
@@ -116,7 +124,7 @@ def test_without_a_mean_rotations_are_relative_to_it_and_the_files_say_so(grain,
         assert "relative" in file["recon3d_notes"].asstr()[()]
 
 
-def test_orix_reads_both_of_its_formats(crystal, tmp_path):
+def test_orix_reads_both_of_its_formats(crystal, orix, tmp_path):
     kept = Slice("z", 1)
     expected = np.radians(map_of(crystal, kept).euler_deg)
     inside = kept.image(crystal.mask)
@@ -128,7 +136,7 @@ def test_orix_reads_both_of_its_formats(crystal, tmp_path):
         assert found.phases[phase].space_group.number == 225
         np.testing.assert_array_equal(found.phase_id == phase, inside.ravel())
         assert (found.dx, found.dy) == pytest.approx((2.0, 1.5))
-        rotations = OrixRotation.from_euler(expected[inside.ravel()])
+        rotations = orix.quaternion.Rotation.from_euler(expected[inside.ravel()])
         apart = found.rotations[inside.ravel()] * ~rotations
         assert np.degrees(apart.angle).max() < 1e-4
     own = orix.io.load(tmp_path / "g.orix.h5")

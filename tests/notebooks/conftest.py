@@ -82,7 +82,7 @@ def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
         finally:
             server.terminate()
             try:
-                server.wait(8)
+                server.wait(2)
             except subprocess.TimeoutExpired:  # a kernel that was restarted can hold it
                 server.kill()
                 server.wait(20)

@@ -45,7 +45,7 @@ def test_engines_of_a_killed_notebook_end():
 
 
 @pytest.mark.usefixtures("mpi")
-@pytest.mark.parametrize("command", ["sleep 500", STUBBORN])
+@pytest.mark.parametrize("command", ["exec sleep 500", STUBBORN])
 def test_a_command_ends_with_its_owner(command):
     import psutil
 

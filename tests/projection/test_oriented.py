@@ -81,7 +81,7 @@ def test_slopes_are_those_of_the_squared_differences():
     grain = voxels(voxel_um=0.0)
     (of_frames, of_voxels), _ = both(grain)
     rng = np.random.default_rng(1)
-    rest = rng.normal(size=(PIXELS.count + 1, len(of_frames)))
+    rest = rng.normal(size=(PIXELS.count + 1, len(of_frames))).astype(np.float32)
     rest[-1] = 0
     # Two unknowns of a voxel's own, a shared one, and one that moves gamma with its place.
     turning, tilts = rng.normal(size=(3, 4)), rng.normal(size=(1, 3))
