@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,15 @@ from recon3d.scan.table import in_words
 MOST_DOUBLED = 0.25
 """Share of the frames beyond which copies of equal merit are none: two scans are mixed."""
 LATER, BEAM, READABLE = "was taken later", "has beam", "can be read"
+_LOOKS = 50
+"""How many settings are looked at before two scans are taken to be mixed."""
 _BLOCK = 4
 _LIT = 8.0
 """How many standard deviations of the background the brightest part of a lit frame has."""
 _DARKER = 3.0
+
+_Lit = tuple[list[int], str]
+"""Those of some frames that have signal, and what that is called."""
 
 
 class _Doubled(NamedTuple):
@@ -76,18 +82,33 @@ def settle_doubled(grid: Candidate | None, source: FrameSource, goniometer: Goni
 
 
 def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
+    """The frames for which others stand; those of two mixed scans by their times alone."""
     cells = grid.cells
     order = np.argsort(cells, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(cells[order])) + 1)
+    several = [group.tolist() for group in groups if group.size > 1]
+    unread = _settled(several, grid, source, lambda equal: (equal, LATER))
+    if sum(each.why == LATER for each in unread) > MOST_DOUBLED * cells.size:
+        few = several[:: math.ceil(len(several) / _LOOKS)]
+        if all(each.why == LATER for each in _settled(few, grid, source, partial(_lit, source))):
+            return unread
+    return _settled(several, grid, source, partial(_lit, source))
+
+
+def _settled(
+    groups: list[list[int]],
+    grid: Candidate,
+    source: FrameSource,
+    lit_ones: Callable[[list[int]], _Lit],
+) -> list[_Doubled]:
+    """All frames of some settings but those that are used; `lit_ones` compares equals."""
     merits, found = source.merits, []
     for group in groups:
-        if group.size < 2:
-            continue
-        merit = {i: tuple(bool(has[i]) for has in merits.values()) for i in group.tolist()}
+        merit = {i: tuple(bool(has[i]) for has in merits.values()) for i in group}
         best = max(merit.values())
         equal = [index for index, own in merit.items() if own == best]
-        lit, why = _lit(source, equal) if len(equal) > 1 else (equal, LATER)
-        k, frame = divmod(int(cells[group[0]]), math.prod(grid.grid_shape[1:]))
+        lit, why = lit_ones(equal) if len(equal) > 1 else (equal, LATER)
+        k, frame = divmod(int(grid.cells[group[0]]), math.prod(grid.grid_shape[1:]))
         where = in_words(grid.omega.centres[k], grid.axes, frame)
         for index, own in merit.items():
             if index != lit[-1]:
@@ -99,7 +120,7 @@ def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
     return sorted(found)
 
 
-def _lit(source: FrameSource, equal: list[int]) -> tuple[list[int], str]:
+def _lit(source: FrameSource, equal: list[int]) -> _Lit:
     """Those of some frames that have signal, or all where none has, and what that is called.
 
     Rather than the whole of a frame, which is offset and noise, its brightest part is compared.

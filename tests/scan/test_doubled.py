@@ -10,6 +10,7 @@ import pytest
 from bliss_files import add_entry
 
 from recon3d.errors import DataError, Recon3DWarning
+from recon3d.scan import doubled
 from recon3d.scan.doubled import BEAM, _lit
 from recon3d.scan.scan import open_scan
 
@@ -85,6 +86,20 @@ def test_a_quarter_of_the_frames_may_be_copies(tmp_path, again, refused):
             opened(path)
     else:  # 4 of 16
         np.testing.assert_array_equal(second(path)[0][:2], frames(7)[:2])
+
+
+def test_two_mixed_scans_are_told_by_a_few_of_their_frames(tmp_path, monkeypatch):
+    read, signal = [], doubled._signal
+    monkeypatch.setattr(doubled, "_LOOKS", 1)
+    monkeypatch.setattr(doubled, "_signal", lambda frame: read.append(1) or signal(frame))
+    with pytest.raises(DataError, match=r"3 such in all.*which was taken later"):
+        opened(write(tmp_path / "mixed.h5", (frames(2), MU, {}), (frames(3), MU, {})))
+    assert len(read) == 2
+    _, left_out = second(
+        write(tmp_path / "shut.h5", (frames(2, lit=False), MU, {}), (frames(3), MU, {}))
+    )
+    assert len(read) == 2 + 2 + 6
+    assert len(left_out) == 3
 
 
 @pytest.mark.parametrize("order", [1, -1])
