@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from recon3d.projection.kernels import add_weighted, corner
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread
-from recon3d.projection.weights import OrientationList
 from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
@@ -29,12 +28,11 @@ ScaledSettings = tuple[FloatArray, FloatArray]
 class OrientedVoxels:
     """Voxels that have one orientation each: far less than a distribution, and far stiffer.
 
-    The settings, as `scaled_settings` gives them for these orientations, say which frames of a
-    projection each voxel lights.
+    Their settings at ω, as `scaled_settings` gives them, say which frames each voxel lights.
     """
 
     projector: Projector
-    orientations: OrientationList
+    orientations: FloatArray  # (3, voxels): (a, b, Δθ) in degrees
     intensity: FloatArray  # (voxels,): how much they scatter
 
     def frames(

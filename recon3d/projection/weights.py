@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numba import prange
@@ -15,27 +14,6 @@ from recon3d.projection.kernels import AnyFloats
 from recon3d.runtime.compiled import njit
 
 FloatArray = NDArray[np.float64]
-
-
-class Orientations(Protocol):
-    """Anything that names orientations (a, b) and shifts Δθ one by one."""
-
-    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(a, b, Δθ) of every orientation, each of one shape."""
-        ...
-
-
-@dataclass(frozen=True)
-class OrientationList:
-    """Orientations in no order, such as those of the voxels of a grain: tilts and shifts Δθ."""
-
-    a_deg: FloatArray
-    b_deg: FloatArray
-    dtheta_deg: FloatArray
-
-    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(a, b, Δθ) of every orientation."""
-        return self.a_deg, self.b_deg, self.dtheta_deg
 
 
 @dataclass(frozen=True)
@@ -64,10 +42,10 @@ class OrientationBins:
         """Number of bins."""
         return int(np.prod(self.shape))
 
-    def centres_deg(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(a, b, Δθ) of every bin, each of shape (size,)."""
-        a, b, dtheta = np.meshgrid(self.a_deg, self.b_deg, self.dtheta_deg, indexing="ij")
-        return a.ravel(), b.ravel(), dtheta.ravel()
+    def centres_deg(self) -> FloatArray:
+        """The orientation of every bin: (a, b, Δθ), (3, size)."""
+        grids = np.meshgrid(self.a_deg, self.b_deg, self.dtheta_deg, indexing="ij")
+        return np.stack(grids).reshape(3, -1)
 
 
 def centred_axis(half_range_deg: float, step_deg: float) -> FloatArray:
@@ -181,6 +159,11 @@ class Acceptance:
     # the sample's origin falls; weights of bins, which are nowhere, do not hold it
     slope_deg_per_pix: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def widths_deg(self) -> FloatArray:
+        """The widths in μ, γ and 2θ."""
+        return np.array([self.rocking_width_deg, self.rolling_width_deg, self.two_theta_width_deg])
+
 
 @dataclass(frozen=True)
 class Turning:
@@ -192,17 +175,12 @@ class Turning:
     centre_gamma_deg: float = 0.0
     base_tilt_sense: int = 1  # with which a shift of the Bragg angle shows in μ
 
-    def settings_of(
-        self, bins: Orientations, omega_deg: float
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(μ, γ, 2θ shift) in degrees at which every bin diffracts at ω, each (bins,)."""
-        a, b, dtheta = bins.centres_deg()
+    def settings_of(self, orientations_deg: FloatArray, omega_deg: float) -> FloatArray:
+        """(μ, γ, 2θ shift), (3, n), at which orientations (a, b, Δθ), (3, n), diffract at ω."""
+        a, b, dtheta = orientations_deg
         mu, gamma = turn_to_laboratory(a, b, omega_deg, self.handedness)
-        return (
-            self.centre_mu_deg + mu + self.base_tilt_sense * dtheta,
-            self.centre_gamma_deg + gamma,
-            2 * dtheta,
-        )
+        mu = self.centre_mu_deg + mu + self.base_tilt_sense * dtheta
+        return np.stack([mu, self.centre_gamma_deg + gamma, 2 * dtheta])
 
 
 @dataclass(frozen=True)
@@ -216,16 +194,14 @@ class FrameSettings:
     gamma_deg: FloatArray
     two_theta_deg: FloatArray  # from the middle of its range; 0 where it was not scanned
 
+    def of(self, projection: int) -> FloatArray:
+        """(μ, γ, 2θ) of the frames of a projection, (3, frames)."""
+        columns = (self.mu_deg, self.gamma_deg, self.two_theta_deg)
+        return np.stack([column[projection] for column in columns])
 
-def frame_weights(
-    settings: FrameSettings,
-    projection: int,
-    omega_deg: float,
-    bins: Orientations,
-    turning: Turning,
-    acceptance: Acceptance,
-) -> NDArray[np.float32]:
-    r"""Weights, (frames, bins), of the orientation bins in the frames of one projection.
+
+def frame_weights(of_frames: FloatArray, of_bins: FloatArray) -> NDArray[np.float32]:
+    r"""Weights, (frames, bins), of orientation bins in the frames of a projection.
 
     .. math::
         W_{f,bin} = \exp\left(-\tfrac12 \left(\frac{μ_f - μ(ω)}{σ_μ}\right)^2
@@ -234,8 +210,9 @@ def frame_weights(
 
     the Gaussian approximation of the resolution function (Poulsen et al. 2017, J. Appl. Cryst. 50,
     1441) with the turning law of Recon3D. Rows of missing frames are zero.
+
+    `of_frames`, `of_bins`: as `scaled_settings` gives them.
     """
-    of_frames, of_bins = scaled_settings(settings, projection, omega_deg, bins, turning, acceptance)
     squares = np.zeros((len(of_frames), len(of_bins)))
     for frame, bin_ in zip(of_frames.T, of_bins.T, strict=True):
         squares += (frame[:, None] - bin_) ** 2
@@ -246,54 +223,28 @@ def frame_weights(
 
 
 def scaled_settings(
-    settings: FrameSettings,
-    projection: int,
-    omega_deg: float,
-    bins: Orientations,
-    turning: Turning,
-    acceptance: Acceptance,
+    frames_deg: FloatArray, orientations_deg: FloatArray, acceptance: Acceptance
 ) -> tuple[FloatArray, FloatArray]:
-    r"""Settings of a projection's frames, (frames, 3), and of the bins, in the instrument's widths.
+    r"""Settings (3, n) of frames and of orientations in the instrument's widths, each (n, 3).
 
     The weight of a bin in a frame is :math:`\exp(-d^2 / 2)` of their distance d in (μ, γ, 2θ). What
     the instrument is wide open to is 0 everywhere; NaN stands for a missing frame.
     """
-    widths = (
-        acceptance.rocking_width_deg,
-        acceptance.rolling_width_deg,
-        acceptance.two_theta_width_deg,
-    )
-    columns = (settings.mu_deg, settings.gamma_deg, settings.two_theta_deg)
-    of_frames = [column[projection] / width for column, width in zip(columns, widths, strict=True)]
-    of_bins = [
-        column / width
-        for column, width in zip(turning.settings_of(bins, omega_deg), widths, strict=True)
-    ]
-    return np.stack(of_frames, axis=-1), np.stack(of_bins, axis=-1)
+    both = (frames_deg, orientations_deg)
+    of_frames, of_bins = (np.ascontiguousarray(one.T / acceptance.widths_deg) for one in both)
+    return of_frames, of_bins
 
 
 def nearest_frames(
-    settings: FrameSettings,
-    projection: int,
-    omega_deg: float,
-    bins: Orientations,
-    turning: Turning,
-    reach_deg: tuple[float, float, float],
+    frames_deg: FloatArray, bins_deg: FloatArray, reach_deg: tuple[float, float, float]
 ) -> NDArray[np.int64]:
-    """Which frame of a projection lies nearest to the setting of each bin; -1 for none.
+    """Which frame, by settings (3, frames), is nearest to each bin's, (3, bins); -1 for none.
 
     `reach_deg`: how far off in (μ, γ, 2θ) a frame may be; infinite where no choice was measured.
     """
-    reach_mu, reach_gamma, reach_two_theta = reach_deg
-    mu, gamma, two_theta = turning.settings_of(bins, omega_deg)
-    distance = np.maximum(
-        np.abs(settings.mu_deg[projection][:, None] - mu) / reach_mu,
-        np.abs(settings.gamma_deg[projection][:, None] - gamma) / reach_gamma,
-    )
-    distance = np.maximum(
-        distance,
-        np.abs(settings.two_theta_deg[projection][:, None] - two_theta) / reach_two_theta,
-    )
+    distance = np.zeros((frames_deg.shape[1], bins_deg.shape[1]))
+    for frame, bin_, reach in zip(frames_deg, bins_deg, reach_deg, strict=True):
+        np.maximum(distance, np.abs(frame[:, None] - bin_) / reach, out=distance)
     distance[np.isnan(distance)] = np.inf
     frame = distance.argmin(axis=0)
     frame[distance.min(axis=0) > 1] = -1

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.operator import IlluminatedPixels, Projector
-from recon3d.projection.weights import Orientations
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.runtime.communicator import ALONE
 
@@ -70,9 +69,9 @@ class MemoryScan:
         """Which frames are not dark all over, (projections, frames)."""
         return self.images.any(axis=(2, 3))
 
-    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
+    def weights(self, projection: int, bins: FloatArray) -> NDArray[np.float32]:  # noqa: ARG002
         """Each frame shows a stretch of the bins and a little of its neighbours."""
-        return _weights(self.images.shape[1], bins.centres_deg()[0].size)
+        return _weights(self.images.shape[1], bins.shape[1])
 
     def total_counts(self) -> float:
         """Sum of all frames."""

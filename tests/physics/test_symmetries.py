@@ -19,9 +19,9 @@ from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
-    OrientationList,
     Turning,
     frame_weights,
+    scaled_settings,
 )
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.scan import open_scan
@@ -55,9 +55,8 @@ def geometry(sense: int = 1) -> ProjectionGeometry:
 
 def frames_of(points, tilts, amounts, omega_deg, handedness, sense=1):
     """Frames of one projection, every voxel an orientation of its own: (frames, pixels)."""
-    bins = OrientationList(*tilts, np.zeros(len(points)))
-    turning = Turning(handedness)
-    weights = frame_weights(FRAMES, 0, omega_deg, bins, turning, ACCEPTANCE)
+    turned = Turning(handedness).settings_of(np.stack([*tilts, np.zeros(len(points))]), omega_deg)
+    weights = frame_weights(*scaled_settings(FRAMES.of(0), turned, ACCEPTANCE))
     volume = np.diag(amounts).astype(np.float32)
     images = Projector(points).forward(volume, geometry(sense).affine(omega_deg), PIXELS)
     return np.asarray(weights @ images[:-1].T, float)

@@ -9,7 +9,6 @@ from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, gather_slo
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
-    OrientationList,
     Turning,
     frame_weights,
     scaled_settings,
@@ -34,14 +33,15 @@ def frame_settings():
 def voxels(seed=0, voxel_um=1.0):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(scale=0.03, size=(2, len(POINTS)))
-    orientations = OrientationList(a, b, np.zeros_like(a))
+    orientations = np.stack([a, b, np.zeros_like(a)])
     projector = Projector(POINTS, (voxel_um,) * 3)
     return OrientedVoxels(projector, orientations, rng.uniform(0.5, 2, len(POINTS)))
 
 
 def both(grain):
-    common = (frame_settings(), 0, OMEGA, grain.orientations, TURNING, ACCEPTANCE)
-    return scaled_settings(*common), frame_weights(*common)
+    turned = TURNING.settings_of(grain.orientations, OMEGA)
+    settings = scaled_settings(frame_settings().of(0), turned, ACCEPTANCE)
+    return settings, frame_weights(*settings)
 
 
 @pytest.mark.parametrize("voxel_um", [0.0, 2.0])

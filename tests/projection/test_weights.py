@@ -13,16 +13,20 @@ from recon3d.projection.weights import (
     centred_axis,
     frame_weights,
     nearest_frames,
+    scaled_settings,
 )
 
 
-def one_bin(a_deg, b_deg, dtheta_deg=0.0):
-    return OrientationBins(np.array([a_deg]), np.array([b_deg]), np.array([dtheta_deg]))
-
-
 def settings_of(mu, gamma, two_theta=0.0):
+    """(μ, γ, 2θ) of the frames of one projection, (3, frames)."""
     mu, gamma, two_theta = np.broadcast_arrays(mu, gamma, two_theta)
-    return FrameSettings(mu[None] * 1.0, gamma[None] * 1.0, two_theta[None] * 1.0)
+    return FrameSettings(mu[None] * 1.0, gamma[None] * 1.0, two_theta[None] * 1.0).of(0)
+
+
+def weights_of(frames, orientation, turning, acceptance, omega_deg=0.0):
+    """Weights of one orientation (a, b, Δθ) in frames."""
+    turned = turning.settings_of(np.array([orientation]).T * 1.0, omega_deg)
+    return frame_weights(*scaled_settings(frames, turned, acceptance))
 
 
 @given(
@@ -36,52 +40,44 @@ def test_a_voxel_lights_the_frame_it_turns_to(a, b, omega_deg, handedness):
     mu = 0.01 + a * np.cos(omega) - handedness * b * np.sin(omega)
     gamma = -0.02 + handedness * a * np.sin(omega) + b * np.cos(omega)
     frames = settings_of([mu, mu + 0.016], [gamma, gamma + 0.03])
-    weights = frame_weights(
-        frames,
-        0,
-        omega_deg,
-        one_bin(a, b),
-        Turning(handedness, 0.01, -0.02),
-        Acceptance(0.016, 0.03),
-    )
+    turning, acceptance = Turning(handedness, 0.01, -0.02), Acceptance(0.016, 0.03)
+    weights = weights_of(frames, (a, b, 0), turning, acceptance, omega_deg)
     assert weights[:, 0] == pytest.approx([1, np.exp(-1)], rel=1e-5)
 
 
 def test_strain_shifts_rocking_and_two_theta():
     frames = settings_of([0.004, 0.0], 0.0, [0.008, 0.0])
-    weights = frame_weights(
-        frames, 0, 0.0, one_bin(0, 0, 0.004), Turning(1), Acceptance(0.004, np.inf, 0.008)
-    )
+    acceptance = Acceptance(0.004, np.inf, 0.008)
+    weights = weights_of(frames, (0, 0, 0.004), Turning(1), acceptance)
     assert weights[:, 0] == pytest.approx([1, np.exp(-1)], rel=1e-5)
 
 
 def test_base_tilt_sense_turns_the_shift_round():
     frames = settings_of([-0.004], 0.0)
     turning = Turning(1, base_tilt_sense=-1)
-    weights = frame_weights(
-        frames, 0, 0.0, one_bin(0, 0, 0.004), turning, Acceptance(0.001, np.inf)
-    )
+    weights = weights_of(frames, (0, 0, 0.004), turning, Acceptance(0.001, np.inf))
     assert weights[0, 0] == pytest.approx(1)
 
 
 def test_a_missing_frame_weighs_nothing_even_wide_open():
     frames = settings_of([0.0, np.nan], [0.0, np.nan])
-    weights = frame_weights(frames, 0, 0.0, one_bin(0, 0), Turning(1), Acceptance(0.01, np.inf))
+    weights = weights_of(frames, (0, 0, 0), Turning(1), Acceptance(0.01, np.inf))
     assert weights[:, 0].tolist() == [1, 0]
-    wide = frame_weights(frames, 0, 0.0, one_bin(0, 0), Turning(1), Acceptance(np.inf, np.inf))
+    wide = weights_of(frames, (0, 0, 0), Turning(1), Acceptance(np.inf, np.inf))
     assert wide[:, 0].tolist() == [1, 0]
 
 
 def test_far_off_frames_weigh_exactly_nothing():
     frames = settings_of([0.05], 0.0)
-    weights = frame_weights(frames, 0, 0.0, one_bin(0, 0), Turning(1), Acceptance(0.01, np.inf))
+    weights = weights_of(frames, (0, 0, 0), Turning(1), Acceptance(0.01, np.inf))
     assert weights[0, 0] == 0
 
 
 def test_nearest_frames_and_those_out_of_reach():
     mu, gamma = (x.ravel() for x in np.meshgrid([-0.03, 0, 0.03], [-0.03, 0, 0.03], indexing="ij"))
     bins = OrientationBins(np.array([0.0, 0.028, 0.09]), np.array([-0.02]), np.zeros(1))
-    nearest = nearest_frames(settings_of(mu, gamma), 0, 0.0, bins, Turning(1), (0.02, 0.02, np.inf))
+    turned = Turning(1).settings_of(bins.centres_deg(), 0.0)
+    nearest = nearest_frames(settings_of(mu, gamma), turned, (0.02, 0.02, np.inf))
     assert nearest.tolist() == [3, 6, -1]
 
 

@@ -8,7 +8,6 @@ import pytest
 from recon3d.config.volume import Volume
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit import bending
 from recon3d.reconstruction.fit.bending import Cells
@@ -55,7 +54,7 @@ def test_a_flattened_bend_and_a_wide_instrument_are_found_together(planted):
     along = np.stack([points[:, 0], -handedness * points[:, 2]])
     along -= along.mean(axis=1, keepdims=True)
     a, b = truth.a_deg.ravel()[inside], truth.b_deg.ravel()[inside]
-    flat = OrientationList(a - 0.003 * along[0], b - 0.003 * along[1], np.zeros_like(a))
+    flat = np.stack([a - 0.003 * along[0], b - 0.003 * along[1], np.zeros_like(a)])
     voxels = OrientedVoxels(
         Projector(points, scan.experiment.volume.voxel_um), flat, np.ones(len(a))
     )
@@ -71,7 +70,7 @@ def test_a_flattened_bend_and_a_wide_instrument_are_found_together(planted):
     )
     for _ in range(4):
         model, voxels, _ = bending._bent_and_widened(model, voxels, ("rocking_width_deg",))
-    back = np.stack(voxels.orientations.centres_deg()[:2]) - np.stack(flat.centres_deg()[:2])
+    back = voxels.orientations[:2] - flat[:2]
     assert (back * along).sum() / (along**2).sum() == pytest.approx(0.003, abs=0.0004)
     assert model.acceptance.rocking_width_deg == pytest.approx(plan.rocking_width_deg, rel=0.03)
     left, disagreement = bending.bend_left(model, voxels, ("rocking_width_deg",))
@@ -85,15 +84,15 @@ def test_cells_hold_the_means_of_their_voxels_and_give_back_a_linear_field():
     points = points[inside]
     weights = np.random.default_rng(1).uniform(50, 150, len(inside))
     a, b = 0.001 * points[:, 0] - 0.002 * points[:, 1], 0.003 * points[:, 2]
-    orientations = OrientationList(a, b, np.zeros_like(a))
+    orientations = np.stack([a, b, np.zeros_like(a)])
     voxels = OrientedVoxels(Projector(points), orientations, weights)
     cells = Cells.of(voxels, Place(inside, VOLUME.shape), VOLUME)
     assert cells.factor > 1 or len(inside) == len(cells.merged.intensity)
     assert cells.merged.intensity.sum() == pytest.approx(weights.sum())
     # A linear field is the same linear function of where the cells have their centres.
     x, y, z = cells.merged.projector.points_um.T
-    assert cells.merged.orientations.a_deg == pytest.approx(0.001 * x - 0.002 * y, abs=1e-12)
-    assert cells.merged.orientations.b_deg == pytest.approx(0.003 * z, abs=1e-12)
+    assert cells.merged.orientations[0] == pytest.approx(0.001 * x - 0.002 * y, abs=1e-12)
+    assert cells.merged.orientations[1] == pytest.approx(0.003 * z, abs=1e-12)
     linear = cells.on_voxels(np.stack([0.01 * x, 0.02 * z]))
     deep = np.linalg.norm(points, axis=1) < 7
     assert linear[0][deep] == pytest.approx(0.01 * points[deep, 0], abs=0.006)

@@ -32,14 +32,14 @@ class WideScan:
         return GEOMETRY.affine(OMEGA[projection])
 
     def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
-        a_deg = bins.centres_deg()[0]
+        a_deg = bins[0]
         return np.exp(-0.5 * ((BINS.a_deg[:, None] - a_deg) / 0.008) ** 2).astype(np.float32)
 
     def illuminated_frames(self, projection):
         return IlluminatedFrames.all_of(self.frames(projection))
 
     def frames(self, projection):
-        weights = self.weights(projection, BINS)
+        weights = self.weights(projection, BINS.centres_deg())
         operator = FrameOperator(Projector(GRID), self.affine(projection), ALL, weights)
         frames = operator.forward(self.volume)[:-1].T
         return np.ascontiguousarray(frames.reshape(-1, 17, 17), np.float32)
@@ -104,11 +104,11 @@ def test_peaks_are_told_of_closed_bins(scan):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (0, False)])
 def test_projections_are_kept_where_there_is_room(scan, most_bytes, kept):
     projector = Projector(GRID)
-    cache = ProjectionCache(scan, projector, BINS, len(OMEGA), most_bytes)
+    cache = ProjectionCache(scan, projector, BINS.centres_deg(), len(OMEGA), most_bytes)
     first, again = (cache.pixels(3, (17, 17)) for _ in range(2))
     assert (first is again) == kept
     np.testing.assert_array_equal(first.mask, projector.covered_pixels(scan.affine(3), (17, 17)))
-    operator = FrameOperator(projector, scan.affine(3), first, scan.weights(3, BINS))
+    operator = FrameOperator(projector, scan.affine(3), first, scan.weights(3, BINS.centres_deg()))
     lengths = cache.lengths(operator, 3)
     assert (cache.lengths(operator, 3) is lengths) == kept
     assert lengths.min() == pytest.approx(0.1 * lengths.max())
@@ -126,7 +126,7 @@ def test_what_is_kept_takes_its_room(scan, short, kept):
         4 * 19 * 19 + 32 * int(projector.covered_pixels(scan.affine(k), (17, 17)).sum())
         for k in (0, 1)
     )
-    cache = ProjectionCache(scan, projector, BINS, len(OMEGA), room - short)
+    cache = ProjectionCache(scan, projector, BINS.centres_deg(), len(OMEGA), room - short)
     first = [cache.pixels(k, (17, 17)) for k in (0, 1, 2)]
     assert [cache.pixels(k, (17, 17)) is one for k, one in enumerate(first)] == kept
 
@@ -134,7 +134,7 @@ def test_what_is_kept_takes_its_room(scan, short, kept):
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])
 def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, most_bytes, kept):
     monkeypatch.setattr("recon3d.reconstruction.fit.projection_cache.MOST_IMAGE_BYTES", most_bytes)
-    cache = ProjectionCache(scan, Projector(GRID), BINS, len(OMEGA))
+    cache = ProjectionCache(scan, Projector(GRID), BINS.centres_deg(), len(OMEGA))
     first, again = cache.read(3), cache.read(3)
     assert (first is again) == kept
     assert again.projection == 3

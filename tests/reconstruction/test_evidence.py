@@ -5,7 +5,6 @@ import pytest
 
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.model.sizes import Size, merged_scan, seen_in
 from recon3d.reconstruction.quality.agreement import look_at_frames
@@ -19,7 +18,7 @@ def test_merged_pixels_tell_signal_and_columns_of_the_scan(planted):
     tilts = [values.ravel()[inside] for values in (truth.a_deg, truth.b_deg)]
     voxels = OrientedVoxels(
         Projector(voxel_centres_um(volume)[inside], volume.voxel_um),
-        OrientationList(*tilts, np.zeros(inside.sum())),
+        np.stack([*tilts, np.zeros(inside.sum())]),
         np.ones(inside.sum()),
     )
     model = build_model(scan.store, scan.experiment, 1)

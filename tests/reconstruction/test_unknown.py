@@ -8,7 +8,6 @@ import pytest
 from recon3d.files.grain import Grain
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit.orientations import Unknowns, gather
 from recon3d.reconstruction.model.scan_model import ImagePixels, UnknownPixels, dead_pixels
@@ -83,9 +82,7 @@ def test_edges_of_the_light_are_told_in_pixels_of_the_detector():
 def test_unknown_pixels_count_for_nothing_in_a_normal_matrix(cut):
     model = cut[1]
     points = np.array([[0.0, 0.0, 0.0]])
-    voxels = OrientedVoxels(
-        Projector(points, (0.4, 0.4, 0.4)), OrientationList(*np.zeros((3, 1))), np.ones(1)
-    )
+    voxels = OrientedVoxels(Projector(points, (0.4, 0.4, 0.4)), np.zeros((3, 1)), np.ones(1))
     lit = replace(model, projections=np.array([8]))
     dead = np.ones(model.image_shape, bool)
     nothing = replace(lit, unknown=replace(model.unknown, dead=dead))

@@ -13,7 +13,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.projection.image_kernels import shift_equations
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationBins, Orientations
+from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.projection_cache import relative
 from recon3d.reconstruction.fit.widths import settings_in_place
@@ -286,9 +286,9 @@ class SummedScan:
         """Summed frame of a projection, the only one."""
         return IlluminatedFrames.all_of(self.model.summed(projection)[None])
 
-    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:  # noqa: ARG002
+    def weights(self, projection: int, bins: FloatArray) -> NDArray[np.float32]:  # noqa: ARG002
         """Ones, (1, bins)."""
-        return np.ones((1, bins.centres_deg()[0].size), np.float32)
+        return np.ones((1, bins.shape[1]), np.float32)
 
     def total_counts(self) -> float:
         """Sum of all frames that are used."""

@@ -132,14 +132,14 @@ def _in_the_sample(
 
 def _divided(model: ScanModel, bins: OrientationBins) -> Law:
     """The turning law of a model, each bin's weights divided by how much the scan covered of it."""
-    coverage = np.zeros(bins.size)
+    coverage, centres = np.zeros(bins.size), bins.centres_deg()
     for number in map(int, model.own):
-        coverage += model.weights(number, bins).sum(axis=0)
+        coverage += model.weights(number, centres).sum(axis=0)
     model.communicator.sum(coverage)
     # A bin that hardly any frame covered is not blown up by more than a factor of two.
     least = max(coverage.max() / 2, np.finfo(np.float32).tiny)
     share = (1 / np.maximum(coverage, least)).astype(np.float32)
-    return lambda number: model.weights(number, bins) * share
+    return lambda number: model.weights(number, centres) * share
 
 
 def _add_projections(

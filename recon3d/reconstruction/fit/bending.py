@@ -22,7 +22,6 @@ from scipy.ndimage import map_coordinates
 from recon3d.config.volume import Volume
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.orientations import (
     Place,
     Unknowns,
@@ -221,14 +220,14 @@ def _changed(
     change: FloatArray,
 ) -> tuple[ScanModel, OrientedVoxels]:
     """A grain with more of a mode, seen with other widths; `change` as in `Joint`."""
-    a, b, shift = voxels.orientations.centres_deg()
-    a, b = np.stack([a, b]) + change[0] * mode
+    orientations = voxels.orientations.copy()
+    orientations[:2] += change[0] * mode
     widths: dict[str, Any] = {
         name: float(getattr(model.acceptance, name) * np.exp(more))
         for name, more in zip(free, change[1:], strict=True)
     }
     model = replace(model, acceptance=replace(model.acceptance, **widths))
-    return model, replace(voxels, orientations=OrientationList(a, b, shift))
+    return model, replace(voxels, orientations=orientations)
 
 
 def _bent_and_widened(
@@ -255,7 +254,7 @@ def shifts_agree(
         _, found, _ = refine_orientations(
             half, voxels, unknowns, place, description=description, steps=SHIFT_STEPS
         )
-        shifts.append(found.orientations.dtheta_deg)
+        shifts.append(found.orientations[2])
     if min(float(np.std(shift)) for shift in shifts) == 0:
         return False
     first, second = (shift - shift.mean() for shift in shifts)
@@ -295,10 +294,8 @@ def _coarse_start(
             few, merged, _ = _bent_and_widened(few, merged, bent.free)
         state = walk((few, merged, residual), share, WIDTH_STEPS)
     few, merged, _ = state
-    change = np.stack(merged.orientations.centres_deg())
-    change -= np.stack(cells.merged.orientations.centres_deg())
-    fine = np.stack(voxels.orientations.centres_deg()) + cells.on_voxels(change)
-    moved = replace(voxels, orientations=OrientationList(*fine))
+    change = cells.on_voxels(merged.orientations - cells.merged.orientations)
+    moved = replace(voxels, orientations=voxels.orientations + change)
     return replace(model, turning=few.turning, acceptance=few.acceptance), moved
 
 
@@ -321,8 +318,7 @@ def _weak_mode(model: ScanModel, voxels: OrientedVoxels) -> tuple[FloatArray, fl
     weights = voxels.intensity / voxels.intensity.sum()
     points = voxels.projector.points_um - weights @ voxels.projector.points_um
     mode = np.stack([points[:, 0], -model.turning.handedness * points[:, 2]])
-    field = np.stack(voxels.orientations.centres_deg()[:2])
-    amount = float((weights * mode * field).sum() / (weights * mode**2).sum())
+    amount = float((weights * mode * voxels.orientations[:2]).sum() / (weights * mode**2).sum())
     return mode, amount
 
 
@@ -340,9 +336,7 @@ def _mode_spread_um(mode: FloatArray, voxels: OrientedVoxels) -> float:
 def _mirrored(model: ScanModel, voxels: OrientedVoxels) -> OrientedVoxels:
     """The same grain with the other sign of the weak mode."""
     mode, amount = _weak_mode(model, voxels)
-    a, b, shift = voxels.orientations.centres_deg()
-    a, b = np.stack([a, b]) - 2 * amount * mode
-    return replace(voxels, orientations=OrientationList(a, b, shift))
+    return _changed(model, voxels, (), mode, np.array([-2 * amount]))[1]
 
 
 def _merge_factor(voxels: OrientedVoxels) -> int:
@@ -376,7 +370,7 @@ class Cells:
 
         points = np.stack([mean(axis) for axis in voxels.projector.points_um.T], axis=1)
         edges = tuple(float(factor * edge) for edge in volume.voxel_um)
-        orientations = OrientationList(*map(mean, voxels.orientations.centres_deg()))
+        orientations = np.stack([mean(row) for row in voxels.orientations])
         merged = OrientedVoxels(Projector(points, edges), orientations, total[order])
         n0, n1, n2 = shape
         return cls(

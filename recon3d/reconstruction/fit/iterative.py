@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.ratios import add, compare, multiply
-from recon3d.projection.weights import BinRuns, OrientationBins, OrientationList, cut_tails
+from recon3d.projection.weights import BinRuns, OrientationBins, cut_tails
 from recon3d.reconstruction.fit.projection_cache import (
     Frames,
     ProjectionCache,
@@ -244,7 +244,7 @@ class IterativeFit:
     def _name(self, columns: NDArray[np.int64]) -> None:
         """Name the bins that the volume holds."""
         self.columns = columns
-        self._shown = OrientationList(*(axis[columns] for axis in self.bins.centres_deg()))
+        self._shown = self.bins.centres_deg()[:, columns]
 
     def run_pass(self, description: str, *, before_subset: BeforeSubset | None = None) -> float:
         """Visit every projection once, and return the residual.

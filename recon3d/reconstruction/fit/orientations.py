@@ -28,7 +28,6 @@ from scipy.ndimage import gaussian_filter
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, ScaledSettings, gather_slopes
 from recon3d.projection.ratios import NO_PIXELS, compare
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages, read_ahead
 from recon3d.reconstruction.fit.widths import best_scale, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -101,7 +100,7 @@ def refine_orientations(
     """
     least = np.inf
     walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
+    widths = model.acceptance.widths_deg[:2]
     half_pix = half_image_pix(model, voxels)
     for number, (model_then, voxels_then, residual) in enumerate(islice(walk, MOST_STEPS)):
         falling = number < steps and residual < least * (1 - SETTLED)
@@ -189,22 +188,15 @@ def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArra
     their drifts; then the slopes of the acceptance over rows and columns, of which every voxel
     has columns of its own (`_tilts`): here they are zero.
     """
-    units = OrientationList(*np.eye(3))
     turning = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
-    settings = np.stack(turning.settings_of(units, model.omega_deg(projection)))
+    settings = turning.settings_of(np.eye(3), model.omega_deg(projection))
     columns = [settings[:, : _own(unknowns)]]
     free = _free_centres(model, unknowns)
     columns += [np.eye(3)[:, [axis]] for axis in free]
     if unknowns.drift:
         columns += [model.course[projection] * np.eye(3)[:, [axis]] for axis in free]
     columns.append(np.zeros((3, 2 if unknowns.slope else 0)))
-    acceptance = model.acceptance
-    widths = (
-        acceptance.rocking_width_deg,
-        acceptance.rolling_width_deg,
-        acceptance.two_theta_width_deg,
-    )
-    return np.concatenate(columns, axis=1) / np.array(widths)[:, None]
+    return np.concatenate(columns, axis=1) / model.acceptance.widths_deg[:, None]
 
 
 def _tilts(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
@@ -311,7 +303,7 @@ def _limited(
     change: FloatArray, model: ScanModel, unknowns: Unknowns, place: Place, smoothing: float
 ) -> FloatArray:
     """Keep a change of (a, b, Δθ) near by, and make it as smooth as it has to be."""
-    nearest = min(model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
+    nearest = model.acceptance.widths_deg[:2].min()
     change = np.clip(change, -FARTHEST_STEP * nearest, FARTHEST_STEP * nearest)
     widths = [smoothing, smoothing, max(smoothing, unknowns.smoothing)]
     columns = zip(change.T, widths[: change.shape[1]], strict=True)
@@ -327,7 +319,7 @@ def _moved(
     common: FloatArray,
 ) -> tuple[ScanModel, OrientedVoxels]:
     """Move orientations, intensities and turning centre by one step."""
-    a, b, shift = np.stack(voxels.orientations.centres_deg()) + change.T
+    orientations = voxels.orientations + change.T
     centre = [model.turning.centre_mu_deg, model.turning.centre_gamma_deg]
     free = _free_centres(model, unknowns)
     drift, slope = [0.0, 0.0], (0.0, 0.0)
@@ -336,15 +328,12 @@ def _moved(
     for number, value in enumerate(map(float, common)):
         (centre if number < len(free) else drift)[free[number % len(free)]] += value
     if unknowns.shift and unknowns.centre_mu and 0 not in free:
-        mean = float(np.average(shift, weights=voxels.intensity))
-        shift -= mean
+        mean = float(np.average(orientations[2], weights=voxels.intensity))
+        orientations[2] -= mean
         centre[0] += model.turning.base_tilt_sense * mean
     ratio = normal.strengths[:, 0] / np.maximum(normal.strengths[:, 1], 1e-12)
-    moved = OrientedVoxels(
-        voxels.projector,
-        OrientationList(a, b, shift),
-        voxels.intensity * np.clip(1 + ratio, 0.5, 2),
-    )
+    intensity = voxels.intensity * np.clip(1 + ratio, 0.5, 2)
+    moved = OrientedVoxels(voxels.projector, orientations, intensity)
     turning = replace(model.turning, centre_mu_deg=centre[0], centre_gamma_deg=centre[1])
     steeper = np.add(model.acceptance.slope_deg_per_pix, slope)
     acceptance = replace(model.acceptance, slope_deg_per_pix=(float(steeper[0]), float(steeper[1])))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from recon3d.config.experiment import Experiment
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.alignment import LEAST_TURN_DEG, Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
 from recon3d.reconstruction.fit.bending import Bent, refine_bent, settle_bend, shifts_agree
@@ -245,7 +244,7 @@ def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     task, voxels = _refined_voxels(replace(task, model=model), voxels, place, description)
     columns = {}
     names = ("a_deg", "b_deg", "dtheta_deg")
-    for name, values in zip(names, voxels.orientations.centres_deg(), strict=True):
+    for name, values in zip(names, voxels.orientations, strict=True):
         columns[name] = getattr(peaks, name).copy()
         columns[name][chosen] = values
     return Refined(task, voxels, chosen, replace(peaks, **columns))
@@ -412,7 +411,7 @@ def oriented_voxels(task: Task, fit: IterativeFit) -> tuple[OrientedVoxels, NDAr
     # Sums over this choice have one row a voxel: it must be the same everywhere.
     chosen = fit.communicator.agree(chosen & (peaks.bins >= 0))
     columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
-    orientations = OrientationList(*(column[chosen].astype(float) for column in columns))
+    orientations = np.stack([column[chosen].astype(float) for column in columns])
     projector = Projector(task.points_um[chosen], fit.projector.voxel_um)
     intensity = fit.volume.sum(axis=1, dtype=np.float64)[chosen]
     return OrientedVoxels(projector, orientations, intensity), chosen

@@ -14,7 +14,6 @@ from scipy.ndimage import median_filter
 
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN
-from recon3d.projection.weights import Orientations
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, Predictable
 from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track
@@ -109,7 +108,7 @@ class ProjectionCache:
         self,
         model: Predictable,
         projector: Projector,
-        bins: Orientations,
+        bins: NDArray[np.float64],
         projections: int,
         most_bytes: int = MOST_BYTES,
     ) -> None:

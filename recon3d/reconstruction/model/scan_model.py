@@ -17,7 +17,6 @@ from recon3d.projection.ratios import UNKNOWN
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
-    Orientations,
     Turning,
     frame_weights,
     scaled_settings,
@@ -64,8 +63,8 @@ class Predictable(Protocol):
         """Measured frames of a projection."""
         ...
 
-    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
-        """Weights W of the bins in the frames of a projection, (frames, bins)."""
+    def weights(self, projection: int, bins: FloatArray) -> NDArray[np.float32]:
+        """Weights W, (frames, bins), of orientations (3, bins) in the frames of a projection."""
         ...
 
     def total_counts(self) -> float:
@@ -190,29 +189,16 @@ class ScanModel:
             image = self.unknown.mark(image, projection)
         return np.ascontiguousarray(image)
 
-    def weights(self, projection: int, bins: Orientations) -> NDArray[np.float32]:
-        """Weights W of the bins in the frames of a projection, (frames, bins)."""
-        return frame_weights(
-            self.settings,
-            projection,
-            self.omega_deg(projection),
-            bins,
-            self.turning,
-            self.acceptance,
-        )
+    def weights(self, projection: int, bins: FloatArray) -> NDArray[np.float32]:
+        """Weights W, (frames, bins), of orientations (3, bins) in the frames of a projection."""
+        return frame_weights(*self.scaled_settings(projection, bins))
 
     def scaled_settings(
-        self, projection: int, orientations: Orientations
+        self, projection: int, orientations: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Settings of frames and of orientations in widths, each (..., 3)."""
-        return scaled_settings(
-            self.settings,
-            projection,
-            self.omega_deg(projection),
-            orientations,
-            self.turning,
-            self.acceptance,
-        )
+        """Settings of frames, and of orientations (3, n), in widths, each (..., 3)."""
+        turned = self.turning.settings_of(orientations, self.omega_deg(projection))
+        return scaled_settings(self.settings.of(projection), turned, self.acceptance)
 
 
 def course_of(projections: int) -> FloatArray:

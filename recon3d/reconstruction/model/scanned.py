@@ -174,12 +174,12 @@ def frames_of_bins(model: ScanModel, bins: OrientationBins) -> NDArray[np.int64]
     shift = two_theta_step_deg(model.store, model.settings)
     # The corner of a cell of turned settings lies 0.71 steps from its frame.
     reach = (0.75 * steps[0], 0.75 * steps[1], 0.75 * shift)
-    return np.stack(
-        [
-            nearest_frames(model.settings, k, model.omega_deg(k), bins, model.turning, reach)
-            for k in model.projections
-        ]
-    )
+    centres = bins.centres_deg()
+    nearest = []
+    for k in map(int, model.projections):
+        turned = model.turning.settings_of(centres, model.omega_deg(k))
+        nearest.append(nearest_frames(model.settings.of(k), turned, reach))
+    return np.stack(nearest)
 
 
 def _all_bins(model: ScanModel, step_deg: float) -> OrientationBins:

@@ -124,14 +124,14 @@ def _look(
     lit, dark = measured > 0, measured == 0
     if not (predicted[lit] > 0).any():
         return np.concatenate([np.full(7, np.nan), np.zeros(3)]), 0.0
-    widths = (model.acceptance.rocking_width_deg, model.acceptance.rolling_width_deg)
+    widths = model.acceptance.widths_deg
     told = [axis for axis in range(2) if np.isfinite(widths[axis])]
     slopes = [voxels.slopes(*where, axis, NEARBY)[lit] for axis in told]
     design = np.stack([predicted[lit], *slopes], axis=1, dtype=np.float64)
     fitted = np.linalg.lstsq(design.T @ design, design.T @ measured[lit], rcond=1e-9)[0]
     shift = np.full(2, np.nan)
     # A voxel's setting moves against that of the frames.
-    shift[told] = -fitted[1:] / fitted[0] * np.array(widths)[told]
+    shift[told] = -fitted[1:] / fitted[0] * widths[told]
     scaled = predicted * np.float32(fitted[0])
     bright = scaled > FAR_ABOVE_THRESHOLD * threshold
     rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))

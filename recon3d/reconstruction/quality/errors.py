@@ -128,7 +128,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
 def with_distributions(found: Found, fit: IterativeFit) -> Found:
     """Take the spread from the whole distribution of each voxel, and look for a second peak."""
     task, peaks = found.task, found.peaks
-    a, b, _ = (axis[fit.columns] for axis in task.bins.centres_deg())
+    a, b, _ = task.bins.centres_deg()[:, fit.columns]
     apart = APART_STEPS * min(setting_steps_deg(task.model.store))
     spread, second = np.zeros(len(fit.volume)), np.zeros(len(fit.volume), np.float32)
     for start in range(0, len(fit.volume), ROWS):

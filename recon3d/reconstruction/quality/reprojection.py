@@ -13,7 +13,6 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.build import build_model, with_dead_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
 
@@ -71,7 +70,7 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     points = voxel_centres_um(grain.volume)[inside]
     a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
     strength = np.ravel(grain.occupancy)[inside, None]
-    weights = model.weights(projection, OrientationList(a, b, np.zeros_like(a)))
+    weights = model.weights(projection, np.stack([a, b, np.zeros_like(a)]))
     measured = model.frames(projection)
     pixels = IlluminatedPixels.from_mask(np.ones(measured.shape[1:], bool))
     volume = np.ascontiguousarray(weights.T * strength, np.float32)

@@ -13,7 +13,6 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.projection.weights import OrientationList
 from recon3d.reconstruction.fit.orientations import Place, refine_orientations
 from recon3d.reconstruction.fit.passes import HALF_PASSES, refined, run_fit, unknowns_of
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -150,7 +149,7 @@ def _tilted(grain: Grain, task: Task) -> Trial:
         Projector(
             np.ascontiguousarray(voxel_centres_um(grain.volume)[inside]), grain.volume.voxel_um
         ),
-        OrientationList(a, b, np.zeros_like(a)),
+        np.stack([a, b, np.zeros_like(a)]),
         grain.occupancy.reshape(-1)[inside].astype(float),
     )
     place = Place(inside, grain.volume.shape)
@@ -164,7 +163,7 @@ def _tilted(grain: Grain, task: Task) -> Trial:
     for angles in track(((0.0, 0.0), tilt), "tilt", unit="fit"):
         tilted = _with_tilt(task.model, np.asarray(angles))
         _, found, _ = refine_orientations(tilted, voxels, unknowns, place, description="tilt")
-        moved.append(np.stack(found.orientations.centres_deg()[:2], axis=1))
+        moved.append(found.orientations[:2].T)
     found_tilt = np.median(moved[1] - moved[0], axis=0)
     missed = float(np.hypot(*(found_tilt - tilt)))
     passed = missed < RECOVERED * float(np.hypot(*tilt))
@@ -177,7 +176,7 @@ def _with_tilt(model: ScanModel, tilt_deg: NDArray[np.float64]) -> ScanModel:
     """The scan as if the grain were tilted by (a, b): its frames moved by the turning law."""
     mu, gamma = model.settings.mu_deg.copy(), model.settings.gamma_deg.copy()
     still = replace(model.turning, centre_mu_deg=0.0, centre_gamma_deg=0.0)
-    one = OrientationList(tilt_deg[:1], tilt_deg[1:], np.zeros(1))
+    one = np.array([*tilt_deg, 0.0])[:, None]
     for number in range(len(mu)):
         moved = still.settings_of(one, model.omega_deg(number))
         mu[number] += float(moved[0][0])

@@ -55,8 +55,9 @@ def look_at_voxel(
     sums, coverage = np.zeros(bins.size), np.zeros(bins.size)
     counts: list[FloatArray] = []
     omega: list[float] = []
+    centres = bins.centres_deg()
     for number in map(int, model.projections):
-        weights = model.weights(number, bins)
+        weights = model.weights(number, centres)
         counts.append(pixel_counts(model, number, place_of(model, number, point_um)))
         omega.append(model.omega_deg(number))
         sums += np.nan_to_num(counts[-1]) @ weights
