@@ -62,7 +62,7 @@ class MemoryScan:
         numbers = np.flatnonzero(self.illuminated[projection])
         frames = self.images[projection]
         kept = frames if numbers.size == len(frames) else frames[numbers]
-        return IlluminatedFrames(numbers, kept, len(frames))
+        return IlluminatedFrames(numbers, kept)
 
     @cached_property
     def illuminated(self) -> NDArray[np.bool_]:

@@ -31,12 +31,13 @@ class WideScan:
     def affine(self, projection):
         return GEOMETRY.affine(OMEGA[projection])
 
-    def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
+    def weights(self, projection, bins):  # noqa: ARG002 (as of a scan)
         a_deg = bins[0]
         return np.exp(-0.5 * ((BINS.a_deg[:, None] - a_deg) / 0.008) ** 2).astype(np.float32)
 
     def illuminated_frames(self, projection):
-        return IlluminatedFrames.all_of(self.frames(projection))
+        frames = self.frames(projection)
+        return IlluminatedFrames(np.arange(len(frames)), frames)
 
     def frames(self, projection):
         weights = self.weights(projection, BINS.centres_deg())
@@ -144,7 +145,7 @@ def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, m
 def test_frames_in_which_nothing_is_measured_or_predicted_are_left_out():
     frames = np.zeros((6, 17, 17), np.float32)
     frames[[1, 3]] = np.random.default_rng(4).random((2, 17, 17))
-    illuminated = IlluminatedFrames(np.array([1, 3]), frames[[1, 3]], 6)
+    illuminated = IlluminatedFrames(np.array([1, 3]), frames[[1, 3]])
     images = take_pixels(7, illuminated, ALL, np.arange(6) == 2)
     assert images.projection == 7
     assert images.shown.tolist() == [False, True, True, True, False, False]

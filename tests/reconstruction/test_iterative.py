@@ -33,12 +33,13 @@ class TinyScan:
     def affine(self, projection):
         return GEOMETRY.affine(OMEGA[projection])
 
-    def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
+    def weights(self, projection, bins):  # noqa: ARG002 (as of a scan)
         mixing = np.array([[1.0, 0.2], [0.1, 1.0]], np.float32)
         return mixing if projection % 2 else mixing[::-1].copy()
 
     def illuminated_frames(self, projection):
-        return IlluminatedFrames.all_of(self.frames(projection))
+        frames = self.frames(projection)
+        return IlluminatedFrames(np.arange(len(frames)), frames)
 
     def frames(self, projection):
         pixels = IlluminatedPixels.from_mask(np.ones((17, 17), bool))
@@ -149,7 +150,7 @@ def test_voxels_that_fall_outside_of_images_are_told_by_the_others():
 def test_a_step_is_as_long_where_half_of_a_subset_sees_nothing(rule):
     @dataclass
     class Blind(TinyScan):
-        def weights(self, projection, bins):  # noqa: ARG002 (a Predictable)
+        def weights(self, projection, bins):  # noqa: ARG002 (as of a scan)
             return np.array([[1.0, 0.2], [0.1, 1.0]], np.float32)
 
         def illuminated_frames(self, projection):

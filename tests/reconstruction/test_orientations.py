@@ -76,7 +76,8 @@ class TinyModel:
         return scaled_settings(self.settings.of(projection), turned, self.acceptance)
 
     def illuminated_frames(self, projection):
-        return IlluminatedFrames.all_of(self.frames(projection))
+        frames = self.frames(projection)
+        return IlluminatedFrames(np.arange(len(frames)), frames)
 
     def frames(self, projection):
         pixels = IlluminatedPixels.from_mask(np.ones((17, 17), bool))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,7 +90,7 @@ def align(
     every, few = model.projections, model.thinned(MOST_PROJECTIONS)
     fit = _shape_fit(few, points_um, voxel_um, threshold)
     for round_ in track(range(ROUNDS), "alignment", unit="round"):
-        fit.adopt(SummedScan(few))
+        fit.adopt(SummedScan.of(few))
         _fit_silently(fit, 1 if round_ else PASSES)
         few, change = _moved(few, fit, allowed)
         if change < SETTLED_PIX:
@@ -130,7 +130,7 @@ def _shape_fit(
     model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
 ) -> IterativeFit:
     return IterativeFit(
-        SummedScan(model),
+        SummedScan.of(model),
         ONE_BIN,
         points_um,
         voxel_um,
@@ -262,34 +262,18 @@ def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
     return np.array(model.communicator.collect(shifts))
 
 
-@dataclass(frozen=True)
-class SummedScan:
+class SummedScan(ScanModel):
     """A scan seen as one frame a projection, the sum, that every orientation lights alike."""
 
-    model: ScanModel
-
-    @property
-    def projections(self) -> NDArray[np.int64]:
-        """Numbers of the projections that are used."""
-        return self.model.projections
-
-    @property
-    def suspected(self) -> frozenset[int]:
-        """Numbers of the projections that are not learnt from."""
-        return self.model.suspected
-
-    def affine(self, projection: int) -> FloatArray:
-        """Map from sample to detector of a projection, (2, 4)."""
-        return self.model.affine(projection)
+    @classmethod
+    def of(cls, model: ScanModel) -> SummedScan:
+        """The sums of a scan."""
+        return cls(**{each.name: getattr(model, each.name) for each in fields(ScanModel)})
 
     def illuminated_frames(self, projection: int) -> IlluminatedFrames:
         """Summed frame of a projection, the only one."""
-        return IlluminatedFrames.all_of(self.model.summed(projection)[None])
+        return IlluminatedFrames(np.zeros(1, np.int64), self.summed(projection)[None])
 
     def weights(self, projection: int, bins: FloatArray) -> NDArray[np.float32]:  # noqa: ARG002
         """Ones, (1, bins)."""
         return np.ones((1, bins.shape[1]), np.float32)
-
-    def total_counts(self) -> float:
-        """Sum of all frames that are used."""
-        return self.model.total_counts()

@@ -8,7 +8,6 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import h5py
 import numpy as np
@@ -127,7 +126,7 @@ class Checkpoints:
         """Write where a fit stands."""
         state = fit.state()
         if self._communicator.rank == 0:
-            self._write(stage, state, cast(ScanModel, fit.model))
+            self._write(stage, state, fit.model)
         self._saved = time.monotonic()
 
     def _write(self, stage: str, state: FitState, model: ScanModel) -> None:

@@ -36,7 +36,7 @@ from recon3d.reconstruction.fit.projection_cache import (
     read_ahead,
     relative,
 )
-from recon3d.reconstruction.model.scan_model import Predictable
+from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.runtime.communicator import ALONE, Communicator
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class IterativeFit:
 
     def __init__(
         self,
-        model: Predictable,
+        model: ScanModel,
         bins: OrientationBins,
         points_um: FloatArray,
         voxel_um: tuple[float, ...],
@@ -160,7 +160,7 @@ class IterativeFit:
         self.position = 0
         self._residuals = Residuals(model.projections)
 
-    def adopt(self, model: Predictable) -> None:
+    def adopt(self, model: ScanModel) -> None:
         """Go on with a better model of the same projections, from where the fit stands."""
         before, were_open = self._coverage.sum(where=self._open), self._open
         self.see_through(model)
@@ -201,7 +201,7 @@ class IterativeFit:
         self._held.each_row(copy)
         self._runs = None
 
-    def see_through(self, model: Predictable) -> None:
+    def see_through(self, model: ScanModel) -> None:
         """Predict frames by a model, with the bins that it covers well enough."""
         self.model = model
         count = len(self.communicator.share(model.projections))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +179,7 @@ def _finer(task: Task, fit: IterativeFit) -> Task:
     occupancy, _ = occupancy_of(task, fit)
     ratio = task.volume.voxel_um[0] / task.finer[0].experiment.volume.voxel_um[0]
     found = Coarse(fit.volume.copy(), fit.columns, task.inside, task.volume.shape, round(ratio))
-    task = finer_task(replace(task, model=cast(ScanModel, fit.model)), found, occupancy)
+    task = finer_task(replace(task, model=fit.model), found, occupancy)
     require_memory(task, fit.columns.size)
     return task
 
@@ -235,7 +234,7 @@ class Refined:
 
 def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     """Fit the orientations of the grain's voxels to the frames, from where a fit ended."""
-    model = cast(ScanModel, fit.model)
+    model = fit.model
     peaks = peaks_of(task, fit)
     voxels, chosen = oriented_voxels(task, fit)
     if len(model.projections) < FEWEST_TO_REFINE or not chosen.any():

@@ -14,7 +14,7 @@ from scipy.ndimage import median_filter
 
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN
-from recon3d.reconstruction.model.scan_model import IlluminatedFrames, Predictable
+from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track
 
@@ -106,7 +106,7 @@ class ProjectionCache:
 
     def __init__(
         self,
-        model: Predictable,
+        model: ScanModel,
         projector: Projector,
         bins: NDArray[np.float64],
         projections: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,44 +37,8 @@ class IlluminatedFrames(NamedTuple):
 
     numbers: NDArray[np.int64]  # (lit frames,): which frames they are
     frames: NDArray[np.float32]  # (lit frames, rows, cols): their intensities
-    total: int  # how many frames the projection has, the dark ones included
     # (rows, cols): pixels of which nothing is known; None where there are none
     unknown: NDArray[np.bool_] | None = None
-
-    @classmethod
-    def all_of(cls, frames: NDArray[np.float32]) -> IlluminatedFrames:
-        """All frames of a projection, (frames, rows, cols), none left out."""
-        return cls(np.arange(len(frames)), frames, len(frames))
-
-
-class Predictable(Protocol):
-    """Frames that can be predicted from orientation distributions: what a fit asks for."""
-
-    @property
-    def projections(self) -> NDArray[np.int64]:
-        """Numbers of the projections that are used."""
-        ...
-
-    def affine(self, projection: int) -> FloatArray:
-        """Map from sample to detector of a projection, (2, 4)."""
-        ...
-
-    def illuminated_frames(self, projection: int) -> IlluminatedFrames:
-        """Measured frames of a projection."""
-        ...
-
-    def weights(self, projection: int, bins: FloatArray) -> NDArray[np.float32]:
-        """Weights W, (frames, bins), of orientations (3, bins) in the frames of a projection."""
-        ...
-
-    def total_counts(self) -> float:
-        """Sum of all frames that are used."""
-        ...
-
-    @property
-    def suspected(self) -> frozenset[int]:
-        """Numbers of the projections that are compared, but not learnt from."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -146,7 +110,7 @@ class ScanModel:
         numbers, frames = self.store.read_illuminated(projection)
         unknown = None if self.unknown is None else self.unknown.of(projection)
         upright = orient(frames, self.detector)
-        return IlluminatedFrames(numbers, upright, self.store.shape[1], unknown)
+        return IlluminatedFrames(numbers, upright, unknown)
 
     @property
     def pixels(self) -> ImagePixels:
