@@ -11,7 +11,7 @@ from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.build import prepare
 from recon3d.reconstruction.fit import bending
 from recon3d.reconstruction.fit.bending import Cells
-from recon3d.reconstruction.fit.orientations import Place
+from recon3d.reconstruction.fit.orientations import Place, Refinement, Unknowns
 from recon3d.reconstruction.run import reconstruct
 from recon3d.runtime.communicator import ALONE
 
@@ -68,8 +68,11 @@ def test_a_flattened_bend_and_a_wide_instrument_are_found_together(planted):
             rolling_width_deg=plan.rolling_width_deg,
         ),
     )
+    unknowns = Unknowns(shift=False, centre_mu=False, centre_gamma=False)
+    state = Refinement(model, voxels, unknowns, Place(inside, truth.inside.shape))
     for _ in range(4):
-        model, voxels, _ = bending._bent_and_widened(model, voxels, ("rocking_width_deg",))
+        state, _ = bending.bent_and_widened(state, ("rocking_width_deg",))
+    model, voxels = state.model, state.voxels
     back = voxels.orientations[:2] - flat[:2]
     assert (back * along).sum() / (along**2).sum() == pytest.approx(0.003, abs=0.0004)
     assert model.acceptance.rocking_width_deg == pytest.approx(plan.rocking_width_deg, rel=0.03)
@@ -86,7 +89,7 @@ def test_cells_hold_the_means_of_their_voxels_and_give_back_a_linear_field():
     a, b = 0.001 * points[:, 0] - 0.002 * points[:, 1], 0.003 * points[:, 2]
     orientations = np.stack([a, b, np.zeros_like(a)])
     voxels = OrientedVoxels(Projector(points), orientations, weights)
-    cells = Cells.of(voxels, Place(inside, VOLUME.shape), VOLUME)
+    cells = Cells.of(voxels, Place(inside, VOLUME.shape))
     assert cells.factor > 1 or len(inside) == len(cells.merged.intensity)
     assert cells.merged.intensity.sum() == pytest.approx(weights.sum())
     # A linear field is the same linear function of where the cells have their centres.

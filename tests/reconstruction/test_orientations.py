@@ -20,6 +20,7 @@ from recon3d.projection.weights import (
 from recon3d.readers.source import Binning
 from recon3d.reconstruction.fit.orientations import (
     Place,
+    Refinement,
     Unknowns,
     refine_by_parts,
     refine_orientations,
@@ -111,6 +112,11 @@ def grain(a, b, shift):
     return OrientedVoxels(projector, np.stack([a, b, shift]), intensity)
 
 
+def refined_from(model, voxels, unknowns):
+    found = refine_orientations(Refinement(model, voxels, unknowns, PLACE))
+    return found.model, found.voxels
+
+
 def median_mdeg(found, true):
     return 1e3 * float(np.median(np.abs(np.asarray(found) - true)))
 
@@ -123,7 +129,8 @@ def test_orientations_and_turning_centre_of_a_mosaicity_scan(refine):
     model = TinyModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True)
     start = grain(off_a, off_b, none)
-    found_model, found, *_ = refine(model, start, unknowns, PLACE)
+    refined = refine(Refinement(model, start, unknowns, PLACE))
+    found_model, found = refined.model, refined.voxels
     assert np.array_equal(found_model.projections, model.projections)
     assert found_model.turning.centre_mu_deg == pytest.approx(0.004, abs=2e-4)
     assert found_model.turning.centre_gamma_deg == pytest.approx(-0.003, abs=2e-4)
@@ -138,7 +145,7 @@ def test_a_turning_centre_that_drifts():
     drifting = still.drifted((0.02, -0.01)).settings
     model = replace(still, true_settings=drifting)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True, drift=True)
-    found_model, found, _ = refine_orientations(model, grain(a, b, none), unknowns, PLACE)
+    found_model, found = refined_from(model, grain(a, b, none), unknowns)
     assert found_model.centre_drift_deg == pytest.approx((0.02, -0.01), abs=5e-4)
     assert found_model.settings.mu_deg == pytest.approx(drifting.mu_deg, abs=5e-4)
     assert median_mdeg(found.orientations[0], a) < 1
@@ -156,7 +163,8 @@ def test_only_a_clear_drift_is_kept_where_gamma_was_not_scanned(drift_deg, kept_
     model = replace(still, store=store, true_settings=still.drifted((drift_deg, 0)).settings)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=False)
     start = grain(a + 0.003, b, none)
-    found, voxels = with_clear_drift(model, start, unknowns, PLACE, "refinement")
+    kept = with_clear_drift(Refinement(model, start, unknowns, PLACE))
+    found, voxels = kept.model, kept.voxels
     assert found.centre_drift_deg == pytest.approx((kept_deg, 0), abs=1e-3)
     assert (voxels is start) == (kept_deg == 0)
 
@@ -168,7 +176,7 @@ def test_shifts_of_a_rocking_scan_come_from_what_does_not_turn():
     model = TinyModel(grain(a, b, shift), Turning(1, 0.002), Turning(1), rocking, wide)
     unknowns = Unknowns(shift=True, centre_mu=True, centre_gamma=False, smoothing=1.0)
     start = grain(a, b, np.zeros_like(a))
-    found_model, found, _ = refine_orientations(model, start, unknowns, PLACE)
+    found_model, found = refined_from(model, start, unknowns)
     assert np.corrcoef(found.orientations[2], shift)[0, 1] > 0.95
     assert median_mdeg(found.orientations[2], shift) < 0.3 * median_mdeg(0, shift)
     assert found_model.turning.centre_mu_deg == pytest.approx(0.002, abs=5e-4)
@@ -179,7 +187,7 @@ def test_the_truth_stays_where_it_is():
     truth = grain(a, b, none)
     model = TinyModel(truth, Turning(1), Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=False, centre_gamma=False)
-    found_model, found, _ = refine_orientations(model, truth, unknowns, PLACE)
+    found_model, found = refined_from(model, truth, unknowns)
     assert found_model.turning == model.turning
     assert found.orientations[0] == pytest.approx(a, abs=1e-4)
 
@@ -205,7 +213,7 @@ def test_a_slope_of_the_acceptance_is_found_with_the_orientations():
     turning = Turning(1, 0.004, -0.003)
     model = SlopedModel(grain(a, b, none), turning, Turning(1), mosaicity(), WIDTHS)
     unknowns = Unknowns(shift=False, centre_mu=True, centre_gamma=True, slope=True)
-    found, voxels, _ = refine_orientations(model, grain(a + 0.004, b, none), unknowns, PLACE)
+    found, voxels = refined_from(model, grain(a + 0.004, b, none), unknowns)
     assert found.acceptance.slope_deg_per_pix == pytest.approx((0.001, -0.003), abs=3e-4)
     assert median_mdeg(voxels.orientations[0], a) < 1
     assert median_mdeg(voxels.orientations[1], b) < 1

@@ -19,24 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from recon3d.config.volume import Volume
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.orientations import (
     Place,
-    Unknowns,
+    Refinement,
     gather,
     refine_orientations,
     smoothed_steps,
 )
 from recon3d.reconstruction.fit.widths import differences, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import setting_steps_deg, two_theta_step_deg
+from recon3d.reconstruction.model.scanned import (
+    gamma_scanned,
+    setting_steps_deg,
+    two_theta_step_deg,
+)
 
 FloatArray = NDArray[np.float64]
-
-State = tuple[ScanModel, OrientedVoxels, float]
-"""A model, voxels, and the residual of these."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,54 +78,35 @@ BETTER = 0.93
 """Residual, as a share of the other's, at which a start from coarser steps is worth it."""
 
 
-@dataclass(frozen=True)
-class Bent:
-    """What is refined, and what may be changed."""
-
-    unknowns: Unknowns
-    place: Place
-    volume: Volume
-    free: tuple[str, ...]  # the widths to be found
-    bent: bool | None = None  # whether steps from coarse to fine are called for; None to find out
-
-
 def refine_bent(
-    model: ScanModel, voxels: OrientedVoxels, bent: Bent, *, description: str = "refinement"
-) -> tuple[ScanModel, OrientedVoxels, bool]:
-    """Refine orientations where γ was not scanned, from coarse to fine where that is better.
+    start: Refinement, free: tuple[str, ...], bent: bool | None
+) -> tuple[Refinement, bool]:
+    """Refine orientations and widths of a grain that may be bent more than it seems.
 
-    Returns the model with the turning centre and the widths that were found, the voxels with the
-    orientations that predict the frames best, and whether steps from coarse to fine were better.
+    `free`: the widths to be found. `bent`: whether it is; None to find out. Returns what was
+    found, and whether it is: where γ was not scanned, whether steps from coarse to fine were
+    better; elsewhere nothing is done if it is not.
     """
-    coarse, start = model, voxels
-    if not bent.bent:
-        model, voxels, _ = _round(model, voxels, bent, description, 0)
-    went_far = bent.bent
-    if went_far is not False:
-        coarse, start = _coarse_start(coarse, start, bent, description)
-    if went_far is None:
-        _, residual = gather(coarse, start, bent.unknowns, description)
-        _, least = gather(model, voxels, bent.unknowns, description)
-        logger.info("%s: residual %.4f from coarse steps, else %.4f", description, residual, least)
-        went_far = residual < BETTER * least
-    if went_far:
-        # What is fine in the field is not there yet: a width would make up for it.
-        model, voxels = _refine(coarse, start, bent, description, 0)
-    return *_rounds(model, voxels, bent, description, first=1), went_far
-
-
-def settle_bend(
-    model: ScanModel, voxels: OrientedVoxels, bent: Bent, *, description: str = "refinement"
-) -> tuple[ScanModel, OrientedVoxels, bool]:
-    """Refine orientations and widths where γ was scanned, if the grain is bent more than it seems.
-
-    Returns what was found, and whether it is.
-    """
-    if bent.bent is None:
-        lacking, _ = bend_left(model, voxels, bent.free, FEW_PROJECTIONS)
-        if lacking < CLEAR_BEND * min(setting_steps_deg(model.store)):
-            return model, voxels, False
-    return *_rounds(model, voxels, bent, description), True
+    store = start.model.store
+    if gamma_scanned(store):
+        if bent is None:
+            lacking, _ = bend_left(start.model, start.voxels, free, FEW_PROJECTIONS)
+            bent = lacking >= CLEAR_BEND * min(setting_steps_deg(store))
+        return (_rounds(start, free) if bent else start), bent
+    fine = start if bent else _round(start, free, 0)[0]
+    if bent is not False:
+        coarse = _coarse_start(start, free)
+        if bent is None:
+            residual, least = (
+                gather(one.model, one.voxels, one.unknowns, one.description)[1]
+                for one in (coarse, fine)
+            )
+            logger.info("residual %.4f from coarse steps, else %.4f", residual, least)
+            bent = residual < BETTER * least
+        if bent:
+            # What is fine in the field is not there yet: a width would make up for it.
+            fine = _refined(coarse, 0)
+    return _rounds(fine, free, first=1), bent
 
 
 def bend_left(
@@ -140,40 +121,25 @@ def bend_left(
     return abs(float(joint.change[0])) * spread, float(np.sqrt(joint.variance[0, 0])) * spread
 
 
-def _rounds(
-    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str, first: int = 0
-) -> tuple[ScanModel, OrientedVoxels]:
+def _rounds(state: Refinement, free: tuple[str, ...], first: int = 0) -> Refinement:
     """Fit bend and widths together, then all orientations by ever less smooth steps, in turn."""
     for number in range(first, MOST_ROUNDS):
-        model, voxels, widened = _round(model, voxels, bent, description, number)
+        state, widened = _round(state, free, number)
         if number >= len(SMOOTHINGS) - 1 and widened < STILL_WIDENED:
             break
-    return model, voxels
+    return state
 
 
-def _round(
-    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str, number: int
-) -> tuple[ScanModel, OrientedVoxels, float]:
+def _round(state: Refinement, free: tuple[str, ...], number: int) -> tuple[Refinement, float]:
     """Fit bend and widths together, then all orientations; tell by what share a width changed."""
-    model, voxels, widened = _bent_and_widened(model, voxels, bent.free)
-    return *_refine(model, voxels, bent, description, number), widened
+    state, widened = bent_and_widened(state, free)
+    return _refined(state, number), widened
 
 
-def _refine(
-    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str, number: int
-) -> tuple[ScanModel, OrientedVoxels]:
+def _refined(state: Refinement, number: int) -> Refinement:
     """Fit all orientations by steps as smooth as those of a round."""
     smoothing, steps = SMOOTHINGS[min(number, len(SMOOTHINGS) - 1)]
-    model, voxels, _ = refine_orientations(
-        model,
-        voxels,
-        bent.unknowns,
-        bent.place,
-        description=description,
-        smoothing=smoothing,
-        steps=steps,
-    )
-    return model, voxels
+    return refine_orientations(state, smoothing=smoothing, steps=steps)
 
 
 @dataclass(frozen=True)
@@ -230,10 +196,9 @@ def _changed(
     return model, replace(voxels, orientations=orientations)
 
 
-def _bent_and_widened(
-    model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]
-) -> tuple[ScanModel, OrientedVoxels, float]:
+def bent_and_widened(state: Refinement, free: tuple[str, ...]) -> tuple[Refinement, float]:
     """Find bend and widths together; tell by what share a width changed at most."""
+    model, voxels = state.model, state.voxels
     joint = _joint(model, voxels, free, JOINT_PROJECTIONS)
     change = np.clip(joint.change, -MOST_WIDENED, MOST_WIDENED)
     most = model.acceptance.rocking_width_deg / _mode_spread_um(joint.mode, voxels)
@@ -241,62 +206,53 @@ def _bent_and_widened(
     model, voxels = _changed(model, voxels, free, joint.mode, change)
     widened = float(np.abs(change[1:]).max(initial=0))
     logger.info("bend changed by %.2f mdeg/µm, widths by %.3f", 1e3 * change[0], widened)
-    return model, voxels, widened
+    return replace(state, model=model, voxels=voxels), widened
 
 
-def shifts_agree(
-    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
-) -> bool:
+def shifts_agree(start: Refinement) -> bool:
     """Whether two halves of the projections find the same shifts Δθ."""
     shifts = []
-    for start in (0, 1):
-        half = replace(model, projections=model.projections[start::2])
-        _, found, _ = refine_orientations(
-            half, voxels, unknowns, place, description=description, steps=SHIFT_STEPS
-        )
-        shifts.append(found.orientations[2])
+    for first in (0, 1):
+        half = replace(start.model, projections=start.model.projections[first::2])
+        found = refine_orientations(replace(start, model=half), steps=SHIFT_STEPS)
+        shifts.append(found.voxels.orientations[2])
     if min(float(np.std(shift)) for shift in shifts) == 0:
         return False
-    first, second = (shift - shift.mean() for shift in shifts)
-    agreement = float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+    agreement = float(np.corrcoef(*shifts)[0, 1])
     logger.info("shifts of two halves correlate by %.3f", agreement)
     return agreement > AGREEMENT
 
 
-def _coarse_start(
-    model: ScanModel, voxels: OrientedVoxels, bent: Bent, description: str
-) -> tuple[ScanModel, OrientedVoxels]:
+def _coarse_start(start: Refinement, free: tuple[str, ...]) -> Refinement:
     """Find the smooth part of the field on merged voxels, from a narrow instrument."""
-    cells = Cells.of(voxels, bent.place, bent.volume)
-    unknowns = replace(bent.unknowns, smoothing=bent.unknowns.smoothing / cells.factor)
+    cells = Cells.of(start.voxels, start.place)
+    unknowns = replace(start.unknowns, smoothing=start.unknowns.smoothing / cells.factor)
     across = len(cells.merged.intensity) ** (1 / 3)
 
-    def walk(state: State, share: float, steps: int) -> State:
-        model, merged, _ = state
-        walked = smoothed_steps(
-            model, merged, unknowns, cells.place, share * across, f"coarse {description}"
-        )
-        *_, last = islice(walked, steps + 1)
+    def walk(state: Refinement, share: float, steps: int) -> Refinement:
+        *_, last = islice(smoothed_steps(state, share * across), steps + 1)
         return last
 
-    def wide(state: State) -> State:
+    def wide(state: Refinement) -> Refinement:
         return walk(walk(state, WIDEST, WIDE_STEPS), WIDEST / 2, WIDE_STEPS)
 
-    few = _narrowed(model, bent.free).thinned(MOST_PROJECTIONS)
-    state = wide((few, cells.merged, np.inf))
-    if bend_in_widths(*state[:2]) > 1:
+    few = _narrowed(start.model, free).thinned(MOST_PROJECTIONS)
+    merged = Refinement(few, cells.merged, unknowns, cells.place, f"coarse {start.description}")
+    state = wide(merged)
+    if bend_in_widths(state.model, state.voxels) > 1:
         # The mirror image looks alike but for the shape: where it fits better, it is the grain.
-        mirrored = wide((few, _mirrored(few, cells.merged), np.inf))
-        state = min(state, mirrored, key=lambda one: one[2])
-    for share in (WIDEST / 2, WIDEST / 4, WIDEST / 4) if bent.free else (WIDEST / 4,):
-        few, merged, residual = state
-        if bent.free:
-            few, merged, _ = _bent_and_widened(few, merged, bent.free)
-        state = walk((few, merged, residual), share, WIDTH_STEPS)
-    few, merged, _ = state
-    change = cells.on_voxels(merged.orientations - cells.merged.orientations)
-    moved = replace(voxels, orientations=voxels.orientations + change)
-    return replace(model, turning=few.turning, acceptance=few.acceptance), moved
+        mode, amount = _weak_mode(few, cells.merged)
+        _, mirrored = _changed(few, cells.merged, (), mode, np.array([-2 * amount]))
+        state = min(state, wide(replace(merged, voxels=mirrored)), key=lambda one: one.residual)
+    for share in (WIDEST / 2, WIDEST / 4, WIDEST / 4) if free else (WIDEST / 4,):
+        if free:
+            state, _ = bent_and_widened(state, free)
+        state = walk(state, share, WIDTH_STEPS)
+    change = cells.on_voxels(state.voxels.orientations - cells.merged.orientations)
+    moved = replace(start.voxels, orientations=start.voxels.orientations + change)
+    found = state.model
+    model = replace(start.model, turning=found.turning, acceptance=found.acceptance)
+    return replace(start, model=model, voxels=moved)
 
 
 def _narrowed(model: ScanModel, free: tuple[str, ...]) -> ScanModel:
@@ -333,16 +289,6 @@ def _mode_spread_um(mode: FloatArray, voxels: OrientedVoxels) -> float:
     return float(np.sqrt(np.average((mode**2).sum(axis=0), weights=voxels.intensity)))
 
 
-def _mirrored(model: ScanModel, voxels: OrientedVoxels) -> OrientedVoxels:
-    """The same grain with the other sign of the weak mode."""
-    mode, amount = _weak_mode(model, voxels)
-    return _changed(model, voxels, (), mode, np.array([-2 * amount]))[1]
-
-
-def _merge_factor(voxels: OrientedVoxels) -> int:
-    return max(round((len(voxels.intensity) / MOST_CELLS) ** (1 / 3)), 1)
-
-
 @dataclass(frozen=True)
 class Cells:
     """Voxels merged into larger ones, at the centre and mean orientation of their parts."""
@@ -353,9 +299,9 @@ class Cells:
     where: FloatArray  # (3, voxels): each voxel's place among the larger ones, in their edges
 
     @classmethod
-    def of(cls, voxels: OrientedVoxels, place: Place, volume: Volume) -> Cells:
-        """Merge the voxels of a place in a volume."""
-        factor = _merge_factor(voxels)
+    def of(cls, voxels: OrientedVoxels, place: Place) -> Cells:
+        """Merge the voxels of a place."""
+        factor = max(round((len(voxels.intensity) / MOST_CELLS) ** (1 / 3)), 1)
         indices = np.stack(np.unravel_index(place.inside, place.shape))
         shape = tuple(-(-n // factor) for n in place.shape)
         numbers = np.ravel_multi_index(tuple(indices // factor), shape)
@@ -369,7 +315,7 @@ class Cells:
             return (np.bincount(of_voxels, weights * values) / total)[order]
 
         points = np.stack([mean(axis) for axis in voxels.projector.points_um.T], axis=1)
-        edges = tuple(float(factor * edge) for edge in volume.voxel_um)
+        edges = tuple(float(factor * edge) for edge in voxels.projector.voxel_um)
         orientations = np.stack([mean(row) for row in voxels.orientations])
         merged = OrientedVoxels(Projector(points, edges), orientations, total[order])
         n0, n1, n2 = shape

@@ -78,37 +78,45 @@ class Place:
     shape: tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Refinement:
+    """A scan, voxels that are to predict its frames, and what may be changed of both."""
+
+    model: ScanModel
+    voxels: OrientedVoxels
+    unknowns: Unknowns
+    place: Place
+    description: str = "refinement"
+    residual: float = np.inf  # relative residual of model and voxels, as far as it is known
+
+    def may(self, **changes: bool) -> Refinement:
+        """The same with other unknowns."""
+        return replace(self, unknowns=replace(self.unknowns, **changes))
+
+
 def refine_orientations(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    unknowns: Unknowns,
-    place: Place,
-    *,
-    description: str = "refinement",
-    smoothing: float = 0.0,
-    steps: int = STEPS,
-) -> tuple[ScanModel, OrientedVoxels, float]:
-    """Fit one orientation a voxel, and the turning centre, to the frames.
+    start: Refinement, *, smoothing: float = 0.0, steps: int = STEPS
+) -> Refinement:
+    """Fit one orientation a voxel, and what all voxels share, to the frames.
 
     Voxels without intensity are left alone. `smoothing`: standard deviation, in voxels, with which
     steps are smoothed; such steps have momentum. `steps`: how many as a rule; the refinement ends
     where the residual hardly falls and what all voxels share has settled.
-
-    Returns the model with the turning centre that was found, the voxels with the orientations that
-    predict the frames best, and the residual there: the root of the squared differences as a share
-    of the measured intensities.
     """
-    least = np.inf
-    walk = smoothed_steps(model, voxels, unknowns, place, smoothing, description)
-    widths = model.acceptance.widths_deg[:2]
-    half_pix = half_image_pix(model, voxels)
-    for number, (model_then, voxels_then, residual) in enumerate(islice(walk, MOST_STEPS)):
-        falling = number < steps and residual < least * (1 - SETTLED)
-        moved = np.abs(_common_deg(model_then, half_pix) - _common_deg(model, half_pix)) / widths
-        if not falling and moved.max() < COMMON_SETTLED:
+    best = start
+    half_pix, widths = (
+        half_image_pix(start.model, start.voxels),
+        start.model.acceptance.widths_deg[:2],
+    )
+    walk = islice(smoothed_steps(start, smoothing), MOST_STEPS)
+    for number, then in enumerate(walk):
+        falling = number < steps and then.residual < best.residual * (1 - SETTLED)
+        before, after = (_common_deg(one.model, half_pix) for one in (best, then))
+        moved = (np.abs(after - before) / widths).max()
+        if number and not falling and moved < COMMON_SETTLED:
             break
-        model, voxels, least = model_then, voxels_then, residual
-    return model, voxels, least
+        best = then
+    return best
 
 
 def half_image_pix(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
@@ -126,59 +134,40 @@ def _common_deg(model: ScanModel, half_pix: FloatArray) -> FloatArray:
     return np.array([centre, model.centre_drift_deg, slope])
 
 
-def refine_by_parts(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    unknowns: Unknowns,
-    place: Place,
-    *,
-    parts: int,
-    description: str = "refinement",
-) -> tuple[ScanModel, OrientedVoxels]:
+def refine_by_parts(start: Refinement, parts: int) -> Refinement:
     """Take a step by each part of the projections in turn, and one by all of them.
 
     Far from the end a part moves the orientations about as well as all projections would; the
     last step takes out the noise of the last part.
     """
-    dealt = [model.projections[part::parts] for part in range(parts)]
-    for number, projections in enumerate([*dealt, model.projections], 1):
-        few = replace(model, projections=projections)
-        few, voxels = _step(few, voxels, unknowns, place, f"{description}, part {number}")
-        model = replace(few, projections=model.projections)
-    return model, voxels
+    found, every = start, start.model.projections
+    dealt = [every[part::parts] for part in range(parts)]
+    for number, projections in enumerate([*dealt, every], 1):
+        few = replace(found.model, projections=projections)
+        normal, residual = gather(few, found.voxels, found.unknowns, f"{start.description}, part")
+        logger.info("%s, part %d: residual %.4f", start.description, number, residual)
+        change, common = solve(normal)
+        moves = np.zeros((len(change), 3))
+        moves[:, : change.shape[1]] = _limited(change, start, 0.0)
+        few, voxels = _moved(few, found.voxels, normal, found.unknowns, moves, common)
+        found = replace(found, model=replace(few, projections=every), voxels=voxels)
+    return found
 
 
-def smoothed_steps(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    unknowns: Unknowns,
-    place: Place,
-    smoothing: float,
-    description: str,
-) -> Iterator[tuple[ScanModel, OrientedVoxels, float]]:
-    """Take step after step, as `refine_orientations`; yield where each begins, and the residual."""
+def smoothed_steps(start: Refinement, smoothing: float) -> Iterator[Refinement]:
+    """Take step after step, as `refine_orientations`; yield where each begins."""
+    model, voxels, unknowns = start.model, start.voxels, start.unknowns
     velocity, push = np.zeros((len(voxels.intensity), 3)), np.zeros(())
     for number in count(1):
-        normal, residual = gather(model, voxels, unknowns, f"{description} {number}")
-        logger.info("%s %d: residual %.4f", description, number, residual)
-        yield model, voxels, residual
+        stage = f"{start.description} {number}"
+        normal, residual = gather(model, voxels, unknowns, stage)
+        logger.info("%s: residual %.4f", stage, residual)
+        yield replace(start, model=model, voxels=voxels, residual=residual)
         change, common = solve(normal)
         velocity *= MOMENTUM if smoothing else 0
         push = common + (MOMENTUM * push if smoothing else 0)
-        velocity[:, : change.shape[1]] += _limited(change, model, unknowns, place, smoothing)
+        velocity[:, : change.shape[1]] += _limited(change, start, smoothing)
         model, voxels = _moved(model, voxels, normal, unknowns, velocity, push)
-
-
-def _step(
-    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, stage: str
-) -> tuple[ScanModel, OrientedVoxels]:
-    """Take one step, without momentum."""
-    normal, residual = gather(model, voxels, unknowns, stage)
-    logger.info("%s: residual %.4f", stage, residual)
-    change, common = solve(normal)
-    moves = np.zeros((len(change), 3))
-    moves[:, : change.shape[1]] = _limited(change, model, unknowns, place, 0.0)
-    return _moved(model, voxels, normal, unknowns, moves, common)
 
 
 def jacobian(model: ScanModel, projection: int, unknowns: Unknowns) -> FloatArray:
@@ -299,15 +288,13 @@ def _differences(
     return spread(rest, pixels, *footprint), sums
 
 
-def _limited(
-    change: FloatArray, model: ScanModel, unknowns: Unknowns, place: Place, smoothing: float
-) -> FloatArray:
+def _limited(change: FloatArray, start: Refinement, smoothing: float) -> FloatArray:
     """Keep a change of (a, b, Δθ) near by, and make it as smooth as it has to be."""
-    nearest = model.acceptance.widths_deg[:2].min()
+    nearest = start.model.acceptance.widths_deg[:2].min()
     change = np.clip(change, -FARTHEST_STEP * nearest, FARTHEST_STEP * nearest)
-    widths = [smoothing, smoothing, max(smoothing, unknowns.smoothing)]
+    widths = [smoothing, smoothing, max(smoothing, start.unknowns.smoothing)]
     columns = zip(change.T, widths[: change.shape[1]], strict=True)
-    return np.stack([_smoothed(column, width, place) for column, width in columns], axis=1)
+    return np.stack([_smoothed(column, width, start.place) for column, width in columns], axis=1)
 
 
 def _moved(

@@ -14,11 +14,12 @@ from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import LEAST_TURN_DEG, Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
-from recon3d.reconstruction.fit.bending import Bent, refine_bent, settle_bend, shifts_agree
+from recon3d.reconstruction.fit.bending import refine_bent, shifts_agree
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import (
     STEPS,
     Place,
+    Refinement,
     Unknowns,
     half_image_pix,
     refine_by_parts,
@@ -239,112 +240,87 @@ def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     voxels, chosen = oriented_voxels(task, fit)
     if len(model.projections) < FEWEST_TO_REFINE or not chosen.any():
         return Refined(replace(task, model=model), voxels, chosen, peaks)
-    place = Place(task.inside[chosen], task.volume.shape)
-    task, voxels = _refined_voxels(replace(task, model=model), voxels, place, description)
+    start = Refinement(
+        model,
+        voxels,
+        unknowns_of(model, task.experiment),
+        Place(task.inside[chosen], task.volume.shape),
+        description,
+    )
+    task, found = _refined_voxels(task, start)
     columns = {}
     names = ("a_deg", "b_deg", "dtheta_deg")
-    for name, values in zip(names, voxels.orientations, strict=True):
+    for name, values in zip(names, found.voxels.orientations, strict=True):
         columns[name] = getattr(peaks, name).copy()
         columns[name][chosen] = values
-    return Refined(task, voxels, chosen, replace(peaks, **columns))
+    task = replace(task, model=found.model)
+    return Refined(task, found.voxels, chosen, replace(peaks, **columns))
 
 
-def _refined_voxels(
-    task: Task, voxels: OrientedVoxels, place: Place, description: str
-) -> tuple[Task, OrientedVoxels]:
+def _refined_voxels(task: Task, start: Refinement) -> tuple[Task, Refinement]:
     """Fit orientations to the frames; note in the task what the scan called for."""
-    unknowns = unknowns_of(task.model, task.experiment)
-    if not gamma_scanned(task.model.store):
-        tried, moved = _refined_bent(task, voxels, unknowns, place, description)
-        model, moved = with_clear_drift(tried.model, moved, unknowns, place, description)
-        return _with_shifts(replace(tried, model=model), moved, unknowns, place, description)
-    if task.bent is False:
-        return _refined_with_slope(task, voxels, unknowns, place, description)
-    # A slope of the acceptance looks like a bend, too: a small one would only take a part of it.
-    level = replace(unknowns, slope=False)
-    bent = Bent(level, place, task.volume, _open_widths(task), task.bent)
-    model, voxels, is_bent = settle_bend(task.model, voxels, bent, description=description)
-    task = replace(task, model=model, bent=is_bent)
-    if is_bent and not unknowns.slope:
-        return task, voxels
-    sloped, moved = _refined_with_slope(task, voxels, unknowns, place, description)
-    if is_bent and slope_steps(sloped.model, moved) < CLEAR_SLOPE:
-        return task, voxels
-    return sloped, moved
+    store, shift = start.model.store, start.unknowns.shift
+    if task.bent is False and gamma_scanned(store):
+        return task, _refined_with_slope(task, start)
+    # What is known of all projections is known of a part of them, too.
+    free = free_widths(start.model, task.experiment) if task.bent is None else ()
+    # A slope of the acceptance looks like a bend, and shifts told from μ alone like anything.
+    level = start.may(slope=False, shift=shift and not tells_shift(store))
+    found, bent = refine_bent(level, free, task.bent)
+    task, found = replace(task, bent=bent), replace(found, unknowns=start.unknowns)
+    if not gamma_scanned(store):
+        return _with_shifts(task, with_clear_drift(found))
+    if bent and not found.unknowns.slope:
+        return task, found
+    sloped = _refined_with_slope(task, found)
+    if bent and slope_steps(sloped.model, sloped.voxels) < CLEAR_SLOPE:
+        return task, found
+    return task, sloped
 
 
-def _refined_bent(
-    task: Task, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
-) -> tuple[Task, OrientedVoxels]:
-    """Fit orientations, from coarse to fine where that is better; no shifts told from μ alone."""
-    model = task.model
-    shift = unknowns.shift and not tells_shift(model.store)
-    first = replace(unknowns, shift=shift, slope=False)
-    bent = Bent(first, place, task.volume, _open_widths(task), task.bent)
-    model, voxels, went_far = refine_bent(model, voxels, bent, description=description)
-    return replace(task, model=model, bent=went_far), voxels
-
-
-def _open_widths(task: Task) -> tuple[str, ...]:
-    """The free widths; what is known of all projections is known of a part of them, too."""
-    return free_widths(task.model, task.experiment) if task.bent is None else ()
-
-
-def with_clear_drift(
-    model: ScanModel, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
-) -> tuple[ScanModel, OrientedVoxels]:
+def with_clear_drift(found: Refinement) -> Refinement:
     """Fit a drift of μ_c, too, where γ was not scanned, and keep it if it is large.
 
     Over half a turn a small one is not told from tilts that turn, and would only add noise.
     """
-    omega = model.store.omega_deg
+    store, unknowns = found.model.store, found.unknowns
+    omega = store.omega_deg
     if len(omega) < 12 or np.ptp(omega) < LEAST_TURN_DEG or not unknowns.centre_mu:
-        return model, voxels
-    shift = unknowns.shift and not tells_shift(model.store)
-    drifting = replace(unknowns, shift=shift, drift=True)
-    drifted, moved, _ = refine_orientations(
-        model, voxels, drifting, place, description=f"{description} with drift"
-    )
-    if abs(drifted.centre_drift_deg[0]) < LEAST_DRIFT_STEPS * setting_steps_deg(model.store)[0]:
-        return model, voxels
-    return drifted, moved
+        return found
+    drifting = found.may(shift=unknowns.shift and not tells_shift(store), drift=True)
+    tried = replace(drifting, description=f"{found.description} with drift")
+    drifted = refine_orientations(tried)
+    if abs(drifted.model.centre_drift_deg[0]) < LEAST_DRIFT_STEPS * setting_steps_deg(store)[0]:
+        return found
+    return replace(found, model=drifted.model, voxels=drifted.voxels)
 
 
-def _with_shifts(
-    task: Task, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
-) -> tuple[Task, OrientedVoxels]:
+def _with_shifts(task: Task, found: Refinement) -> tuple[Task, Refinement]:
     """Fit the shifts Δθ that μ alone tells, too, where parts of the projections agree on them."""
-    model = task.model
-    if not (unknowns.shift and tells_shift(model.store)):
-        return task, voxels
+    if not (found.unknowns.shift and tells_shift(found.model.store)):
+        return task, found
     if task.shifts is None:
-        agree = shifts_agree(model, voxels, unknowns, place, description)
-        task = replace(task, shifts=agree)
-    if task.shifts:
-        model, voxels, _ = refine_orientations(
-            model, voxels, unknowns, place, description=description
-        )
-    return replace(task, model=model), voxels
+        task = replace(task, shifts=shifts_agree(found))
+    return task, refine_orientations(found) if task.shifts else found
 
 
-def _refined_with_slope(
-    task: Task, voxels: OrientedVoxels, unknowns: Unknowns, place: Place, description: str
-) -> tuple[Task, OrientedVoxels]:
+def _refined_with_slope(task: Task, found: Refinement) -> Refinement:
     """Fit orientations where γ was scanned, and an acceptance that moves over the image."""
-    model = task.model
-    parts = 1 if task.coarse is None else parts_for(len(model.projections))
+    parts = 1 if task.coarse is None else parts_for(len(found.model.projections))
+    slope = found.unknowns.slope
     if parts > 1:
-        model, voxels = refine_by_parts(
-            model, voxels, unknowns, place, parts=parts, description=description
-        )
-    if parts == 1 or (unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE / 3):
+        found = refine_by_parts(found, parts)
+    if parts == 1 or (slope and slope_steps(found.model, found.voxels) > CLEAR_SLOPE / 3):
         steps = STEPS if task.coarse is None else STEPS_FROM_COARSE
-        model, voxels, _ = refine_orientations(
-            model, voxels, unknowns, place, description=description, steps=steps
-        )
-    if unknowns.slope and slope_steps(model, voxels) > CLEAR_SLOPE:
-        model, voxels = _past_slope(model, voxels, task, unknowns, place, description)
-    return replace(task, model=model), voxels
+        found = refine_orientations(found, steps=steps)
+    if slope and slope_steps(found.model, found.voxels) > CLEAR_SLOPE:
+        # The widths were found by a fit that does not know of it.
+        found = refine_orientations(found, smoothing=SLOPE_SMOOTHING_VOXELS)
+        if free := free_widths(found.model, task.experiment):
+            acceptance = estimate_widths(found.model, found.voxels, free)
+            found = replace(found, model=replace(found.model, acceptance=acceptance))
+        found = refine_orientations(found)
+    return found
 
 
 def parts_for(projections: int) -> int:
@@ -356,25 +332,6 @@ def slope_steps(model: ScanModel, voxels: OrientedVoxels) -> float:
     """By how many steps of γ the acceptance moves over half of the grain's image."""
     slope = model.acceptance.slope_deg_per_pix * half_image_pix(model, voxels)
     return float(np.abs(slope).max() / setting_steps_deg(model.store)[1])
-
-
-def _past_slope(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    task: Task,
-    unknowns: Unknowns,
-    place: Place,
-    description: str,
-) -> tuple[ScanModel, OrientedVoxels]:
-    """Go on where the acceptance moves over the image, which the fit before does not know."""
-    for smoothing in (SLOPE_SMOOTHING_VOXELS, 0.0):
-        model, voxels, _ = refine_orientations(
-            model, voxels, unknowns, place, description=description, smoothing=smoothing
-        )
-        free = free_widths(model, task.experiment)
-        if free and smoothing:
-            model = replace(model, acceptance=estimate_widths(model, voxels, free))
-    return model, voxels
 
 
 def unknowns_of(model: ScanModel, experiment: Experiment) -> Unknowns:

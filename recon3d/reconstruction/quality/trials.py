@@ -13,7 +13,7 @@ from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.projection.operator import Projector, voxel_centres_um
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.reconstruction.fit.orientations import Place, refine_orientations
+from recon3d.reconstruction.fit.orientations import Place, Refinement, refine_orientations
 from recon3d.reconstruction.fit.passes import HALF_PASSES, refined, run_fit, unknowns_of
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import setting_steps_deg
@@ -153,17 +153,15 @@ def _tilted(grain: Grain, task: Task) -> Trial:
         grain.occupancy.reshape(-1)[inside].astype(float),
     )
     place = Place(inside, grain.volume.shape)
-    unknowns = replace(
-        unknowns_of(task.model, task.experiment),
-        centre_mu=False,
-        centre_gamma=False,
-        slope=False,
+    unknowns = unknowns_of(task.model, task.experiment)
+    still = Refinement(task.model, voxels, unknowns, place, "tilt").may(
+        centre_mu=False, centre_gamma=False, slope=False
     )
     moved = []
     for angles in track(((0.0, 0.0), tilt), "tilt", unit="fit"):
         tilted = _with_tilt(task.model, np.asarray(angles))
-        _, found, _ = refine_orientations(tilted, voxels, unknowns, place, description="tilt")
-        moved.append(found.orientations[:2].T)
+        found = refine_orientations(replace(still, model=tilted))
+        moved.append(found.voxels.orientations[:2].T)
     found_tilt = np.median(moved[1] - moved[0], axis=0)
     missed = float(np.hypot(*(found_tilt - tilt)))
     passed = missed < RECOVERED * float(np.hypot(*tilt))
