@@ -35,19 +35,10 @@ def _find_places(columns, affine, first, count, shape, index, down, right):  # t
 
 @njit(parallel=True, cache=True, nogil=True)
 def project_image(values, columns, affine, images):  # type: ignore[no-untyped-def]
-    """Spread each voxel over its four pixels, weighted bilinearly.
+    """Spread each voxel's value over its four pixels, weighted bilinearly.
 
-    Parameters
-    ----------
-    values : (voxels,)
-        What to project.
-    columns : (3, voxels)
-        Voxel centres in µm.
-    affine : (2, 4)
-        The map to (row, col).
-    images : (threads, rows + 2, cols + 2)
-        Added to in place, a border of one pixel around the detector; the sum over the first
-        axis is the projection.
+    `columns`: (3, voxels), centres in µm. `images`: (threads, rows + 2, cols + 2), added to, with a
+    border of one pixel; the sum over the first axis is the projection.
     """
     shape, lanes = images.shape[1:], images.shape[0]
     flat = images.reshape(lanes, shape[0] * shape[1])
@@ -73,18 +64,9 @@ def project_image(values, columns, affine, images):  # type: ignore[no-untyped-d
 
 @njit(parallel=True, cache=True, nogil=True)
 def backproject_image(values, columns, affine, image, lanes):  # type: ignore[no-untyped-def]
-    """Add to each voxel its four pixels, weighted bilinearly: the adjoint of `project_image`.
+    """Add to each voxel's value its four pixels: the adjoint of `project_image`.
 
-    Parameters
-    ----------
-    values : (voxels,)
-        Added to in place.
-    columns, affine
-        As in `project_image`.
-    image : (rows + 2, cols + 2)
-        The border is zero.
-    lanes : int
-        Parts of the voxels that are shared among threads.
+    `image`: (rows + 2, cols + 2), its border zero. `lanes`: parts of the voxels, one a thread.
     """
     shape = image.shape
     flat = image.reshape(shape[0] * shape[1])
@@ -106,58 +88,12 @@ def backproject_image(values, columns, affine, image, lanes):  # type: ignore[no
                 values[first + i] += upper + (lower - upper) * down[i]
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def convolve_image(image, row_taps, col_taps):  # type: ignore[no-untyped-def]
-    """Convolve an image with a symmetric footprint, that along its rows and that along its columns.
-
-    Parameters
-    ----------
-    image : (rows, cols)
-        Taken as zero beyond its edges.
-    row_taps, col_taps : (odd,)
-        The footprint along each axis.
-
-    Returns
-    -------
-    convolved : (rows, cols)
-    """
-    rows, cols = image.shape
-    along_cols = np.zeros_like(image)
-    for row in prange(rows):
-        line, out = image[row], along_cols[row]
-        for j in range(col_taps.size):
-            step, tap = j - col_taps.size // 2, col_taps[j]
-            first, last = max(0, -step), min(cols, cols - step)
-            for col in range(first, last):
-                out[col] += tap * line[col + step]
-    convolved = np.zeros_like(image)
-    for row in prange(rows):
-        out = convolved[row]
-        for i in range(row_taps.size):
-            other = row + i - row_taps.size // 2
-            if other < 0 or other >= rows:
-                continue
-            line, tap = along_cols[other], row_taps[i]
-            for col in range(cols):
-                out[col] += tap * line[col]
-    return convolved
-
-
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def shift_equations(predicted, measured):  # type: ignore[no-untyped-def]
-    """Normal equations for the scale and the shift that bring one image closest to another.
+    """Normal equations, (3, 3) and (3,), for the scale and the shift that bring images closest.
 
-    Parameters
-    ----------
-    predicted, measured : (rows, cols)
-        The image to be scaled and shifted, and the one to be met; their edges are left out, and
-        so are pixels below 0, which are not known.
-
-    Returns
-    -------
-    normal : (3, 3)
-    right : (3,)
-        For the scale, and for the scale times the shift along the rows and the columns.
+    The unknowns are the scale of the prediction, and that times the shift along rows and columns.
+    Edges are left out, and so are measured pixels below 0, which are not known.
     """
     rows, cols = predicted.shape
     normal, right = np.zeros((3, 3)), np.zeros(3)

@@ -33,20 +33,9 @@ def corner(point, affine, rows, cols):  # type: ignore[no-untyped-def]
 def backproject(values, starts, firsts, points, affine, lookup, images, start):  # type: ignore[no-untyped-def]
     """Add to each voxel its four pixels, weighted bilinearly: the adjoint of `project`.
 
-    Parameters
-    ----------
-    values, starts, firsts
-        Of a `recon3d.projection.weights.BinRuns`; the values are added to in place.
-    points : (voxels, 3)
-        Voxel centres in µm.
-    affine : (2, 4)
-        The map to (row, col).
-    lookup : (rows + 2, cols + 2) of int
-        Row of `images` for each pixel, with a border of one pixel around the detector.
-    images : (pixels + 1, bins)
-        Values of the pixels in some of all bins, the last row zero.
-    start : int
-        Which of all bins their first one is.
+    `values`, `starts`, `firsts`: of a `BinRuns`; the values are added to in place. `points`:
+    (voxels, 3), µm. `lookup`: row of `images` for each pixel, with a border of one pixel around
+    the detector. `images`: (pixels + 1, bins), the last row zero; `start`: their first bin.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     dark = images.shape[0] - 1
@@ -86,16 +75,9 @@ def _shared_bins(voxel, starts, firsts, start, stop):  # type: ignore[no-untyped
 def project(values, starts, firsts, points, affine, lookup, images, start, bin_lanes):  # type: ignore[no-untyped-def]
     """Spread each voxel over its four pixels, weighted bilinearly.
 
-    Threads write to images of their own, or to bins of their own, so they never meet.
-
-    Parameters
-    ----------
-    values, starts, firsts, points, affine, lookup, start
-        As in `backproject`.
-    images : (voxel lanes, pixels + 1, bins)
-        Added to in place; the sum over the first axis is the projection.
-    bin_lanes : int
-        In how many parts the bins are shared among threads.
+    `images`: (voxel lanes, pixels + 1, bins), added to; their sum over lanes is the projection.
+    `bin_lanes`: parts of the bins. Threads write to lanes of their own, so they never meet. The
+    other parameters are those of `backproject`.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxel_lanes, dark = images.shape[0], images.shape[1] - 1
@@ -136,20 +118,10 @@ def add_weighted(out, values, weight):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True, nogil=True)
 def convolve(images, out, places, starts, cols, row_taps, col_taps, lanes):  # type: ignore[no-untyped-def]
-    """Convolve images with a symmetric footprint, among the pixels that are worked on.
+    """Convolve images, (pixels + 1, frames), with a symmetric footprint; added to `out`.
 
-    Parameters
-    ----------
-    images, out : (pixels + 1, frames)
-        Read, and added to.
-    places : (pixels, 2) of int
-        Row and column of each pixel, row by row.
-    starts : (rows + 1,) of int
-        Number of the first pixel of each row.
-    row_taps, col_taps : (odd,)
-        The footprint along each axis.
-    lanes : int
-        Parts of the rows that are shared among threads.
+    `places`, (pixels, 2): row and column of each pixel, row by row; `starts`, (rows + 1,): number
+    of the first one of each row. `lanes`: parts of the rows that are shared among threads.
     """
     rows, frames = starts.size - 1, images.shape[1]
     reach, side = row_taps.size // 2, col_taps.size // 2
@@ -191,18 +163,10 @@ def mark_covered(mask, points, affine):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def pick(picked, frames, places, columns):  # type: ignore[no-untyped-def]
-    """Copy pixels out of frames, frames last; serial, so that it can run beside the others.
+    """Copy pixels out of frames, (frames, rows, cols), frames last; serial, to run beside others.
 
-    Parameters
-    ----------
-    picked : (pixels + 1, all frames)
-        Filled but for its last row.
-    frames : (frames, rows, cols)
-        The images.
-    places : (pixels, 2) of int
-        Row and column of each pixel.
-    columns : (frames,) of int
-        Which of all frames these are.
+    `picked`: (pixels + 1, all frames), filled but for its last row. `places`: (pixels, 2), row and
+    column of each. `columns`: which of all frames these are.
     """
     # A cache line of neighbouring pixels at a time: frame by frame would read each line often.
     for first in range(0, places.shape[0], 16):

@@ -20,7 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import convolve1d, maximum_filter1d
 from scipy.spatial import ConvexHull, QhullError
 
 from recon3d.config.volume import Volume
@@ -152,9 +152,7 @@ class Projector:
         """Project one value a voxel onto a whole image (rows, cols), footprint included."""
         rows, cols = shape
         bordered = self._project_image(values, affine, (rows + 2, cols + 2))
-        image = np.ascontiguousarray(bordered[1:-1, 1:-1])
-        row_taps, col_taps = (taps.astype(values.dtype) for taps in self.footprint(affine))
-        return image_kernels.convolve_image(image, row_taps, col_taps)
+        return _convolved(bordered[1:-1, 1:-1], *self.footprint(affine))
 
     def _project_image(
         self, values: AnyFloats, affine: FloatArray, shape: tuple[int, ...]
@@ -273,14 +271,20 @@ def spread(
     if row_taps.size == col_taps.size == 1:
         return images
     out = np.zeros_like(images)
-    taps = row_taps.astype(images.dtype), col_taps.astype(images.dtype)
     if images.shape[1] == 1:
-        image = image_kernels.convolve_image(pixels.lay_out(images), *taps)
-        pixels.take_up(image, out)
+        pixels.take_up(_convolved(pixels.lay_out(images), row_taps, col_taps), out)
     else:
+        taps = row_taps.astype(images.dtype), col_taps.astype(images.dtype)
         cols, lanes = pixels.mask.shape[1], numba.get_num_threads()
         kernels.convolve(images, out, pixels.places, pixels.row_starts, cols, *taps, lanes)
     return out
+
+
+def _convolved(image: AnyFloats, row_taps: AnyFloats, col_taps: AnyFloats) -> AnyFloats:
+    """Convolve an image (rows, cols), zero beyond its edges, with a footprint."""
+    for axis, taps in enumerate((row_taps, col_taps)):
+        image = convolve1d(image, taps, axis, mode="constant")
+    return image
 
 
 @lru_cache(maxsize=4096)

@@ -185,24 +185,9 @@ def mark_reached(reached, of_voxels, of_frames):  # type: ignore[no-untyped-def]
 def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup, lanes):  # type: ignore[no-untyped-def]
     """Project every voxel into the frames that its own orientation lights.
 
-    Threads write to frames of their own, so they never meet.
-
-    Parameters
-    ----------
-    images : (pixels + 1, frames)
-        Added to in place.
-    intensity : (voxels,)
-        How much each voxel scatters.
-    of_voxels, of_frames : (voxels, 3), (frames, 3)
-        Settings in widths of the instrument; NaN for a missing frame.
-    points : (voxels, 3)
-        Voxel centres in µm.
-    affine : (2, 4)
-        The map to (row, col).
-    lookup : (rows + 2, cols + 2) of int
-        Number of each pixel, with a border of one pixel around the detector.
-    lanes : int
-        In how many parts the frames are shared among threads.
+    `images`: (pixels + 1, frames), added to. `of_voxels`, `of_frames`: (voxels, 3), (frames, 3),
+    in widths of the instrument; NaN for a missing frame. `lookup`: number of each pixel, with a
+    border of one. `lanes`: parts of the frames; threads write to their own, so they never meet.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxels, frames = points.shape[0], of_frames.shape[0]

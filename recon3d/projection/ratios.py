@@ -56,32 +56,15 @@ def _compare_pixel(expected, values, near, threshold, floor):  # type: ignore[no
 
 @njit(parallel=True, cache=True, nogil=True, fastmath={"reassoc"})
 def compare(predicted, measured, lookup, places, threshold, floor, of_pixels):  # type: ignore[no-untyped-def]
-    """Turn predicted frames into the ratios measured / predicted, in place.
+    """Turn predicted frames into ratios measured / predicted, in place; return two sums.
 
-    With a negative `floor`, into the differences measured - predicted.
-
+    A negative `floor` gives the differences measured - predicted; else it is added to both sides.
     A pixel that cleaning set to zero beside a lit one is censored: all that is known of it is
     that it was at most `threshold`, so a prediction below that is as good as measured.
 
-    Parameters
-    ----------
-    predicted : (pixels + 1, frames)
-        Replaced by the ratios; the last row becomes zero.
-    measured : (pixels + 1, frames)
-        The cleaned frames, `UNKNOWN` where they are not known.
-    lookup : (rows + 2, cols + 2) of int
-        Number of each pixel, with a border of one pixel.
-    places : (pixels, 2) of int
-        Row and column of each pixel.
-    floor : float
-        Counts added to both sides, which keep the ratios finite.
-    of_pixels : (rows, cols, 2), or of size 0
-        Each pixel's squared differences and squared intensities are added to it.
-
-    Returns
-    -------
-    differences, squares
-        The sums of both over all pixels.
+    `predicted`, `measured`: (pixels + 1, frames); the last row of the first becomes zero.
+    `lookup`, `places`: of `IlluminatedPixels`. `of_pixels`: (rows, cols, 2), or empty: squared
+    differences and squared intensities of each pixel are added; their sums are returned.
     """
     pixels, frames = places.shape[0], measured.shape[1]
     predicted[pixels, :] = 0
@@ -122,16 +105,10 @@ def illuminated_products(predicted, measured):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True, nogil=True)
 def add(volume, steps, sensitivity, lowest):  # type: ignore[no-untyped-def]
-    """Add steps / sensitivity to a volume, in place, and clear the steps.
+    """Add steps / sensitivity to a volume, in place, and clear the steps, (voxels, bins).
 
-    Parameters
-    ----------
-    volume, steps : (voxels, bins)
-        The volume, and the backprojected differences.
-    sensitivity : (bins,)
-        What the steps would be were every difference 1.
-    lowest : float
-        Values are kept above this, save those that are zero: they remain so.
+    `sensitivity`, (bins,): what the steps would be were every difference 1. Values are kept above
+    `lowest`, save those that are zero: they remain so.
     """
     for voxel in prange(volume.shape[0]):
         for i in range(volume.shape[1]):
@@ -143,17 +120,9 @@ def add(volume, steps, sensitivity, lowest):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True, nogil=True)
 def multiply(volume, factors, sensitivity, lowest):  # type: ignore[no-untyped-def]
-    """Multiply a volume by factors / sensitivity, in place, and clear the factors.
+    """Multiply a volume by factors / sensitivity, in place, and clear the factors; as `add`.
 
-    Parameters
-    ----------
-    volume, factors : (voxels, bins)
-        The volume, and the backprojected ratios.
-    sensitivity : (bins,)
-        What the factors would be were every ratio 1.
-    lowest : float
-        Values are kept above this, since denormal numbers would make everything slow, save those
-        that are zero: they remain so.
+    Values are kept above `lowest`, since denormal numbers would make everything slow.
     """
     scale = np.zeros(sensitivity.size, volume.dtype)
     for i in range(sensitivity.size):

@@ -32,10 +32,10 @@ from recon3d.reconstruction.model.scan_model import (
 from recon3d.reconstruction.model.scanned import (
     base_tilt_sense,
     effective_bins,
+    fit_centre_of_mass,
     fit_turning,
     mean_two_theta,
     orientation_bins,
-    rotation_axis_from_centre_of_mass,
     scan_origin,
     setting_steps_deg,
     settings_of_frames,
@@ -105,7 +105,7 @@ def prepare(
 
 def _align(model: ScanModel, experiment: Experiment, volume: Volume) -> ScanModel:
     """Refine axis and drift as far as the settings allow, from the grain in a volume."""
-    allowed = Alignment.of(experiment)
+    allowed = Alignment.of(experiment, model)
     if not allowed.any:
         return model
     threshold = threshold_of(model.store)
@@ -240,9 +240,12 @@ def _axis_column(
         return pixels.col_of(detector.rotation_center_pix)
     # One projection at a time: the sums of a large scan need not fit into memory.
     numbers = map(int, communicator.share(used))
-    own = [orient(store.read_summed(k), detector).sum(axis=0) for k in numbers]
-    profiles = np.stack(communicator.collect(own))[:, None]
-    return rotation_axis_from_centre_of_mass(profiles, store.omega_deg[used], detector.omega_sense)
+    own = [orient(store.read_summed(k), detector).sum(axis=0, dtype=float) for k in numbers]
+    profiles = np.stack(communicator.collect(own))
+    cols, counts = np.arange(profiles.shape[1]), profiles.sum(axis=1)
+    mean = np.where(counts > 0, profiles @ cols / np.maximum(counts, 1e-30), np.nan)
+    axis = fit_centre_of_mass(store.omega_deg[used], np.stack([mean, mean], axis=1)).axis_pix
+    return axis if np.isfinite(axis) else (cols.size - 1) / 2
 
 
 def _handedness(

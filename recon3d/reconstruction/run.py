@@ -32,7 +32,7 @@ from recon3d.reconstruction.model.sizes import Size, seen_in, sizes_of
 from recon3d.reconstruction.quality.agreement import look_at_frames, with_agreement, with_halves
 from recon3d.reconstruction.quality.doubts import Case, doubts_of
 from recon3d.reconstruction.quality.errors import quality_of, with_distributions, with_errors
-from recon3d.reconstruction.task import Found, Report, Task, require_memory, task_of
+from recon3d.reconstruction.task import Found, Report, Task, bin_deg, require_memory, task_of
 from recon3d.runtime.communicator import ALONE, Communicator
 from recon3d.runtime.progress import bars_shown
 
@@ -251,7 +251,7 @@ def _grain(found: Found, provenance: dict[str, Any]) -> Grain:
         residual=found.residual,
         projections={
             "omega": model.store.omega_deg[model.projections],
-            "drift": model.pixels.detector_shifts(model.drift_pix[model.projections]),
+            "drift": model.drift_pix[model.projections] * model.pixels.size,
         }
         | _lit_part(model)
         | found.projections,
@@ -267,7 +267,7 @@ def _lit_part(model: ScanModel) -> dict[str, NDArray[np.float64]]:
         return {}
     lit = model.unknown.lit[model.projections]
     whole = (lit == [(0, 0), model.image_shape]).all()
-    return {} if whole else {"lit": model.pixels.detector_edges(lit)}
+    return {} if whole else {"lit": lit * model.pixels.size + model.pixels.corner}
 
 
 def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
@@ -284,7 +284,7 @@ def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
     if settings.frame == "lab":
         return used
     return used | {
-        "bin_size": task.bin_deg,
+        "bin_size": bin_deg(model, task.experiment),
         "rocking_width": acceptance.rocking_width_deg,
         "rolling_width": acceptance.rolling_width_deg,
         "two_theta_width": acceptance.two_theta_width_deg,

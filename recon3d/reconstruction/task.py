@@ -81,11 +81,6 @@ class Task:
         """The box of voxels."""
         return self.experiment.volume
 
-    @property
-    def bin_deg(self) -> float:
-        """Distance of the orientation bins."""
-        return bin_deg(self.model, self.experiment)
-
     def tell(self, stage: str) -> None:
         """Say that a stage begins in which there is nothing to show yet."""
         if self.report is not None:

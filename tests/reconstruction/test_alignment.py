@@ -11,7 +11,6 @@ from recon3d.projection.weights import FrameSettings
 from recon3d.reconstruction.model.scanned import (
     effective_bins,
     fit_turning,
-    rotation_axis_from_centre_of_mass,
 )
 
 OMEGA = np.arange(0, 180, 5.0)
@@ -69,20 +68,6 @@ def test_fit_turning_refuses_a_dark_scan():
     settings = grid_settings(np.linspace(-0.1, 0.1, 3), len(OMEGA))
     with pytest.raises(DataError, match="no signal"):
         fit_turning(settings, np.zeros((len(OMEGA), 9)), OMEGA, 1)
-
-
-@pytest.mark.parametrize("sense", [1, -1])
-def test_axis_from_the_centre_of_mass_with_outliers(sense):
-    cols = np.arange(80)
-    angle = np.radians(sense * OMEGA)
-    centres = 36.3 + 6 * np.cos(angle) - 9 * np.sin(angle)
-    centres[[4, 20]] += 12
-    images = np.exp(-0.5 * ((cols - centres[:, None]) / 5) ** 2)[:, None, :].repeat(3, axis=1)
-    assert rotation_axis_from_centre_of_mass(images, OMEGA, sense) == pytest.approx(36.3, abs=0.3)
-
-
-def test_axis_of_too_short_a_rotation_is_the_middle():
-    assert rotation_axis_from_centre_of_mass(np.ones((3, 4, 11)), np.array([0.0, 20, 40])) == 5
 
 
 def test_effective_bins():

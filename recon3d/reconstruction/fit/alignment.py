@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ LEAST_TURN_DEG = 150.0
 """Range of ω below which an axis elsewhere and a drift look alike: there only the axis is moved,
 and by the shape alone. From voxels it went .35 to .6 pixel off on planted scans of 90°."""
 
+FEWEST = 6
+"""Projections below which neither axis nor drift can be told."""
+
 REWEIGHTINGS = 4
 OUTLIER = 6.0
 """How often projections are weighed again, and beyond how many usual misfits one counts less."""
@@ -52,17 +55,15 @@ ONE_BIN = OrientationBins(np.zeros(1), np.zeros(1), np.zeros(1))
 class Alignment:
     """What `align` may change."""
 
-    FEWEST: ClassVar[int] = 6
-    """Projections below which nothing can be told of either."""
-
     axis: bool  # move the rotation axis
     drift: bool  # let every projection have a displacement of its own
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Alignment:
+    def of(cls, experiment: Experiment, model: ScanModel) -> Alignment:
         """What the settings leave open; the original's way, in the laboratory, has neither."""
         wanted = experiment.settings.align
-        if wanted == "none" or experiment.settings.frame == "lab":
+        few = len(model.projections) < FEWEST
+        if few or wanted == "none" or experiment.settings.frame == "lab":
             return cls(axis=False, drift=False)
         axis_open = experiment.detector.rotation_center_pix is None
         return cls(axis=axis_open, drift=wanted == "drift")
@@ -84,8 +85,6 @@ def align(
 
     `points_um`, (voxels, 3): centres of the voxels that may be grain.
     """
-    if not allowed.any or len(model.projections) < Alignment.FEWEST:
-        return model
     points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
     every, few = model.projections, model.thinned(MOST_PROJECTIONS)
     fit = _shape_fit(few, points_um, voxel_um, threshold)
@@ -99,7 +98,7 @@ def align(
     # A step brings a projection no more than a pixel nearer: those not seen so far need some.
     for _ in range(STEPS_OF_OTHERS if few.projections.size < every.size else 0):
         model, _ = _moved(model, fit, allowed)
-    drift = model.pixels.detector_shifts(model.drift_pix[model.projections])
+    drift = model.drift_pix[model.projections] * model.pixels.size
     logger.info(
         "rotation axis at column %.2f, drift of the sample %.2f pixel (rms)",
         model.rotation_center,

@@ -73,45 +73,17 @@ class IterativeFit:
 
     Memory: the distributions and their update, 8 bytes a voxel and bin, and one projection.
 
-    Parameters
-    ----------
-    model
-        The scan.
-    bins
-        The orientation bins.
-    points_um, shape (voxels, 3)
-        Centres of the voxels of the support.
-    voxel_um
-        Edges of a voxel.
-    threshold
-        Counts up to which cleaning sets a pixel to zero.
-    subset_size
-        Projections between two updates; `usual_subset` where None.
-    rule
-        "mlem" or "sirt".
-    communicator
-        The processes that share every subset, and hold the volume together.
-    columns
-        Numbers of the bins that may be filled, in order; all of them where None.
-    fill
-        Called as `fill(rows, volume)` to fill rows of the first distributions; all voxels are
-        alike where None.
+    `points_um`, (voxels, 3): centres of the voxels of the support, `voxel_um` the edges of one.
+    `threshold`: counts up to which cleaning sets a pixel to zero. `subset_size`: projections
+    between two updates; `usual_subset` where None. `rule`: "mlem" or "sirt". `columns`: numbers of
+    the bins that may be filled, in order; all where None. `fill(rows, volume)` fills rows of the
+    first distributions; all voxels are alike where None.
 
-    Attributes
-    ----------
-    columns
-        Numbers of the bins that are not closed, in order.
-    volume, shape (voxels, columns)
-        f: how much of each voxel scatters at each of those bins, in counts.
-    residuals
-        After each pass: the root of the squared differences between measured and predicted
-        frames while it ran, as a share of the measured ones.
-    projection_residuals, shape (projections,)
-        The same for each projection that is used, in the last pass.
-    pixel_sums, shape (rows, cols, 2)
-        Squared differences and squared intensities at each pixel, in the last pass.
-    position
-        How many subsets of a pass are done; 0 between passes.
+    `columns` are the bins that are not closed, `volume`, (voxels, columns), what each voxel
+    scatters at each of them, in counts, and `position` how many subsets of a pass are done.
+    `residuals` has, after each pass, the root of the squared differences while it ran as a share
+    of the frames; `projection_residuals` the same for each projection in the last pass, and
+    `pixel_sums`, (rows, cols, 2), squared differences and intensities at each pixel in it.
     """
 
     def __init__(

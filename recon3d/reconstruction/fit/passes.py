@@ -204,8 +204,8 @@ def settled(
     model: ScanModel, experiment: Experiment, voxels: OrientedVoxels, *, widths: bool = True
 ) -> ScanModel:
     """Improve what was not given of axis, drift and widths, from the grain as it stands."""
-    allowed = Alignment.of(experiment)
-    if allowed.any and len(model.projections) >= Alignment.FEWEST:
+    allowed = Alignment.of(experiment, model)
+    if allowed.any:
         model = realign(model, voxels, allowed)
     free = free_widths(model, experiment)
     if widths and free:

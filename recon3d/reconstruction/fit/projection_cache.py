@@ -138,7 +138,9 @@ class ProjectionCache:
         affine = self._model.affine(projection)
         found = IlluminatedPixels.from_mask(self._projector.covered_pixels(affine, shape))
         # Its image, and about as much again for the places of the pixels and their lengths.
-        if self._take(found.lookup.nbytes + 32 * found.count):
+        size = found.lookup.nbytes + 32 * found.count
+        if size <= self._room:
+            self._room -= size
             self._pixels[projection] = found
         return found
 
@@ -151,13 +153,6 @@ class ProjectionCache:
         if projection in self._pixels:
             self._lengths[projection] = found
         return found
-
-    def _take(self, size: int) -> bool:
-        """Whether there is room for so many bytes, which are then taken."""
-        if size > self._room:
-            return False
-        self._room -= size
-        return True
 
 
 FloatArray = NDArray[np.float64]

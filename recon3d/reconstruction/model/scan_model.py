@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from recon3d.config.detector import Detector
 from recon3d.config.experiment import Experiment
@@ -190,11 +190,13 @@ def projection_geometry(
     `centre_col_pix`: column of the rotation axis, in pixels of the images.
     """
     detector = experiment.detector
-    given, (rows, cols) = detector.centre_row_pix, pixels.size
+    rows, cols = pixels.size
+    given = detector.centre_row_pix
+    given = (pixels.region[0] - 1) / 2 if given is None else given
     return ProjectionGeometry(
         theta_deg=experiment.crystal.bragg_angle_deg,
         magnification_pix_per_um=detector.magnification_pix_per_um / cols,
-        centre_row_pix=pixels.row_of(pixels.middle_row if given is None else given),
+        centre_row_pix=(given - pixels.first[0]) / rows,
         centre_col_pix=centre_col_pix,
         stretch_rows=float(cols / rows / np.cos(np.radians(detector.tilt_x_deg))),
         stretch_cols=float(1 / np.cos(np.radians(detector.tilt_z_deg))),
@@ -230,15 +232,6 @@ class ImagePixels:
         row, col = (1, 0) if detector.transpose else (0, 1)
         return cls((size[row], size[col]), (first[row], first[col]), (region[row], region[col]))
 
-    @property
-    def middle_row(self) -> float:
-        """The row of the region in its middle."""
-        return (self.region[0] - 1) / 2
-
-    def row_of(self, row: float) -> float:
-        """Row of the images at a row of the region."""
-        return (row - self.first[0]) / self.size[0]
-
     def col_of(self, col: float) -> float:
         """Column of the images at a column of the region."""
         return (col - self.first[1]) / self.size[1]
@@ -247,26 +240,10 @@ class ImagePixels:
         """Column of the region at a column of the images."""
         return col * self.size[1] + self.first[1]
 
-    def detector_shifts(self, shifts: ArrayLike) -> NDArray[np.float64]:
-        """Shifts (..., (row, column)) of images in pixels of the detector."""
-        return np.asarray(shifts, float) * self.size
-
     @property
-    def _corner(self) -> NDArray[np.float64]:
+    def corner(self) -> NDArray[np.float64]:
         """(row, column) of the region at the beginning of the images."""
         return np.asarray(self.first) - (np.asarray(self.size) - 1) / 2
-
-    def detector_edges(self, edges: ArrayLike) -> NDArray[np.float64]:
-        """Edges between pixels, (..., (row, column)), counted in pixels of the detector."""
-        return np.asarray(edges, float) * self.size + self._corner
-
-    def edges_of(self, edges: ArrayLike) -> NDArray[np.float64]:
-        """Edges between pixels, (..., (row, column)), of images, from the detector's."""
-        return (np.asarray(edges, float) - self._corner) / self.size
-
-    def shifts_of(self, shifts: ArrayLike) -> NDArray[np.float64]:
-        """Shifts (..., (row, column)) of images in their own pixels, from the detector's."""
-        return np.asarray(shifts, float) / self.size
 
 
 @dataclass(frozen=True)

@@ -240,29 +240,6 @@ class TurningFit:
     drift_gamma_deg: float = 0.0
 
 
-def rotation_axis_from_centre_of_mass(
-    summed: NDArray[np.float32], omega_deg: FloatArray, omega_sense: int = 1
-) -> float:
-    r"""Column of the rotation axis, from how the centre of mass of the images turns.
-
-    .. math:: \bar{col}(ω) = col_0 + p \cos ω + q \sin ω
-
-    `summed`, (projections, rows, cols): summed frames of each projection. Returns col_0 in pixels.
-    With fewer than three projections, or less than 60° of rotation, the law is not determined and
-    the middle of the image is returned.
-    """
-    cols = np.arange(summed.shape[2])
-    profile = summed.sum(axis=1, dtype=np.float64)
-    mass = profile.sum(axis=1)
-    illuminated = mass > 0
-    if np.count_nonzero(illuminated) < 3 or np.ptp(omega_deg[illuminated]) < 60:
-        return (summed.shape[2] - 1) / 2
-    mean_col = profile[illuminated] @ cols / mass[illuminated]
-    omega = omega_sense * np.radians(omega_deg[illuminated])
-    design = np.stack([np.ones_like(omega), np.cos(omega), np.sin(omega)], axis=1)
-    return float(_robust_fit(design, mean_col, scale=1.0)[0])
-
-
 def fit_turning(
     settings: FrameSettings,
     integrated: FloatArray,
@@ -385,18 +362,18 @@ def fit_centre_of_mass(omega_deg: FloatArray, centre_of_mass_pix: FloatArray) ->
     along rows and columns, by least squares in which what stands out counts less.
 
     `centre_of_mass_pix`, (projections, 2): (row, column); NaN where a projection is dark. With
-    fewer than five lit projections or less than 60° of rotation nothing is fitted, and all of it is
-    NaN.
+    fewer than three lit projections or less than 60° of rotation nothing is fitted, and all of it
+    is NaN.
     """
     omega_deg, mass = np.asarray(omega_deg, float), np.asarray(centre_of_mass_pix, float)
     known = np.isfinite(mass).all(axis=1)
     fitted = np.full_like(mass, np.nan)
     nothing = CentreOfMassFit(omega_deg, mass, fitted, np.nan, np.zeros(len(mass), bool))
-    if known.sum() < 5 or np.ptp(omega_deg[known]) < 60:
+    if known.sum() < 3 or np.ptp(omega_deg[known]) < 60:
         return nothing
     omega = np.radians(omega_deg)  # of either sense: the sine takes it up
     design = np.stack([np.ones_like(omega), np.cos(omega), np.sin(omega)], axis=1)
-    laws = [_robust_fit(design[known], mass[known, i], LEAST_OUTLIER_PIX) for i in (0, 1)]
+    laws = [_robust_fit(design[known], mass[known, i], scale=1.0) for i in (0, 1)]
     solutions = np.stack(laws, axis=1)
     fitted = design @ solutions
     off = np.linalg.norm(mass - fitted, axis=1)

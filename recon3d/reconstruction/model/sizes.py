@@ -125,7 +125,7 @@ def seen_in(model: ScanModel, size: Size) -> ScanModel:
         model,
         store=size.store,
         geometry=projection_geometry(size.experiment, pixels, axis),
-        drift_pix=pixels.shifts_of(before.detector_shifts(model.drift_pix)),
+        drift_pix=model.drift_pix * before.size / pixels.size,
         unknown=size.unknown,
     )
 

@@ -92,13 +92,16 @@ class Case:
 
 def doubts_of(case: Case) -> tuple[str, ...]:
     """Go through all checks and keep the sentences of those that find something."""
+    evidence = case.evidence
     sentences = [check(case) for check in CHECKS]
+    if evidence is not None:
+        sentences += [check(case, evidence) for check in CHECKS_OF_FRAMES]
     told = tuple(sentence for sentence in sentences if sentence)
-    if told or case.evidence is None or case.evidence.excess < POOR_EXCESS:
+    if told or evidence is None or evidence.excess < POOR_EXCESS:
         return told
     return (
-        f"the grain explains the frames poorly: residual {case.evidence.residual:.2f}, where "
-        f"counting noise alone leaves {case.evidence.counting:.2f}; no single cause stands out: "
+        f"the grain explains the frames poorly: residual {evidence.residual:.2f}, where "
+        f"counting noise alone leaves {evidence.counting:.2f}; no single cause stands out: "
         "are M, rotation_center, turning_center and tilt_azimuth right?",
     )
 
@@ -123,11 +126,9 @@ def _handedness(case: Case) -> str | None:
     return None
 
 
-def _threshold(case: Case) -> str | None:
-    if case.evidence is None:
-        return None
+def _threshold(case: Case, evidence: Evidence) -> str | None:
     threshold = threshold_of(case.found.task.model.store)
-    signal = float(np.nanmedian(case.evidence.signal))
+    signal = float(np.nanmedian(evidence.signal))
     if not threshold > MOST_OF_SIGNAL * signal:  # no signal at all is told elsewhere
         return None
     pixels = case.found.task.model.store.binning.pixels
@@ -207,16 +208,14 @@ def _region(case: Case) -> str | None:
     return None
 
 
-def _hidden(case: Case) -> str | None:
+def _hidden(case: Case, evidence: Evidence) -> str | None:
     """Pixels that ought to be bright are dark: an edge of the beam, or of the region."""
-    if case.evidence is None:
-        return None
-    model, evidence = case.found.task.model, case.evidence
+    model = case.found.task.model
     missing = evidence.missing
     volume_um3 = case.found.in_mask.sum() * np.prod(case.found.task.volume.voxel_um)
     width_pix = np.cbrt(volume_um3) / max(model.pixel_um)
     most = max(MOST_MISSING[0], MOST_MISSING[1] / max(width_pix, 1))
-    where = (missing > most) & ~np.isin(evidence.projections, _strange(case))
+    where = (missing > most) & ~np.isin(evidence.projections, _strange(evidence))
     if where.sum() < 2:
         return None
     omega = [model.omega_deg(int(k)) for k in evidence.projections[where]]
@@ -246,16 +245,16 @@ def _edges(case: Case) -> str | None:
     )
 
 
-def _drift(case: Case) -> str | None:
+def _drift(case: Case, evidence: Evidence) -> str | None:
     """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
-    if case.evidence is None or _slope(case) or _two_orientations(case):
+    if _slope(case) or _two_orientations(case):
         return None
     model = case.found.task.model
-    omega = model.store.omega_deg[case.evidence.projections]
+    omega = model.store.omega_deg[evidence.projections]
     if np.ptp(omega) < LEAST_RANGE_DEG / 2:
         return None
     steps, told = setting_steps_deg(model.store), []
-    shifts = case.evidence.shift_deg.T
+    shifts = evidence.shift_deg.T
     for name, shift, step, least in zip("μγ", shifts, steps, DRIFT_STEPS, strict=True):
         drift, error = _trend(omega, shift)
         if np.isfinite(step) and abs(drift) > max(least * step, DRIFT_SIGMAS * error):
@@ -290,13 +289,11 @@ def _trend(omega_deg: FloatArray, shift_deg: FloatArray) -> tuple[float, float]:
     return float(solution[3]), float(np.sqrt(covariance[3, 3]))
 
 
-def _strange(case: Case) -> NDArray[np.int64]:
+def _strange(evidence: Evidence) -> NDArray[np.int64]:
     """Numbers of the projections that the grain explains far worse than the others."""
-    if case.evidence is None:
-        return np.zeros(0, np.int64)
-    residuals = case.evidence.residuals
+    residuals = evidence.residuals
     limit = max(STRANGE, STRANGE_TIMES * float(np.nanmedian(residuals)))
-    return case.evidence.projections[residuals > limit]
+    return evidence.projections[residuals > limit]
 
 
 def _slope(case: Case) -> str | None:
@@ -328,7 +325,7 @@ def _bend(case: Case) -> str | None:
     )
 
 
-def _suspects(case: Case) -> str | None:
+def _suspects(case: Case, evidence: Evidence) -> str | None:
     model = case.found.task.model
     aside = sorted(model.suspected)
     if len(aside) > MOST_ASIDE * len(model.projections):
@@ -338,7 +335,7 @@ def _suspects(case: Case) -> str | None:
             f"beam lost?): ω = {_angles(model, aside)}°; the result rests on the others alone, and "
             "omega_exclude leaves these out for good"
         )
-    strange = [k for k in _strange(case) if k not in model.suspected]
+    strange = [k for k in _strange(evidence) if k not in model.suspected]
     if not strange:
         if aside:
             logger.info("set aside: the projections at ω = %s°", _angles(model, aside))
@@ -354,10 +351,8 @@ def _angles(model: ScanModel, projections: Sequence[int]) -> str:
     return f"{angles[:160]} ..." if len(angles) > 160 else angles
 
 
-def _outliers(case: Case) -> str | None:
-    if case.evidence is None:
-        return None
-    share = float(np.nanmedian(case.evidence.outliers))
+def _outliers(_: Case, evidence: Evidence) -> str | None:
+    share = float(np.nanmedian(evidence.outliers))
     if share <= MOST_OUTLIERS:
         return None
     return (
@@ -367,10 +362,8 @@ def _outliers(case: Case) -> str | None:
     )
 
 
-def _dead_columns(case: Case) -> str | None:
-    if case.evidence is None:
-        return None
-    measured, predicted = case.evidence.columns
+def _dead_columns(_: Case, evidence: Evidence) -> str | None:
+    measured, predicted = evidence.columns
     known = predicted > 0.2 * predicted.max()
     ratio = measured / np.maximum(predicted, 1e-9)
     around = np.median(ratio[known]) if known.any() else 1.0
@@ -401,12 +394,10 @@ def _two_orientations(case: Case) -> str | None:
     )
 
 
-def _extinction(case: Case) -> str | None:
-    if case.evidence is None:
-        return None
+def _extinction(case: Case, evidence: Evidence) -> str | None:
     threshold = threshold_of(case.found.task.model.store)
-    curvature = float(np.nanmedian(case.evidence.curvature))
-    signal = np.nanmedian(case.evidence.signal)
+    curvature = float(np.nanmedian(evidence.curvature))
+    signal = np.nanmedian(evidence.signal)
     if not any(signal > bright * threshold and curvature < dim for bright, dim in DIM_BRIGHT):
         return None
     return (
@@ -417,20 +408,23 @@ def _extinction(case: Case) -> str | None:
 
 CHECKS: tuple[Callable[[Case], str | None], ...] = (
     _handedness,
-    _threshold,
     _range,
     _counts,
     _scanned_range,
     _region,
     _edges,
-    _hidden,
-    _drift,
     _slope,
     _bend,
+    _two_orientations,
+)
+CHECKS_OF_FRAMES: tuple[Callable[[Case, Evidence], str | None], ...] = (
+    _threshold,
+    _hidden,
+    _drift,
     _suspects,
     _outliers,
     _dead_columns,
-    _two_orientations,
     _extinction,
 )
-"""Each names one cause, in words that end with what to do."""
+"""Each names one cause, in words that end with what to do; the last ones hold frames against what
+the grain predicts."""

@@ -40,7 +40,7 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     model = model.drifted((by_mu, by_gamma))
     drift = np.zeros_like(model.drift_pix)
     if "drift" in grain.projections:
-        drift[model.projections] = model.pixels.shifts_of(grain.projections["drift"])
+        drift[model.projections] = grain.projections["drift"] / model.pixels.size
     return _lit_as(grain, replace(model, drift_pix=drift))
 
 
@@ -52,7 +52,7 @@ def _lit_as(grain: Grain, model: ScanModel) -> ScanModel:
         np.zeros(model.image_shape, np.float32), len(model.store.omega_deg)
     )
     lit = unknown.lit.copy()
-    edges = model.pixels.edges_of(grain.projections["lit"])
+    edges = (grain.projections["lit"] - model.pixels.corner) / model.pixels.size
     # A pixel of which some part is not lit is not known.
     begin, end = np.ceil(edges[:, 0] - 1e-6), np.floor(edges[:, 1] + 1e-6)
     lit[model.projections] = np.stack([begin, end], axis=1)
