@@ -181,17 +181,12 @@ class CountWatch:
 
     def add(self, other: CountWatch) -> None:
         """Take over what another one found in other projections."""
-        self.saturated_pixels += other.saturated_pixels
-        self.saturated_frames += other.saturated_frames
-        self.wrapped_pixels += other.wrapped_pixels
-        self.wrapped_projections += other.wrapped_projections
-        self.lost_pixels += other.lost_pixels
-        self.stuck_pixels = max(self.stuck_pixels, other.stuck_pixels)
-        self.stuck_projections += other.stuck_projections
-        self.hot_pixels += other.hot_pixels
-        self.dropped_pixels += other.dropped_pixels
         both = zip_longest(self.brightest, other.brightest, fillvalue=0.0)
-        self.brightest = tuple(max(pair) for pair in both)
+        brightest = tuple(max(pair) for pair in both)
+        stuck = max(self.stuck_pixels, other.stuck_pixels)
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        self.brightest, self.stuck_pixels = brightest, stuck
 
     def provenance(self) -> dict[str, int]:
         """What was found, in numbers."""

@@ -16,7 +16,7 @@ from recon3d.cleaning.counts import CountWatch
 from recon3d.cleaning.frames_of_projection import BRIGHTEST_OF, check_region
 from recon3d.cleaning.light import RegionWatch
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
-from recon3d.cleaning.sharing import Work, Worked
+from recon3d.cleaning.sharing import Work
 from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
@@ -91,7 +91,9 @@ def clean(
     def written() -> Path:
         said = (provenance or {}) | {"cleaning": asdict(cleaning)} | _binning(scan, cleaning)
         said |= silent.counts() | ({} if suggested is None else {"suggested": suggested.record()})
-        with _writer(scan, out, said) as store:
+        slots = scan.slots.tolist()
+        names = [[scan.source.name(i) if i >= 0 else "" for i in row] for row in slots]
+        with StoreWriter(out, scan, provenance=said, source_files=names) as store:
             kept = said.get("suggested", said).get("kept_share", math.nan)
             _write_all(store, work, communicator, sink, kept)
         return Path(out)
@@ -108,7 +110,9 @@ def _write_all(
     damaged: list[Damage] = []
     region = RegionWatch(work.cleaning.for_bins(*scan.binning).chosen[0])
     for one in work.shared(communicator):
-        damaged += _forget(store, one)
+        for frame, damage in one.damaged.items():
+            store.forget_frame(one.k, frame)
+            damaged.append(damage)
         done = one.done
         summed = store.write(one.k, done.frames)
         if one.valid.any():
@@ -124,34 +128,21 @@ def _write_all(
     _require_signal(left, work)
     store.leave_out([f"{name}: {reason}" for name, reason in [*scan.left_out, *damaged]])
     store.note(**_normalization(normalizer), **watch.provenance())
-    store.note(**_counts(scan, damaged, without_dark, normalizer.unscaled))
+    store.note(
+        frames_left_out=len(scan.left_out) + len(damaged),
+        frames_missing=int(np.count_nonzero(~scan.valid)) + len(damaged),
+        projections_without_dark=len(without_dark),
+        projections_unscaled=len(normalizer.unscaled),
+    )
     _report(scan, damaged, watch, work.cleaning)
     _warn(scan, without_dark, normalizer.unscaled)
-    _warn_of_damage(damaged)
+    if damaged:
+        warn(f"{len(damaged)} frames are left out: {list_damage(damaged)}")
     watch.tell()
     doubts = region.doubts(kept)
     store.doubt(doubts)
     for doubt in doubts:
         warn(doubt)
-
-
-def _forget(store: StoreWriter, read: Worked) -> list[Damage]:
-    """Take the frames of a projection that are damaged for missing."""
-    for frame in read.damaged:
-        store.forget_frame(read.k, frame)
-    return list(read.damaged.values())
-
-
-def _counts(
-    scan: Scan, damaged: list[Damage], without_dark: list[int], unscaled: list[int]
-) -> dict[str, int]:
-    """How many frames and projections were not treated as the others."""
-    return {
-        "frames_left_out": len(scan.left_out) + len(damaged),
-        "frames_missing": int(np.count_nonzero(~scan.valid)) + len(damaged),
-        "projections_without_dark": len(without_dark),
-        "projections_unscaled": len(unscaled),
-    }
 
 
 def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Cleaning) -> None:
@@ -165,11 +156,6 @@ def _report(scan: Scan, damaged: list[Damage], watch: CountWatch, cleaning: Clea
         int(watch.dropped_pixels),
         cleaning.min_region_pix,
     )
-
-
-def _warn_of_damage(damaged: list[Damage]) -> None:
-    if damaged:
-        warn(f"{len(damaged)} frames are left out: {list_damage(damaged)}")
 
 
 def _binning(scan: Scan, cleaning: Cleaning) -> dict[str, Any]:
@@ -193,11 +179,6 @@ def _binning(scan: Scan, cleaning: Cleaning) -> dict[str, Any]:
         "cleaning_of_bins": asdict(own),
         "binning": {**scan.binning._asdict(), "rows_dropped": rows, "cols_dropped": cols},
     }
-
-
-def _writer(scan: Scan, out: str | Path, provenance: dict[str, Any]) -> StoreWriter:
-    names = [[scan.source.name(i) if i >= 0 else "" for i in row] for row in scan.slots.tolist()]
-    return StoreWriter(out, scan, provenance=provenance, source_files=names)
 
 
 def _require_signal(left: float, work: Work) -> None:

@@ -22,51 +22,25 @@ LEAST_FRAMES_FOR_DARK = 3
 """The two weakest frames and one that they can be taken from."""
 
 
-def repair_pixels(frame: ArrayLike, bad: BoolFrame) -> FloatFrame:
-    """Replace bad pixels of a frame, (rows, cols), by the median of their good neighbours (step 0).
-
-    A bad pixel all of whose 8 neighbours are bad too is 0.
-    """
-    result = as_frame(frame)
-    kernels.repair_pixels(result, bad, places_of(bad))
-    return result
-
-
-def weakest_frames(
+def dark_frame(
     frames: NDArray[Any], valid: BoolFrame | None = None, bad: BoolFrame | None = None
-) -> NDArray[np.intp]:
-    """Pick the two frames of a projection that make its dark frame (step 2).
+) -> FloatFrame | None:
+    """Mean of a projection's two weakest frames, (rows, cols) (step 2).
 
     Frames are compared by the sum of their counts as they were recorded, before a background is
-    subtracted: the order is the same, and a frame without signal stays above 0.
+    subtracted: the order is the same, and a frame without signal stays above 0. None where fewer
+    than 3 frames have a sum above 0: the dark frame would then be made of the very frames that it
+    is subtracted from.
 
     `frames`, (frames, rows, cols): raw. `valid`, (frames,): which were recorded. `bad`, (rows,
-    cols): pixels to leave out. Returns the indices of the two weakest with a sum above 0; none
-    where fewer than 3 frames have one: the dark frame would then be made of the very frames that it
-    is subtracted from.
+    cols): pixels to leave out of the sums.
     """
     bad_at = places_of(np.zeros(frames.shape[1:], bool) if bad is None else bad)
     sums = kernels.integrate_frames(as_counts(frames), bad_at)
-    usable = sums > 0 if valid is None else valid & (sums > 0)
-    candidates = np.flatnonzero(usable)
-    if candidates.size < LEAST_FRAMES_FOR_DARK:
-        return candidates[:0]
-    return np.sort(candidates[np.argsort(sums[candidates], kind="stable")[:2]])
-
-
-def dark_frame(
-    frames: NDArray[Any],
-    valid: BoolFrame | None = None,
-    bad: BoolFrame | None = None,
-) -> FloatFrame | None:
-    """Mean of a projection's two weakest frames (step 2).
-
-    The other arguments are those of `weakest_frames`. Returns (rows, cols), or None where too few
-    frames have any intensity: then nothing can be subtracted.
-    """
-    weakest = weakest_frames(frames, valid, bad)
-    if not weakest.size:
+    usable = np.flatnonzero(sums > 0 if valid is None else valid & (sums > 0))
+    if usable.size < LEAST_FRAMES_FOR_DARK:
         return None
+    weakest = np.sort(usable[np.argsort(sums[usable], kind="stable")[:2]])
     return frames[weakest].mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
