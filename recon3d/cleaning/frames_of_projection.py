@@ -62,15 +62,11 @@ def work_on_projection(
 ) -> CleanedProjection:
     """Clean one projection, and tell what was done to it.
 
-    Frames come back in counts of the reference's beam, zero outside the grain.
-
-    `raw`, (frames, rows, cols): recorded counts, of any real type. `valid`, (frames,): which frames
-    were recorded; the others come back as zeros. `currents`, (frames,): ring current in mA; NaN
-    where it is not known. `normalizer` carries the reference from the first projection on. `room`:
-    where the cleaned frames are written.
-
-    Raises a ParameterError where `framebg` leaves nothing of the frames, a DataError where a count
-    is not finite, or a ring current that was asked for is not known.
+    Frames come back in counts of the reference's beam, zero outside the grain and where not valid.
+    `raw`, (frames, rows, cols): recorded counts, of any real type. `currents`, (frames,): ring
+    current in mA; NaN where it is not known. `normalizer` carries the reference from the first
+    projection on. `room`: where the cleaned frames are written. Raises a ParameterError where
+    `framebg` leaves nothing, a DataError where a count is not finite or a current is lacking.
     """
     framebg, _ = cleaning.chosen
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)

@@ -49,13 +49,9 @@ def counting_variance(
 ) -> FloatFrame:
     """Variance, (rows, cols), of counts where there is no signal, which step 3 needs.
 
-    It is that of a Poisson process with the pedestal's mean, plus that of the pedestal itself, plus
-    one count, so that a single photon is never hot. Part of a pedestal may be a constant offset of
-    the camera; the noise is then overestimated, which spares true signal.
-
-    `pedestal`: the counts that were subtracted, background and dark together. `gain`: the factor of
-    the flat field. `frames_of_pedestal`: how many frames the pedestal is the mean of; None for very
-    many.
+    It is that of a Poisson process with the mean of the pedestal that was subtracted, plus that of
+    the pedestal, the mean of `frames_of_pedestal` (None for very many), plus one count, so that a
+    single photon is never hot. A constant offset in it makes it too large, which spares signal.
     """
     own = 0.0 if frames_of_pedestal is None else 1.0 / frames_of_pedestal
     return (1 + (1 + own) * gain**2 * np.maximum(pedestal, 0)).astype(np.float32)

@@ -252,28 +252,17 @@ def gather_slopes(  # type: ignore[no-untyped-def]
 ):
     """Add to the normal equations of every voxel what one projection says.
 
-    With :math:`d` a voxel's distance to a frame in widths and :math:`W = e^{-d^2 / 2}`, the
-    slope of its prediction along an axis is :math:`W d`.
+    With :math:`d` a voxel's distance to a frame in widths and :math:`W = e^{-d^2 / 2}`, the slope
+    of its prediction along an axis is :math:`W d`; r are the differences in `images`, (pixels + 1,
+    frames), whose last row is zero: a voxel all of whose pixels have it is not seen.
 
-    Parameters
-    ----------
-    own : (voxels, own unknowns, unknowns + 1)
-        Added to: the rows of a voxel's own unknowns, which come first, in the squared slopes
-        turned into all unknowns; then, in the last column, the slopes times r.
-    moments : (blocks, 3, 4, 5)
-        Added to, for each block of voxels and each axis: the sums of the squared slopes times
-        (1, x, y, z) and that again, x to z a voxel's place; then of the slopes times r and that.
-    strengths : (voxels, 2)
-        Added to: the sums of W r and of W² over the frames.
-    turning : (3, unknowns)
-        How a setting in widths follows the unknowns, save for the last ones.
-    tilts : (last unknowns, 3)
-        How γ in widths follows the last unknowns, by the place of a voxel in µm.
-    of_voxels, of_frames, points, affine, lookup
-        As in `project_oriented`.
-    images : (pixels + 1, frames)
-        Differences r between measured and predicted frames; the last row is zero. A voxel all of
-        whose pixels have that row is not seen.
+    `own`, (voxels, own unknowns, unknowns + 1): the rows of a voxel's own unknowns, which come
+    first: squared slopes turned into all unknowns, then the slopes times r. `moments`, (blocks, 3,
+    4, 5): for each axis, sums over blocks of voxels of the squared slopes times (1, x, y, z) and
+    that again, then of the slopes times r and that. `strengths`, (voxels, 2): sums of W r and of
+    W². All three are added to. `turning`, (3, unknowns): how a setting in widths follows the
+    unknowns; `tilts`, (last unknowns, 3): how γ follows the last ones by the place of a voxel. The
+    others are those of `project_oriented`.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxels = points.shape[0]

@@ -236,11 +236,8 @@ def smoother_share(
 ) -> NDArray[np.float32]:
     """By how much to scale each distribution so that their sums have less total variation.
 
-    Total variation by Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while noise
-    goes. What every voxel's distribution looks like is left alone.
-
-    `distributions`, (voxels, bins): of the support's voxels, whose numbers in the volume are
-    `inside`. `weight`: strength, as a share of a typical voxel's occupancy.
+    By Chambolle 2004, J. Math. Imaging Vis. 20, 89: faces stay sharp while noise goes. `weight`:
+    strength, as a share of a typical voxel's occupancy.
     """
     # Slow to import, and seldom wanted.
     from skimage.restoration import denoise_tv_chambolle

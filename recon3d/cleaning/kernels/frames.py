@@ -151,21 +151,13 @@ def replace_hot_pixels(
 ) -> tuple[float, int]:
     """Replace hot pixels by the median of their 8 neighbours (step 3).
 
-    A pixel is hot where it exceeds `limit`, and where all of this holds:
+    Hot is what exceeds `limit`, and what exceeds that median by `sigmas` standard deviations of the
+    counting noise, of variance median + `variance`, and twofold, and stands alone: above the second
+    weakest neighbour by more than 3 times what the third strongest is, so that two neighbours may
+    be hot themselves. A corner of a lit region, with three lit neighbours, is safe, and so is
+    speckle where the optics blur over 2 pixels or more (fewer than 1 in 100,000 is taken).
 
-    - it exceeds that median by `sigmas` standard deviations of the counting noise, whose variance
-      is the median plus `variance`; not asked where `sigmas` is 0;
-    - it is more than twice that median;
-    - it stands alone: it is above the second weakest of its neighbours by more than 3 times what
-      the third strongest is, so that up to two of the neighbours may be hot themselves.
-
-    A corner of a lit region has three lit neighbours and is safe. Speckle is safe where the optics
-    blur over 2 pixels or more (full width): of exponentially distributed speckle, fewer than 1
-    pixel in 100,000 is taken. What stands out less in a bright grain stays, and does little harm
-    there; larger clusters of hot pixels belong in the bad-pixel mask.
-
-    `frame`, (rows, cols): counts, clipped at 0, thought of as mirrored about its outermost pixels.
-    `least`, `lowest`: of `hot_thresholds`. Returns the counts that are taken away, and from how
+    `least`, `lowest`: as `hot_thresholds` gives them. Returns what was taken away, and from how
     many pixels; which ones are hot is decided on the frame as it came.
     """
     at, by = np.empty((64, 2), np.int32), np.empty(64, np.float32)

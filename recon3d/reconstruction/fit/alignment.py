@@ -79,11 +79,9 @@ def align(
 ) -> ScanModel:
     """Find the rotation axis and the drift that reproject the grain onto the summed frames.
 
-    The shape is fitted to the summed frames, projected again, and every projection shifted to where
-    it fits best, until nothing moves. What a displacement of the whole sample would do is taken off
-    the shifts: it cannot be told from the grain being elsewhere.
-
-    `points_um`, (voxels, 3): centres of the voxels that may be grain.
+    The shape is fitted to the summed frames, and every projection shifted to where it fits best,
+    until nothing moves. What a displacement of the whole sample would do is taken off them: it
+    cannot be told from the grain being elsewhere. `points_um`: the voxels that may be grain.
     """
     points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
     every, few = model.projections, model.thinned(MOST_PROJECTIONS)

@@ -28,7 +28,8 @@ from recon3d.reconstruction.fit.orientations import (
     refine_orientations,
     smoothed_steps,
 )
-from recon3d.reconstruction.fit.widths import differences, frames_reached
+from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages
+from recon3d.reconstruction.fit.widths import differences, frames_reached, settings_in_place
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     gamma_scanned,
@@ -166,8 +167,7 @@ def _joint(
     for number in map(int, model.own):
         images, _ = frames_reached(model, voxels, number)
         rest, *tried = (
-            differences(*one, images)[0].ravel().astype(np.float64)
-            for one in ((model, voxels), *trials_of)
+            _left(*one, images).ravel().astype(float) for one in ((model, voxels), *trials_of)
         )
         slopes = (np.stack(tried) - rest) / trials[:, None]
         products[place[number]] = slopes @ np.stack([*slopes, -rest], axis=1)
@@ -176,6 +176,12 @@ def _joint(
     change = matrix @ products[:, :, -1].sum(axis=0)
     pulls = products[:, :, -1] - products[:, :, :-1] @ change
     return Joint(mode, change, matrix @ (pulls.T @ pulls) @ matrix)
+
+
+def _left(model: ScanModel, voxels: OrientedVoxels, images: ProjectionImages) -> Frames:
+    """What a grain leaves of frames that were read for another one."""
+    of_frames, of_voxels = settings_in_place(model, voxels, images.projection)
+    return differences(model, voxels, images, (of_frames[images.shown], of_voxels))[0]
 
 
 def _changed(
@@ -269,11 +275,16 @@ def _narrowed(model: ScanModel, free: tuple[str, ...]) -> ScanModel:
     return replace(model, acceptance=replace(model.acceptance, **narrow))
 
 
+def along_bend(model: ScanModel, points_um: FloatArray, weights: FloatArray) -> FloatArray:
+    """The bend (x, -h z) of points about their centre, (2, points), in µm."""
+    x, _, z = (points_um - weights @ points_um).T
+    return np.stack([x, -model.turning.handedness * z])
+
+
 def _weak_mode(model: ScanModel, voxels: OrientedVoxels) -> tuple[FloatArray, float]:
     """The mode (x, -h z) about the grain's centre, (2, voxels), and how much of it there is."""
     weights = voxels.intensity / voxels.intensity.sum()
-    points = voxels.projector.points_um - weights @ voxels.projector.points_um
-    mode = np.stack([points[:, 0], -model.turning.handedness * points[:, 2]])
+    mode = along_bend(model, voxels.projector.points_um, weights)
     amount = float((weights * mode * voxels.orientations[:2]).sum() / (weights * mode**2).sum())
     return mode, amount
 

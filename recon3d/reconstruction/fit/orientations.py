@@ -27,11 +27,9 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, ScaledSettings, gather_slopes
-from recon3d.projection.ratios import NO_PIXELS, compare
 from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages, read_ahead
-from recon3d.reconstruction.fit.widths import best_scale, frames_reached
+from recon3d.reconstruction.fit.widths import differences, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.reconstruction.model.scanned import threshold_of
 
 FloatArray = NDArray[np.float64]
 
@@ -272,14 +270,9 @@ def _differences(
     measured: ProjectionImages,
 ) -> tuple[Frames, FloatArray]:
     """What is left of the frames of a projection, as a share of the intensity along each ray."""
-    number, pixels, images, _ = measured
-    affine = model.affine(number)
+    pixels, affine = measured.pixels, model.affine(measured.projection)
     footprint = voxels.projector.footprint(affine)
-    rest = voxels.frames(settings, affine, pixels)
-    scale = best_scale(rest, images)
-    rest *= scale
-    where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
-    sums = np.array(compare(rest, images, *where, threshold, -1.0, NO_PIXELS))
+    rest, sums, scale = differences(model, voxels, measured, settings)
     intensity = (scale * voxels.intensity).astype(np.float32)[:, None]
     along = spread(voxels.projector.forward(intensity, affine, pixels), pixels, *footprint)
     # At the rim, where hardly anything lies along a ray, noise must not be blown up.

@@ -28,11 +28,8 @@ FACTORS = (1.3, 1.1, 1.03)
 def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]) -> Acceptance:
     """Find the widths with which voxels of one orientation each predict the frames best.
 
-    Distributions would not do: whatever a width lacks, they make up for by spreading, and no width
-    is then much better than another. One orientation a voxel cannot spread. Where the grain's
-    voxels truly do, the widths that are found hold their mean spread too.
-
-    `free`: which of "rocking_width_deg", "rolling_width_deg" and "two_theta_width_deg" to find.
+    Distributions would make up for whatever a width lacks by spreading. Where the grain's voxels
+    truly spread, the widths hold their mean spread too. `free`: the names of those to be found.
     """
     trial = model.thinned(TRIAL_PROJECTIONS)
 
@@ -52,25 +49,26 @@ def unexplained(model: ScanModel, voxels: OrientedVoxels) -> float:
     """Share of the frames' squared intensity that the voxels, scaled to them, leave."""
     total = np.zeros(2)
     for number in map(int, model.own):
-        images, _ = frames_reached(model, voxels, number)
-        total += differences(model, voxels, images)[1]
+        images, settings = frames_reached(model, voxels, number)
+        total += differences(model, voxels, images, settings)[1]
     model.communicator.sum(total)
     return float(total[0] / total[1])
 
 
 def differences(
-    model: ScanModel, voxels: OrientedVoxels, images: ProjectionImages
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    model: ScanModel, voxels: OrientedVoxels, images: ProjectionImages, settings: ScaledSettings
+) -> tuple[NDArray[np.float32], NDArray[np.float64], np.float32]:
     """What voxels, scaled to the frames of a projection, leave of these, (pixels + 1, frames).
 
-    The sums of its squares, and of the squared intensities, come with it.
+    The sums of its squares, and of the squared intensities, come with it, and the scale.
     """
-    number, pixels, measured, shown = images
-    of_frames, of_voxels = settings_in_place(model, voxels, number)
-    rest = voxels.frames((of_frames[shown], of_voxels), model.affine(number), pixels)
-    rest *= best_scale(rest, measured)
+    number, pixels, measured, _ = images
+    rest = voxels.frames(settings, model.affine(number), pixels)
+    square, cross = illuminated_products(rest, measured)
+    scale = np.float32(cross / square) if square > 0 else np.float32(0)
+    rest *= scale
     where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
-    return rest, np.array(compare(rest, measured, *where, threshold, -1.0, NO_PIXELS))
+    return rest, np.array(compare(rest, measured, *where, threshold, -1.0, NO_PIXELS)), scale
 
 
 def frames_reached(
@@ -95,12 +93,6 @@ def settings_in_place(model: ScanModel, voxels: OrientedVoxels, number: int) -> 
     if slope.any():
         of_voxels[:, 1] += voxels.projector.points_um @ (slope @ model.affine(number)[:, :3])
     return of_frames, of_voxels
-
-
-def best_scale(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> np.float32:
-    """The factor that brings predicted frames closest to the lit pixels of measured ones."""
-    square, cross = illuminated_products(predicted, measured)
-    return np.float32(cross / square) if square > 0 else np.float32(0)
 
 
 def descend(

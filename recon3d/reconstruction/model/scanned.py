@@ -254,12 +254,9 @@ def fit_turning(
     .. math::
         \bar μ(ω) = μ_c + a \cos ω - h b \sin ω, \quad \barγ(ω) = γ_c + h a \sin ω + b \cos ω
 
-    Where γ was not scanned, the law of μ alone is fitted and γ_c is the setting of the frames.
-
-    `integrated`, (projections, frames): intensities; 0 where a frame is missing; a DataError where
-    all are. `gamma_scanned`: False where γ stood still but for the jitter of its motors. `course`,
-    (projections,): how far the scan has come, from -1/2 to 1/2, where a drift of the centre is to
-    be fitted.
+    Where γ was not scanned, but for the jitter of its motors, the law of μ alone is fitted and γ_c
+    is the setting of the frames. `integrated`, (projections, frames): intensities; a DataError
+    where all are 0. `course`, (projections,): how far the scan has come, where a drift is fitted.
     """
     illuminated = integrated.sum(axis=1) > 0
     if not illuminated.any():

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from recon3d.config.volume import Volume
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.reconstruction.fit.alignment import fit_shape, sum_residuals
+from recon3d.reconstruction.fit.alignment import fit_shape, predict_sum, sum_residuals
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, run_fit
 from recon3d.reconstruction.fit.projection_cache import relative, suspects
-from recon3d.reconstruction.fit.widths import frames_reached, settings_in_place
+from recon3d.reconstruction.fit.widths import frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.task import Found, Task, cut_occupancy
@@ -55,7 +55,6 @@ class Evidence:
     # share of the predicted intensity that falls on dark pixels though far above the threshold:
     # what something hides
     missing: FloatArray
-    cut: FloatArray  # share of the predicted intensity that falls on dark pixels at all
     outliers: FloatArray  # share of the squared differences in pixels that are far too bright
     residuals: FloatArray  # relative residual of each projection
     signal: FloatArray  # counts of a bright pixel: the 95th percentile of those above the threshold
@@ -91,16 +90,15 @@ def look_at_frames(
         _add_columns(columns, whole, voxels, number, scale)
     rows = np.array(model.communicator.collect(own))
     model.communicator.sum(columns)
-    squares, differences, counts = rows[:, 7:].sum(axis=0)
-    curvature, missing, cut, outliers, signal = rows[:, 2:7].T
+    squares, differences, counts = rows[:, 6:].sum(axis=0)
+    curvature, missing, outliers, signal = rows[:, 2:6].T
     return Evidence(
         thinned.projections,
         rows[:, :2],
         curvature,
         missing,
-        cut,
         outliers,
-        np.sqrt(rows[:, 8] / np.maximum(rows[:, 7], 1)),
+        np.sqrt(rows[:, 7] / np.maximum(rows[:, 6], 1)),
         signal / merged,
         columns,
         counting=float(np.sqrt(counts / squares)),
@@ -111,7 +109,7 @@ def look_at_frames(
 def _look(
     model: ScanModel, voxels: OrientedVoxels, number: int, merged: float
 ) -> tuple[FloatArray, float]:
-    """Row of shifts, curvature, missing, cut, outliers, signal, three sums; scale of predictions.
+    """Row of shifts, curvature, missing, outliers, signal, three sums; scale of predictions.
 
     `merged`: how many pixels of the scan make one of the model's.
     """
@@ -123,7 +121,7 @@ def _look(
     predicted = voxels.frames(*where)
     lit, dark = measured > 0, measured == 0
     if not (predicted[lit] > 0).any():
-        return np.concatenate([np.full(7, np.nan), np.zeros(3)]), 0.0
+        return np.concatenate([np.full(6, np.nan), np.zeros(3)]), 0.0
     widths = model.acceptance.widths_deg
     told = [axis for axis in range(2) if np.isfinite(widths[axis])]
     slopes = [voxels.slopes(*where, axis, NEARBY)[lit] for axis in told]
@@ -144,7 +142,6 @@ def _look(
             *shift,
             _curvature(*(part[lit].astype(np.float64) for part in (scaled, measured))),
             scaled[bright & dark].sum() / total,
-            scaled[dark].sum() / total,
             (rest[far] ** 2).sum() / (rest**2).sum(),
             np.percentile(measured[lit], 95),
             (measured**2).sum(),
@@ -169,8 +166,7 @@ def _add_columns(
 ) -> None:
     """Add the counts, measured and predicted, of a projection to those of the columns."""
     measured = model.summed(number)
-    settings = settings_in_place(model, voxels, number)
-    predicted = voxels.summed(settings, model.affine(number), model.image_shape)
+    predicted = predict_sum(model, voxels, number)
     known = measured >= 0
     columns[0] += np.where(known, measured, 0).sum(axis=0)
     columns[1] += scale * np.where(known, predicted, 0).sum(axis=0)

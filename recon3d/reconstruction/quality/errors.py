@@ -30,7 +30,7 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
-from recon3d.reconstruction.fit.bending import bend_left
+from recon3d.reconstruction.fit.bending import along_bend, bend_left
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import gather, solve
 from recon3d.reconstruction.fit.passes import Refined, free_widths, unknowns_of
@@ -211,18 +211,10 @@ def _of_whole_grain(task: Task, voxels: OrientedVoxels, in_mask: NDArray[np.bool
     elif not task.bent:
         return squares
     left, disagreement = bend_left(model, voxels, free_widths(model, task.experiment))
-    along = _along_bend(task, in_mask)
+    along = along_bend(model, task.points_um, in_mask / in_mask.sum()).T
     typical = (along[in_mask] ** 2).sum(axis=1).mean()
     squares += (left**2 + (OF_BEND * disagreement) ** 2) * along**2 / typical
     return squares
-
-
-def _along_bend(task: Task, in_mask: NDArray[np.bool_]) -> FloatArray:
-    """The bend (x, -h z) about the grain's centre, (voxels, 2), in µm."""
-    x, _, z = task.points_um.T
-    along = np.stack([x, -task.model.turning.handedness * z], axis=1)
-    centred: FloatArray = along - along[in_mask].mean(axis=0)
-    return centred
 
 
 def _tilt_like_drift(model: ScanModel) -> FloatArray:
