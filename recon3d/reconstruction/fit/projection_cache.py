@@ -211,10 +211,9 @@ def relative(differences: ArrayLike, squares: ArrayLike) -> FloatArray:
 def suspects(residuals: FloatArray) -> NDArray[np.bool_]:
     """Which projections the model explains far worse than those around them.
 
-    Another grain passing, or the beam lost: the relative residual is then beyond 6 robust
-    standard deviations above the median of its neighbours, at least half as large again, and large.
-    What changes slowly with ω, such as a narrow instrument hiding more of the grain, is none. Where
-    many stand out, and pull at all others, those that are hardly explained at all are it, too.
+    Another grain passing, or the beam lost: the residual is 6 robust standard deviations above the
+    median of its neighbours, half as large again, and large, which no slow change with ω makes it.
+    Where many stand out, and pull at all others, those that are hardly explained at all are it.
     """
     known = np.where(np.isfinite(residuals), residuals, np.nanmedian(residuals))
     around = median_filter(known, min(NEIGHBOURS, len(known)), mode="mirror")
