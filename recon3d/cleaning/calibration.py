@@ -44,14 +44,11 @@ class Calibration:
         *,
         binning: Binning = NO_BINNING,
     ) -> Calibration:
-        """Cut the calibration frames to the region of interest.
+        """Cut the calibration frames to the region of interest, and bin them.
 
-        The frames have the shape of a whole frame, `frame_shape`, or of the region, and are not
-        binned. Bad pixels are those that are not zero; a flat field is divided by its mean over the
-        good pixels of the region. `binning`: of the frames that are to be cleaned.
-
-        Raises a ParameterError where a frame has neither shape, a number in it is not finite, or
-        the flat field is not positive at a good pixel.
+        They have the shape of a whole frame, `frame_shape`, or of the region, and are not binned.
+        Bad pixels are those that are not zero. A ParameterError where a frame has neither shape, a
+        number is not finite, or the flat field is not positive at a good pixel.
         """
         plain = cls.none((roi.rows, roi.cols))
         bad = plain.bad
@@ -122,12 +119,8 @@ def calibrated(
 def flat_field_gain(flat_field: ArrayLike, bad: BoolFrame | None = None) -> FloatFrame:
     """The factor by which each pixel's counts are to be multiplied (step 0 of cleaning).
 
-    It is the flat field's mean over the good pixels divided by the flat field, so that counts keep
-    their scale.
-
-    `flat_field`, (rows, cols): the detector's answer to even light, its own dark subtracted, in any
-    unit. `bad`: pixels to leave out; their factor is 1. Any other pixel without a positive flat
-    field is a ParameterError.
+    It is the mean of the flat field, dark subtracted, over the good pixels, divided by it; 1 for
+    bad ones. A ParameterError where any other pixel has no positive flat field.
     """
     flat = as_frame(flat_field, "the flat field")
     good = np.ones(flat.shape, bool) if bad is None else ~bad

@@ -173,11 +173,8 @@ def read_projections(
 ) -> Iterator[RawProjection]:
     """Go through some projections, reading each while its forerunner is worked on.
 
-    Two arrays of frames take turns, since a new one for each would cost as much as reading does:
-    the frames of a projection are there until the next one is asked for.
-
-    `skip_damaged`: leave frames out that cannot be read; else all of them are looked for and named
-    in a DataError, as are counts that are no numbers.
+    Two arrays of frames take turns: those of a projection are there until the next one is asked
+    for. `skip_damaged`: leave out frames that cannot be read; else all are named in a DataError.
     """
     if not numbers:
         return

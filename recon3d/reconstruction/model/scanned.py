@@ -352,15 +352,12 @@ class CentreOfMassFit:
 
 
 def fit_centre_of_mass(omega_deg: FloatArray, centre_of_mass_pix: FloatArray) -> CentreOfMassFit:
-    r"""Fit the law of a rotating point to the centres of mass.
+    r"""Fit the law of a rotating point to the centres of mass, (projections, 2), NaN where dark.
 
     .. math:: \bar{c}(ω) = c_0 + p \cos ω + q \sin ω
 
-    along rows and columns, by least squares in which what stands out counts less.
-
-    `centre_of_mass_pix`, (projections, 2): (row, column); NaN where a projection is dark. With
-    fewer than three lit projections or less than 60° of rotation nothing is fitted, and all of it
-    is NaN.
+    along rows and columns, by least squares in which what stands out counts less. With fewer than
+    three lit projections or less than 60° of rotation nothing is fitted, and all of it is NaN.
     """
     omega_deg, mass = np.asarray(omega_deg, float), np.asarray(centre_of_mass_pix, float)
     known = np.isfinite(mass).all(axis=1)
