@@ -72,24 +72,17 @@ def _shared_bins(voxel, starts, firsts, start, stop):  # type: ignore[no-untyped
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def project(values, starts, firsts, points, affine, lookup, images, start, bin_lanes):  # type: ignore[no-untyped-def]
+def project(values, starts, firsts, points, affine, lookup, images, start, lanes):  # type: ignore[no-untyped-def]
     """Spread each voxel over its four pixels, weighted bilinearly.
 
-    `images`: (voxel lanes, pixels + 1, bins), added to; their sum over lanes is the projection.
-    `bin_lanes`: parts of the bins. Threads write to lanes of their own, so they never meet. The
-    other parameters are those of `backproject`.
+    `images`: added to. `lanes`: parts of the bins; threads write to their own, so they never meet.
+    The other parameters are those of `backproject`.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
-    voxel_lanes, dark = images.shape[0], images.shape[1] - 1
-    voxels, bins = points.shape[0], images.shape[2]
-    for lane in prange(voxel_lanes * bin_lanes):
-        image = images[lane // bin_lanes]
-        part = lane % bin_lanes
-        lowest, highest = start + part * bins // bin_lanes, start + (part + 1) * bins // bin_lanes
-        for voxel in range(
-            lane // bin_lanes * voxels // voxel_lanes,
-            (lane // bin_lanes + 1) * voxels // voxel_lanes,
-        ):
+    dark, bins = images.shape[0] - 1, images.shape[1]
+    for lane in prange(lanes):
+        lowest, highest = start + lane * bins // lanes, start + (lane + 1) * bins // lanes
+        for voxel in range(points.shape[0]):
             begin, end, at = _shared_bins(voxel, starts, firsts, lowest, highest)
             if begin >= end:
                 continue
@@ -103,10 +96,10 @@ def project(values, starts, firsts, points, affine, lookup, images, start, bin_l
             run = values[at : at + end - begin]
             first, last = begin - start, end - start
             left = 1 - right
-            add_weighted(image[p00, first:last], run, run.dtype.type((1 - down) * left))
-            add_weighted(image[p01, first:last], run, run.dtype.type((1 - down) * right))
-            add_weighted(image[p10, first:last], run, run.dtype.type(down * left))
-            add_weighted(image[p11, first:last], run, run.dtype.type(down * right))
+            add_weighted(images[p00, first:last], run, run.dtype.type((1 - down) * left))
+            add_weighted(images[p01, first:last], run, run.dtype.type((1 - down) * right))
+            add_weighted(images[p10, first:last], run, run.dtype.type(down * left))
+            add_weighted(images[p11, first:last], run, run.dtype.type(down * right))
 
 
 @njit(inline="always")

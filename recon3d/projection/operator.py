@@ -123,7 +123,7 @@ class Projector:
         """Project a volume, P_ω f: (pixels + 1, bins), the last row zero.
 
         `volume`: f, (voxels, bins), C-contiguous, or in runs of bins. `affine`: map from sample to
-        detector at ω. `out`: overwritten with the images and returned, where there are many bins.
+        detector at ω. `out`: overwritten with the images and returned.
         """
         if not isinstance(volume, BinRuns) and volume.shape[1] == 1:
             image = np.zeros((pixels.count + 1, 1), volume.dtype)
@@ -131,22 +131,16 @@ class Projector:
             pixels.take_up(bordered, image)
             return image
         runs = volume if isinstance(volume, BinRuns) else BinRuns.whole(volume)
-        threads = numba.get_num_threads()
-        # Many bins are shared among threads; few bins make private images cheap instead.
         first, stop, _ = bins.indices(runs.bins)
-        bin_lanes = threads if stop - first >= 8 * threads else 1
-        voxel_lanes = 1 if bin_lanes > 1 else threads
-        shape = (voxel_lanes, pixels.count + 1, stop - first)
-        if out is not None and voxel_lanes == 1:
-            images = out.reshape(shape)
-            images[...] = 0
-        else:
-            images = np.zeros(shape, runs.values.dtype)
+        images = (
+            np.empty((pixels.count + 1, stop - first), runs.values.dtype) if out is None else out
+        )
+        images[...] = 0
         of_voxels = (runs.values, runs.starts, runs.firsts, self.points_um)
-        kernels.project(*of_voxels, affine, pixels.lookup, images, first, bin_lanes)
-        total = images[0] if voxel_lanes == 1 else images.sum(axis=0)
-        total[-1] = 0
-        return total
+        lanes = numba.get_num_threads()
+        kernels.project(*of_voxels, affine, pixels.lookup, images, first, lanes)
+        images[-1] = 0
+        return images
 
     def image(self, values: AnyFloats, affine: FloatArray, shape: tuple[int, ...]) -> AnyFloats:
         """Project one value a voxel onto a whole image (rows, cols), footprint included."""
