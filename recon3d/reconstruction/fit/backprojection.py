@@ -195,26 +195,14 @@ def find_peaks(
 def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # type: ignore[no-untyped-def]
     """Centre of mass and second moment around the strongest bin of each voxel.
 
-    The lowest value of the window is taken off as background, so that what other voxels smear
-    over all bins does not pull the centre to the middle of the window.
+    The lowest value of the window, `reach` bins to either side, is taken off as background, so that
+    what other voxels smear over all bins does not pull the centre to the middle of the window; with
+    a reach of 0 it is the strongest bin itself.
 
-    Parameters
-    ----------
-    volume : (voxels, columns) of float32
-        Orientation distributions; all other bins are empty.
-    columns : (columns,) of int
-        Numbers of the bins that they hold, in C order over `shape`.
-    shape : (3,) of int
-        Number of bins along a, b and Δθ.
-    axes : (3, longest axis)
-        Bin centres along each axis.
-    reach : int
-        Half-width of the window, in bins; 0 gives the strongest bin itself.
-    moments : (voxels, 5)
-        Filled with the sum in the window, mean a, mean b, mean Δθ, and the root of the summed
-        second moments of a and b.
-    peak_bins : (voxels,) of int
-        Filled with the strongest bin, -1 for a voxel without intensity.
+    `columns`: numbers of the bins of `volume`, (voxels, columns), in C order over `shape`; all
+    other bins are empty. `axes`, (3, longest axis): bin centres. `moments`, (voxels, 5), is filled
+    with the sum in the window, mean a, b and Δθ, and the root of the summed second moments of a and
+    b; `peak_bins` with the strongest bin, -1 for a voxel without intensity.
     """
     n_a, n_b, n_t = shape
     column_of = np.full(n_a * n_b * n_t, -1)

@@ -190,22 +190,11 @@ def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
 def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
     """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
 
-    Parameters
-    ----------
-    hits, seen : (voxels,) of int
-        Added to in place: projections in which the frame is lit, and in which it could be.
-    points : (voxels, 3)
-        Voxel centres in µm.
-    affine : (2, 4)
-        The map to (row, col).
-    bits : (frames, rows, cols / 8)
-        The lit pixels of some frames, as `pack` gives them.
-    known : (rows, cols / 8)
-        The pixels that count.
-    frame_of : (kinds,) of int
-        Which of the frames each kind of voxel ought to light, `DARK` or `UNMEASURED`.
-    kinds : (voxels,) of int
-        Which kind a voxel is of, below 0 for none.
+    `hits` and `seen`, (voxels,), are added to: projections in which the frame is lit, and in which
+    it could be. `bits`, (frames, rows, cols / 8): lit pixels of some frames, as `pack` gives them;
+    `known`, (rows, cols / 8): those that count. `frame_of`, (kinds,): which of the frames a kind of
+    voxel ought to light, `DARK` or `UNMEASURED`; `kinds`, (voxels,): the kind of each, below 0 for
+    none.
     """
     rows = bits.shape[1]
     for voxel in prange(points.shape[0]):
