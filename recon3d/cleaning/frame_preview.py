@@ -65,12 +65,8 @@ class Signal(NamedTuple):
     noise: float  # standard deviation of the counts where there is no signal
 
 
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """What steps 1 to 4 need to know of a projection."""
-
-    pedestal: FloatFrame
-    factors: NDArray[np.float32]
+_Level = tuple[FloatFrame, NDArray[np.float32]]
+"""What steps 1 to 4 need to know of a projection: its pedestal, and the factors of its frames."""
 
 
 class FramePreview:
@@ -124,10 +120,10 @@ class FramePreview:
         """
         own = self.own(cleaning)
         check_region(self.scan.shape[2:], own)
-        level = self._level(k, own)
+        pedestal, factors = self._level(k, own)
         raw = self.raw(k, frame)
-        subtracted = self._subtract_one(raw, level.pedestal, own)
-        return steps_of(raw, subtracted, level.pedestal, float(level.factors[frame]), own)
+        subtracted = self._subtract_one(raw, pedestal, own)
+        return steps_of(raw, subtracted, pedestal, float(factors[frame]), own)
 
     def kept(self, k: int, cleaning: Cleaning) -> Iterator[Kept]:
         """Tell how much of a projection's signal the mask keeps, after every frame of it.
@@ -219,7 +215,7 @@ class FramePreview:
         return subtract_projection(*recorded, cleaning, self.calibration, normalizer)
 
     def _remember(self, k: int, cleaning: Cleaning, start: Subtracted) -> None:
-        self._levels[(k, *_early(cleaning))] = _Level(start.pedestal, start.factors)
+        self._levels[(k, *_early(cleaning))] = start.pedestal, start.factors
         while len(self._levels) > _REMEMBERED:
             self._levels.popitem(last=False)
 

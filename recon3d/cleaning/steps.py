@@ -77,7 +77,14 @@ def frame_background(frame: ArrayLike, framebg: int) -> FloatFrame:
     """
     image = as_frame(frame)
     check_framebg(image.shape, framebg)
-    return kernels.cornice_lines(image, int(framebg)) if framebg > 0 else np.zeros_like(image)
+    if not framebg:
+        return np.zeros_like(image)
+    rows, cols = image.shape
+    top, bottom = np.empty((2, cols), np.float32)
+    kernels.cornice_means(image, framebg, 0, top)
+    kernels.cornice_means(image, framebg, rows - framebg, bottom)
+    share = (np.arange(rows) - 0.5 * (framebg - 1)) / (rows - framebg)
+    return top + share.astype(np.float32)[:, None] * (bottom - top)
 
 
 def subtract_frame_background(frame: ArrayLike, framebg: int) -> FloatFrame:

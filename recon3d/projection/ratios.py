@@ -104,25 +104,12 @@ def illuminated_products(predicted, measured):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def add(volume, steps, sensitivity, lowest):  # type: ignore[no-untyped-def]
-    """Add steps / sensitivity to a volume, in place, and clear the steps, (voxels, bins).
+def update(volume, steps, sensitivity, lowest, by_ratio):  # type: ignore[no-untyped-def]
+    """Add steps / sensitivity to a volume, or multiply it by them, in place; clear the steps.
 
-    `sensitivity`, (bins,): what the steps would be were every difference 1. Values are kept above
-    `lowest`, save those that are zero: they remain so.
-    """
-    for voxel in prange(volume.shape[0]):
-        for i in range(volume.shape[1]):
-            if sensitivity[i] > 0 and volume[voxel, i] > 0:
-                value = volume[voxel, i] + steps[voxel, i] / sensitivity[i]
-                volume[voxel, i] = max(value, lowest)
-            steps[voxel, i] = 0
-
-
-@njit(parallel=True, cache=True, nogil=True)
-def multiply(volume, factors, sensitivity, lowest):  # type: ignore[no-untyped-def]
-    """Multiply a volume by factors / sensitivity, in place, and clear the factors; as `add`.
-
-    Values are kept above `lowest`, since denormal numbers would make everything slow.
+    `volume`, `steps`: (voxels, bins). `sensitivity`, (bins,): what the steps would be were every
+    difference, or ratio, 1. Values are kept above `lowest`, since denormal numbers would make
+    everything slow, save those that are zero: they remain so.
     """
     scale = np.zeros(sensitivity.size, volume.dtype)
     for i in range(sensitivity.size):
@@ -130,7 +117,7 @@ def multiply(volume, factors, sensitivity, lowest):  # type: ignore[no-untyped-d
             scale[i] = 1 / sensitivity[i]
     for voxel in prange(volume.shape[0]):
         for i in range(volume.shape[1]):
-            if scale[i] > 0 and volume[voxel, i] > 0:
-                value = volume[voxel, i] * factors[voxel, i] * scale[i]
-                volume[voxel, i] = max(value, lowest)
-            factors[voxel, i] = 0
+            value, step = volume[voxel, i], steps[voxel, i] * scale[i]
+            if scale[i] > 0 and value > 0:
+                volume[voxel, i] = max(value * step if by_ratio else value + step, lowest)
+            steps[voxel, i] = 0

@@ -33,11 +33,6 @@ class OrientationBins:
         return self.a_deg.size, self.b_deg.size, self.dtheta_deg.size
 
     @property
-    def step_deg(self) -> float:
-        """Distance of neighbouring bins along a; 0 for a single one."""
-        return float(self.a_deg[1] - self.a_deg[0]) if self.a_deg.size > 1 else 0.0
-
-    @property
     def size(self) -> int:
         """Number of bins."""
         return int(np.prod(self.shape))

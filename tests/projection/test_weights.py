@@ -95,12 +95,3 @@ def test_centred_axis_covers_its_range_about_zero(half_range, step):
     assert 0 in axis
     assert axis[-1] >= half_range - step / 2 - 1e-12
     assert axis[-1] < half_range + step / 2 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("a_deg", "step"), [([-0.2, 0.1, 0.4], 0.3), ([0.1, 0.3], 0.2), ([0.5], 0)]
-)
-def test_the_step_of_bins_is_that_along_a(a_deg, step):
-    bins = OrientationBins(np.array(a_deg), np.arange(4.0), np.zeros(1))
-    assert bins.step_deg == pytest.approx(step)
-    assert bins.size == 4 * len(a_deg)

@@ -206,21 +206,6 @@ def cornice_means(frame: FloatFrame, framebg: int, first_row: int, means: FloatF
 
 
 @njit(cache=True)
-def cornice_lines(frame: FloatFrame, framebg: int) -> FloatFrame:
-    """The straight lines between the top and the bottom cornice cells, along all rows."""
-    rows, cols = frame.shape
-    top, bottom = np.empty(cols, np.float32), np.empty(cols, np.float32)
-    cornice_means(frame, framebg, 0, top)
-    cornice_means(frame, framebg, rows - framebg, bottom)
-    lines = np.empty(frame.shape, np.float32)
-    for row in range(rows):
-        share = np.float32((row - 0.5 * (framebg - 1)) / (rows - framebg))
-        for col in range(cols):
-            lines[row, col] = top[col] + share * (bottom[col] - top[col])
-    return lines
-
-
-@njit(cache=True)
 def subtract_cornice_lines(frame: FloatFrame, framebg: int) -> None:
     """Subtract the straight lines between the cornice cells, clip, zero the cornice."""
     rows, cols = frame.shape

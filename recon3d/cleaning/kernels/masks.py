@@ -60,7 +60,7 @@ def fill_holes(mask: Mask) -> None:
     for row in range(rows - 1, 0, -1):
         _pass_on(mask[row], mask[row - 1])
     flat = mask.reshape(-1)
-    stack = np.empty(_count_dark(flat) + 1, np.int32)
+    stack = np.empty(flat.size, np.int32)
     for start in range(cols, flat.size - cols):
         if flat[start] == 0 and (flat[start - 1] == 2 or flat[start + 1] == 2):
             _flood(flat, cols, start, stack)
@@ -73,14 +73,6 @@ def _pass_on(known: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
     """Mark the dark pixels of a row beside which, in the row before, one is marked."""
     for col in range(row.size):
         row[col] |= known[col] & np.uint8(2) & ((row[col] ^ np.uint8(1)) << np.uint8(1))
-
-
-@njit(cache=True)
-def _count_dark(flat: NDArray[np.uint8]) -> int:
-    dark = 0
-    for at in range(flat.size):
-        dark += flat[at] == 0
-    return dark
 
 
 @njit(cache=True)

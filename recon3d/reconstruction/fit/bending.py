@@ -117,9 +117,9 @@ def bend_left(
     projections: int = JOINT_PROJECTIONS,
 ) -> tuple[float, float]:
     """How much more bend the frames ask for, in degrees over the grain, and its error."""
-    joint = _joint(model, voxels, free, projections)
-    spread = _mode_spread_um(joint.mode, voxels)
-    return abs(float(joint.change[0])) * spread, float(np.sqrt(joint.variance[0, 0])) * spread
+    mode, change, covariance = _joint(model, voxels, free, projections)
+    spread = _mode_spread_um(mode, voxels)
+    return abs(float(change[0])) * spread, float(np.sqrt(covariance[0, 0])) * spread
 
 
 def _rounds(state: Refinement, free: tuple[str, ...], first: int = 0) -> Refinement:
@@ -143,19 +143,15 @@ def _refined(state: Refinement, number: int) -> Refinement:
     return refine_orientations(state, smoothing=smoothing, steps=steps)
 
 
-@dataclass(frozen=True)
-class Joint:
-    """A change of the amount of the weak mode, and of the widths, and how well it is known."""
-
-    mode: FloatArray  # (2, voxels): the tilts (a, b) of each voxel at an amount of one
-    change: FloatArray  # (1 + widths,): of the amount in °/µm, then of the logarithms of the widths
-    variance: FloatArray  # (1 + widths, 1 + widths): by how much the projections disagree
-
-
 def _joint(
     model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...], projections: int
-) -> Joint:
-    """Take the Gauss-Newton step in the amount of the weak mode and the free widths together."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Take the Gauss-Newton step in the amount of the weak mode and the free widths together.
+
+    Returns the mode, (2, voxels): the tilts (a, b) of each voxel at an amount of one; the change,
+    (1 + widths,): of the amount in °/µm, then of the logarithms of the widths; and its covariance,
+    by how much the projections disagree.
+    """
     model = model.thinned(projections)
     mode, _ = _weak_mode(model, voxels)
     bend = MODE_TRIAL * model.acceptance.rocking_width_deg / _mode_spread_um(mode, voxels)
@@ -175,7 +171,7 @@ def _joint(
     matrix = np.linalg.pinv(products[:, :, :-1].sum(axis=0), hermitian=True)
     change = matrix @ products[:, :, -1].sum(axis=0)
     pulls = products[:, :, -1] - products[:, :, :-1] @ change
-    return Joint(mode, change, matrix @ (pulls.T @ pulls) @ matrix)
+    return mode, change, matrix @ (pulls.T @ pulls) @ matrix
 
 
 def _left(model: ScanModel, voxels: OrientedVoxels, images: ProjectionImages) -> Frames:
@@ -191,7 +187,7 @@ def _changed(
     mode: FloatArray,
     change: FloatArray,
 ) -> tuple[ScanModel, OrientedVoxels]:
-    """A grain with more of a mode, seen with other widths; `change` as in `Joint`."""
+    """A grain with more of a mode, seen with other widths; `change` as of `_joint`."""
     orientations = voxels.orientations.copy()
     orientations[:2] += change[0] * mode
     widths: dict[str, Any] = {
@@ -205,11 +201,11 @@ def _changed(
 def bent_and_widened(state: Refinement, free: tuple[str, ...]) -> tuple[Refinement, float]:
     """Find bend and widths together; tell by what share a width changed at most."""
     model, voxels = state.model, state.voxels
-    joint = _joint(model, voxels, free, JOINT_PROJECTIONS)
-    change = np.clip(joint.change, -MOST_WIDENED, MOST_WIDENED)
-    most = model.acceptance.rocking_width_deg / _mode_spread_um(joint.mode, voxels)
-    change[0] = np.clip(joint.change[0], -most, most)
-    model, voxels = _changed(model, voxels, free, joint.mode, change)
+    mode, wanted, _ = _joint(model, voxels, free, JOINT_PROJECTIONS)
+    change = np.clip(wanted, -MOST_WIDENED, MOST_WIDENED)
+    most = model.acceptance.rocking_width_deg / _mode_spread_um(mode, voxels)
+    change[0] = np.clip(wanted[0], -most, most)
+    model, voxels = _changed(model, voxels, free, mode, change)
     widened = float(np.abs(change[1:]).max(initial=0))
     logger.info("bend changed by %.2f mdeg/µm, widths by %.3f", 1e3 * change[0], widened)
     return replace(state, model=model, voxels=voxels), widened

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.operator import FrameOperator, Projector
-from recon3d.projection.ratios import add, compare, multiply
+from recon3d.projection.ratios import compare, update
 from recon3d.projection.weights import BinRuns, OrientationBins, cut_tails
 from recon3d.reconstruction.fit.projection_cache import (
     Frames,
@@ -261,11 +261,10 @@ class IterativeFit:
         self.communicator.sum(sensitivity)
         self.communicator.sum(hidden)
         self._lengthen(hidden, sensitivity)
-        update = multiply if self.rule == "mlem" else add
         sensitivity[~self._open] = 0
 
         def change(volume: Frames, factors: Frames) -> None:
-            update(volume, factors, sensitivity, self._lowest)
+            update(volume, factors, sensitivity, self._lowest, self.rule == "mlem")
 
         self._held.update(change)
 

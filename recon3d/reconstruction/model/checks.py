@@ -144,24 +144,20 @@ def check_before(store: CleanedScan, experiment: Experiment) -> None:
 
 
 def with_counts(grain: Grain, store: CleanedScan) -> Grain:
-    """Add, for the record, how many projections and frames of a scan a grain rests on."""
-    return replace(grain, provenance=_counts_of(store, grain) | grain.provenance)
-
-
-def _counts_of(store: CleanedScan, grain: Grain) -> dict[str, int]:
-    """How many projections, frames and pixels of a scan a grain rests on, for the record.
+    """Add, for the record, how many projections, frames and pixels of a scan a grain rests on.
 
     What the scan does not tell, as it was cleaned by an older version, is left out.
     """
-    used = grain.projections.get("omega", store.omega_deg).size
+    used = int(grain.projections.get("omega", store.omega_deg).size)
     counted = {name: store.provenance[name] for name in _COUNTED if name in store.provenance}
-    return counted | {
+    counted |= {
         "projections_in_scan": store.shape[0],
-        "projections_used": int(used),
-        "projections_excluded": store.shape[0] - int(used),
+        "projections_used": used,
+        "projections_excluded": store.shape[0] - used,
         "frames_missing": int((~store.valid).sum()),
         "frames_left_out": int(store.provenance.get("frames_left_out", 0)),
     }
+    return replace(grain, provenance=counted | grain.provenance)
 
 
 def _typical(readings: NDArray[np.float64]) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,56 +192,24 @@ def may_be_grain(
     return near[: shape[0], : shape[1], : shape[2]]
 
 
-class Packed(NamedTuple):
-    """The lit frames of a projection, without their dark pixels."""
-
-    numbers: NDArray[np.int64]  # (lit frames,): which frames
-    shape: tuple[int, ...]  # (lit frames, rows, cols)
-    lit: NDArray[np.uint8]  # one bit a pixel: whether it is lit
-    values: Frames  # counts of the lit pixels, in C order
-
-    @classmethod
-    def of(cls, numbers: NDArray[np.int64], frames: Frames) -> Packed:
-        """Pack some frames."""
-        lit = frames > 0
-        return cls(numbers, frames.shape, np.packbits(lit), frames[lit])
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes."""
-        return self.lit.nbytes + self.values.nbytes
-
-    def frames(self) -> Frames:
-        """The frames, (lit frames, rows, cols)."""
-        frames = np.zeros(self.shape, np.float32)
-        lit = np.unpackbits(self.lit, count=frames.size).view(bool)
-        frames.reshape(-1)[lit] = self.values
-        return frames
-
-
-@dataclass
-class Kept:
-    """What was read so far, by the numbers of the projections."""
-
-    frames: dict[int, Packed] = field(default_factory=dict)
-    summed: dict[int, Frames] = field(default_factory=dict)
-    room: int = MOST_BYTES
-
-
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class MergedScan(CleanedScan):
     """A cleaned scan whose pixels are summed in blocks."""
 
     source: CleanedScan  # the scan that frames are read from
     times: int  # how many of its pixels make one, along rows and along columns
-    _kept: Kept = field(default_factory=Kept)
+    # by the numbers of projections: sums, and lit frames as their numbers, shape, bits and counts
+    _summed: dict[int, Frames] = field(default_factory=dict)
+    _lit: dict[int, tuple[NDArray[np.int64], tuple[int, ...], NDArray[np.uint8], Frames]] = field(
+        default_factory=dict
+    )
 
     def read_summed(self, k: int) -> Frames:
         """Read the sum over the frames of projection `k`, (rows, cols)."""
         k %= len(self)
-        if k not in self._kept.summed:
-            self._kept.summed[k] = self._merge(self.source.read_summed(k)[None])[0]
-        return self._kept.summed[k]
+        if k not in self._summed:
+            self._summed[k] = self._merge(self.source.read_summed(k)[None])[0]
+        return self._summed[k]
 
     @property
     def summed(self) -> Frames:
@@ -252,15 +219,17 @@ class MergedScan(CleanedScan):
     def read_illuminated(self, k: int) -> tuple[NDArray[np.int64], Frames]:
         """Read the frames of projection `k` that are not all dark: their numbers, and counts."""
         k %= len(self)
-        kept = self._kept
-        if k in kept.frames:
-            packed = kept.frames[k]
-            return packed.numbers, packed.frames()
+        if k in self._lit:
+            numbers, shape, bits, counts = self._lit[k]
+            frames = np.zeros(shape, np.float32)
+            frames.reshape(-1)[np.unpackbits(bits, count=frames.size).view(bool)] = counts
+            return numbers, frames
         numbers, frames = self.source.read_illuminated(k)
         merged = self._merge(frames)
-        if kept.room > 0:
-            kept.frames[k] = packed = Packed.of(numbers, merged)
-            kept.room -= packed.nbytes
+        kept = list(self._lit.values())  # others may be reading, too
+        if sum(bits.nbytes + counts.nbytes for *_, bits, counts in kept) < MOST_BYTES:
+            lit = merged > 0
+            self._lit[k] = numbers, merged.shape, np.packbits(lit), merged[lit]
         return numbers, merged
 
     def read_projection(self, k: int) -> Frames:

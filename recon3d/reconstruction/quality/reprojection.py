@@ -12,7 +12,8 @@ from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
-from recon3d.projection.operator import IlluminatedPixels, Projector, spread, voxel_centres_um
+from recon3d.projection.operator import IlluminatedPixels, Projector, voxel_centres_um
+from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.build import build_model, with_dead_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
 
@@ -59,6 +60,15 @@ def _lit_as(grain: Grain, model: ScanModel) -> ScanModel:
     return replace(model, unknown=replace(unknown, lit=lit))
 
 
+def voxels_of(grain: Grain, inside: NDArray[np.int64]) -> OrientedVoxels:
+    """Some voxels of a grain, by their numbers in its volume, at their own orientations."""
+    points = np.ascontiguousarray(voxel_centres_um(grain.volume)[inside])
+    a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
+    strength = grain.occupancy.reshape(-1)[inside].astype(float)
+    orientations = np.stack([a, b, np.zeros_like(a)])
+    return OrientedVoxels(Projector(points, grain.volume.voxel_um), orientations, strength)
+
+
 def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.float32]:
     """Predict the frames, (frames, rows, cols), of one projection from a grain.
 
@@ -66,18 +76,11 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     occupancy; the counts are scaled to the total of the measured projection, over those pixels that
     are known. Beyond an edge of the light it is what a wider beam would give.
     """
-    inside = grain.mask.ravel()
-    points = voxel_centres_um(grain.volume)[inside]
-    a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
-    strength = np.ravel(grain.occupancy)[inside, None]
-    weights = model.weights(projection, np.stack([a, b, np.zeros_like(a)]))
+    voxels = voxels_of(grain, np.flatnonzero(grain.mask))
     measured = model.frames(projection)
     pixels = IlluminatedPixels.from_mask(np.ones(measured.shape[1:], bool))
-    volume = np.ascontiguousarray(weights.T * strength, np.float32)
-    affine = model.affine(projection)
-    projector = Projector(points, grain.volume.voxel_um)
-    images = projector.forward(volume, affine, pixels)
-    images = spread(images, pixels, *projector.footprint(affine))
+    settings = model.scaled_settings(projection, voxels.orientations)
+    images = voxels.frames(settings, model.affine(projection), pixels)
     frames = images[:-1].T.reshape(measured.shape)
     known = np.ones(measured.shape[1:], bool)
     if model.unknown is not None:

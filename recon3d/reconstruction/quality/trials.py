@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.projection.operator import Projector, voxel_centres_um
-from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.orientations import Place, Refinement, refine_orientations
 from recon3d.reconstruction.fit.passes import HALF_PASSES, refined, run_fit, unknowns_of
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import setting_steps_deg
 from recon3d.reconstruction.quality.agreement import look_at_frames
-from recon3d.reconstruction.quality.reprojection import experiment_of, find_model
+from recon3d.reconstruction.quality.reprojection import experiment_of, find_model, voxels_of
 from recon3d.reconstruction.task import Task, task_of
 from recon3d.runtime.progress import track
 
@@ -144,14 +142,7 @@ def _tilted(grain: Grain, task: Task) -> Trial:
     step = min(setting_steps_deg(task.model.store))
     tilt = TILT_STEPS * step * np.array([0.8, -0.6])
     inside = np.flatnonzero(grain.mask & np.isfinite(grain.orientation).all(axis=-1))
-    a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
-    voxels = OrientedVoxels(
-        Projector(
-            np.ascontiguousarray(voxel_centres_um(grain.volume)[inside]), grain.volume.voxel_um
-        ),
-        np.stack([a, b, np.zeros_like(a)]),
-        grain.occupancy.reshape(-1)[inside].astype(float),
-    )
+    voxels = voxels_of(grain, inside)
     place = Place(inside, grain.volume.shape)
     unknowns = unknowns_of(task.model, task.experiment)
     still = Refinement(task.model, voxels, unknowns, place, "tilt").may(
