@@ -16,9 +16,9 @@ from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan
-from recon3d.geometry import TiltOrigin, frame_settings
-from recon3d.readers.source import Binning, MotorTable
+from recon3d.geometry import frame_settings
 from recon3d.scan.scan import Scan
+from recon3d.scan.table import ScanTable
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -64,16 +64,7 @@ def glances_of_store(store: CleanedScan) -> Iterator[ProjectionGlance]:
     """Go through the projections of a cleaned scan; only summed frames are read."""
     taken = _order_of_names(store.source_files)
     for k in range(store.shape[0]):
-        yield _glance(
-            store.motors[k],
-            store.origin,
-            float(store.omega_deg[k]),
-            float(taken[k]),
-            store.read_summed(k),
-            store.integrated[k],
-            store.valid[k],
-            store.binning,
-        )
+        yield _glance(store, k, float(taken[k]), store.read_summed(k), store.integrated[k])
 
 
 @dataclass
@@ -112,42 +103,28 @@ class GrowingOverview:
             recorded = scan.read_projection(k), scan.valid[k], scan.motors.ring_current_ma[k]
             done = work_on_projection(*recorded, cleaning, calibration, self.normalizer)
             slots = scan.slots[k][scan.valid[k]]
-            glance = _glance(
-                scan.motors[k],
-                scan.origin,
-                float(omega),
-                float(slots.mean()) if slots.size else np.nan,
-                done.frames.sum(axis=0),
-                done.sums,
-                scan.valid[k],
-                scan.binning,
-            )
+            taken = float(slots.mean()) if slots.size else np.nan
+            glance = _glance(scan, k, taken, done.frames.sum(axis=0), done.sums)
             self.glances[name] = glance
             yield glance
 
 
 def _glance(
-    motors: MotorTable,
-    origin: TiltOrigin,
-    omega_deg: float,
-    taken: float,
-    summed: Image,
-    integrated: FloatArray,
-    valid: NDArray[np.bool_],
-    binning: Binning,
+    table: ScanTable, k: int, taken: float, summed: Image, integrated: FloatArray
 ) -> ProjectionGlance:
+    motors, binning = table.motors[k], table.binning
     mu, gamma = frame_settings(
-        motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, origin, 1
+        motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, table.origin, 1
     )
     current = motors.ring_current_ma[np.isfinite(motors.ring_current_ma)]
     image, size = binned(summed, LARGEST_IMAGE)
     return ProjectionGlance(
-        omega_deg=omega_deg,
+        omega_deg=float(table.omega_deg[k]),
         taken=taken,
         summed=image,
         bin_pix=(size * binning.rows, size * binning.cols),
         integrated=np.asarray(integrated, float),
-        valid=valid,
+        valid=table.valid[k],
         mu_deg=mu,
         gamma_deg=gamma,
         current_ma=float(current.mean()) if current.size else np.nan,

@@ -41,7 +41,6 @@ from recon3d.reconstruction.model.scanned import (
     settings_of_frames,
     tells_drift,
     tells_handedness,
-    threshold_of,
     two_theta_step_deg,
 )
 from recon3d.reconstruction.model.sizes import merged_volume
@@ -83,7 +82,7 @@ def prepare(
     first = with_dead_pixels(first)
     aligned = _align(first, experiment, volume)
     for _ in range(ROUNDS if experiment.settings.frame == "sample" else 0):
-        cut = with_edges(aligned, points, volume, threshold_of(store))
+        cut = with_edges(aligned, points, volume)
         if cut is aligned:
             break
         aligned = _settled(cut, experiment, volume)
@@ -108,12 +107,11 @@ def _align(model: ScanModel, experiment: Experiment, volume: Volume) -> ScanMode
     allowed = Alignment.of(experiment, model)
     if not allowed.any:
         return model
-    threshold = threshold_of(model.store)
     points = voxel_centres_um(volume)
     support = find_support(model, points, 0.75, 2)
     if not support.any():
         return model
-    return align(model, points[support], volume, threshold, allowed)
+    return align(model, points[support], volume, allowed)
 
 
 def _settled(model: ScanModel, experiment: Experiment, volume: Volume) -> ScanModel:

@@ -20,7 +20,6 @@ from recon3d.reconstruction.fit.alignment import (
 )
 from recon3d.reconstruction.fit.completeness import find_support
 from recon3d.reconstruction.fit.passes import parts_for
-from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.run import reconstruct
 
 
@@ -49,13 +48,7 @@ def test_align_finds_axis_and_drift(drifting):
     model = build_model(scan.store, scan.experiment, -1)
     points = voxel_centres_um(scan.experiment.volume)
     points = points[find_support(model, points, 0.75, 2)]
-    found = align(
-        model,
-        points,
-        scan.experiment.volume,
-        threshold_of(scan.store),
-        Alignment(axis=True, drift=True),
-    )
+    found = align(model, points, scan.experiment.volume, Alignment(axis=True, drift=True))
     # A part of the planted drift looks like an axis elsewhere.
     assert found.geometry.centre_col_pix == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
     # What no displacement of the whole sample explains is found to a tenth of a pixel.
@@ -84,9 +77,9 @@ def test_only_what_is_allowed_moves(drifting):
     drift_only = shift_model(model, shifts, Alignment(axis=False, drift=True))
     assert drift_only.geometry == model.geometry
     assert drift_only.drift_pix.any()
-    nothing = Alignment(axis=False, drift=False)
-    volume = drifting[0].experiment.volume
-    assert align(model, np.zeros((1, 3)), volume, 12, nothing) is model
+    assert Alignment.of(drifting[0].experiment, model).any
+    few = replace(model, projections=model.projections[:5])
+    assert not Alignment.of(drifting[0].experiment, few).any
 
 
 def test_known_orientations_put_the_axis_right_where_voxels_are_hidden(planted):

@@ -18,6 +18,7 @@ from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.projection_cache import relative
 from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
+from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.runtime.progress import bars_shown, track
 
 FloatArray = NDArray[np.float64]
@@ -74,9 +75,7 @@ class Alignment:
         return self.axis or self.drift
 
 
-def align(
-    model: ScanModel, points_um: FloatArray, volume: Volume, threshold: float, allowed: Alignment
-) -> ScanModel:
+def align(model: ScanModel, points_um: FloatArray, volume: Volume, allowed: Alignment) -> ScanModel:
     """Find the rotation axis and the drift that reproject the grain onto the summed frames.
 
     The shape is fitted to the summed frames, and every projection shifted to where it fits best,
@@ -85,7 +84,7 @@ def align(
     """
     points_um, voxel_um = coarser_points(points_um, volume, MOST_VOXELS)
     every, few = model.projections, model.thinned(MOST_PROJECTIONS)
-    fit = _shape_fit(few, points_um, voxel_um, threshold)
+    fit = _shape_fit(few, points_um, voxel_um)
     for round_ in track(range(ROUNDS), "alignment", unit="round"):
         fit.adopt(SummedScan.of(few))
         _fit_silently(fit, 1 if round_ else PASSES)
@@ -106,13 +105,13 @@ def align(
 
 
 def fit_shape(
-    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...]
 ) -> NDArray[np.float32]:
     """Fit the shape alone to the summed frames, whatever the orientations: (voxels, 1).
 
     An independent check of the shape that the orientation distributions add up to.
     """
-    fit = _shape_fit(model, points_um, voxel_um, threshold)
+    fit = _shape_fit(model, points_um, voxel_um)
     _fit_silently(fit, PASSES)
     return fit.volume
 
@@ -124,14 +123,14 @@ def _fit_silently(fit: IterativeFit, passes: int) -> None:
 
 
 def _shape_fit(
-    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...], threshold: float
+    model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...]
 ) -> IterativeFit:
     return IterativeFit(
         SummedScan.of(model),
         ONE_BIN,
         points_um,
         voxel_um,
-        threshold=threshold,
+        threshold=threshold_of(model.store),
         communicator=model.communicator,
     )
 

@@ -57,9 +57,7 @@ SOFT_PIX = 3
 """How far from the edge a pixel must be to be fully lit."""
 
 
-def with_edges(
-    model: ScanModel, points_um: FloatArray, volume: Volume, threshold: float
-) -> ScanModel:
+def with_edges(model: ScanModel, points_um: FloatArray, volume: Volume) -> ScanModel:
     """The same scan, with all that lies beyond the edges of the illumination unknown."""
     support = find_support(model, points_um, SHARE, MARGIN_PIX)
     if not support.any() or len(model.projections) < 2 * FEWEST:
@@ -67,7 +65,7 @@ def with_edges(
     points, voxel_um = coarser_points(points_um[support], volume, MOST_VOXELS)
     projector = Projector(points, voxel_um)
     for _ in range(ROUNDS):
-        shape = fit_shape(model.thinned(MOST_PROJECTIONS), points, voxel_um, threshold)
+        shape = fit_shape(model.thinned(MOST_PROJECTIONS), points, voxel_um)
         own = [_ends(model, projector, shape[:, 0], int(k)) for k in model.own]
         omega_deg = model.store.omega_deg[model.projections]
         cut = _cut_at(model, _shared(np.array(model.communicator.collect(own)), omega_deg))

@@ -204,7 +204,7 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
     first, second = (_half(task, part, columns) for part in (0, 1))
     shells = fourier_shell_correlation(first, second, task.volume)
     logger.info("two halves: resolution %.0f nm", shells.resolution_nm)
-    shape = fit_shape(model, task.points_um, task.volume.voxel_um, threshold_of(model.store))
+    shape = fit_shape(model, task.points_um, task.volume.voxel_um)
     _, in_shape = cut_occupancy(task, shape[:, 0])
     both = int((in_shape & found.in_mask).sum())
     dice = 2 * both / max(int(in_shape.sum()) + int(found.in_mask.sum()), 1)
