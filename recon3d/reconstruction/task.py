@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from recon3d.reconstruction.model.scanned import (
     setting_steps_deg,
     threshold_of,
 )
-from recon3d.reconstruction.model.sizes import Coarse, Size, may_be_grain, seen_in
+from recon3d.reconstruction.model.sizes import Coarse, Size
 
 logger = logging.getLogger(__name__)
 
@@ -146,19 +146,32 @@ def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
     # A fit may empty a voxel again, so it is given more of them.
     fitted = experiment.settings.method == "iterative"
     share, margin_pix = (0.75, 2) if fitted else (0.5, 0)
-    points = voxel_centres_um(experiment.volume)
-    inside = np.flatnonzero(find_support(model, points, share, margin_pix))
+    inside, points = support_of(model, experiment.volume, share, margin_pix)
     if inside.size == 0:
         raise DataError(
             f"{model.store.path}: no voxel of the volume is lit in {share:.0%} of the "
             "projections: are grain_pos, grain_dim, M and rotation_center those of this scan?"
         )
+    bins, reach = _choose_bins(experiment, model)
+    dark = threshold_of(model.store) / bright_counts(model) if fitted else 0.0
+    return Task(experiment, model, inside, points, bins, reach, dark=dark, **outside)
+
+
+def support_of(
+    model: ScanModel,
+    volume: Volume,
+    share: float,
+    margin_pix: int,
+    near: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers and centres of the voxels that may be grain, as `find_support` tells; of some."""
+    points = voxel_centres_um(volume)
+    inside = np.arange(len(points)) if near is None else np.flatnonzero(near)
+    inside = inside[find_support(model, points[inside], share, margin_pix)]
     # Layer by layer along the rotation axis: at every ω the voxels of a layer fall on few rows
     # of the detector, which then stay in the processor's cache.
     inside = inside[np.argsort(points[inside, 1], kind="stable")]
-    bins, reach = _choose_bins(experiment, model)
-    dark = threshold_of(model.store) / bright_counts(model) if fitted else 0.0
-    return Task(experiment, model, inside, points[inside], bins, reach, dark=dark, **outside)
+    return inside, points[inside]
 
 
 def require_memory(task: Task, bins: int) -> None:
@@ -173,27 +186,6 @@ def require_memory(task: Task, bins: int) -> None:
             f"than the {task.memory_gib:g} GiB allowed: use fewer grain_steps (about {fits} would "
             "fit), a larger bin_size, or allow more memory"
         )
-
-
-def finer_task(task: Task, found: Coarse, occupancy: NDArray[np.float32]) -> Task:
-    """Go on with the next finer size of voxels, looked for near those that hold anything."""
-    size, *rest = task.finer
-    volume = size.experiment.volume
-    model = seen_in(task.model, size)
-    near = may_be_grain(task.fill(occupancy), volume.shape, found.ratio).ravel()
-    inside = np.flatnonzero(near)
-    points = voxel_centres_um(volume)
-    inside = inside[find_support(model, points[inside], 0.75, 2)]
-    inside = inside[np.argsort(points[inside, 1], kind="stable")]
-    return replace(
-        task,
-        experiment=size.experiment,
-        model=model,
-        inside=inside,
-        points_um=points[inside],
-        finer=tuple(rest),
-        coarse=found,
-    )
 
 
 def bin_deg(model: ScanModel, experiment: Experiment) -> float:

@@ -47,7 +47,6 @@ def _measure(
         task.points_um,
         experiment.volume.voxel_um,
         threshold=threshold_of(store),
-        communicator=communicator,
     )
     found = []
     for _ in range(passes):

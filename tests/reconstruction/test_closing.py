@@ -12,6 +12,7 @@ from recon3d.reconstruction.fit.backprojection import find_peaks
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.projection_cache import ProjectionCache, take_pixels
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
+from recon3d.runtime.communicator import ALONE
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)
@@ -27,6 +28,7 @@ class WideScan:
     volume: np.ndarray
     projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
     suspected: frozenset[int] = frozenset()
+    communicator = ALONE
 
     def affine(self, projection):
         return GEOMETRY.affine(OMEGA[projection])

@@ -14,6 +14,7 @@ from recon3d.reconstruction.fit.iterative import IterativeFit, deal
 from recon3d.reconstruction.fit.projection_cache import suspects
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.reconstruction.task import smoother_share
+from recon3d.runtime.communicator import ALONE
 
 GEOMETRY = ProjectionGeometry(10.0, 1.0, 8.0, 8.0)
 OMEGA = np.arange(0, 180, 15.0)
@@ -29,6 +30,7 @@ class TinyScan:
     omitted: tuple[int, ...] = ()
     projections: np.ndarray = field(default_factory=lambda: np.arange(len(OMEGA)))
     suspected: frozenset[int] = frozenset()
+    communicator = ALONE
 
     def affine(self, projection):
         return GEOMETRY.affine(OMEGA[projection])

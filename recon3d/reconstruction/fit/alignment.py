@@ -131,7 +131,6 @@ def _shape_fit(
         points_um,
         voxel_um,
         threshold=threshold_of(model.store),
-        communicator=model.communicator,
     )
 
 

@@ -91,16 +91,17 @@ class Checkpoints:
         state = from_first(communicator, lambda: _read_small(path) if path.exists() else None)
         if state is None:
             return model
-        if state.volume_shape[0] != len(fit.volume) or state.fit.columns.max() >= fit.bins.size:
+        shape, saved, found = state
+        if shape[0] != len(fit.volume) or saved.columns.max() >= fit.bins.size:
             logger.info("%s has other voxels or bins: this fit starts over", path)
             return model
-        volume = np.zeros(state.volume_shape, np.float32)
+        volume = np.zeros(shape, np.float32)
         from_first(communicator, lambda: _read_volume(path, volume))
         communicator.sum(volume)
-        if state.model["drift_pix"].shape != model.drift_pix.shape:
+        if found["drift_pix"].shape != model.drift_pix.shape:
             raise DataError(f"{path}: is not of this scan (start anew without --resume)")
-        model = _with_found(model, state.model)
-        fit.restore(replace(state.fit, volume=volume))
+        model = _with_found(model, found)
+        fit.restore(replace(saved, volume=volume))
         fit.see_through(model)
         logger.info("resumed: pass %d, subset %d", len(fit.residuals) + 1, fit.position + 1)
         return model
@@ -152,7 +153,7 @@ class Checkpoints:
         found: list[int] = []
         for stage in STAGES:
             small = _read_small(self.file(stage)) if self.file(stage).exists() else None
-            found += [len(small.fit.residuals), small.fit.position] if small else [0, 0]
+            found += [len(small[1].residuals), small[1].position] if small else [0, 0]
         return tuple(found)
 
     def remove(self) -> None:
@@ -200,15 +201,6 @@ SMALL = ("columns", "residuals", "sums", "pixel_sums")
 """The arrays of a state but for its volume."""
 
 
-@dataclass(frozen=True)
-class _Small:
-    """A saved state but for its volume."""
-
-    volume_shape: tuple[int, ...]
-    fit: FitState  # the state, with an empty volume
-    model: dict[str, FloatArray]  # what the fit had found of the instrument
-
-
 def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> None:
     file.attrs["_format"], file.attrs["_format_version"] = FORMAT, FORMAT_VERSION
     write_attributes(file.create_group("known"), known)
@@ -228,12 +220,13 @@ def _write(file: h5py.File, state: FitState, model: ScanModel, known: Known) -> 
         add_numbers(file, f"model/{name}", np.asarray(value, np.float64))
 
 
-def _read_small(path: Path) -> _Small:
+def _read_small(path: Path) -> tuple[tuple[int, ...], FitState, dict[str, FloatArray]]:
+    """The shape of a saved volume, the rest of the state, and what was found of the instrument."""
     with _opened(path) as file:
         parts = file["fit"]
         small = {name: np.asarray(parts[name][()]) for name in SMALL}
         empty = np.zeros((0, 0), np.float32)
-        return _Small(
+        return (
             parts["volume"].shape,
             FitState(position=int(parts["position"][()]), volume=empty, **small),
             {name: np.asarray(file["model"][name][()]) for name in FOUND},

@@ -37,7 +37,6 @@ from recon3d.reconstruction.fit.projection_cache import (
     relative,
 )
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.runtime.communicator import ALONE, Communicator
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +95,10 @@ class IterativeFit:
         threshold: float,
         subset_size: int | None = None,
         rule: str = "mlem",
-        communicator: Communicator = ALONE,
         columns: NDArray[np.int64] | None = None,
         fill: FillRows | None = None,
     ) -> None:
-        self.rule, self.communicator = rule, communicator
+        self.rule, self.communicator = rule, model.communicator
         self.bins = bins
         self._name(np.arange(bins.size) if columns is None else columns)
         self.projector = Projector(points_um, voxel_um)
@@ -111,7 +109,7 @@ class IterativeFit:
         level = model.total_counts() / (len(points_um) * self._coverage.sum(where=self._open))
         # Denormal numbers would make a pass ten times slower.
         self._lowest = np.float32(level * 1e-6)
-        self._held = communicator.hold((len(points_um), self.columns.size))
+        self._held = self.communicator.hold((len(points_um), self.columns.size))
 
         def begin(rows: slice) -> None:
             part = self.volume[rows]

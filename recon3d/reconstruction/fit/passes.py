@@ -37,13 +37,13 @@ from recon3d.reconstruction.model.scanned import (
     tells_shift,
     threshold_of,
 )
-from recon3d.reconstruction.model.sizes import FINER_PASSES, Coarse
+from recon3d.reconstruction.model.sizes import FINER_PASSES, Coarse, may_be_grain, seen_in
 from recon3d.reconstruction.task import (
     Task,
     cut_occupancy,
-    finer_task,
     require_memory,
     smoother_share,
+    support_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,6 @@ def _begun_fit(task: Task, columns: NDArray[np.int64] | None) -> IterativeFit:
         task.volume.voxel_um,
         threshold=threshold_of(model.store),
         rule=task.experiment.settings.algorithm,
-        communicator=model.communicator,
         columns=columns if coarse is None else coarse.columns,
         fill=None if coarse is None else coarse.filler(task.inside, task.volume.shape),
     )
@@ -176,11 +175,22 @@ def fit_from_coarse(task: Task, description: str) -> tuple[Task, IterativeFit]:
 
 
 def _finer(task: Task, fit: IterativeFit) -> Task:
-    """The next finer size, with what a fit has found."""
-    occupancy, _ = occupancy_of(task, fit)
-    ratio = task.volume.voxel_um[0] / task.finer[0].experiment.volume.voxel_um[0]
-    found = Coarse(fit.volume.copy(), fit.columns, task.inside, task.volume.shape, round(ratio))
-    task = finer_task(replace(task, model=fit.model), found, occupancy)
+    """The next finer size of voxels, looked for near those that hold anything of a fit."""
+    size, *rest = task.finer
+    volume, (occupancy, _) = size.experiment.volume, occupancy_of(task, fit)
+    ratio = round(task.volume.voxel_um[0] / volume.voxel_um[0])
+    near = may_be_grain(task.fill(occupancy), volume.shape, ratio).ravel()
+    model = seen_in(fit.model, size)
+    inside, points = support_of(model, volume, 0.75, 2, near)
+    task = replace(
+        task,
+        experiment=size.experiment,
+        model=model,
+        inside=inside,
+        points_um=points,
+        finer=tuple(rest),
+        coarse=Coarse(fit.volume.copy(), fit.columns, task.inside, task.volume.shape, ratio),
+    )
     require_memory(task, fit.columns.size)
     return task
 
