@@ -53,18 +53,24 @@ def cut_level(grain: Grain) -> tuple[str, float]:
     return "occupancy", 0.5
 
 
-def shape_at(grain: Grain, level: float | None) -> NDArray[np.bool_]:
-    """The voxels of a grain from a level of occupancy (or completeness) upwards; None: its mask."""
+def shape_at(grain: Grain, level: float | None) -> Any:
+    """The voxels of a grain from a level of occupancy (or completeness) upwards; None: its mask.
+
+    As the reconstruction does it, occupancy is smoothed first. Of a grain on disk: lazily.
+    """
     if level is None:
-        return np.asarray(grain.mask)
+        return grain.mask
     name, _ = cut_level(grain)
-    return cut_at(np.asarray(getattr(grain, name)), level, smooth=name == "occupancy")
+    values: Any = getattr(grain, name)
 
+    def cut(part: NDArray[Any]) -> NDArray[np.bool_]:
+        smooth = name == "occupancy"
+        field = gaussian_filter(part, SMOOTHING_VOXELS, mode="constant") if smooth else part
+        return field >= level
 
-def cut_at(values: NDArray[Any], level: float, *, smooth: bool) -> NDArray[np.bool_]:
-    """Where values, smoothed as the reconstruction does it, reach a level."""
-    field = gaussian_filter(values, SMOOTHING_VOXELS, mode="constant") if smooth else values
-    return field >= level
+    if hasattr(values, "map_overlap"):
+        return values.map_overlap(cut, depth=3, boundary=0, dtype=bool)
+    return cut(np.asarray(values))
 
 
 @checked(mask="(x, y, z)", known="(x, y, z)")

@@ -13,14 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.analysis.coarse import LARGEST, Deferred, coarsened, step_for
-from recon3d.analysis.surface import (
-    Surface,
-    cut_at,
-    cut_level,
-    known_orientations,
-    shape_at,
-    surface_of,
-)
+from recon3d.analysis.surface import Surface, known_orientations, shape_at, surface_of
 from recon3d.colors import Center, orientation_range
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
@@ -102,7 +95,8 @@ class GrainScene:
         coarse = self._image(self.coarse, lambda: self.shown, what)
         if not self.is_lazy:
             return coarse
-        return [self._image(self.grain, self._full_mask, what), coarse]
+        whole = self._image(self.grain, lambda: shape_at(self.grain, self.level), what)
+        return [whole, coarse]
 
     def _image(self, grain: Grain, mask: Callable[[], Any], what: str) -> Deferred:
         shape = grain.volume.shape
@@ -111,18 +105,6 @@ class GrainScene:
         colors = (self.range_deg, self.center_deg)
         return Deferred(
             (*shape, 4), np.uint8, lambda: make.orientation_image(grain, mask(), *colors)
-        )
-
-    def _full_mask(self) -> Any:
-        if self.level is None:
-            return self.grain.mask
-        name, _ = cut_level(self.grain)
-        values: Any = getattr(self.grain, name)
-        smooth = name == "occupancy"
-        if isinstance(values, np.ndarray):
-            return cut_at(values, self.level, smooth=smooth)
-        return values.map_overlap(
-            cut_at, depth=3, boundary=0, dtype=bool, level=self.level, smooth=smooth
         )
 
     def colors(self, what: str) -> NDArray[np.float64]:
