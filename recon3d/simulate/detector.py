@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,11 +118,13 @@ class SimulatedDetector:
         counts[illuminated] = rng.poisson(light[illuminated])
         return self._read_out(counts, static, rng)
 
-    @checked(static="(rows, cols)", frame=">= 0")
-    def dark(self, static: FloatArray, frame: int) -> NDArray[np.uint16]:
-        """Record one frame with the beam off."""
-        rng = np.random.default_rng([self.seed, _DARK, frame])
-        return self._read_out(np.zeros(static.shape), static, rng)
+    @checked(shape=">= 1", count=">= 0")
+    def darks(self, shape: tuple[int, int], count: int) -> Iterator[NDArray[np.uint16]]:
+        """Record frames, (rows, cols), with the beam off."""
+        static = self.static(shape)
+        for frame in range(count):
+            rng = np.random.default_rng([self.seed, _DARK, frame])
+            yield self._read_out(np.zeros(shape), static, rng)
 
     def _read_out(
         self, counts: NDArray[np.floating], static: FloatArray, rng: np.random.Generator

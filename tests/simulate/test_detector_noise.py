@@ -86,10 +86,9 @@ def test_the_point_spread_keeps_the_light():
 
 
 def test_dark_frames_hold_the_offset_alone():
-    static = PLAIN.static(SHAPE)
-    dark = PLAIN.dark(static, 3).astype(float)
+    dark, other = PLAIN.darks(SHAPE, 2)
     assert dark.mean() == pytest.approx(100, abs=0.2)
-    assert (dark != PLAIN.dark(static, 4)).any()
+    assert (dark != other).any()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from recon3d.analysis.coarse import coarsened, step_for
-from recon3d.analysis.surface import Surface, known_orientations, surface_of
+from recon3d.analysis.surface import known_orientations, surface_of
 from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
@@ -41,7 +42,7 @@ def surface_figure(grain: Grain, angle_deg: float = 35.0) -> Figure:
     angle_deg
         How far it has turned about **G**.
     """
-    return _Stage(grain).at(angle_deg)
+    return _TurningGrain(grain, angle_deg).figure
 
 
 @checked(frames=">= 1", per_second=">= 1")
@@ -75,56 +76,44 @@ def write_film(
     """
     path = Path(path)
     writer, settings = _writer(path, per_second)
-    stage = _Stage(grain)
     angles = np.linspace(0, 360, frames, endpoint=False)
     with rc_context(settings), complete_or_absent(path) as temporary:
-        figure = stage.at(float(angles[0]))
-        with writer.saving(figure, str(temporary), 100):
+        turning = _TurningGrain(grain, 0.0)
+        with writer.saving(turning.figure, str(temporary), 100):
             for angle in track(angles, "film", unit="picture", show=show_progress):
-                stage.turn(float(angle))
+                turning.update(float(angle))
                 writer.grab_frame()
     return path
 
 
-class _Stage:
+class _TurningGrain:
     """A figure in which a grain can be turned."""
 
-    def __init__(self, grain: Grain) -> None:
+    def __init__(self, grain: Grain, angle_deg: float) -> None:
         coarse = coarsened(grain, step_for(grain.volume, LARGEST))
-        known = known_orientations(coarse)
-        self.volume = coarse.volume
-        self.surface: Surface = surface_of(coarse.mask, known)
-        if not len(self.surface.vertices):
+        surface = surface_of(coarse.mask, known_orientations(coarse))
+        if not len(surface.vertices):
             raise ParameterError("the grain's mask is empty: there is no surface to draw")
-        tilts = coarse.orientation[coarse.mask]
-        self.range_deg, self.center_deg = orientation_range(*tilts.T)
-        self.colors = surface_colors(
-            coarse, self.surface, "orientation", self.range_deg, self.center_deg, (0.0, 1.0)
-        )
-
-    def at(self, angle_deg: float) -> Figure:
-        """Draw the figure."""
-        figure = new_figure(5.4, 4.0)
-        ax = place_axes(figure, (0.1, 0.35, 3.5, 3.5))
-        reach = radius_um(self.surface, self.volume)
-        extent = (-reach, reach, -reach, reach)
-        self.image = ax.imshow(self._picture(angle_deg), extent=extent, interpolation="antialiased")
+        range_deg, center_deg = orientation_range(*coarse.orientation[coarse.mask].T)
+        ends = (0.0, 1.0)
+        colors = surface_colors(coarse, surface, "orientation", range_deg, center_deg, ends)
+        self.picture = partial(render_surface, surface, colors, coarse.volume)
+        self.figure = new_figure(5.4, 4.0)
+        ax = place_axes(self.figure, (0.1, 0.35, 3.5, 3.5))
+        reach = radius_um(surface, coarse.volume)
+        place = (-reach, reach, -reach, reach)
+        self.image = ax.imshow(self.picture(angle_deg), extent=place, interpolation="antialiased")
         ax.set_axis_off()
         draw_scale_bar(ax)
         arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "0.3"}
-        ends = ((0.04, 0.24), (0.04, 0.06))
-        ax.annotate("", *ends, xycoords="axes fraction", arrowprops=arrow)
+        ax.annotate("", (0.04, 0.24), (0.04, 0.06), xycoords="axes fraction", arrowprops=arrow)
         ax.text(0.06, 0.2, "G", transform=ax.transAxes, fontsize=TEXT_SIZE + 1)
-        key = place_axes(figure, (4.05, 1.4, 1.2, 1.2))
-        draw_color_key(key, self.range_deg, center_deg=self.center_deg)
-        return figure
+        key = place_axes(self.figure, (4.05, 1.4, 1.2, 1.2))
+        draw_color_key(key, range_deg, center_deg=center_deg)
 
-    def turn(self, angle_deg: float) -> None:
+    def update(self, angle_deg: float) -> None:
         """Turn the grain."""
-        self.image.set_data(self._picture(angle_deg))
-
-    def _picture(self, angle_deg: float) -> Any:
-        return render_surface(self.surface, self.colors, self.volume, angle_deg)
+        self.image.set_data(self.picture(angle_deg))
 
 
 class _GifWriter(AbstractMovieWriter):

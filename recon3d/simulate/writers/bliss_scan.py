@@ -109,8 +109,7 @@ def _prepare(out: Path, name: str, *, overwrite: bool) -> Path:
 
 
 def _write_darks(path: Path, plan: ScanPlan, detector: SimulatedDetector, count: int) -> None:
-    static = detector.static(plan.recorded_shape)
-    darks = np.stack([detector.dark(static, number) for number in range(count)])
+    darks = np.stack([*detector.darks(plan.recorded_shape, count)])
     with create_own(path, oldest=True) as file:
         entry = add_entry(file, 1, f"loopscan {count} 1", 0, count)
         add_frames(entry, darks)

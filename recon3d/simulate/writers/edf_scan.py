@@ -102,7 +102,9 @@ def simulate_scan(
     if dark_frames:
         folder, darks = out / "background", replace(header, prefix="dark_")
         prepare_folder(folder, "dark_", overwrite=overwrite)
-        _write_darks(folder, detector, plan.recorded_shape, darks, dark_frames)
+        for number, frame in enumerate(detector.darks(plan.recorded_shape, dark_frames)):
+            encoded = darks.encode(frame.shape, 0, {}, None)
+            write_edf(frame_path(folder, "dark_", number), frame, encoded)
     projections = simulated_projections(truth, show_progress=show_progress)
 
     def write(number: int, frame: NDArray[np.uint16], motors: MotorTable) -> None:
@@ -165,19 +167,6 @@ def _brightest(cloud: PointCloud, plan: ScanPlan) -> float:
             "and its place inside the image?"
         )
     return brightest
-
-
-def _write_darks(
-    folder: Path,
-    detector: SimulatedDetector,
-    shape: tuple[int, int],
-    header: ScanHeader,
-    count: int,
-) -> None:
-    static = detector.static(shape)
-    for number in range(count):
-        path = frame_path(folder, header.prefix, number)
-        write_edf(path, detector.dark(static, number), header.encode(shape, 0, {}, None))
 
 
 def prepare_folder(folder: Path, prefix: str, *, overwrite: bool) -> None:
