@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -90,13 +91,10 @@ class Coordinates:
     origin: TiltOrigin  # where the tilts are counted from
     # about how far the positions of (mu, gamma) are apart, None where that is not known
     steps_deg: tuple[float | None, float | None] = (None, None)
-    _values: dict[str, FloatArray] = field(default_factory=dict)
     _groupings: dict[str, list[Grouping]] = field(default_factory=dict)
 
     def values(self, name: str) -> FloatArray:
         """The coordinate of every frame, shape (frames,)."""
-        if not self._values:
-            self._values.update(self._compute())
         return self._values[name]
 
     def groupings(self, name: str) -> list[Grouping]:
@@ -111,7 +109,8 @@ class Coordinates:
         """The likeliest grouping of a coordinate that is known for every frame."""
         return self.groupings(name)[0]
 
-    def _compute(self) -> dict[str, FloatArray]:
+    @cached_property
+    def _values(self) -> dict[str, FloatArray]:
         motors = self.motors
         above = replace(self.origin, base_tilt_deg=0.0)
         chi, phi = sample_tilts(motors.chi_deg, motors.phi_deg, above)

@@ -315,7 +315,7 @@ def arrange_scan(
         omega_deg=grid.omega.centres,
         slots=np.where(slots >= 0, settled.kept[slots], -1),
         motors=coordinates.motors.at(slots),
-        roi=Roi.whole(source.frame_shape),
+        roi=Roi(0, 0, *source.frame_shape),
         left_out=settled.left_out,
     )
     _warn_of_missing(scan)
