@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,9 +32,18 @@ def raw_scan(planted):
     return scan.crop((col + cols // 2, row + rows // 2), (cols, rows))
 
 
-def cleaned(raw_scan, path, *bins):
+@pytest.fixture(scope="module")
+def cleaned(raw_scan, tmp_path_factory):
+    """The scan, binned and cleaned: once for each way to bin."""
+    folder = tmp_path_factory.mktemp("binned")
     cleaning = Cleaning(framebg=6, binth=12, min_region_pix=160)
-    return clean(raw_scan.binned(*bins), cleaning, path, show_progress=False)
+
+    @cache
+    def store(*bins):
+        path = folder / "{}x{}.h5".format(*bins)
+        return clean(raw_scan.binned(*bins), cleaning, path, show_progress=False)
+
+    return store
 
 
 def centre_um(grain_mask, volume):
@@ -43,9 +53,9 @@ def centre_um(grain_mask, volume):
 
 
 @pytest.mark.parametrize("bins", [(2, 2), (3, 3), (2, 1)])
-def test_the_grain_is_where_it_is_and_as_it_is(planted, raw_scan, tmp_path, bins):
+def test_the_grain_is_where_it_is_and_as_it_is(planted, cleaned, bins):
     made = planted("demo", **ODD)
-    store = cleaned(raw_scan, tmp_path / "scan.h5", *bins)
+    store = cleaned(*bins)
     assert store.shape[2:] == (117 // bins[0], 119 // bins[1])
     experiment = made.experiment.with_settings(iterations=4, split_half=False)
     grain = reconstruct(store, experiment, show_progress=False)
@@ -69,12 +79,10 @@ def test_the_grain_is_where_it_is_and_as_it_is(planted, raw_scan, tmp_path, bins
 @pytest.mark.parametrize("flip", ["none", "rows", "columns", "both"])
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("bins", [(1, 1), (2, 2), (4, 3)])
-def test_a_point_lands_in_the_bin_that_holds_its_pixel(
-    planted, raw_scan, tmp_path, flip, transpose, bins
-):
+def test_a_point_lands_in_the_bin_that_holds_its_pixel(planted, cleaned, flip, transpose, bins):
     """However images are turned, the middle of a bin is the mean of its detector pixels."""
     made = planted("demo", **ODD)
-    store = cleaned(raw_scan, tmp_path / "scan.h5", *bins)
+    store = cleaned(*bins)
     detector = replace(
         made.experiment.detector, flip=flip, transpose=transpose, rotation_center_pix=50.0
     )

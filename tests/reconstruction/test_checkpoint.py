@@ -1,6 +1,7 @@
 """A run that was cut short goes on from its checkpoint to the same answer."""
 
 from dataclasses import replace
+from functools import cache
 
 import h5py
 import numpy as np
@@ -40,13 +41,19 @@ def run(scan, checkpoints=None, **settings):
     return reconstruct(scan.store, experiment, show_progress=False, checkpoints=checkpoints)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scan(planted):
     """A planted scan on few voxels and bins: what is found hardly matters here."""
     fine = planted("demo", handedness=-1)
     volume = replace(fine.experiment.volume, shape=(12, 12, 12))
     experiment = replace(fine.experiment, volume=volume).with_settings(bin_deg=0.03)
     return replace(fine, experiment=experiment)
+
+
+@pytest.fixture(scope="module")
+def whole(scan):
+    """What runs that are not cut short find, with and without halves."""
+    return cache(lambda halves: run(scan, split_half=halves))
 
 
 @pytest.fixture
@@ -67,11 +74,11 @@ def subsets(scan):
 
 
 @pytest.mark.parametrize("where", ["first subset", "a pass", "its end", "a half"])
-def test_the_answer_is_the_same_wherever_a_run_was_cut(scan, path, where):
+def test_the_answer_is_the_same_wherever_a_run_was_cut(scan, whole, path, where):
     count = subsets(scan)
     dies_at = {"first subset": 1, "a pass": 2, "its end": count + 1, "a half": 2 * count + 2}[where]
     halves = where == "a half"
-    whole = run(scan, split_half=halves)
+    whole = whole(halves)
     cut_short(scan, path, dies_at, split_half=halves)
     assert path.exists()
     resumed = run(scan, Checkpoints(path, seconds=60, go_on=True), split_half=halves)
