@@ -207,21 +207,10 @@ def box_around(
     """The box and the width of its rim, and why; what is given is kept."""
     wanted = int(np.clip(min(lit.rows, lit.cols) // 6, 8, _WIDEST))
     rim = wanted if cleaning.framebg is None else int(cleaning.framebg)
-    rows, cols = (
-        _span(
-            start,
-            length,
-            whole,
-            rim + _SLACK_PIX,
-            None if poi is None else poi[axis],
-            None if imgsize is None else imgsize[axis],
-            about_middle=axis == 1,
-        )
-        for start, length, whole, axis in (
-            (lit.row, lit.rows, frame_shape[0], 1),
-            (lit.col, lit.cols, frame_shape[1], 0),
-        )
-    )
+    (col, row), (width, height) = poi or (None, None), imgsize or (None, None)
+    margin = rim + _SLACK_PIX
+    rows = _span(lit.row, lit.rows, frame_shape[0], margin, row, height, about_middle=True)
+    cols = _span(lit.col, lit.cols, frame_shape[1], margin, col, width, about_middle=False)
     box = Roi(rows[0], cols[0], rows[1], cols[1])
     free = min(
         lit.row - box.row,
@@ -233,14 +222,8 @@ def box_around(
         return box, rim, f"framebg {rim} is given; {max(free, 0)} pixels around the light are free"
     rim = min(wanted, free - _SLACK_PIX // 2)
     if rim < _NARROWEST:
-        return (
-            box,
-            0,
-            (
-                f"framebg 0: the light comes within {max(free, 0)} pixels of the edge, and no rim "
-                "is free of it"
-            ),
-        )
+        near = f"the light comes within {max(free, 0)} pixels of the edge, and no rim is free of it"
+        return box, 0, f"framebg 0: {near}"
     return box, rim, f"framebg {rim}: the light stays {free} pixels or more away from the edge"
 
 

@@ -20,9 +20,6 @@ class Comparison:
     median_mdeg: float
     p90_mdeg: float  # its 90th percentile
     dice: float  # Dice coefficient of the mask and the true shape
-    # the largest of any one completeness threshold
-    best_dice: float
-    best_completeness: float
 
 
 def compare_with_truth(
@@ -31,15 +28,10 @@ def compare_with_truth(
     """Hold a grain against the true shape and tilts on the same voxels, (nx, ny, nz)."""
     error = np.hypot(grain.orientation[..., 0] - a_deg, grain.orientation[..., 1] - b_deg)
     error = 1e3 * np.nan_to_num(error[inside], nan=np.inf)
-    thresholds = np.linspace(0.02, 1, 50)
-    scores = [dice(grain.completeness >= threshold, inside) for threshold in thresholds]
-    best = int(np.argmax(scores))
     return Comparison(
         median_mdeg=float(np.median(error)),
         p90_mdeg=float(np.percentile(error, 90, method="lower")),
         dice=dice(grain.mask, inside),
-        best_dice=scores[best],
-        best_completeness=float(thresholds[best]),
     )
 
 
