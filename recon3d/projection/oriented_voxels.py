@@ -44,39 +44,9 @@ class OrientedVoxels:
         sample to detector at ω.
         """
         of_frames, of_voxels = settings
-        return self._projected([(self.intensity, of_voxels)], of_frames, affine, pixels)
-
-    def slopes(
-        self,
-        settings: ScaledSettings,
-        affine: FloatArray,
-        pixels: IlluminatedPixels,
-        axis: int,
-        near: float,
-    ) -> Frames:
-        """How `frames` changes with the voxels' settings along an axis, per width.
-
-        `near`: half of the distance, in widths, over which differences are taken.
-        """
-        of_frames, of_voxels = settings
-        step = near * np.eye(3)[axis]
-        strength = self.intensity / (2 * near)
-        parts = [(strength, of_voxels + step), (-strength, of_voxels - step)]
-        return self._projected(parts, of_frames, affine, pixels)
-
-    def _projected(
-        self,
-        parts: list[tuple[FloatArray, FloatArray]],
-        of_frames: FloatArray,
-        affine: FloatArray,
-        pixels: IlluminatedPixels,
-    ) -> Frames:
-        """The sum of the frames for each of some intensities and settings of the voxels."""
         images = np.zeros((pixels.count + 1, len(of_frames)), np.float32)
-        where = (self.projector.points_um, affine, pixels.lookup)
-        for intensity, of_voxels in parts:
-            lanes = numba.get_num_threads()
-            project_oriented(images, intensity, of_voxels, of_frames, *where, lanes)
+        where = (self.projector.points_um, affine, pixels.lookup, numba.get_num_threads())
+        project_oriented(images, self.intensity, of_voxels, of_frames, *where)
         images[-1] = 0
         return spread(images, pixels, *self.projector.footprint(affine))
 
@@ -141,13 +111,20 @@ def _axes_apart(of_frames):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _near_frames(of_voxels, first, last, of_frames):  # type: ignore[no-untyped-def]
-    """The first and last + 1 of the frames that any voxel from `first` to `last` may light."""
+def _extent(of_voxels, first, last):  # type: ignore[no-untyped-def]
+    """The lowest and the highest settings of some successive voxels, (3,) each."""
     lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
     for voxel in range(first, last):
         for axis in range(3):
             lowest[axis] = min(lowest[axis], of_voxels[voxel, axis])
             highest[axis] = max(highest[axis], of_voxels[voxel, axis])
+    return lowest, highest
+
+
+@njit(inline="always")
+def _near_frames(of_voxels, first, last, of_frames):  # type: ignore[no-untyped-def]
+    """The first and last + 1 of the frames that any voxel from `first` to `last` may light."""
+    lowest, highest = _extent(of_voxels, first, last)
     begin, end = of_frames.shape[1], 0
     for frame in range(of_frames.shape[1]):
         inside = True
@@ -165,13 +142,9 @@ def mark_reached(reached, of_voxels, of_frames):  # type: ignore[no-untyped-def]
     `reached`: (frames,) of bool, marked in place. `of_voxels`, `of_frames`: as in
     `project_oriented`.
     """
-    lowest, highest = np.empty(3), np.empty(3)
     for first in range(0, of_voxels.shape[0], BLOCK):
-        lowest[:], highest[:] = np.inf, -np.inf
-        for voxel in range(first, min(first + BLOCK, of_voxels.shape[0])):
-            for axis in range(3):
-                lowest[axis] = min(lowest[axis], of_voxels[voxel, axis])
-                highest[axis] = max(highest[axis], of_voxels[voxel, axis])
+        last = min(first + BLOCK, of_voxels.shape[0])
+        lowest, highest = _extent(of_voxels, first, last)
         for frame in range(of_frames.shape[0]):
             inside = True
             for axis in range(3):

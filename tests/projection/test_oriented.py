@@ -56,19 +56,6 @@ def test_frames_are_those_of_a_bin_for_every_voxel(voxel_um):
     assert expected.max() > 0.5
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_slopes_of_frames_are_their_differences(axis):
-    grain = voxels(voxel_um=2.0)
-    (of_frames, of_voxels), _ = both(grain)
-    near = 0.1
-    moved = [of_voxels + sign * near * np.eye(3)[axis] for sign in (1, -1)]
-    above, below = (grain.frames((of_frames, at), AFFINE, PIXELS) for at in moved)
-    expected = (above - below) / (2 * near)
-    found = grain.slopes((of_frames, of_voxels), AFFINE, PIXELS, axis, near)
-    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
-    assert np.abs(expected).max() > 0.1
-
-
 def test_sums_are_sums_of_the_frames():
     grain = voxels()
     settings, _ = both(grain)

@@ -117,14 +117,18 @@ def _look(
     threshold = threshold_of(model.store)
     measured = images.images.copy()
 
-    where = (settings, model.affine(number), images.pixels)
-    predicted = voxels.frames(*where)
+    def predict(step: float | FloatArray) -> Frames:
+        of_frames, of_voxels = settings
+        return voxels.frames((of_frames, of_voxels + step), model.affine(number), images.pixels)
+
+    predicted = predict(0.0)
     lit, dark = measured > 0, measured == 0
     if not (predicted[lit] > 0).any():
         return np.concatenate([np.full(6, np.nan), np.zeros(3)]), 0.0
     widths = model.acceptance.widths_deg
     told = [axis for axis in range(2) if np.isfinite(widths[axis])]
-    slopes = [voxels.slopes(*where, axis, NEARBY)[lit] for axis in told]
+    steps = [NEARBY * np.eye(3)[axis] for axis in told]
+    slopes = [((predict(step) - predict(-step)) / (2 * NEARBY))[lit] for step in steps]
     design = np.stack([predicted[lit], *slopes], axis=1, dtype=np.float64)
     fitted = np.linalg.lstsq(design.T @ design, design.T @ measured[lit], rcond=1e-9)[0]
     shift = np.full(2, np.nan)
