@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.counts import SilentPixels, find_silent_pixels
-from recon3d.cleaning.steps import BoolFrame, FloatFrame, as_frame, places_of
+from recon3d.cleaning.kernels.frames import BoolFrame, FloatFrame
+from recon3d.cleaning.steps import as_frame, places_of
 from recon3d.errors import ParameterError
 from recon3d.readers.source import NO_BINNING, Binning, Roi
 from recon3d.runtime.communicator import ALONE, Communicator, from_first

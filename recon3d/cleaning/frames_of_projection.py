@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
+from recon3d.cleaning.kernels.frames import FloatArray, FloatFrame
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.steps import (
-    FloatFrame,
     as_counts,
     check_framebg,
     counting_variance,
@@ -22,7 +22,6 @@ from recon3d.cleaning.steps import (
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError
 
-FloatArray = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
 

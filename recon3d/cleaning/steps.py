@@ -13,10 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
+from recon3d.cleaning.kernels.frames import BoolFrame, FloatFrame
 from recon3d.errors import DataError, ParameterError
-
-FloatFrame = NDArray[np.float32]
-BoolFrame = NDArray[np.bool_]
 
 LEAST_FRAMES_FOR_DARK = 3
 """The two weakest frames and one that they can be taken from."""

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from recon3d.runtime.compiled import njit
 
 AnyFloats = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.float64]
+Frames = NDArray[np.float32]
 
 
 @njit(inline="always")

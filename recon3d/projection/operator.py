@@ -25,10 +25,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from recon3d.config.volume import Volume
 from recon3d.projection import image_kernels, kernels
-from recon3d.projection.kernels import AnyFloats
+from recon3d.projection.kernels import AnyFloats, FloatArray
 from recon3d.projection.weights import BinRuns
-
-FloatArray = NDArray[np.float64]
 
 ALL = slice(None)
 

@@ -15,12 +15,10 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.projection.kernels import add_weighted, corner
+from recon3d.projection.kernels import FloatArray, Frames, add_weighted, corner
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread
 from recon3d.runtime.compiled import njit
 
-FloatArray = NDArray[np.float64]
-Frames = NDArray[np.float32]
 ScaledSettings = tuple[FloatArray, FloatArray]
 
 

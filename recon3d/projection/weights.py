@@ -10,10 +10,8 @@ from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.geometry import turn_to_laboratory
-from recon3d.projection.kernels import AnyFloats
+from recon3d.projection.kernels import AnyFloats, FloatArray
 from recon3d.runtime.compiled import njit
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

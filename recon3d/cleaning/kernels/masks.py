@@ -12,10 +12,9 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from recon3d.cleaning.kernels.frames import total
+from recon3d.cleaning.kernels.frames import FloatFrame, total
 from recon3d.runtime.compiled import njit
 
-FloatFrame = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 RIM = 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.projection.image_kernels import shift_equations
+from recon3d.projection.kernels import AnyFloats, FloatArray
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.iterative import IterativeFit
@@ -20,9 +20,6 @@ from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.runtime.progress import bars_shown, track
-
-FloatArray = NDArray[np.float64]
-AnyFloats = NDArray[np.floating[Any]]
 
 logger = logging.getLogger(__name__)
 

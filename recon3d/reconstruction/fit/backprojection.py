@@ -13,6 +13,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.projection.cells import AT_A_TIME, Rooms, View, add_views, cell_affine
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.completeness import (
@@ -20,11 +21,10 @@ from recon3d.reconstruction.fit.completeness import (
     IlluminatedCells,
     read_illuminated,
 )
-from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
+from recon3d.reconstruction.fit.projection_cache import read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.runtime.compiled import njit
 
-FloatArray = NDArray[np.float64]
 FloatVolume = NDArray[np.float32]
 Law = Callable[[int], Frames]
 

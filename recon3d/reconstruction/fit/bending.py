@@ -16,9 +16,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.orientations import (
@@ -28,7 +28,7 @@ from recon3d.reconstruction.fit.orientations import (
     refine_orientations,
     smoothed_steps,
 )
-from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages
+from recon3d.reconstruction.fit.projection_cache import ProjectionImages
 from recon3d.reconstruction.fit.widths import differences, frames_reached, settings_in_place
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
@@ -36,8 +36,6 @@ from recon3d.reconstruction.model.scanned import (
     setting_steps_deg,
     two_theta_step_deg,
 )
-
-FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.config.experiment import Experiment
@@ -24,6 +23,7 @@ from recon3d.files.hdf5 import (
     write_attributes,
 )
 from recon3d.files.store import CleanedScan
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.reconstruction.fit.iterative import BeforeSubset, FitState, IterativeFit
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.runtime.atomic import remove_leftovers
@@ -42,8 +42,6 @@ FORMAT = "recon3d-checkpoint"
 FORMAT_VERSION = 1
 
 Known = dict[str, str]
-Frames = NDArray[np.float32]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass

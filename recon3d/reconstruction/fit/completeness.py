@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from scipy import ndimage as morphology
 
 from recon3d.projection.cells import Rooms, lit_cells
-from recon3d.projection.kernels import AnyFloats
+from recon3d.projection.kernels import AnyFloats, FloatArray, Frames
 from recon3d.projection.operator import IlluminatedPixels
-from recon3d.reconstruction.fit.projection_cache import Frames, read_ahead
+from recon3d.reconstruction.fit.projection_cache import read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.runtime.compiled import njit
 from recon3d.runtime.progress import track
-
-FloatArray = NDArray[np.float64]
 
 CUTS = np.linspace(0.02, 1.0, 50)
 """The cutoffs among which the best one is looked for."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.volume import Volume
+from recon3d.projection.kernels import FloatArray
 from recon3d.projection.operator import Projector
 from recon3d.reconstruction.fit.alignment import (
     MOST_PROJECTIONS,
@@ -24,8 +25,6 @@ from recon3d.reconstruction.fit.alignment import (
 )
 from recon3d.reconstruction.fit.completeness import find_support
 from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels
-
-FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 

@@ -25,11 +25,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import FrameOperator, Projector
 from recon3d.projection.ratios import compare, update
 from recon3d.projection.weights import BinRuns, OrientationBins, cut_tails
 from recon3d.reconstruction.fit.projection_cache import (
-    Frames,
     ProjectionCache,
     ProjectionImages,
     Residuals,
@@ -40,7 +40,6 @@ from recon3d.reconstruction.model.scan_model import ScanModel
 
 logger = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float64]
 
 LEAST_COVERAGE = 0.2
 """Coverage by frames, as a share of the best covered bin's, below which a bin stays empty."""

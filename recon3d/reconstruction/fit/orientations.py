@@ -25,13 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, ScaledSettings, gather_slopes
-from recon3d.reconstruction.fit.projection_cache import Frames, ProjectionImages, read_ahead
+from recon3d.reconstruction.fit.projection_cache import ProjectionImages, read_ahead
 from recon3d.reconstruction.fit.widths import differences, frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
-
-FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 

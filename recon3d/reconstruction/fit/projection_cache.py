@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
@@ -19,7 +20,6 @@ from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track
 
 T = TypeVar("T")
-Frames = NDArray[np.float32]
 
 MOST_BYTES = 1 << 28
 """Memory that may be taken; what does not fit is found anew in every pass."""
@@ -154,8 +154,6 @@ class ProjectionCache:
             self._lengths[projection] = found
         return found
 
-
-FloatArray = NDArray[np.float64]
 
 NEIGHBOURS = 15
 """Projections among which one has to stand out to be suspect."""

@@ -16,6 +16,7 @@ from recon3d.config.volume import Volume
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
+from recon3d.projection.kernels import FloatArray
 from recon3d.projection.weights import FrameSettings
 from recon3d.readers.source import MotorTable
 from recon3d.reconstruction.model.scanned import (
@@ -166,7 +167,6 @@ def _typical(readings: NDArray[np.float64]) -> float:
     return float(np.median(known)) if known.size else 0.0
 
 
-FloatArray = NDArray[np.float64]
 Span = tuple[float, float]
 
 BRAGG_ANGLES_DEG = (0.1, 89.0)

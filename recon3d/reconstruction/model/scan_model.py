@@ -13,6 +13,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.ratios import UNKNOWN
 from recon3d.projection.weights import (
     Acceptance,
@@ -22,9 +23,6 @@ from recon3d.projection.weights import (
     scaled_settings,
 )
 from recon3d.runtime.communicator import ALONE, Communicator
-
-FloatArray = NDArray[np.float64]
-Frames = NDArray[np.float32]
 
 DEAD = 0.3
 BRIGHT = 0.05

@@ -11,10 +11,9 @@ from scipy.optimize import least_squares
 from recon3d.errors import DataError
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import TiltOrigin, frame_settings
+from recon3d.projection.kernels import FloatArray
 from recon3d.projection.weights import FrameSettings, OrientationBins, centred_axis, nearest_frames
 from recon3d.reconstruction.model.scan_model import ScanModel
-
-FloatArray = NDArray[np.float64]
 
 ILLUMINATED_SHARE = 0.8
 DIM = 0.01

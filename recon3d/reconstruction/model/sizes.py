@@ -18,6 +18,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.files.store import CleanedScan
 from recon3d.projection.cells import cell_width
+from recon3d.projection.kernels import Frames
 from recon3d.readers.source import Binning
 from recon3d.reconstruction.model.scan_model import (
     ImagePixels,
@@ -26,8 +27,6 @@ from recon3d.reconstruction.model.scan_model import (
     projection_geometry,
 )
 from recon3d.reconstruction.model.scanned import gamma_scanned
-
-Frames = NDArray[np.float32]
 
 FEWEST_VOXELS = 8000
 """Voxels of the whole volume below which larger ones tell too little."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.volume import Volume
+from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import fit_shape, predict_sum, sum_residuals
 from recon3d.reconstruction.fit.iterative import IterativeFit
@@ -19,9 +20,6 @@ from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.task import Found, Task, cut_occupancy
 from recon3d.runtime.progress import track
-
-FloatArray = NDArray[np.float64]
-Frames = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 

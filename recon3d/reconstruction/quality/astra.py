@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.files.hdf5 import create_own
+from recon3d.projection.kernels import FloatArray
 from recon3d.reconstruction.model.scan_model import ScanModel
-
-FloatArray = NDArray[np.float64]
 
 
 def parallel_vectors(affine: FloatArray, shape: tuple[int, int]) -> FloatArray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.projection.kernels import FloatArray
 from recon3d.reconstruction.fit.bending import bend_in_widths
 from recon3d.reconstruction.fit.passes import CLEAR_SLOPE, slope_steps
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -21,8 +22,6 @@ from recon3d.reconstruction.model.scanned import (
 )
 from recon3d.reconstruction.quality.agreement import Evidence
 from recon3d.reconstruction.task import Found
-
-FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from recon3d.projection.kernels import FloatArray
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.bending import along_bend, bend_left
@@ -42,8 +43,6 @@ from recon3d.reconstruction.model.scanned import (
     strain_axis,
 )
 from recon3d.reconstruction.task import Found, Task
-
-FloatArray = NDArray[np.float64]
 
 OF_COUNTING = np.array([0.4, 0.4, 0.18])
 OF_DIFFERENCE = np.array([0.5, 0.5, 1.3])

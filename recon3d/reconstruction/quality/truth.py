@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.files.grain import Grain
-
-FloatArray = NDArray[np.float64]
+from recon3d.projection.kernels import FloatArray
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon3d.errors import DataError
+from recon3d.projection.kernels import FloatArray
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.model.scan_model import ScanModel, orient
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
-
-FloatArray = NDArray[np.float64]
 
 
 def voxel_bins(model: ScanModel) -> OrientationBins:
