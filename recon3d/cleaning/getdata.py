@@ -10,7 +10,7 @@ from typing import Any
 
 from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
-from recon3d.cleaning.suggest import Suggestion, kept_share, suggest
+from recon3d.cleaning.suggest import Suggestion, kept_share, with_suggestions
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import ParameterError
@@ -132,20 +132,12 @@ def completed(
 
     `plan`: of which `poi`, `imgsize`, `framebg` and `binth` may be None.
     """
-    cleaning = plan.cleaning
-    if None not in (plan.poi, plan.imgsize, cleaning.framebg, cleaning.binth):
-        return plan, None
-    found = suggest(
-        scan.binned(*plan.binning),
-        cleaning,
-        poi=plan.poi,
-        imgsize=plan.imgsize,
-        show_progress=show_progress,
-        **images,
+    binned, region = scan.binned(*plan.binning), (plan.poi, plan.imgsize)
+    cleaning, found = with_suggestions(
+        binned, plan.cleaning, *region, show_progress=show_progress, **images
     )
-    found.tell()
-    cleaning = found.applied_to(cleaning)
-    plan = dataclasses.replace(plan, poi=found.poi, imgsize=found.imgsize, cleaning=cleaning)
+    if found is not None:
+        plan = dataclasses.replace(plan, poi=found.poi, imgsize=found.imgsize, cleaning=cleaning)
     return plan, found
 
 

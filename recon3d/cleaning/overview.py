@@ -90,8 +90,9 @@ class GrowingOverview:
         if self._known is None:
             first, found, _ = calibrated(scan, **self.images)
             self._known = found, first.masked
+            region = (scan.roi.center, scan.roi.size)
             self.cleaning, _ = with_suggestions(
-                scan, self.cleaning, show_progress=False, **self.images
+                scan, self.cleaning, *region, show_progress=False, **self.images
             )
         calibration, masked = self._known
         scan = replace(scan, masked=masked)

@@ -73,9 +73,10 @@ def clean(
     check_region(scan.shape[2:], cleaning.for_bins(*scan.binning))
     require_rocking(scan)
     given = {"background": background, "flat_field": flat_field, "bad_pixels": bad_pixels}
+    region = (scan.roi.center, scan.roi.size)
     cleaning, suggested = from_first(
         communicator,
-        lambda: with_suggestions(scan, cleaning, **given, show_progress=show_progress),
+        lambda: with_suggestions(scan, cleaning, *region, **given, show_progress=show_progress),
     )
     scan, calibration, silent = calibrated(scan, **given, communicator=communicator)
     keep = communicator.agree(sink is not None and sink.needs_unmasked)

@@ -212,16 +212,15 @@ def suggesting(
 
 
 def with_suggestions(
-    scan: Scan, cleaning: Cleaning, *, show_progress: bool = True, **images: Any
+    scan: Scan, cleaning: Cleaning, poi: Pair | None, imgsize: Pair | None, /, **how: Any
 ) -> tuple[Cleaning, Suggestion | None]:
-    """Fill in what a cleaning leaves to the data, and tell it; nothing where all is chosen.
+    """Fill in what is left to the data, and tell it; nothing where all is chosen.
 
-    `scan`, `cleaning`, `show_progress`, `images`: as in `suggest`; the region of the scan is kept.
+    The parameters are those of `suggest`.
     """
-    if cleaning.framebg is not None and cleaning.binth is not None:
+    if None not in (poi, imgsize, cleaning.framebg, cleaning.binth):
         return cleaning, None
-    region: dict[str, Any] = {"poi": scan.roi.center, "imgsize": scan.roi.size}
-    found = suggest(scan, cleaning, **region, **images, show_progress=show_progress)
+    found = suggest(scan, cleaning, poi=poi, imgsize=imgsize, **how)
     found.tell()
     return found.applied_to(cleaning), found
 
