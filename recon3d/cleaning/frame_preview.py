@@ -117,8 +117,10 @@ class FramePreview:
         check_region(self.scan.shape[2:], own)
         pedestal, factors = self._level(k, own)
         raw = self.raw(k, frame)
-        subtracted = self._subtract_one(raw, pedestal, own)
-        return steps_of(raw, subtracted, pedestal, float(factors[frame]), own)
+        subtracted = np.empty((1, *raw.shape), np.float32)
+        given = raw[None], np.ones(1, bool), pedestal, 2 if own.dark else None
+        subtract_pedestal(*given, own, self.calibration, subtracted)
+        return steps_of(raw, subtracted[0], pedestal, float(factors[frame]), own)
 
     def kept(self, k: int, cleaning: Cleaning) -> Iterator[Kept]:
         """Tell how much of a projection's signal the mask keeps, after every frame of it.
@@ -213,14 +215,6 @@ class FramePreview:
         self._levels[(k, *_early(cleaning))] = start.pedestal, start.factors
         while len(self._levels) > _REMEMBERED:
             self._levels.popitem(last=False)
-
-    def _subtract_one(
-        self, raw: NDArray[Any], pedestal: FloatFrame, cleaning: Cleaning
-    ) -> FloatFrame:
-        frames = np.empty((1, *raw.shape), np.float32)
-        given = raw[None], np.ones(1, bool), pedestal, 2 if cleaning.dark else None
-        subtract_pedestal(*given, cleaning, self.calibration, frames)
-        return frames[0]
 
 
 def steps_of(

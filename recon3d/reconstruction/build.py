@@ -274,7 +274,8 @@ def _sharpness(
     aligned: ScanModel, experiment: Experiment, points_um: NDArray[np.float64]
 ) -> dict[int, float]:
     """How many bins a voxel fills at either handedness, backprojected on some voxels."""
-    points = _some(points_um[find_support(aligned, points_um, 0.5)])
+    inside = points_um[find_support(aligned, points_um, 0.5)]
+    points = np.ascontiguousarray(inside[:: max(len(inside) // TRIAL_VOXELS, 1)])
     step_deg = min(setting_steps_deg(aligned.store))
     models = [
         _at_handedness(aligned, experiment, sign).thinned(TRIAL_PROJECTIONS) for sign in (1, -1)
@@ -283,9 +284,3 @@ def _sharpness(
     bins = [communicator.agree(orientation_bins(model, step_deg)) for model in models]
     volumes = backproject_at_once(models, bins, points, "handedness")
     return communicator.agree(dict(zip((1, -1), map(effective_bins, volumes), strict=True)))
-
-
-def _some(points_um: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At most `TRIAL_VOXELS` of the points, spread evenly, always the same ones."""
-    step = max(len(points_um) // TRIAL_VOXELS, 1)
-    return np.ascontiguousarray(points_um[::step])

@@ -114,7 +114,10 @@ def two_theta_step_deg(store: CleanedScan, settings: FrameSettings) -> float:
     """Distance of neighbouring settings in 2θ; infinite where strain was not scanned."""
     axes = {axis.name: axis.values_deg.size for axis in store.axes}
     name = strain_axis(store)
-    return float(np.ptp(_finite(settings.two_theta_deg)) / (axes[name] - 1)) if name else np.inf
+    if name is None:
+        return np.inf
+    range_deg = np.nanmax(settings.two_theta_deg) - np.nanmin(settings.two_theta_deg)
+    return float(range_deg / (axes[name] - 1))
 
 
 def setting_steps_deg(store: CleanedScan) -> tuple[float, float]:
@@ -137,10 +140,6 @@ def _middle(store: CleanedScan, name: str) -> float:
     """Middle of what was scanned along an axis; single readings may be off by much more."""
     (values,) = (axis.values_deg for axis in store.axes if axis.name == name)
     return float(values[0] + values[-1]) / 2
-
-
-def _finite(values: FloatArray) -> FloatArray:
-    return values[np.isfinite(values)]
 
 
 def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:

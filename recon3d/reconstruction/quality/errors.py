@@ -30,7 +30,6 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.kernels import FloatArray
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.reconstruction.fit.backprojection import VoxelPeaks
 from recon3d.reconstruction.fit.bending import along_bend, bend_left
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import gather, solve
@@ -92,8 +91,8 @@ ROWS = 1 << 14
 
 def with_errors(found: Found, refinement: Refined) -> Found:
     """Add the standard deviations of a, b and Δθ of every voxel of the grain."""
-    task, in_mask = found.task, found.in_mask
-    values = _columns(found.peaks)
+    task, in_mask, peaks = found.task, found.in_mask, found.peaks
+    values = np.stack([peaks.a_deg, peaks.b_deg, peaks.dtheta_deg], axis=1).astype(float)
     counting = OF_COUNTING * (1 + OF_DARK * task.dark)
     if not gamma_scanned(task.model.store):
         counting = WITHOUT_GAMMA * counting
@@ -168,10 +167,6 @@ def precision_mdeg(errors_deg: FloatArray) -> float:
     both = np.hypot(errors_deg[:, 0], errors_deg[:, 1])
     known = both[np.isfinite(both)]
     return float(1e3 * np.median(known)) if known.size else float("nan")
-
-
-def _columns(peaks: VoxelPeaks) -> FloatArray:
-    return np.stack([peaks.a_deg, peaks.b_deg, peaks.dtheta_deg], axis=1).astype(np.float64)
 
 
 def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatArray]:
