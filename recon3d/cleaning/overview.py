@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +16,7 @@ from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import frame_settings
+from recon3d.readers.edf.folder import natural
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import ScanTable
 
@@ -148,8 +148,7 @@ def binned(image: Image, largest: int) -> tuple[Image, int]:
 
 def _order_of_names(names: NDArray[np.str_]) -> FloatArray:
     """Mean place of each projection's files, (projections,), with numbers in them as numbers."""
-    flat = names.ravel()
-    keys = [[(int(p), "") if p.isdigit() else (0, p) for p in re.split(r"(\d+)", n)] for n in flat]
-    places = np.empty(flat.size)
-    places[sorted(range(flat.size), key=keys.__getitem__)] = np.arange(flat.size)
+    keys = [natural(name) for name in names.ravel().tolist()]
+    places = np.empty(names.size)
+    places[sorted(range(names.size), key=keys.__getitem__)] = np.arange(names.size)
     return np.nanmean(np.where(names == "", np.nan, places.reshape(names.shape)), axis=1)

@@ -261,11 +261,8 @@ def _narrowed(model: ScanModel, free: tuple[str, ...]) -> ScanModel:
         "rocking_width_deg": setting_steps_deg(model.store)[0] / 2,
         "two_theta_width_deg": two_theta_step_deg(model.store, model.settings) / 2,
     }
-    narrow = {
-        name: min(half_steps[name], getattr(model.acceptance, name))
-        for name in free
-        if name in half_steps
-    }
+    widths = vars(model.acceptance)
+    narrow = {name: min(half_steps[name], widths[name]) for name in free if name in half_steps}
     return replace(model, acceptance=replace(model.acceptance, **narrow))
 
 
