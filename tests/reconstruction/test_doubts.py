@@ -77,7 +77,6 @@ def case(
         shift_deg=1e-4 * np.random.default_rng(0).normal(size=(count, 2)),
         curvature=nothing,
         missing=nothing,
-        cut=nothing,
         outliers=nothing,
         residuals=nothing + 0.15,
         signal=nothing + 200,
