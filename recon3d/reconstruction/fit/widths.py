@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.projection.kernels import Frames
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.projection.oriented_voxels import OrientedVoxels, ScaledSettings
 from recon3d.projection.ratios import NO_PIXELS, compare, illuminated_products
@@ -64,8 +65,7 @@ def differences(
     """
     number, pixels, measured, _ = images
     rest = voxels.frames(settings, model.affine(number), pixels)
-    square, cross = illuminated_products(rest, measured)
-    scale = np.float32(cross / square) if square > 0 else np.float32(0)
+    scale = best_scale(rest, measured)
     rest *= scale
     where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
     return rest, np.array(compare(rest, measured, *where, threshold, -1.0, NO_PIXELS)), scale
@@ -93,6 +93,12 @@ def settings_in_place(model: ScanModel, voxels: OrientedVoxels, number: int) -> 
     if slope.any():
         of_voxels[:, 1] += voxels.projector.points_um @ (slope @ model.affine(number)[:, :3])
     return of_frames, of_voxels
+
+
+def best_scale(predicted: Frames, measured: Frames) -> np.float32:
+    """The factor that brings predicted frames closest to the lit pixels of measured ones."""
+    square, cross = illuminated_products(predicted, measured)
+    return np.float32(cross / square) if square > 0 else np.float32(0)
 
 
 def descend(
