@@ -85,6 +85,7 @@ class FramePreview:
         self._currents = scan.motors.ring_current_ma
         self._levels: OrderedDict[tuple[Any, ...], _Level] = OrderedDict()
         self._references: dict[tuple[Any, ...], Normalizer] = {}
+        self._last: tuple[Any, Any, Any, Any] = (None, None, None, None)
 
     def raw(self, k: int, frame: int) -> NDArray[Any]:
         """Read one recorded frame, (rows, cols); zeros where it is missing."""
@@ -116,10 +117,14 @@ class FramePreview:
         own = self.own(cleaning)
         check_region(self.scan.shape[2:], own)
         pedestal, factors = self._level(k, own)
-        raw = self.raw(k, frame)
-        subtracted = np.empty((1, *raw.shape), np.float32)
-        given = raw[None], np.ones(1, bool), pedestal, 2 if own.dark else None
-        subtract_pedestal(*given, own, self.calibration, subtracted)
+        key = (k, frame, *_early(own))
+        last, dark, raw, subtracted = self._last
+        if last != key or dark is not pedestal:
+            raw = self.raw(k, frame)
+            subtracted = np.empty((1, *raw.shape), np.float32)
+            given = raw[None], np.ones(1, bool), pedestal, 2 if own.dark else None
+            subtract_pedestal(*given, own, self.calibration, subtracted)
+            self._last = key, pedestal, raw, subtracted  # it stays while `binth` moves
         return steps_of(raw, subtracted[0], pedestal, float(factors[frame]), own)
 
     def kept(self, k: int, cleaning: Cleaning) -> Iterator[Kept]:

@@ -37,6 +37,32 @@ def test_before_it_is_prepared_a_projection_borrows_the_dark_of_another(scan):
     np.testing.assert_array_equal(borrowed.before, scan.read_projection(1)[3])
 
 
+def test_a_frame_is_read_once_while_only_the_mask_changes(scan, monkeypatch):
+    changed = [
+        (0, 3, CLEANING),
+        (0, 3, replace(CLEANING, binth=90)),
+        (0, 3, replace(CLEANING, framebg=2, min_region_pix=5)),
+        (0, 3, replace(CLEANING, dark=False)),
+        (0, 3, replace(CLEANING, hot_pixels=0)),
+        (0, 4, CLEANING),
+        (1, 4, CLEANING),
+    ]
+    preview, read = FramePreview(scan), []
+    monkeypatch.setattr(
+        preview,
+        "raw",
+        lambda k, frame: read.append((k, frame)) or FramePreview.raw(preview, k, frame),
+    )
+    for k in (0, 1):
+        preview.prepare(k, CLEANING)
+    for asked in changed:
+        fresh = FramePreview(scan)
+        fresh.prepare(asked[0], asked[2])
+        preview.prepare(asked[0], asked[2])
+        np.testing.assert_array_equal(preview.steps(*asked).after, fresh.steps(*asked).after)
+    assert read == [(0, 3), (0, 3), (0, 3), (0, 4), (1, 4)]
+
+
 def test_the_signal_kept_is_that_of_the_planted_grain(scan):
     """Of a frame of known light, the share inside the mask is known."""
     preview = FramePreview(scan)
