@@ -14,8 +14,8 @@ Damage: TypeAlias = "tuple[str, str]"
 """The name of a frame, and the reason why it cannot be used."""
 
 _FULLY_NAMED = 20
-_ROOM = 280
-"""Characters that a list of frames may take in a message."""
+_ROOM, _REST = 280, 60
+"""Characters that a list of frames, and names without a reason, may take in a message."""
 
 LARGEST_COUNT = 1e30
 """Counts beyond it are damage: their sums and squares would not fit into float32."""
@@ -32,11 +32,17 @@ def list_damage(damaged: Iterable[Damage], between: str = " ") -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in damaged:
         reasons.setdefault(reason, []).append(name)
-    parts = [
-        (f"{_list_names(names)}{between}{shorten(reason, _ROOM)}", len(names))
-        for reason, names in reasons.items()
-    ]
-    return _join(parts, "; ")
+    text, rest = "", list[str]()
+    for reason, names in reasons.items():
+        part = f"{_list_names(names)}{between}{shorten(reason, _ROOM)}"
+        if rest or (text and len(text) + len(part) > _ROOM):
+            rest += names
+        else:
+            text = f"{text}; {part}" if text else part
+    if not rest:
+        return text
+    named = ", ".join(rest)
+    return f"{text}; and {named if len(named) <= _REST else f'{len(rest)} more'}"
 
 
 def list_entries(entries: Mapping[str, str]) -> str:
