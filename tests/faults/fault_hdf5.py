@@ -37,9 +37,10 @@ def no_hdf5(scan):
 )
 def overwritten(scan):
     path = scan / "topotomo.h5"
+    with h5py.File(path) as file:
+        group = h5py.h5o.get_info(file["4.1/measurement"].id).addr
     raw = bytearray(path.read_bytes())
-    middle = len(raw) // 2
-    raw[middle : middle + 3000] = np.random.default_rng(0).bytes(3000)
+    raw[group : group + 3000] = np.random.default_rng(0).bytes(len(raw[group : group + 3000]))
     path.write_bytes(raw)
     return getdata(scan)
 
