@@ -199,7 +199,7 @@ def _raise_one_failed(failed: Sequence[Outcome]) -> NoReturn:
     error = _failure(failed)
     if isinstance(error, EngineFault):
         raise error
-    if any(outcome.fault is READING for outcome in failed):
+    if any(outcome.fault == READING for outcome in failed):
         raise EngineFault(f"one engine failed alone: {error}") from error
     raise OneEngineFailed(error)
 
@@ -211,7 +211,7 @@ def _failure(failed: Sequence[Outcome]) -> BaseException:
     assert error is not None
     if not isinstance(error, Recon3DError | KeyboardInterrupt):
         error.add_note(first.trace)
-    if first.fault is MACHINE:
+    if first.fault == MACHINE:
         fault = EngineFault(f"an engine failed ({type(error).__name__}: {error})")
         fault.__cause__ = error
         return fault

@@ -6,6 +6,8 @@ import html
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import numpy as np
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from recon3d.arguments import checked
+from recon3d.errors import Recon3DError
 from recon3d.files.grain import Grain
 
 
@@ -63,6 +66,15 @@ def show_table(rows: NDArray[np.void], *columns: str) -> None:
     body = "".join("<tr>" + "".join(f"<td>{one}</td>" for one in line) + "</tr>" for line in lines)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     display(HTML(f"<table><tr>{head}</tr>{body}</table>"))
+
+
+@contextmanager
+def or_told() -> Iterator[None]:
+    """Print an error of ours instead of raising it, so that the cells below run all the same."""
+    try:
+        yield
+    except Recon3DError as error:
+        print(error)
 
 
 @checked()

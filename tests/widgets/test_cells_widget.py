@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from recon3d.config.volume import Volume
+from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.widgets import GrainCells, show_table
+from recon3d.widgets import GrainCells, or_told, show_table
 
 
 @pytest.fixture
@@ -59,3 +60,11 @@ def test_boundaries_are_shown_as_a_table(monkeypatch):
     show_table(rows, "first", "angle_deg")
     assert "<th>first</th><th>angle_deg</th>" in shown[0].data
     assert "<td>10234</td><td>0.04127</td>" in shown[0].data
+
+
+def test_cells_go_on_after_an_error_of_ours_and_of_no_other(capsys):
+    with or_told():
+        raise ParameterError("no Burgers vector is known here")
+    assert capsys.readouterr().out == "no Burgers vector is known here\n"
+    with pytest.raises(KeyError), or_told():
+        raise KeyError("mu")
