@@ -31,8 +31,8 @@ from recon3d.widgets.controls.panel import (
     slider,
 )
 
-FILM_MS = 100
-"""From one picture of the film to the next."""
+FILM_MS = 70
+"""From one picture of the film to the next, if the browser shows them as quickly."""
 
 
 class Projections(Panel):
