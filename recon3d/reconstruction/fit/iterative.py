@@ -59,10 +59,6 @@ LEAST_SEEN = 0.1
 LEAST_OF_LARGEST = 1e-3
 """Share of a voxel's largest bin from which the bins before and after it are kept."""
 
-LEAST_LENGTH = 0.1
-"""Share of the longest path that a pixel is taken to see at least: one at the rim, which hardly
-any voxel reaches, must not be blown up."""
-
 WORTH_PACKING = 0.7
 """Share of the distributions in the runs of bins that are kept, above which they are not packed."""
 
@@ -337,8 +333,7 @@ class IterativeFit:
         if number in self.model.suspected:
             return np.array(sums)
         if self.rule == "sirt":
-            lengths = operator.lengths()
-            misfit /= np.maximum(lengths, LEAST_LENGTH * lengths.max())
+            misfit /= self._cache.lengths(operator, number)
             misfit /= np.maximum(weights.sum(axis=1), 1e-6)
         operator.adjoint(misfit, steps)
         if self.rule == "mlem":

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
 from recon3d.projection.kernels import FloatArray, Frames
-from recon3d.projection.operator import IlluminatedPixels, Projector
+from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.ratios import UNKNOWN
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.communicator import Communicator
@@ -26,6 +26,10 @@ MOST_BYTES = 1 << 28
 
 MOST_IMAGE_BYTES = 1 << 28
 """Memory that the frames of all projections may take, or none of them are kept."""
+
+LEAST_LENGTH = 0.1
+"""Share of the longest path that a pixel is taken to see at least: one at the rim, which hardly
+any voxel reaches, must not be blown up."""
 
 
 class ProjectionImages(NamedTuple):
@@ -94,7 +98,7 @@ def read_ahead(
 
 
 class ProjectionCache:
-    """The pixels on which the voxels of a support fall, and what was measured there.
+    """The pixels on which the voxels of a support fall, what is measured and how long a path seen.
 
     The geometry of the model must not change. `projections`: how many are asked for in a pass.
     `most_bytes`: memory that may be taken.
@@ -112,6 +116,7 @@ class ProjectionCache:
         self._projections, self._room = projections, most_bytes
         self._images: dict[int, ProjectionImages] = {}
         self._pixels: dict[int, IlluminatedPixels] = {}
+        self._lengths: dict[int, Frames] = {}
 
     def read(self, projection: int) -> ProjectionImages:
         """The frames of a projection where any voxel falls; no parallel kernel."""
@@ -132,11 +137,21 @@ class ProjectionCache:
             return self._pixels[projection]
         affine = self._model.affine(projection)
         found = IlluminatedPixels.from_mask(self._projector.covered_pixels(affine, shape))
-        # Its image, and about as much again for the places of the pixels.
+        # Its image, and about as much again for the places of the pixels and their lengths.
         size = found.lookup.nbytes + 32 * found.count
         if size <= self._room:
             self._room -= size
             self._pixels[projection] = found
+        return found
+
+    def lengths(self, operator: FrameOperator, projection: int) -> Frames:
+        """How much of the support each pixel of a projection sees, (pixels + 1, 1), above zero."""
+        if projection in self._lengths:
+            return self._lengths[projection]
+        found = operator.lengths().astype(np.float32)
+        np.maximum(found, LEAST_LENGTH * found.max(), out=found)
+        if projection in self._pixels:
+            self._lengths[projection] = found
         return found
 
 
