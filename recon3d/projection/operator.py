@@ -184,6 +184,7 @@ class Projector:
         """
         kept = self._lent.get(dtype)
         if kept is None or kept.size < rows * cols:
+            # With some to spare: the next projections may light a few pixels more.
             kept = self._lent[dtype] = np.full(rows * cols * 9 // 8, 0, dtype)
         return kept[: rows * cols].reshape(rows, cols)
 

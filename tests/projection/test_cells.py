@@ -5,6 +5,7 @@ import pytest
 
 from recon3d.projection.cells import (
     AT_A_TIME,
+    Rooms,
     View,
     add_views,
     cell_affine,
@@ -83,3 +84,13 @@ def test_the_middle_of_a_cell_is_the_middle_of_its_pixels(across):
 
 def test_cells_are_narrower_than_voxels():
     assert [cell_width(pix) for pix in (0.7, 1.9, 2.0, 3.0, 4.1, 6.0)] == [None, None, 1, 2, 2, 4]
+
+
+def test_a_room_is_lent_again_when_it_was_given_back_and_is_large_enough():
+    rooms = Rooms()
+    first = rooms.lend(3, 4)
+    assert not np.shares_memory(rooms.lend(3, 4), first)
+    rooms.take_back(first[:2])
+    assert np.shares_memory(rooms.lend(2, 6), first)
+    rooms.take_back(first)
+    assert rooms.lend(5, 4).shape == (5, 4)
