@@ -24,7 +24,7 @@ from scipy.ndimage import convolve1d, maximum_filter1d
 from scipy.spatial import ConvexHull, QhullError
 
 from recon3d.config.volume import Volume
-from recon3d.projection import image_kernels, kernels
+from recon3d.projection import kernels
 from recon3d.projection.kernels import AnyFloats, FloatArray
 from recon3d.projection.weights import BinRuns
 
@@ -151,7 +151,7 @@ class Projector:
     ) -> AnyFloats:
         """Project one value a voxel onto an image whose border of one pixel is not to be kept."""
         bordered = np.zeros((numba.get_num_threads(), *shape), values.dtype)
-        image_kernels.project_image(values, self.columns_um, affine, bordered)
+        kernels.project_image(values, self.columns_um, affine, bordered)
         return bordered.sum(axis=0)
 
     def adjoint(
@@ -169,7 +169,7 @@ class Projector:
         """
         if not isinstance(out, BinRuns) and out.shape[1] == 1:
             image, lanes = pixels.lay_out(images), numba.get_num_threads()
-            image_kernels.backproject_image(out[:, 0], self.columns_um, affine, image, lanes)
+            kernels.backproject_image(out[:, 0], self.columns_um, affine, image, lanes)
             return
         runs = out if isinstance(out, BinRuns) else BinRuns.whole(out)
         first, _, _ = bins.indices(runs.bins)

@@ -7,8 +7,8 @@ import pytest
 
 from recon3d.config.volume import Volume
 from recon3d.geometry import ProjectionGeometry
+from recon3d.projection.kernels import UNKNOWN, compare
 from recon3d.projection.operator import IlluminatedPixels, Projector
-from recon3d.projection.ratios import UNKNOWN, compare
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.iterative import IterativeFit, deal
 from recon3d.reconstruction.fit.projection_cache import suspects

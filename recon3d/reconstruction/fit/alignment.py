@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
-from recon3d.projection.image_kernels import shift_equations
-from recon3d.projection.kernels import AnyFloats, FloatArray
+from recon3d.projection.kernels import AnyFloats, FloatArray, shift_equations
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.iterative import IterativeFit

@@ -25,9 +25,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.kernels import FloatArray, Frames
+from recon3d.projection.kernels import FloatArray, Frames, compare, update
 from recon3d.projection.operator import FrameOperator, Projector
-from recon3d.projection.ratios import compare, update
 from recon3d.projection.weights import BinRuns, OrientationBins, cut_tails
 from recon3d.reconstruction.fit.projection_cache import (
     ProjectionCache,

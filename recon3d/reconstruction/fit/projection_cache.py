@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
-from recon3d.projection.kernels import FloatArray, Frames
+from recon3d.projection.kernels import UNKNOWN, FloatArray, Frames
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
-from recon3d.projection.ratios import UNKNOWN
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track

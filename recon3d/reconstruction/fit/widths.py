@@ -10,10 +10,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.projection.kernels import Frames
+from recon3d.projection.kernels import NO_PIXELS, Frames, compare, illuminated_products
 from recon3d.projection.operator import IlluminatedPixels
 from recon3d.projection.oriented_voxels import OrientedVoxels, ScaledSettings
-from recon3d.projection.ratios import NO_PIXELS, compare, illuminated_products
 from recon3d.projection.weights import Acceptance
 from recon3d.reconstruction.fit.projection_cache import ProjectionImages, take_pixels
 from recon3d.reconstruction.model.scan_model import ScanModel

@@ -13,8 +13,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.volume import Volume
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry
-from recon3d.projection.kernels import FloatArray, Frames
-from recon3d.projection.ratios import UNKNOWN
+from recon3d.projection.kernels import UNKNOWN, FloatArray, Frames
 from recon3d.projection.weights import (
     Acceptance,
     FrameSettings,
