@@ -16,10 +16,9 @@ from recon3d.errors import warn
 from recon3d.files.store import CleanedScan
 from recon3d.projection.operator import voxel_centres_um
 from recon3d.projection.weights import Acceptance, FrameSettings, Turning
-from recon3d.reconstruction.fit.alignment import Alignment, align
+from recon3d.reconstruction.fit.alignment import Alignment, align, with_edges
 from recon3d.reconstruction.fit.backprojection import backproject_at_once
 from recon3d.reconstruction.fit.completeness import find_support
-from recon3d.reconstruction.fit.edges import with_edges
 from recon3d.reconstruction.model.checks import accepted_projections, require_plausible
 from recon3d.reconstruction.model.scan_model import (
     ImagePixels,

@@ -9,8 +9,8 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.fit.backprojection import find_peaks
-from recon3d.reconstruction.fit.iterative import IterativeFit
-from recon3d.reconstruction.fit.projection_cache import ProjectionCache, take_pixels
+from recon3d.reconstruction.fit.frames import take_pixels
+from recon3d.reconstruction.fit.iterative import IterativeFit, ProjectionCache
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.runtime.communicator import ALONE
 
@@ -129,7 +129,7 @@ def test_what_is_kept_takes_its_room(scan, short, kept):
 
 @pytest.mark.parametrize(("most_bytes", "kept"), [(1 << 20, True), (1000, False)])
 def test_frames_are_kept_where_those_of_all_projections_fit(scan, monkeypatch, most_bytes, kept):
-    monkeypatch.setattr("recon3d.reconstruction.fit.projection_cache.MOST_IMAGE_BYTES", most_bytes)
+    monkeypatch.setattr("recon3d.reconstruction.fit.iterative.MOST_IMAGE_BYTES", most_bytes)
     cache = ProjectionCache(scan, Projector(GRID), BINS.centres_deg(), len(OMEGA))
     first, again = cache.read(3), cache.read(3)
     assert (first is again) == kept

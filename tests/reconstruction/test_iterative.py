@@ -10,8 +10,8 @@ from recon3d.geometry import ProjectionGeometry
 from recon3d.projection.kernels import UNKNOWN, compare
 from recon3d.projection.operator import IlluminatedPixels, Projector
 from recon3d.projection.weights import OrientationBins
+from recon3d.reconstruction.fit.frames import suspects
 from recon3d.reconstruction.fit.iterative import IterativeFit, deal
-from recon3d.reconstruction.fit.projection_cache import suspects
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames
 from recon3d.reconstruction.task import smoother_share
 from recon3d.runtime.communicator import ALONE

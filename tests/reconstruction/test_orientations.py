@@ -18,6 +18,7 @@ from recon3d.projection.weights import (
     scaled_settings,
 )
 from recon3d.readers.source import Binning
+from recon3d.reconstruction.fit.frames import settings_in_place
 from recon3d.reconstruction.fit.orientations import (
     Place,
     Refinement,
@@ -26,7 +27,6 @@ from recon3d.reconstruction.fit.orientations import (
     refine_orientations,
 )
 from recon3d.reconstruction.fit.passes import with_clear_drift
-from recon3d.reconstruction.fit.widths import settings_in_place
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
 from recon3d.runtime.communicator import ALONE, Communicator
 

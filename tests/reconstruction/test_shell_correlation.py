@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from recon3d.config.volume import Volume
-from recon3d.reconstruction.fit.projection_cache import suspects
+from recon3d.reconstruction.fit.frames import suspects
 from recon3d.reconstruction.quality.agreement import fourier_shell_correlation
 
 VOLUME = Volume((0, 0, 0), (16.0, 16.0, 16.0), (32, 32, 32))

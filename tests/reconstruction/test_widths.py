@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recon3d.projection.weights import Acceptance
-from recon3d.reconstruction.fit.widths import best_scale, descend
+from recon3d.reconstruction.fit.bending import descend
+from recon3d.reconstruction.fit.frames import best_scale
 from recon3d.reconstruction.run import reconstruct
 
 

@@ -21,7 +21,7 @@ from recon3d.reconstruction.fit.completeness import (
     IlluminatedCells,
     read_illuminated,
 )
-from recon3d.reconstruction.fit.projection_cache import read_ahead
+from recon3d.reconstruction.fit.frames import read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.runtime.compiled import njit
 

@@ -11,7 +11,9 @@ a narrow width.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -21,6 +23,13 @@ from scipy.ndimage import map_coordinates
 from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
+from recon3d.projection.weights import Acceptance
+from recon3d.reconstruction.fit.frames import (
+    ProjectionImages,
+    differences,
+    frames_reached,
+    settings_in_place,
+)
 from recon3d.reconstruction.fit.orientations import (
     Place,
     Refinement,
@@ -28,8 +37,6 @@ from recon3d.reconstruction.fit.orientations import (
     refine_orientations,
     smoothed_steps,
 )
-from recon3d.reconstruction.fit.projection_cache import ProjectionImages
-from recon3d.reconstruction.fit.widths import differences, frames_reached, settings_in_place
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     gamma_scanned,
@@ -72,6 +79,10 @@ SHIFT_STEPS = 4
 AGREEMENT = 0.9
 """Steps with shifts from each half, and the correlation at which the shifts are believed: what
 other errors leave in both halves alike correlated by 0.84 on planted grains without strain."""
+
+TRIAL_PROJECTIONS = 8
+FACTORS = (1.3, 1.1, 1.03)
+"""How much of the data a trial sees, and by which factors the widths are varied in turn."""
 
 BETTER = 0.93
 """Residual, as a share of the other's, at which a start from coarser steps is worth it."""
@@ -332,3 +343,43 @@ class Cells:
         grids.reshape(len(grids), -1)[:, self.place.inside] = np.concatenate([values, known])
         *found, share = (map_coordinates(g, self.where, order=1, mode="nearest") for g in grids)
         return np.stack(found) / np.maximum(share, 1e-6)
+
+
+def estimate_widths(model: ScanModel, voxels: OrientedVoxels, free: tuple[str, ...]) -> Acceptance:
+    """Find the widths with which voxels of one orientation each predict the frames best.
+
+    Distributions would make up for whatever a width lacks by spreading. Where the grain's voxels
+    truly spread, the widths hold their mean spread too. `free`: the names of those to be found.
+    """
+    trial = model.thinned(TRIAL_PROJECTIONS)
+
+    @cache
+    def residual(acceptance: Acceptance) -> float:
+        model, total = replace(trial, acceptance=acceptance), np.zeros(2)
+        for number in map(int, model.own):
+            images, settings = frames_reached(model, voxels, number)
+            total += differences(model, voxels, images, settings)[1]
+        model.communicator.sum(total)
+        return float(total[0] / total[1])
+
+    best = model.acceptance
+    for factor in FACTORS:
+        for name in free:
+            best = descend(residual, best, name, factor)
+    logger.info("%s", ", ".join(f"{name[:-4]} {getattr(best, name):.4f}°" for name in free))
+    return best
+
+
+def descend(
+    residual: Callable[[Acceptance], float], start: Acceptance, name: str, factor: float
+) -> Acceptance:
+    """Vary one width by a factor, up or down, for as long as the residual falls."""
+    best = start
+    for step in (factor, 1 / factor):
+        following = replace(best, **{name: getattr(best, name) * step})
+        while residual(following) < residual(best):
+            best = following
+            following = replace(best, **{name: getattr(best, name) * step})
+        if best != start:
+            break
+    return best

@@ -12,7 +12,7 @@ from scipy import ndimage as morphology
 from recon3d.projection.cells import Rooms, lit_cells
 from recon3d.projection.kernels import AnyFloats, FloatArray, Frames
 from recon3d.projection.operator import IlluminatedPixels
-from recon3d.reconstruction.fit.projection_cache import read_ahead
+from recon3d.reconstruction.fit.frames import read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.runtime.compiled import njit
 from recon3d.runtime.progress import track

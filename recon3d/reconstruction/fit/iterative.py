@@ -26,14 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.kernels import FloatArray, Frames, compare, update
-from recon3d.projection.operator import FrameOperator, Projector
+from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
 from recon3d.projection.weights import BinRuns, OrientationBins, cut_tails
-from recon3d.reconstruction.fit.projection_cache import (
-    ProjectionCache,
+from recon3d.reconstruction.fit.frames import (
     ProjectionImages,
     Residuals,
     read_ahead,
     relative,
+    take_pixels,
 )
 from recon3d.reconstruction.model.scan_model import ScanModel
 
@@ -60,6 +60,16 @@ LEAST_OF_LARGEST = 1e-3
 
 WORTH_PACKING = 0.7
 """Share of the distributions in the runs of bins that are kept, above which they are not packed."""
+
+MOST_BYTES = 1 << 28
+"""Memory that may be taken; what does not fit is found anew in every pass."""
+
+MOST_IMAGE_BYTES = 1 << 28
+"""Memory that the frames of all projections may take, or none of them are kept."""
+
+LEAST_LENGTH = 0.1
+"""Share of the longest path that a pixel is taken to see at least: one at the rim, which hardly
+any voxel reaches, must not be blown up."""
 
 BeforeSubset: TypeAlias = "Callable[[IterativeFit], None]"
 FillRows: TypeAlias = Callable[[slice, Frames], None]
@@ -340,6 +350,64 @@ class IterativeFit:
             cut, share = self.projector.outside(operator.affine, pixels.mask.shape)
             self._held.parts[cut] += np.outer(share, weights.sum(axis=0))
         return np.array(sums)
+
+
+class ProjectionCache:
+    """The pixels on which the voxels of a support fall, what is measured and how long a path seen.
+
+    The geometry of the model must not change. `projections`: how many are asked for in a pass.
+    `most_bytes`: memory that may be taken.
+    """
+
+    def __init__(
+        self,
+        model: ScanModel,
+        projector: Projector,
+        bins: NDArray[np.float64],
+        projections: int,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self._model, self._projector, self._bins = model, projector, bins
+        self._projections, self._room = projections, most_bytes
+        self._images: dict[int, ProjectionImages] = {}
+        self._pixels: dict[int, IlluminatedPixels] = {}
+        self._lengths: dict[int, Frames] = {}
+
+    def read(self, projection: int) -> ProjectionImages:
+        """The frames of a projection where any voxel falls; no parallel kernel."""
+        if projection in self._images:
+            return self._images[projection]
+        illuminated = self._model.illuminated_frames(projection)
+        pixels = self.pixels(projection, illuminated.frames.shape[1:])
+        reached = np.any(self._model.weights(projection, self._bins), axis=1)
+        found = take_pixels(projection, illuminated, pixels, reached)
+        # A pass asks for all of them in turn: to keep a few of many would gain little.
+        if found.images.nbytes * self._projections <= MOST_IMAGE_BYTES:
+            self._images[projection] = found
+        return found
+
+    def pixels(self, projection: int, shape: tuple[int, ...]) -> IlluminatedPixels:
+        """Choose the pixels of a projection on which any voxel falls; no parallel kernel."""
+        if projection in self._pixels:
+            return self._pixels[projection]
+        affine = self._model.affine(projection)
+        found = IlluminatedPixels.from_mask(self._projector.covered_pixels(affine, shape))
+        # Its image, and about as much again for the places of the pixels and their lengths.
+        size = found.lookup.nbytes + 32 * found.count
+        if size <= self._room:
+            self._room -= size
+            self._pixels[projection] = found
+        return found
+
+    def lengths(self, operator: FrameOperator, projection: int) -> Frames:
+        """How much of the support each pixel of a projection sees, (pixels + 1, 1), above zero."""
+        if projection in self._lengths:
+            return self._lengths[projection]
+        found = operator.lengths().astype(np.float32)
+        np.maximum(found, LEAST_LENGTH * found.max(), out=found)
+        if projection in self._pixels:
+            self._lengths[projection] = found
+        return found
 
 
 @dataclass(frozen=True)

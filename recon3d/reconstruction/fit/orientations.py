@@ -28,8 +28,12 @@ from scipy.ndimage import gaussian_filter
 from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.operator import spread
 from recon3d.projection.oriented_voxels import BLOCK, OrientedVoxels, ScaledSettings, gather_slopes
-from recon3d.reconstruction.fit.projection_cache import ProjectionImages, read_ahead
-from recon3d.reconstruction.fit.widths import differences, frames_reached
+from recon3d.reconstruction.fit.frames import (
+    ProjectionImages,
+    differences,
+    frames_reached,
+    read_ahead,
+)
 from recon3d.reconstruction.model.scan_model import ScanModel
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from recon3d.projection.operator import Projector
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.alignment import LEAST_TURN_DEG, Alignment, realign
 from recon3d.reconstruction.fit.backprojection import VoxelPeaks, find_peaks
-from recon3d.reconstruction.fit.bending import refine_bent, shifts_agree
+from recon3d.reconstruction.fit.bending import estimate_widths, refine_bent, shifts_agree
+from recon3d.reconstruction.fit.frames import suspects
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import (
     STEPS,
@@ -25,8 +26,6 @@ from recon3d.reconstruction.fit.orientations import (
     refine_by_parts,
     refine_orientations,
 )
-from recon3d.reconstruction.fit.projection_cache import suspects
-from recon3d.reconstruction.fit.widths import estimate_widths
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     gamma_scanned,

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from recon3d.config.volume import Volume
 from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.projection.oriented_voxels import OrientedVoxels
-from recon3d.reconstruction.fit.alignment import fit_shape, predict_sum, sum_residuals
+from recon3d.reconstruction.fit.alignment import fit_shape
+from recon3d.reconstruction.fit.frames import (
+    frames_reached,
+    predict_sum,
+    relative,
+    sum_residuals,
+    suspects,
+)
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, run_fit
-from recon3d.reconstruction.fit.projection_cache import relative, suspects
-from recon3d.reconstruction.fit.widths import frames_reached
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.reconstruction.task import Found, Task, cut_occupancy

@@ -1,4 +1,4 @@
-"""The projections that a fit reads ahead and keeps, and what it leaves unexplained of each."""
+"""The frames of single projections: read ahead, and held against those that a grain predicts."""
 
 from __future__ import annotations
 
@@ -12,23 +12,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
-from recon3d.projection.kernels import UNKNOWN, FloatArray, Frames
-from recon3d.projection.operator import FrameOperator, IlluminatedPixels, Projector
+from recon3d.projection.kernels import (
+    NO_PIXELS,
+    UNKNOWN,
+    AnyFloats,
+    FloatArray,
+    Frames,
+    compare,
+    illuminated_products,
+)
+from recon3d.projection.operator import IlluminatedPixels
+from recon3d.projection.oriented_voxels import OrientedVoxels, ScaledSettings
 from recon3d.reconstruction.model.scan_model import IlluminatedFrames, ScanModel
+from recon3d.reconstruction.model.scanned import threshold_of
 from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track
 
 T = TypeVar("T")
 
-MOST_BYTES = 1 << 28
-"""Memory that may be taken; what does not fit is found anew in every pass."""
+NEIGHBOURS = 15
+"""Projections among which one has to stand out to be suspect."""
 
-MOST_IMAGE_BYTES = 1 << 28
-"""Memory that the frames of all projections may take, or none of them are kept."""
+EXPLAINED = 0.3
+"""Residual up to which a projection is explained, whatever others leave: voxels in line with the
+rays leave more."""
 
-LEAST_LENGTH = 0.1
-"""Share of the longest path that a pixel is taken to see at least: one at the rim, which hardly
-any voxel reaches, must not be blown up."""
+UNEXPLAINED = 0.5
+"""Residual from which a projection is hardly explained, if a typical one has half of its own."""
 
 
 class ProjectionImages(NamedTuple):
@@ -96,75 +106,6 @@ def read_ahead(
             yield found
 
 
-class ProjectionCache:
-    """The pixels on which the voxels of a support fall, what is measured and how long a path seen.
-
-    The geometry of the model must not change. `projections`: how many are asked for in a pass.
-    `most_bytes`: memory that may be taken.
-    """
-
-    def __init__(
-        self,
-        model: ScanModel,
-        projector: Projector,
-        bins: NDArray[np.float64],
-        projections: int,
-        most_bytes: int = MOST_BYTES,
-    ) -> None:
-        self._model, self._projector, self._bins = model, projector, bins
-        self._projections, self._room = projections, most_bytes
-        self._images: dict[int, ProjectionImages] = {}
-        self._pixels: dict[int, IlluminatedPixels] = {}
-        self._lengths: dict[int, Frames] = {}
-
-    def read(self, projection: int) -> ProjectionImages:
-        """The frames of a projection where any voxel falls; no parallel kernel."""
-        if projection in self._images:
-            return self._images[projection]
-        illuminated = self._model.illuminated_frames(projection)
-        pixels = self.pixels(projection, illuminated.frames.shape[1:])
-        reached = np.any(self._model.weights(projection, self._bins), axis=1)
-        found = take_pixels(projection, illuminated, pixels, reached)
-        # A pass asks for all of them in turn: to keep a few of many would gain little.
-        if found.images.nbytes * self._projections <= MOST_IMAGE_BYTES:
-            self._images[projection] = found
-        return found
-
-    def pixels(self, projection: int, shape: tuple[int, ...]) -> IlluminatedPixels:
-        """Choose the pixels of a projection on which any voxel falls; no parallel kernel."""
-        if projection in self._pixels:
-            return self._pixels[projection]
-        affine = self._model.affine(projection)
-        found = IlluminatedPixels.from_mask(self._projector.covered_pixels(affine, shape))
-        # Its image, and about as much again for the places of the pixels and their lengths.
-        size = found.lookup.nbytes + 32 * found.count
-        if size <= self._room:
-            self._room -= size
-            self._pixels[projection] = found
-        return found
-
-    def lengths(self, operator: FrameOperator, projection: int) -> Frames:
-        """How much of the support each pixel of a projection sees, (pixels + 1, 1), above zero."""
-        if projection in self._lengths:
-            return self._lengths[projection]
-        found = operator.lengths().astype(np.float32)
-        np.maximum(found, LEAST_LENGTH * found.max(), out=found)
-        if projection in self._pixels:
-            self._lengths[projection] = found
-        return found
-
-
-NEIGHBOURS = 15
-"""Projections among which one has to stand out to be suspect."""
-
-EXPLAINED = 0.3
-"""Residual up to which a projection is explained, whatever others leave: voxels in line with the
-rays leave more."""
-
-UNEXPLAINED = 0.5
-"""Residual from which a projection is hardly explained, if a typical one has half of its own."""
-
-
 class Residuals:
     """Squared differences and squared intensities of a pass, as one process has found them.
 
@@ -218,3 +159,76 @@ def suspects(residuals: FloatArray) -> NDArray[np.bool_]:
     outright = residuals > np.maximum(UNEXPLAINED, 2 * np.nanmedian(residuals))
     least = np.maximum(1.5 * around, EXPLAINED)
     return outright | (residuals > np.maximum(around + 6 * deviation, least))
+
+
+def differences(
+    model: ScanModel, voxels: OrientedVoxels, images: ProjectionImages, settings: ScaledSettings
+) -> tuple[NDArray[np.float32], NDArray[np.float64], np.float32]:
+    """What voxels, scaled to the frames of a projection, leave of these, (pixels + 1, frames).
+
+    The sums of its squares, and of the squared intensities, come with it, and the scale.
+    """
+    number, pixels, measured, _ = images
+    rest = voxels.frames(settings, model.affine(number), pixels)
+    scale = best_scale(rest, measured)
+    rest *= scale
+    where, threshold = (pixels.lookup, pixels.places), threshold_of(model.store)
+    return rest, np.array(compare(rest, measured, *where, threshold, -1.0, NO_PIXELS)), scale
+
+
+def frames_reached(
+    model: ScanModel, voxels: OrientedVoxels, number: int
+) -> tuple[ProjectionImages, ScaledSettings]:
+    """Read a projection where voxels fall, and the settings of its frames and of the voxels.
+
+    Frames in which nothing was measured, and that no voxel may light, are left out of both.
+    """
+    illuminated = model.illuminated_frames(number)
+    mask = voxels.projector.covered_pixels(model.affine(number), illuminated.frames.shape[1:])
+    of_frames, of_voxels = settings_in_place(model, voxels, number)
+    reached = voxels.reached((of_frames, of_voxels))
+    images = take_pixels(number, illuminated, IlluminatedPixels.from_mask(mask), reached)
+    return images, (of_frames[images.shown], of_voxels)
+
+
+def settings_in_place(model: ScanModel, voxels: OrientedVoxels, number: int) -> ScaledSettings:
+    """Settings of the frames of a projection, and of the voxels where they fall on the image."""
+    of_frames, of_voxels = model.scaled_settings(number, voxels.orientations)
+    slope = np.array(model.acceptance.slope_deg_per_pix) / model.acceptance.rolling_width_deg
+    if slope.any():
+        of_voxels[:, 1] += voxels.projector.points_um @ (slope @ model.affine(number)[:, :3])
+    return of_frames, of_voxels
+
+
+def best_scale(predicted: Frames, measured: Frames) -> np.float32:
+    """The factor that brings predicted frames closest to the lit pixels of measured ones."""
+    square, cross = illuminated_products(predicted, measured)
+    return np.float32(cross / square) if square > 0 else np.float32(0)
+
+
+def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
+    """Misfit of the summed frames that a grain predicts, (used projections,).
+
+    Root of the squared differences as a share of the measured sums, each projection scaled to meet
+    them best.
+    """
+    residuals = [
+        _misfit(predict_sum(model, voxels, number), model.summed(number))
+        for number in map(int, model.own)
+    ]
+    return np.array(model.communicator.collect(residuals))
+
+
+def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> AnyFloats:
+    """Predict the summed frames of a projection, (rows, cols), up to their scale."""
+    settings = settings_in_place(model, voxels, projection)
+    return voxels.summed(settings, model.affine(projection), model.image_shape)
+
+
+def _misfit(predicted: AnyFloats, measured: AnyFloats) -> float:
+    """Root of squared differences as a share of the measured; the prediction scaled to them."""
+    known = measured >= 0
+    predicted, measured = predicted[known].astype(np.float64), measured[known].astype(np.float64)
+    square = float((predicted**2).sum())
+    scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
+    return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))
