@@ -1,14 +1,14 @@
 from .cells import Cells as Cells
 from .cells import find_cells as find_cells
-from .difference import grain_difference as grain_difference
 from .dislocations import curvature as curvature
 from .dislocations import dislocation_density as dislocation_density
 from .misorientation import boundaries as boundaries
+from .misorientation import grain_difference as grain_difference
 from .misorientation import kernel_average_error as kernel_average_error
 from .misorientation import kernel_average_misorientation as kernel_average_misorientation
-from .moments import projection_moments as projection_moments
 from .profiles import distribution as distribution
 from .profiles import line_profile as line_profile
 from .projection_maps import Mosaicity as Mosaicity
 from .projection_maps import mosaicity as mosaicity
+from .projection_maps import projection_moments as projection_moments
 from .surface import surface_of as surface_of

@@ -1,4 +1,4 @@
-"""The cells of a grain: where they are, their orientations, and the boundaries between them."""
+"""The cells of a grain: where they are, their orientations, their boundaries, and all errors."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
-from scipy.ndimage import center_of_mass
+from scipy.ndimage import binary_dilation, binary_erosion, center_of_mass
 
-from recon3d.analysis.cell_errors import at_boundaries, tilt_errors_deg, volume_errors_um3
-from recon3d.analysis.merging import (
-    FloatArray,
-    Integers,
-    connected,
-    faces_of,
-    single_linkage,
-    stable_clusters,
-)
+from recon3d.analysis.merging import FloatArray, Integers, means_of, part_voxels
+from recon3d.analysis.misorientation import beside
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.runtime.compiled import njit
 
 Table = NDArray[np.void]
 """A NumPy table with named columns."""
@@ -35,11 +26,21 @@ BOUNDARY_COLUMNS = (
     "first", "second", "area_um2", "misorientation_deg", "misorientation_error_deg",
     "step_deg",
 )  # fmt: skip
-LEAST_INNER = 0.05
-"""Share of a cell's voxels that touch no other cell, below which it is blur between others."""
-
 LARGE_ERROR = 0.05
 """Error of the cells' volumes, as a share, from which it is a doubt."""
+
+SHARED = 0.5
+"""Share of a voxel's error that all voxels of its cell have in common: on 13 planted scans without
+a doubt, 82 % of the cells' means are then right within one standard error, 96 % within two."""
+
+RIM_VOXELS = 3
+"""How far outside the mask occupancy still belongs to the grain."""
+
+LEAST_PART = 8
+"""Voxels of the smallest part of a cell whose mean occupancy counts."""
+
+FACES_PER_AREA = 1.5
+"""Area of the faces of voxels for one of the smooth surface, on average over directions."""
 
 _SHOWN_ROWS = 20
 _WHOLE = ("cell", "voxels", "neighbours", "first", "second")
@@ -58,7 +59,8 @@ class Cells:
         their orientation tells) with its error, centre, mean tilts of the voxels that touch no
         other cell, with their errors (NaN where the grain has no `orientation_error`), spread
         (root mean square of the distance from the mean), mean strain (NaN where not scanned), and
-        how many cells it touches. How the errors are worked out: `recon3d.analysis.cell_errors`.
+        how many cells it touches. How the errors are worked out: `tilt_errors_deg`,
+        `volume_errors_um3`.
     boundaries
         A row for each pair of cells that touch: their numbers, the area of the faces between
         their voxels (1.5 times that of a smooth surface, on average over directions), the angle
@@ -166,114 +168,11 @@ def find_cells(
     known = grain.oriented
     if not known.any():
         raise ParameterError("no voxel of the grain has an orientation: there are no cells")
-    count = int(np.count_nonzero(known))
-    least = max(27, round(0.002 * count)) if min_voxels is None else min_voxels
-    smooth = _medians(np.asarray(grain.orientation, np.float32), known)
-    tilts = smooth[known].astype(np.float64)
-    faces = faces_of(known)
-    steps = np.hypot(*(tilts[faces[:, 0]] - tilts[faces[:, 1]]).T)
-    extent = float(np.hypot(*np.ptp(tilts, axis=0)))
-    pieces = stable_clusters(single_linkage(faces, steps, count), count, least, extent)
-    pieces = _absorb(pieces, tilts, faces, least)
-    if threshold_deg is not None:
-        both = pieces * count + connected(faces[steps <= threshold_deg], count)
-        pieces = np.unique(both, return_inverse=True)[1]
-        pieces = _join_alike(_absorb(pieces, tilts, faces, least), tilts, faces, threshold_deg)
-    pieces = _sharpen(pieces, grain.orientation[known].astype(np.float64), tilts, faces)
-    if min_voxels is None:
-        pieces = _without_slivers(pieces, tilts, faces, least)
-    pieces = _by_size(pieces)
+    pieces, faces = part_voxels(grain.orientation, known, threshold_deg, min_voxels)
     labels = np.zeros(known.shape, np.int32)
     labels[known] = pieces + 1
     found = _Found(grain, known, pieces, faces)
     return Cells(labels, found.table(labels), found.boundaries(), threshold_deg)
-
-
-def _absorb(pieces: Integers, tilts: FloatArray, faces: Integers, least: int) -> Integers:
-    """Give small pieces, and voxels without one (-1), to the nearest orientation beside."""
-    pieces = pieces.copy()
-    loose = np.flatnonzero(pieces < 0)
-    pieces[loose] = pieces.max(initial=-1) + 1 + np.arange(loose.size)
-    while True:
-        sizes = np.bincount(pieces)
-        large = sizes >= least
-        if not large.any() or large[pieces].all():
-            break
-        means = _means(pieces, tilts).T
-        pairs = np.concatenate([faces, faces[:, ::-1]])
-        pairs = pairs[~large[pieces[pairs[:, 0]]] & large[pieces[pairs[:, 1]]]]
-        if not pairs.size:
-            break  # small pieces that touch no cell stay what they are
-        # Voxels, not pieces, change hands: a small piece may lie between several cells.
-        distance = np.hypot(*(tilts[pairs[:, 0]].T - means[:, pieces[pairs[:, 1]]]))
-        order = np.argsort(distance, kind="stable")
-        voxels, first = np.unique(pairs[order, 0], return_index=True)
-        pieces[voxels] = pieces[pairs[order[first], 1]]
-    return pieces
-
-
-def _without_slivers(pieces: Integers, tilts: FloatArray, faces: Integers, least: int) -> Integers:
-    """Give cells that are all boundary to their neighbours: blurred voxels between two cells."""
-    apart = pieces[faces[:, 0]] != pieces[faces[:, 1]]
-    inner = np.ones(pieces.size, bool)
-    inner[faces[apart]] = False
-    share = np.bincount(pieces, inner) / np.maximum(np.bincount(pieces), 1)
-    sliver = (share < LEAST_INNER)[pieces]
-    if not sliver.any() or sliver.all():
-        return pieces
-    return _absorb(np.where(sliver, -1, pieces), tilts, faces, least)
-
-
-def _join_alike(
-    pieces: Integers, tilts: FloatArray, faces: Integers, threshold_deg: float
-) -> Integers:
-    """Join neighbours whose means differ by no more than an angle, the most alike first."""
-    while True:
-        means = _means(pieces, tilts)
-        pairs = np.unique(np.sort(pieces[faces], axis=1), axis=0)
-        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-        apart = np.hypot(*(means[pairs[:, 0]] - means[pairs[:, 1]]).T)
-        alike = pairs[np.argsort(apart, kind="stable")][: np.count_nonzero(apart <= threshold_deg)]
-        if not len(alike):
-            return pieces
-        # Each piece is joined once before the means are worked out again.
-        target = np.arange(pieces.max() + 1)
-        taken = np.zeros(target.size, bool)
-        for first, second in alike:
-            if not (taken[first] or taken[second]):
-                taken[[first, second]] = True
-                target[second] = first
-        pieces = np.unique(target[pieces], return_inverse=True)[1]
-
-
-def _sharpen(pieces: Integers, tilts: FloatArray, smooth: FloatArray, faces: Integers) -> Integers:
-    """Put voxels that the medians rounded off on the side of their own orientation."""
-    noise = float(np.median(np.hypot(*(tilts - smooth).T)))
-    pairs = np.concatenate([faces, faces[:, ::-1]])
-    for _ in range(2):
-        means = _means(pieces, smooth)
-        voxel, other = pairs[pieces[pairs[:, 0]] != pieces[pairs[:, 1]]].T
-        own = np.hypot(*(tilts[voxel] - means[pieces[voxel]]).T)
-        there = np.hypot(*(tilts[voxel] - means[pieces[other]]).T)
-        beside = np.hypot(*(tilts[voxel] - tilts[other]).T)
-        moves = np.maximum(there, beside) + 2 * noise < own
-        order = np.argsort(-there[moves], kind="stable")  # the nearest is written last
-        pieces = pieces.copy()
-        pieces[voxel[moves][order]] = pieces[other[moves][order]]
-    return pieces
-
-
-def _by_size(pieces: Integers) -> Integers:
-    """Number the cells anew, the largest first."""
-    sizes = np.bincount(pieces)
-    numbers = np.empty(sizes.size, np.int64)
-    numbers[np.argsort(-sizes, kind="stable")] = np.arange(sizes.size)
-    return numbers[pieces]
-
-
-def _means(pieces: Integers, tilts: FloatArray) -> FloatArray:
-    sizes = np.maximum(np.bincount(pieces), 1)
-    return np.stack([np.bincount(pieces, t) / sizes for t in tilts.T], axis=1)
 
 
 class _Found:
@@ -296,7 +195,7 @@ class _Found:
         inner = np.ones(pieces.size, bool)
         inner[self.faces] = False  # a voxel that two cells share has an orientation between theirs
         inner |= (np.bincount(pieces[inner], minlength=self.sizes.size) == 0)[pieces]
-        self.means = _means(pieces[inner], self.tilts[inner])
+        self.means = means_of(pieces[inner], self.tilts[inner])
         self.errors = np.full_like(self.means, np.nan)
         if grain.orientation_error is not None:
             error = np.asarray(grain.orientation_error, np.float64)[known]
@@ -374,25 +273,79 @@ def _table(names: tuple[str, ...], columns: list[Any]) -> Table:
     return table
 
 
-@njit(cache=True, parallel=True)
-def _medians(orientation: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Median of each tilt over the known voxels in 3 x 3 x 3, where the voxel itself is known."""
-    nx, ny, nz = known.shape
-    result = np.full(orientation.shape, np.float32(np.nan))
-    for x in prange(nx):
-        near = np.empty((2, 27), np.float32)
-        for y in range(ny):
-            for z in range(nz):
-                if not known[x, y, z]:
-                    continue
-                count = 0
-                for i in range(max(x - 1, 0), min(x + 2, nx)):
-                    for j in range(max(y - 1, 0), min(y + 2, ny)):
-                        for k in range(max(z - 1, 0), min(z + 2, nz)):
-                            if known[i, j, k]:
-                                near[0, count] = orientation[i, j, k, 0]
-                                near[1, count] = orientation[i, j, k, 1]
-                                count += 1
-                for part in range(2):
-                    result[x, y, z, part] = np.median(near[part, :count])
-    return result
+def tilt_errors_deg(pieces: Integers, inner: NDArray[np.bool_], errors: FloatArray) -> FloatArray:
+    r"""One standard deviation of the mean tilts of each cell, (cells, 2).
+
+    :math:`σ^2 = \sum σ_i^2 / N^2 + (s \tilde σ)^2`, of the N voxels that the mean is over: what
+    voxels have alone averages out, the share s of the typical error :math:`\tilde σ` does not.
+    `pieces`, (voxels,): the cell of each voxel, from 0. `inner`: those that the mean is over.
+    `errors`, (voxels, 2): one standard deviation of their tilts.
+    """
+    cells, of = range(int(pieces.max()) + 1), pieces[inner]
+    count = np.bincount(of)
+    alone = np.stack([np.bincount(of, part**2) for part in errors[inner].T], axis=1)
+    typical = np.stack([np.median(errors[pieces == k], axis=0) for k in cells])
+    return np.sqrt(alone / count[:, None] ** 2 + (SHARED * typical) ** 2)
+
+
+def volume_errors_um3(
+    occupancy: NDArray[Any], labels: NDArray[np.int32], voxel_um: tuple[float, ...]
+) -> FloatArray:
+    r"""One standard deviation of the volume of each cell; NaN where no cell has an inside.
+
+    :math:`σ_V^2 = (s V)^2 + (d A)^2 + v^2 F / 12`:
+
+    - s is the scatter of the mean occupancy of parts of the cells (octants, without their
+      outermost voxels). It is 0 where the same volume scatters alike everywhere; what one part
+      scatters more than another, by light, widths or absorption that the model lacks, is
+      taken for volume where cells meet.
+    - d is the distance by which the grain's outer surface, of area A on this cell, would have to
+      move to hold as many voxels as there is occupancy, with the partly filled voxels of the rim.
+    - v is the volume of a voxel, and F the number of those cut by the cell's surface, each
+      counted whole or not at all.
+
+    `labels`, (nx, ny, nz): the cell of each voxel, from 1; 0 outside.
+    """
+    occupancy, inside = np.nan_to_num(np.asarray(occupancy)), labels > 0
+    voxel_um3 = float(np.prod(voxel_um))
+    count = int(labels.max(initial=0)) + 1
+    faces, outer_um2 = np.zeros(count), np.zeros(count)
+    for axis in range(3):
+        along = np.moveaxis(np.pad(labels, 1), axis, 0)
+        low, high = along[:-1].ravel(), along[1:].ravel()
+        low, high = np.sort([low, high], axis=0)[:, low != high]
+        faces += np.bincount(low, minlength=count) + np.bincount(high, minlength=count)
+        outer_um2 += np.bincount(high[low == 0], minlength=count) * voxel_um3 / voxel_um[axis]
+    cut, area_um2 = faces[1:] / FACES_PER_AREA, outer_um2[1:] / FACES_PER_AREA
+    held = occupancy[binary_dilation(inside, iterations=RIM_VOXELS)].sum()
+    moved_um = (held - np.count_nonzero(inside)) * voxel_um3 / max(area_um2.sum(), 1e-30)
+    volumes = np.bincount(labels[inside], minlength=count)[1:] * voxel_um3
+    scatter = _scatter_of_parts(occupancy, labels)
+    return np.sqrt((scatter * volumes) ** 2 + (moved_um * area_um2) ** 2 + voxel_um3**2 * cut / 12)
+
+
+def _scatter_of_parts(occupancy: NDArray[Any], labels: NDArray[np.int32]) -> float:
+    """Standard deviation of the mean occupancy of cells' octants; NaN where there are none."""
+    deep = binary_erosion(labels > 0) & ~at_boundaries(labels)
+    cell, places = labels[deep].astype(np.int64), np.argwhere(deep)
+    sizes = np.maximum(np.bincount(cell), 1)
+    centres = np.stack([np.bincount(cell, part) / sizes for part in places.T], axis=1)
+    octant = 8 * cell + (places > centres[cell]) @ [4, 2, 1]
+    sizes = np.bincount(octant)
+    kept = sizes >= LEAST_PART
+    if not kept.any():
+        return np.nan
+    means = np.bincount(octant, occupancy[deep])[kept] / sizes[kept]
+    mean = np.average(means, weights=sizes[kept])
+    return float(np.sqrt(np.average((means - mean) ** 2, weights=sizes[kept])))
+
+
+def at_boundaries(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Voxels that touch another cell, (nx, ny, nz)."""
+    found = np.zeros(labels.shape, bool)
+    for sides in map(beside, range(3)):
+        low, high = (labels[side] for side in sides)
+        parts = (low != high) & (low > 0) & (high > 0)
+        for side in sides:
+            found[side] |= parts
+    return found

@@ -1,27 +1,90 @@
-"""Maps of one projection: where, how wide and how skewed each pixel's rocking curves are."""
+"""Maps of projections: where, how wide and how skewed each pixel's rocking curves are.
+
+Whole scans go into one HDF5 file, one projection in memory at a time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
-from numba import prange
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from recon3d.analysis.moments import accumulate, illuminated, read_row
+from recon3d.analysis import map_kernels
 from recon3d.arguments import checked
+from recon3d.cleaning.calibration import calibrated
+from recon3d.cleaning.frames_of_projection import work_on_projection
+from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.colors import orientation_range, orientation_rgba
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError
-from recon3d.runtime.compiled import njit
-from recon3d.scan.table import Projection
+from recon3d.files.hdf5 import create_own
+from recon3d.files.nexus import add_key, as_bytes, call_image, new_group, write_entry, write_process
+from recon3d.runtime.progress import track
+from recon3d.scan.scan import Scan
+from recon3d.scan.table import Projection, ScanTable
 
 FloatArray = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 """Width at half of the height of a Gaussian, over its standard deviation."""
-MOST_PEAKS = 4
-"""Peaks of a pixel that are kept, the strongest first."""
+_SAMPLED = 2000
+"""Pixels of each projection that the range of the colours is chosen from."""
+_UNITS = {"total": "counts", "amplitude": "counts", "mean": "degree", "fwhm": "degree"}
+
+
+@checked(frames="(frames, rows, cols)", mu_deg="(frames)", gamma_deg="(frames)")
+def projection_moments(
+    frames: NDArray[Any], mu_deg: ArrayLike, gamma_deg: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum of the frames, and each pixel's centre of mass over their settings.
+
+    Parameters
+    ----------
+    frames
+        Shape (frames, rows, cols): the frames of one projection, zero where nothing is lit.
+    mu_deg, gamma_deg
+        Shape (frames,): the setting of each frame in degrees; where it is NaN the frame
+        is left out.
+
+    Returns
+    -------
+    total
+        Shape (rows, cols): the sum over the frames, in their counts.
+    mean_mu, mean_gamma
+        Shape (rows, cols), degrees: the intensity-weighted mean setting, to some 1e-7 of the
+        range of settings; NaN where the total is not positive.
+
+    Raises
+    ------
+    ParameterError
+        There is not one setting for each frame.
+    """
+    mu = np.asarray(mu_deg, np.float64)
+    gamma = np.asarray(gamma_deg, np.float64)
+    known = np.flatnonzero(np.isfinite(mu) & np.isfinite(gamma))
+    if not known.size:
+        dark = np.full(frames.shape[1:], np.nan)
+        return np.zeros(frames.shape[1:]), dark, dark.copy()
+    middle = mu[known].mean(), gamma[known].mean()
+    # Single precision is enough where settings count from their middle; weights set it.
+    weights = np.stack([np.ones(known.size), mu[known] - middle[0], gamma[known] - middle[1]])
+    single = np.can_cast(frames.dtype, np.float32) or frames.dtype.itemsize <= 4
+    weights = weights.astype(np.float32 if single else np.float64)
+    return map_kernels.means(np.ascontiguousarray(frames), known, weights, *middle)
+
+
+def illuminated(total: NDArray[Any], share: float = 0.05) -> NDArray[np.bool_]:
+    """Pixels above a share of the bright ones, (rows, cols): what is worth a colour.
+
+    Bright are the counts that 99.8 % of the lit pixels stay below.
+    """
+    lit = total[total > 0]
+    return total > (share * np.percentile(lit, 99.8) if lit.size else 0)
 
 
 class Peaks(NamedTuple):
@@ -30,7 +93,7 @@ class Peaks(NamedTuple):
     Parameters
     ----------
     number, shape (rows, cols)
-        How many there are, up to `MOST_PEAKS`.
+        How many there are, up to four.
     setting, shape (rows, cols, peaks, axes)
         Where they are, NaN where there are fewer.
     share, shape (rows, cols, peaks)
@@ -175,7 +238,7 @@ def mosaicity(
     first, second = np.triu_indices(len(sizes), 1)
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
-    total, moments, covariance, amplitude, count, peak_setting, share = _maps(
+    total, moments, covariance, amplitude, count, peak_setting, share = map_kernels.maps(
         np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale,
         _powers(reduced), _powers(_settings_of_places(reduced, own, sizes)),
         reduced[first] * reduced[second], own, sizes, _neighbours(places, sizes, known),
@@ -217,189 +280,112 @@ def _neighbours(
     return np.where(inside, order[tuple(clipped)], -1)
 
 
-@njit(cache=True, parallel=True)
-def _maps(
-    frames: NDArray[Any],
-    known: NDArray[np.int64],
-    settings: FloatArray,
-    middle: FloatArray,
-    scale: FloatArray,
-    powers: FloatArray,
-    powers_of_places: FloatArray,
-    products: FloatArray,
-    places: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    neighbours: NDArray[np.int64],
-    background: float,
-    peak_share: float,
-    peaks: bool,
-) -> tuple[
-    FloatArray, FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray
-]:
-    """Total, (mean, skewness, kurtosis), covariance, the highest points of curves, and peaks."""
-    _, rows, cols = frames.shape
-    axes = len(sizes)
-    total = np.empty((rows, cols))
-    moments = np.empty((3, rows, cols, axes))
-    covariance = np.empty((rows, cols, axes, axes))
-    amplitude = np.empty((rows, cols, axes))
-    count = np.zeros((rows, cols), np.int64)
-    most = MOST_PEAKS if peaks else 0
-    peak_setting = np.full((rows, cols, most, axes), np.nan)
-    share = np.full((rows, cols, most), np.nan)
-    for row in prange(rows):
-        counts = np.empty((len(known), cols))
-        read_row(frames, known, row, background, counts)
-        mixed = np.zeros((len(products), cols))
-        accumulate(counts, products, mixed)
-        sums = np.zeros((axes, 5, cols))
-        for axis in range(axes):
-            curve = _curve(counts, places[axis], sizes[axis])
-            # Where all frames of a place share one setting the curve tells what its frames do.
-            if np.isnan(powers_of_places[axis, 1, 0]):
-                accumulate(counts, powers[axis], sums[axis])
-            else:
-                accumulate(curve, powers_of_places[axis], sums[axis])
-            _highest(curve, sums[axis, 0], amplitude[row, :, axis])
-        for col in range(cols):  # an assignment of arrays takes 4 s to compile
-            total[row, col] = sums[0, 0, col]
-        _standardise(sums, mixed, middle, scale, moments[:, row], covariance[row])
-        if peaks:
-            _peaks_of_row(
-                counts, settings, neighbours, peak_share, total[row], count[row], peak_setting[row],
-                share[row],
-            )  # fmt: skip
-    return total, moments, covariance, amplitude, count, peak_setting, share
+def cleaned_projections(
+    scan: Scan, cleaning: Cleaning, images: Mapping[str, Any] | None = None
+) -> Iterator[Projection]:
+    """Clean the projections of a raw scan one by one; `images` as in `recon3d.clean`."""
+    scan, calibration, _ = calibrated(scan, **(images or {}))
+    own = cleaning.for_bins(*scan.binning)
+    normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
+    for k, raw in enumerate(scan):
+        currents = scan.motors.ring_current_ma[k]
+        done = work_on_projection(raw.frames, scan.valid[k], currents, own, calibration, normalizer)
+        yield replace(raw, frames=done.frames)
 
 
-@njit(cache=True)
-def _standardise(
-    sums: FloatArray,
-    mixed: FloatArray,
-    middle: FloatArray,
-    scale: FloatArray,
-    moments: FloatArray,
-    covariance: FloatArray,
-) -> None:
-    """Mean, skewness, kurtosis (3, cols, axes) and covariance from sums over the frames.
+def write_maps(
+    table: ScanTable,
+    projections: Iterable[Projection],
+    path: str | Path,
+    *,
+    background: float = 0.0,
+    parameters: Mapping[str, Any] | None = None,
+) -> Path:
+    """Work out the maps of every projection and write them as NeXus.
 
-    `sums`, (axes, 5, cols): of the powers of an axis; `mixed`, (pairs, cols): of its products with
-    the axes after it.
+    `projections`: all of them in order: the scan itself, or `cleaned_projections` of it.
+    `parameters`: how the frames were made, for the file. Its NXdata are (ω, row, column): each map
+    of `Mosaicity.maps`, the peaks, and, where two axes moved, the mean in colours with their key.
     """
-    axes = moments.shape[2]
-    for col in range(sums.shape[2]):
-        share = 1 / sums[0, 0, col] if sums[0, 0, col] > 0 else np.nan
-        for axis in range(axes):
-            m1, m2, m3, m4 = (
-                sums[axis, 1, col] * share,
-                sums[axis, 2, col] * share,
-                sums[axis, 3, col] * share,
-                sums[axis, 4, col] * share,
-            )
-            variance = m2 - m1 * m1
-            covariance[col, axis, axis] = variance * scale[axis] ** 2
-            # A pixel that is lit at one setting only has no width, but rounding.
-            narrow = 1 / variance if variance > 1e-12 else np.nan
-            third = m3 - 3 * m1 * m2 + 2 * m1**3
-            fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-            moments[0, col, axis] = middle[axis] + scale[axis] * m1
-            moments[1, col, axis] = third * narrow * np.sqrt(narrow)
-            moments[2, col, axis] = fourth * narrow**2 - 3
-        pair = 0
-        for axis in range(axes):
-            for other in range(axis + 1, axes):
-                product = mixed[pair, col] * share
-                product -= sums[axis, 1, col] * sums[other, 1, col] * share**2
-                product *= scale[axis] * scale[other]
-                covariance[col, axis, other] = covariance[col, other, axis] = product
-                pair += 1
+    path, count = Path(path), len(table)
+    bar = track(projections, "maps", unit="projection", total=count)
+    with create_own(path) as file:
+        entry: h5py.Group | None = None
+        seen = []
+        for k, projection in enumerate(bar):
+            found = mosaicity(projection, background=background)
+            if entry is None:
+                colored = len(found.names) > 1
+                title = f"maps of {count} projections"
+                entry = write_entry(file, title, "mosaicity" if colored else "total")
+                _lay_out(entry, table, found)
+            _write(entry, k, found)
+            if colored:
+                lit = found.mean[found.illuminated][:, :2]
+                seen.append(lit[:: max(len(lit) // _SAMPLED, 1)])
+        if entry is not None:
+            if colored:
+                _write_colors(entry, found.names[:2], np.concatenate(seen))
+            said = {**(parameters or {}), "background": background}
+            write_process(entry, said)
+    return path
 
 
-@njit(cache=True)
-def _curve(counts: FloatArray, places: NDArray[np.int64], size: int) -> FloatArray:
-    """The curve of each pixel along an axis, (size, cols), summed over the other axes."""
-    curve = np.zeros((size, counts.shape[1]))
-    for frame in range(len(counts)):
-        line, more = curve[places[frame]], counts[frame]
-        for col in range(len(line)):
-            line[col] += more[col]
-    return curve
+def _lay_out(entry: h5py.Group, table: ScanTable, found: Mosaicity) -> None:
+    """Make every dataset, and the axes that they share."""
+    rows, cols = found.total.shape
+    axes = entry.create_group("axes")
+    axes.attrs["NX_class"] = "NXcollection"
+    for name, values, unit in (
+        ("omega", table.omega_deg, "degree"),
+        ("row", np.arange(rows), "pixel"),
+        ("column", np.arange(cols), "pixel"),
+    ):
+        axes[name] = values
+        axes[name].attrs["units"], axes[name].attrs["long_name"] = unit, f"{name} ({unit})"
+    for name in found.maps():
+        data = _new_map(entry, name, (len(table), rows, cols))
+        kind, _, axis = name.partition("_")
+        unit = "keV" if axis == "energy" and kind in ("mean", "fwhm") else _UNITS.get(kind, "")
+        data[name].attrs["units"] = unit
+        data[name].attrs["long_name"] = f"{name.replace('_', ' of ')} ({unit})" if unit else name
+    places, share = found.peaks.setting.shape[2:], found.peaks.share.shape[2:]
+    _new_map(entry, "peak_settings", (len(table), rows, cols, *places))
+    _new_map(entry, "peak_shares", (len(table), rows, cols, *share))
+    entry["peak_settings"].attrs["last_axis"] = list(found.names)
 
 
-@njit(cache=True)
-def _highest(curve: FloatArray, total: FloatArray, highest: FloatArray) -> None:
-    """The highest point of the curve of each pixel; NaN where it is dark."""
-    top = curve[0].copy()
-    for place in range(1, len(curve)):
-        for col in range(len(top)):
-            top[col] = max(top[col], curve[place, col])
-    for col in range(len(top)):
-        highest[col] = top[col] if total[col] > 0 else np.nan
+def _new_map(entry: h5py.Group, name: str, shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+    """Make an NXdata of one map, to be written one projection at a time."""
+    data = new_group(entry, name, "NXdata", signal=name)
+    more = len(shape) - 3
+    data.attrs["axes"] = ["omega", "row", "column"] + ["."] * more
+    slices = [str(shape[0] // 2), ".", "."] + ["."] * more
+    data.attrs["default_slice"] = slices if dtype == np.uint8 else slices[:3] + ["0"] * more
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    stored = data.create_dataset(name, shape, dtype, chunks=(1, *shape[1:]), **packed)
+    stored.attrs["interpretation"] = "image"
+    for axis in ("omega", "row", "column"):
+        data[axis] = entry["axes"][axis]
+    return data
 
 
-@njit(cache=True)
-def _peaks_of_row(
-    counts: FloatArray,
-    settings: FloatArray,
-    neighbours: NDArray[np.int64],
-    peak_share: float,
-    total: FloatArray,
-    number: NDArray[np.int64],
-    setting_out: FloatArray,
-    share_out: FloatArray,
-) -> None:
-    """Find the peaks of a row's pixels: settings that hold, with those beside them, the most."""
-    cols = counts.shape[1]
-    held, limit = counts.copy(), np.zeros(cols)
-    for frame in range(len(counts)):
-        line = held[frame]
-        for other in neighbours[frame]:
-            if other >= 0:
-                more = counts[other]
-                for col in range(cols):
-                    line[col] += more[col]
-        for col in range(cols):
-            limit[col] = max(limit[col], peak_share * line[col])
-    for col in range(cols):
-        limit[col] = max(limit[col], 5e-324)  # what is dark has no peak
-    before, after = np.empty(cols), np.empty(cols)
-    strongest = np.full((MOST_PEAKS, cols), -1)
-    for frame in range(len(counts)):
-        # Of equals beside each other the first one counts.
-        for col in range(cols):
-            before[col], after[col] = -1, limit[col]
-        for other in neighbours[frame]:
-            if other >= 0:
-                highest, near = before if other < frame else after, held[other]
-                for col in range(cols):
-                    highest[col] = max(highest[col], near[col])
-        line = held[frame]
-        for col in range(cols):
-            if line[col] > before[col] and line[col] >= after[col]:
-                number[col] = min(number[col] + 1, MOST_PEAKS)
-                _rank(frame, held, strongest, col)
-    for col in range(cols):
-        for place in range(number[col]):
-            frame = strongest[place, col]
-            share_out[col, place] = held[frame, col] / total[col]
-            for axis in range(len(settings)):
-                moment = counts[frame, col] * settings[axis, frame]
-                for other in neighbours[frame]:
-                    if other >= 0:
-                        moment += counts[other, col] * settings[axis, other]
-                setting_out[col, place, axis] = moment / held[frame, col]
+def _write(entry: h5py.Group, k: int, found: Mosaicity) -> None:
+    for name, values in found.maps().items():
+        entry[name][name][k] = values
+    entry["peak_settings/peak_settings"][k] = found.peaks.setting
+    entry["peak_shares/peak_shares"][k] = found.peaks.share
 
 
-@njit(cache=True)
-def _rank(frame: int, held: FloatArray, strongest: NDArray[np.int64], col: int) -> None:
-    """Put a peak among the strongest of its pixel, (peaks, cols), -1 where there are fewer."""
-    place = MOST_PEAKS
-    while place > 0:
-        other = strongest[place - 1, col]
-        if other >= 0 and held[other, col] >= held[frame, col]:
-            break
-        place -= 1
-        if place < MOST_PEAKS - 1:
-            strongest[place + 1, col] = other
-    if place < MOST_PEAKS:
-        strongest[place, col] = frame
+def _write_colors(entry: h5py.Group, names: tuple[str, ...], seen: NDArray[np.float64]) -> None:
+    """Write the means in colours of one key for all projections."""
+    range_deg, center_deg = orientation_range(*seen.T)
+    first, second = (entry[f"mean_{name}/mean_{name}"] for name in names)
+    data = _new_map(entry, "mosaicity", (*first.shape, 4), np.uint8)
+    for k, total in enumerate(entry["total/total"]):
+        lit = illuminated(total)
+        rgba = orientation_rgba(first[k], second[k], lit, range_deg, center_deg)
+        data["mosaicity"][k] = as_bytes(rgba)
+    data["title"] = f"mean ({', '.join(names)}) in colours; their key is mosaicity_key"
+    call_image(data["mosaicity"], data["title"].asstr()[()])
+    add_key(entry, range_deg, center_deg, names)

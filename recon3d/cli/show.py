@@ -163,7 +163,7 @@ def maps(arguments: argparse.Namespace) -> None:
     colours are written as NeXus. The scan is a cleaned SCAN.h5, or the 14 arguments of getdata,
     whose output folder is not touched.
     """
-    from recon3d.analysis.maps_file import cleaned_projections, write_maps
+    from recon3d.analysis.projection_maps import cleaned_projections, write_maps
     from recon3d.cleaning.getdata import calibration_images, completed, open_data, region_of
     from recon3d.files.store import open_store
     from recon3d.runtime.progress import bars_shown
@@ -201,8 +201,7 @@ def _export_sums(inifile: Path, out: Path) -> None:
     from recon3d.files.store import open_store
     from recon3d.reconstruction.build import build_model
     from recon3d.reconstruction.model.checks import require_plausible
-    from recon3d.reconstruction.quality.astra import export_sums
-    from recon3d.reconstruction.quality.reprojection import model_of
+    from recon3d.reconstruction.quality.reprojection import export_sums, model_of
 
     experiment = Experiment.from_ini(inifile)
     folder = folder_of(experiment, inifile)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.plot.parts import BLUE, ORANGE, TEXT_SIZE, VERMILION, label
 from recon3d.plot.scan.detector_frames import setting_label
-from recon3d.reconstruction.quality.voxel import VoxelEvidence
+from recon3d.reconstruction.quality.reprojection import VoxelEvidence
 
 Image = NDArray[Any]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from recon3d.analysis.misorientation import Comparison, compare_with_truth
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.reconstruction.quality.truth import Comparison, compare_with_truth
 from recon3d.reconstruction.run import reconstruct
 from recon3d.simulate.phantom import Phantom, make_phantom
 from recon3d.simulate.presets import demo_plan

@@ -111,7 +111,7 @@ class FramesPanel(Panel):
 
     def _mark(self, axes: Any, projection: int) -> None:
         """Mark where the clicked voxel lands."""
-        from recon3d.reconstruction.quality.voxel import place_of
+        from recon3d.reconstruction.quality.reprojection import place_of
 
         if self.window.voxel is None:
             return

@@ -14,7 +14,7 @@ from recon3d.viewer.panel import Panel, new_text
 from recon3d.viewer.pick import Voxel
 
 if TYPE_CHECKING:
-    from recon3d.reconstruction.quality.voxel import VoxelEvidence
+    from recon3d.reconstruction.quality.reprojection import VoxelEvidence
     from recon3d.viewer.window import GrainWindow
 
 
@@ -44,7 +44,7 @@ class VoxelPanel(Panel):
         self.projections = len(model.projections)
 
         def job() -> Iterator[VoxelEvidence]:
-            from recon3d.reconstruction.quality.voxel import look_at_voxel, voxel_bins
+            from recon3d.reconstruction.quality.reprojection import look_at_voxel, voxel_bins
 
             yield from look_at_voxel(model, voxel_bins(model), grain.volume.centre_um(voxel))
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.analysis.coarse import coarsened, step_for
 from recon3d.analysis.misorientation import kernel_average_misorientation
-from recon3d.analysis.surface import Surface
+from recon3d.analysis.surface import Surface, coarsened, step_for
 from recon3d.colors import Center, orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain

@@ -12,8 +12,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.analysis.coarse import LARGEST, Deferred, coarsened, step_for
-from recon3d.analysis.surface import Surface, known_orientations, shape_at, surface_of
+from recon3d.analysis.surface import (
+    LARGEST,
+    Deferred,
+    Surface,
+    coarsened,
+    known_orientations,
+    shape_at,
+    step_for,
+    surface_of,
+)
 from recon3d.colors import Center, orientation_range
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain

@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.analysis.cells import Cells, find_cells
-from recon3d.analysis.difference import GrainDifference, check_same_grid, grain_difference
-from recon3d.analysis.misorientation import boundaries
+from recon3d.analysis.misorientation import (
+    GrainDifference,
+    boundaries,
+    check_same_grid,
+    grain_difference,
+)
 from recon3d.colors import orientation_colors
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain

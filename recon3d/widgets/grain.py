@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from recon3d.analysis.coarse import coarsened, step_for
-from recon3d.analysis.surface import known_orientations, surface_of
+from recon3d.analysis.surface import coarsened, known_orientations, step_for, surface_of
 from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.files.grain import Grain

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backend_bases import MouseEvent
 from numpy.typing import NDArray
 
-from recon3d.analysis.moments import illuminated, projection_moments
+from recon3d.analysis.projection_maps import illuminated, projection_moments
 from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.config.experiment import Experiment
@@ -29,8 +29,7 @@ from recon3d.plot.tilts import (
     mark_tilt,
 )
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
-from recon3d.reconstruction.quality.reprojection import model_of
-from recon3d.reconstruction.quality.voxel import VoxelEvidence, look_at_voxel
+from recon3d.reconstruction.quality.reprojection import VoxelEvidence, look_at_voxel, model_of
 from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, show_if, slider
 
 PAUSE_S = 0.4

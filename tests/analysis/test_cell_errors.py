@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from recon3d.analysis.cell_errors import volume_errors_um3
+from recon3d.analysis.cells import volume_errors_um3
 
 VOXEL = (0.5, 1.0, 2.0)
 

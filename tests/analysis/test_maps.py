@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d.analysis.coarse import coarsened, step_for
-from recon3d.analysis.difference import grain_difference
-from recon3d.analysis.misorientation import boundaries, kernel_average_misorientation
-from recon3d.analysis.surface import cut_level, shape_at, surface_of
+from recon3d.analysis.misorientation import (
+    boundaries,
+    grain_difference,
+    kernel_average_misorientation,
+)
+from recon3d.analysis.surface import coarsened, cut_level, shape_at, step_for, surface_of
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 

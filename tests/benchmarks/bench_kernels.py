@@ -15,8 +15,7 @@ from memory_scan import MemoryScan, ball_points, ball_scan
 from numpy.typing import NDArray
 from plain_loops import backproject_voxel, clean_frame
 
-from recon3d.analysis.moments import projection_moments
-from recon3d.analysis.projection_maps import mosaicity
+from recon3d.analysis.projection_maps import mosaicity, projection_moments
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer

@@ -23,9 +23,9 @@ from measure import start_with_sleeping_threads
 from scipy.stats import rankdata
 
 from recon3d import Cleaning, clean, open_scan, open_store
+from recon3d.analysis.misorientation import compare_with_truth
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
-from recon3d.reconstruction.quality.truth import compare_with_truth
 from recon3d.reconstruction.run import reconstruct
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.faults import Fault

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from measure import Row, machine, once, print_rows, run_child, start_with_sleeping_threads
 
+from recon3d.analysis.misorientation import compare_with_truth
 from recon3d.files.grain import Grain
-from recon3d.reconstruction.quality.truth import compare_with_truth
 from recon3d.simulate.detector import SimulatedDetector
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import grain_size_um, rocking_plan

@@ -10,8 +10,7 @@ from matplotlib.image import imread
 from silx.io import nxdata
 from store_files import make_frames, write
 
-from recon3d.analysis.maps_file import cleaned_projections, write_maps
-from recon3d.analysis.projection_maps import mosaicity
+from recon3d.analysis.projection_maps import cleaned_projections, mosaicity, write_maps
 from recon3d.cleaning.pipeline import clean
 from recon3d.cli.main import main
 from recon3d.config.cleaning import Cleaning

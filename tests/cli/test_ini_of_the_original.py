@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from recon3d.analysis.misorientation import compare_with_truth
 from recon3d.cli.main import main
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
-from recon3d.reconstruction.quality.truth import compare_with_truth
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan_plan import Steps

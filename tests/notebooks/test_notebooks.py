@@ -6,12 +6,12 @@ import nbformat
 import numpy as np
 import pytest
 
+from recon3d.analysis.misorientation import dice
 from recon3d.cli.main import main
 from recon3d.cli.notebooks import jupyterlab_command, notebook_sources
 from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
-from recon3d.reconstruction.quality.truth import dice
 from recon3d.simulate.lesson import planted_grain
 from recon3d.simulate.truth import Truth
 

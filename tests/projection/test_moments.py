@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recon3d.analysis.moments import projection_moments
+from recon3d.analysis.projection_maps import projection_moments
 from recon3d.errors import ParameterError
 
 MU = np.array([-0.1, 0.0, 0.1, 0.3])

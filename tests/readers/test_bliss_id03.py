@@ -15,7 +15,7 @@ import hdf5plugin  # noqa: F401
 import numpy as np
 import pytest
 
-from recon3d.analysis.moments import projection_moments
+from recon3d.analysis.projection_maps import projection_moments
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, GridError
 from recon3d.scan.scan import open_scan

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from recon3d.analysis.misorientation import Comparison, compare_with_truth
 from recon3d.cleaning.pipeline import clean
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
 from recon3d.files.store import CleanedScan
-from recon3d.reconstruction.quality.truth import Comparison, compare_with_truth
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.faults import Fault
 from recon3d.simulate.phantom import make_phantom

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recon3d.geometry import ProjectionGeometry
 from recon3d.reconstruction.build import build_model
-from recon3d.reconstruction.quality.astra import export_sums, parallel_vectors
+from recon3d.reconstruction.quality.reprojection import export_sums, parallel_vectors
 
 
 @given(

@@ -7,8 +7,14 @@ import pytest
 
 from recon3d.errors import ParameterError
 from recon3d.reconstruction.model.scan_model import orient
-from recon3d.reconstruction.quality.reprojection import experiment_of, find_model
-from recon3d.reconstruction.quality.voxel import look_at_voxel, pixel_counts, place_of, voxel_bins
+from recon3d.reconstruction.quality.reprojection import (
+    experiment_of,
+    find_model,
+    look_at_voxel,
+    pixel_counts,
+    place_of,
+    voxel_bins,
+)
 from recon3d.reconstruction.run import reconstruct
 
 

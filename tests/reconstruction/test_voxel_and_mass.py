@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from recon3d.analysis.misorientation import dice
 from recon3d.cleaning.overview import glances_of_store
 from recon3d.config.cleaning import Cleaning
 from recon3d.reconstruction.build import build_model
 from recon3d.reconstruction.fit.backprojection import backproject_sample
 from recon3d.reconstruction.model.scanned import fit_centre_of_mass, orientation_bins
 from recon3d.reconstruction.preview import preview_grain
-from recon3d.reconstruction.quality.truth import dice
-from recon3d.reconstruction.quality.voxel import look_at_voxel
+from recon3d.reconstruction.quality.reprojection import look_at_voxel
 from recon3d.scan.scan import open_scan
 
 

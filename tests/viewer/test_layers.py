@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recon3d.analysis.coarse import Deferred, coarsened
+from recon3d.analysis.surface import Deferred, coarsened
 from recon3d.colors import orientation_colors
 from recon3d.config.volume import Volume
 from recon3d.plot.grain.quantities import limits_of, values_of

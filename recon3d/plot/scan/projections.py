@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d.analysis.moments import illuminated, projection_moments
+from recon3d.analysis.projection_maps import illuminated, projection_moments
 from recon3d.arguments import checked
 from recon3d.colors import Center, orientation_range, orientation_rgba
 from recon3d.plot.colors import draw_color_key

@@ -1,1 +1,1 @@
-"""How right a grain is: halves, reprojection, single voxels, a known truth."""
+"""How right a grain is: halves, reprojection, single voxels, trials, doubts."""
