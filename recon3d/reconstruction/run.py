@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,21 +59,30 @@ def reconstruct(
     reconstruction. `checkpoints`: where the state of an iterative fit is kept while it runs, and
     whether to go on from it. Each process of the communicator gets the grain.
     """
-    method = _method_of(experiment)
+    settings = experiment.settings
+    if (settings.method, settings.frame) == ("iterative", "lab"):
+        raise ParameterError(
+            "the method 'iterative' works in the sample frame only, not in 'lab': use --method "
+            "backprojection for comparison"
+        )
     check_before(clean, experiment)
     first = communicator.rank == 0
     if checkpoints is not None:
         checkpoints.begin(clean, experiment, communicator)
-    outside = {
-        "memory_gib": memory_gib,
-        "report": report if first else None,
-        "checkpoints": checkpoints,
-    }
     if first and report is not None:
         report("alignment", 0, float("nan"), None)
     with bars_shown(show_progress and first), clean.kept_open() as opened:
         model, record = prepare(opened, experiment, communicator)
-        found = method(_first_task(model, experiment, outside))
+        work = iterated if settings.method == "iterative" else backprojected
+        found = work(
+            _first_task(
+                model,
+                experiment,
+                memory_gib=memory_gib,
+                report=report if first else None,
+                checkpoints=checkpoints,
+            )
+        )
         merged, voxels = found.task.model, found.voxels
         found = _with_all_pixels(found, Size(opened, experiment, model.unknown))
         evidence = None if voxels is None else look_at_frames(merged, voxels, found.task.model)
@@ -85,33 +93,34 @@ def reconstruct(
     return replace(grain, doubts=doubts)
 
 
-def _first_task(model: ScanModel, experiment: Experiment, outside: dict[str, Any]) -> Task:
+def _first_task(model: ScanModel, experiment: Experiment, **outside: Any) -> Task:
     """The task of the coarsest size; it alone holds what is kept of that size's frames."""
     coarsest, *finer = sizes_of(model, experiment)
     seen = seen_in(model, coarsest)
     return task_of(coarsest.experiment, seen, finer=tuple(finer), **outside)
 
 
-def by_backprojection(task: Task) -> Found:
+def backprojected(task: Task) -> Found:
     """Backproject, in the sample frame or as the original did; cut the mask by completeness."""
     task.tell("backprojection")
-    model, bins = task.model, task.bins
-    in_laboratory = task.experiment.settings.frame == "lab"
+    model, bins, settings = task.model, task.bins, task.experiment.settings
     illuminated = IlluminatedBits(model)
     cell_pix = cell_width(model.in_pixels(task.volume))
-
-    def peaks_of(points_um: NDArray[np.float64]) -> VoxelPeaks:
-        if in_laboratory:
-            volume = backproject_laboratory(model, points_um, illuminated=illuminated)
+    # As many voxels at a time as their distributions fit into memory.
+    at_a_time = max(int(task.memory_gib * 2**30 / (4 * bins.size)), 1)
+    parts = []
+    for start in range(0, len(task.points_um), at_a_time):
+        points = task.points_um[start : start + at_a_time]
+        if settings.frame == "lab":
+            volume = backproject_laboratory(model, points, illuminated=illuminated)
         else:
             volume = backproject_sample(
-                model, bins, points_um, cell_pix=cell_pix, illuminated=illuminated
+                model, bins, points, cell_pix=cell_pix, illuminated=illuminated
             )
-        return find_peaks(volume, bins, task.reach)
-
-    peaks = _in_parts(task, peaks_of)
+        parts.append(vars(find_peaks(volume, bins, task.reach)).values())
+    peaks = VoxelPeaks(*map(np.concatenate, zip(*parts, strict=True)))
     share = _completeness(task, peaks, illuminated)
-    cutoff = task.experiment.settings.completeness_cutoff
+    cutoff = settings.completeness_cutoff
     if cutoff is None:
         cutoff = best_cutoff(model, task.points_um, share, model.in_pixels(task.volume))
         logger.info("completeness cutoff %.2f, by the lit pixels", cutoff)
@@ -121,7 +130,7 @@ def by_backprojection(task: Task) -> Found:
     return Found(task, occupancy, in_mask, peaks, share, record={"completeness_cutoff": cutoff})
 
 
-def by_iteration(task: Task) -> Found:
+def iterated(task: Task) -> Found:
     """Fit all orientation distributions to the frames; cut the mask by occupancy."""
     require_memory(task, task.bins.size)
     settings = task.experiment.settings
@@ -171,34 +180,6 @@ def _enlarged(
     filled = image.repeat(times, axis=0).repeat(times, axis=1)
     large[: filled.shape[0], : filled.shape[1]] = filled
     return large
-
-
-METHODS: dict[tuple[str, str], Callable[[Task], Found]] = {
-    ("backprojection", "sample"): by_backprojection,
-    ("backprojection", "lab"): by_backprojection,
-    ("iterative", "sample"): by_iteration,
-}
-"""Each method by its name and frame."""
-
-
-def _method_of(experiment: Experiment) -> Callable[[Task], Found]:
-    settings = experiment.settings
-    method = METHODS.get((settings.method, settings.frame))
-    if method is None:
-        raise ParameterError(
-            f"the method '{settings.method}' works in the sample frame only, not in "
-            f"'{settings.frame}': use --method backprojection for comparison"
-        )
-    return method
-
-
-def _in_parts(task: Task, peaks_of: Callable[[NDArray[np.float64]], VoxelPeaks]) -> VoxelPeaks:
-    """Work on as many voxels at a time as their distributions fit into memory."""
-    at_a_time = max(int(task.memory_gib * 2**30 / (4 * task.bins.size)), 1)
-    starts = range(0, len(task.points_um), at_a_time)
-    parts = [peaks_of(task.points_um[start : start + at_a_time]) for start in starts]
-    columns = [[getattr(part, column.name) for part in parts] for column in fields(VoxelPeaks)]
-    return VoxelPeaks(*(np.concatenate(column) for column in columns))
 
 
 def _completeness(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.projection.kernels import FloatArray
+from recon3d.reconstruction.fit.alignment import LEAST_TURN_DEG
 from recon3d.reconstruction.fit.bending import bend_in_widths
 from recon3d.reconstruction.fit.passes import CLEAR_SLOPE, slope_steps
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -23,17 +23,12 @@ from recon3d.reconstruction.model.scanned import (
 from recon3d.reconstruction.quality.agreement import Evidence
 from recon3d.reconstruction.task import Found
 
-logger = logging.getLogger(__name__)
-
 POOR_EXCESS = 0.35
 """Residual beyond counting noise above which the model does not describe the scan; good scans
 have 0.1 to 0.15, absorption, small grains and broad tails up to 0.25."""
 
 SHARPER = 0.97
 """A handedness is in doubt if the other one gives maps that fill fewer bins than this share."""
-
-LEAST_RANGE_DEG = 150.0
-"""Range of ω below which rotation axis and drift are not told apart."""
 
 MOST_OF_SIGNAL = 0.45
 """Share of a bright pixel (about a third of the brightest one) from which binth cuts the grain: one
@@ -88,6 +83,11 @@ class Case:
     # what frames and predictions say of each other; None where nothing was fitted
     evidence: Evidence | None
 
+    @property
+    def model(self) -> ScanModel:
+        """The scan."""
+        return self.found.task.model
+
 
 def doubts_of(case: Case) -> tuple[str, ...]:
     """Go through all checks and keep the sentences of those that find something."""
@@ -106,10 +106,13 @@ def doubts_of(case: Case) -> tuple[str, ...]:
 
 
 def _handedness(case: Case) -> str | None:
-    how, store = case.record.get("handedness_from"), case.found.task.model.store
     if case.found.task.experiment.settings.frame == "lab":
         return None
-    h = case.found.task.model.turning.handedness
+    how, store, h = (
+        case.record.get("handedness_from"),
+        case.model.store,
+        case.model.turning.handedness,
+    )
     if not tells_handedness(store):
         return (
             f"the handedness {h:+d} was {how}, and this scan ({store.kind}) cannot test it: with "
@@ -117,20 +120,19 @@ def _handedness(case: Case) -> str | None:
             "together once to know 'handedness'"
         )
     bins = {+1: case.record["effective_bins_plus"], -1: case.record["effective_bins_minus"]}
-    if bins[-h] < SHARPER * bins[h]:
-        return (
-            f"the handedness {h:+d} was {how}, but the scan says {-h:+d} (orientation maps fill "
-            f"{bins[h]:.1f} bins a voxel, {bins[-h]:.1f} with the other): leave 'handedness' out"
-        )
-    return None
+    if bins[-h] >= SHARPER * bins[h]:
+        return None
+    return (
+        f"the handedness {h:+d} was {how}, but the scan says {-h:+d} (orientation maps fill "
+        f"{bins[h]:.1f} bins a voxel, {bins[-h]:.1f} with the other): leave 'handedness' out"
+    )
 
 
 def _threshold(case: Case, evidence: Evidence) -> str | None:
-    threshold = threshold_of(case.found.task.model.store)
+    pixels, threshold = case.model.store.binning.pixels, threshold_of(case.model.store)
     signal = float(np.nanmedian(evidence.signal))
     if not threshold > MOST_OF_SIGNAL * signal:  # no signal at all is told elsewhere
         return None
-    pixels = case.found.task.model.store.binning.pixels
     return (
         f"binth {threshold / pixels:g} is {threshold / signal:.0%} of a bright pixel "
         f"({signal / pixels:.0f} counts), so the grain's rim is cut off and the grain comes out "
@@ -139,11 +141,9 @@ def _threshold(case: Case, evidence: Evidence) -> str | None:
 
 
 def _range(case: Case) -> str | None:
-    omega = case.found.task.model.store.omega_deg[case.found.task.model.projections]
-    if omega.size < 2:
-        return None
-    covered = float(np.ptp(omega) + np.median(np.diff(np.sort(omega))))
-    if covered >= LEAST_RANGE_DEG:
+    omega = case.model.store.omega_deg[case.model.projections]
+    covered = float(np.ptp(omega) + np.median(np.diff(np.sort(omega)))) if omega.size > 1 else 360.0
+    if covered >= LEAST_TURN_DEG:
         return None
     return (
         f"only {covered:.0f}° of ω: rotation axis, drift and the shape along the beam are not told "
@@ -152,9 +152,8 @@ def _range(case: Case) -> str | None:
 
 
 def _counts(case: Case) -> str | None:
-    known = case.found.task.model.store.provenance
-    saturated, wrapped = known.get("saturated_frames", 0), known.get("wrapped_pixels", 0)
-    if saturated:
+    known = case.model.store.provenance
+    if saturated := known.get("saturated_frames", 0):
         return (
             f"{saturated} frames are saturated: their brightest pixels are cut off, which shifts "
             "orientations towards the wings; expose shorter, or attenuate the beam"
@@ -164,7 +163,7 @@ def _counts(case: Case) -> str | None:
             f"{lost} counts passed 65535 and began again at 0, as 16 bits do: the brightest peaks "
             "are dark in their middle, which shifts orientations; expose shorter"
         )
-    if wrapped:
+    if wrapped := known.get("wrapped_pixels", 0):
         return (
             f"{wrapped} counts near 65535 were taken for negative ones that wrapped around in 16 "
             "bits; if they are true peaks the brightest pixels are lost: expose shorter"
@@ -174,19 +173,17 @@ def _counts(case: Case) -> str | None:
 
 def _scanned_range(case: Case) -> str | None:
     """Intensity in the outermost settings: part of the grain lies beyond."""
-    store = case.found.task.model.store
+    store = case.model.store
     shape = [axis.values_deg.size for axis in store.axes]
     if int(np.prod(shape)) != store.shape[1]:
         return None
-    frames = store.integrated[case.found.task.model.projections].sum(axis=0).reshape(shape)
+    frames = store.integrated[case.model.projections].sum(axis=0).reshape(shape)
     cut = []
     for number, axis in enumerate(store.axes):
-        if axis.values_deg.size > 2 and axis.name in ("mu", "gamma"):
-            others = tuple(k for k in range(len(shape)) if k != number)
-            profile = frames.sum(axis=others)
-            ends = max(profile[0], profile[-1]) / profile.max()
-            if ends > MOST_AT_THE_EDGE:
-                cut.append(f"{axis.name} ends at {ends:.0%} of its strongest setting")
+        profile = np.moveaxis(frames, number, 0).reshape(shape[number], -1).sum(axis=1)
+        ends = max(profile[0], profile[-1]) / profile.max()
+        if axis.name in ("mu", "gamma") and profile.size > 2 and ends > MOST_AT_THE_EDGE:
+            cut.append(f"{axis.name} ends at {ends:.0%} of its strongest setting")
     if not cut:
         return None
     return (
@@ -196,31 +193,30 @@ def _scanned_range(case: Case) -> str | None:
 
 
 def _region(case: Case) -> str | None:
-    """The grain at the border of the volume, or its images at the border of the region."""
+    """The grain at the border of the volume."""
     mask = case.found.task.fill(case.found.in_mask) > 0
     cut = ["xyz"[k] for k in range(3) if np.moveaxis(mask, k, 0)[[0, -1]].any()]
-    if case.found.residual.size and cut:
-        return (
-            f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
-            "enlarge grain_dim or move grain_pos"
-        )
-    return None
+    if not (case.found.residual.size and cut):
+        return None
+    return (
+        f"the grain reaches the border of the volume along {', '.join(cut)}: if it is cut off, "
+        "enlarge grain_dim or move grain_pos"
+    )
 
 
 def _hidden(case: Case, evidence: Evidence) -> str | None:
     """Pixels that ought to be bright are dark: an edge of the beam, or of the region."""
-    model = case.found.task.model
     missing = evidence.missing
     volume_um3 = case.found.in_mask.sum() * np.prod(case.found.task.volume.voxel_um)
-    width_pix = np.cbrt(volume_um3) / max(model.pixel_um)
+    width_pix = np.cbrt(volume_um3) / max(case.model.pixel_um)
     most = max(MOST_MISSING[0], MOST_MISSING[1] / max(width_pix, 1))
     where = (missing > most) & ~np.isin(evidence.projections, _strange(evidence))
     if where.sum() < 2:
         return None
-    omega = [model.omega_deg(int(k)) for k in evidence.projections[where]]
     return (
-        f"part of the grain is dark in {where.sum()} projections (ω from {min(omega):.0f} to "
-        f"{max(omega):.0f}°; up to {np.nanmax(missing[where]):.0%} of what is expected), and its "
+        f"part of the grain is dark in {where.sum()} projections "
+        f"({_span(case.model, evidence.projections[where])}; up to "
+        f"{np.nanmax(missing[where]):.0%} of what is expected), and its "
         "shape is wrong there: the edge of the illumination or of the region of interest cuts it, "
         "pixels are dead, or the acceptance shifts across the field; widen them, or leave these "
         "projections out by omega_exclude"
@@ -229,28 +225,28 @@ def _hidden(case: Case, evidence: Evidence) -> str | None:
 
 def _edges(case: Case) -> str | None:
     """Projections of which a part lies beyond the edge of the illumination."""
-    model = case.found.task.model
-    if model.unknown is None:
-        return None
-    cut = model.unknown.cut[model.projections]
+    model = case.model
+    cut = np.zeros(1, bool) if model.unknown is None else model.unknown.cut[model.projections]
     if not cut.any():
         return None
-    omega = [model.omega_deg(int(k)) for k in model.projections[cut]]
     return (
         f"the illumination, or the region of interest, cuts the grain in {cut.sum()} of {cut.size} "
-        f"projections (ω from {min(omega):.0f} to {max(omega):.0f}°): what lies beyond its edge "
+        f"projections ({_span(model, model.projections[cut])}): what lies beyond its edge "
         "was taken as unknown; where few others show it, shape and axis may be wrong: widen the "
         "beam, or move the grain to its middle"
     )
 
 
+def _span(model: ScanModel, projections: NDArray[np.int64]) -> str:
+    omega = [model.omega_deg(int(k)) for k in projections]
+    return f"ω from {min(omega):.0f} to {max(omega):.0f}°"
+
+
 def _drift(case: Case, evidence: Evidence) -> str | None:
     """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
-    if _slope(case) or _two_orientations(case):
-        return None
-    model = case.found.task.model
+    model = case.model
     omega = model.store.omega_deg[evidence.projections]
-    if np.ptp(omega) < LEAST_RANGE_DEG / 2:
+    if np.ptp(omega) < LEAST_TURN_DEG / 2 or _slope(case) or _two_orientations(case):
         return None
     steps, told = setting_steps_deg(model.store), []
     shifts = evidence.shift_deg.T
@@ -258,19 +254,19 @@ def _drift(case: Case, evidence: Evidence) -> str | None:
         drift, error = _trend(omega, shift)
         if np.isfinite(step) and abs(drift) > max(least * step, DRIFT_SIGMAS * error):
             told.append(f"{name}_c by {1e3 * abs(drift):.0f} mdeg")
-    fitted = 1e3 * abs(model.centre_drift_deg[0])
-    if not told and fitted and not gamma_scanned(model.store):
+    if told:
         return (
-            f"μ_c drifts by {fitted:.0f} mdeg over the scan, as far as μ alone tells, which takes "
-            "a part of it for a tilt of the whole grain: misorientations hold, but all "
-            "orientations may be off together; scan μ and γ, or let the optics warm up"
+            f"the setting of the turning centre drifts over the scan ({', '.join(told)} at least): "
+            "orientations are shifted by a part of that; was the optics still warming up, or did "
+            "the sample creep?"
         )
-    if not told:
+    fitted = 1e3 * abs(model.centre_drift_deg[0])
+    if not fitted or gamma_scanned(model.store):
         return None
     return (
-        f"the setting of the turning centre drifts over the scan ({', '.join(told)} at least): "
-        "orientations are shifted by a part of that; was the optics still warming up, or did the "
-        "sample creep?"
+        f"μ_c drifts by {fitted:.0f} mdeg over the scan, as far as μ alone tells, which takes "
+        "a part of it for a tilt of the whole grain: misorientations hold, but all "
+        "orientations may be off together; scan μ and γ, or let the optics warm up"
     )
 
 
@@ -297,10 +293,10 @@ def _strange(evidence: Evidence) -> NDArray[np.int64]:
 
 def _slope(case: Case) -> str | None:
     """An acceptance in γ that moves over the image."""
-    found, voxels = case.found, case.found.voxels
-    if voxels is None or slope_steps(found.task.model, voxels) < CLEAR_SLOPE:
+    voxels = case.found.voxels
+    if voxels is None or slope_steps(case.model, voxels) < CLEAR_SLOPE:
         return None
-    slope = 100 * max(found.task.model.acceptance.slope_deg_per_pix, key=abs)
+    slope = 100 * max(case.model.acceptance.slope_deg_per_pix, key=abs)
     return (
         f"the acceptance in γ moves over the image by {slope:.2g}° in 100 pixels: orientations are "
         "corrected for it, the shape is not, and what lies past the scanned range is missing on "
@@ -311,10 +307,10 @@ def _slope(case: Case) -> str | None:
 
 def _bend(case: Case) -> str | None:
     """A strong bend along the depth, seen by μ alone."""
-    model, voxels = case.found.task.model, case.found.voxels
-    if voxels is None or gamma_scanned(model.store):
+    voxels = case.found.voxels
+    if voxels is None or gamma_scanned(case.model.store):
         return None
-    bend = bend_in_widths(model, voxels)
+    bend = bend_in_widths(case.model, voxels)
     if bend < MOST_BENT:
         return None
     return (
@@ -325,8 +321,7 @@ def _bend(case: Case) -> str | None:
 
 
 def _suspects(case: Case, evidence: Evidence) -> str | None:
-    model = case.found.task.model
-    aside = sorted(model.suspected)
+    model, aside = case.model, sorted(case.model.suspected)
     if len(aside) > MOST_ASIDE * len(model.projections):
         return (
             f"{len(aside)} of {len(model.projections)} projections were set aside, because the "
@@ -336,8 +331,6 @@ def _suspects(case: Case, evidence: Evidence) -> str | None:
         )
     strange = [k for k in _strange(evidence) if k not in model.suspected]
     if not strange:
-        if aside:
-            logger.info("set aside: the projections at ω = %s°", _angles(model, aside))
         return None
     return (
         f"the grain does not explain the projections at ω = {_angles(model, strange)}° as it does "
@@ -380,7 +373,7 @@ def _two_orientations(case: Case) -> str | None:
     second = case.found.second_share
     if second is None or not case.found.in_mask.any():
         return None
-    if not tells_handedness(case.found.task.model.store) or _slope(case):
+    if not tells_handedness(case.model.store) or _slope(case):
         return None  # where one tilt was scanned, distributions are wide until they are refined
     inside = second[case.found.in_mask]
     shares = [(float((inside > counts).mean()), most) for counts, most in SECOND_ORIENTATIONS]
@@ -394,9 +387,8 @@ def _two_orientations(case: Case) -> str | None:
 
 
 def _extinction(case: Case, evidence: Evidence) -> str | None:
-    threshold = threshold_of(case.found.task.model.store)
-    curvature = float(np.nanmedian(evidence.curvature))
-    signal = np.nanmedian(evidence.signal)
+    threshold = threshold_of(case.model.store)
+    curvature, signal = (float(np.nanmedian(one)) for one in (evidence.curvature, evidence.signal))
     if not any(signal > bright * threshold and curvature < dim for bright, dim in DIM_BRIGHT):
         return None
     return (
@@ -406,24 +398,10 @@ def _extinction(case: Case, evidence: Evidence) -> str | None:
 
 
 CHECKS: tuple[Callable[[Case], str | None], ...] = (
-    _handedness,
-    _range,
-    _counts,
-    _scanned_range,
-    _region,
-    _edges,
-    _slope,
-    _bend,
-    _two_orientations,
-)
+    _handedness, _range, _counts, _scanned_range, _region, _edges, _slope, _bend, _two_orientations,
+)  # fmt: skip
 CHECKS_OF_FRAMES: tuple[Callable[[Case, Evidence], str | None], ...] = (
-    _threshold,
-    _hidden,
-    _drift,
-    _suspects,
-    _outliers,
-    _dead_columns,
-    _extinction,
-)
+    _threshold, _hidden, _drift, _suspects, _outliers, _dead_columns, _extinction,
+)  # fmt: skip
 """Each names one cause, in words that end with what to do; the last ones hold frames against what
 the grain predicts."""
