@@ -46,7 +46,11 @@ def part_voxels(
     pieces = _sharpen(pieces, orientation[known].astype(np.float64), tilts, faces)
     if min_voxels is None:
         pieces = _without_slivers(pieces, tilts, faces, least)
-    return _by_size(pieces), faces
+    # Numbered anew, the largest first.
+    sizes = np.bincount(pieces)
+    numbers = np.empty(sizes.size, np.int64)
+    numbers[np.argsort(-sizes, kind="stable")] = np.arange(sizes.size)
+    return numbers[pieces], faces
 
 
 def faces_of(known: NDArray[np.bool_]) -> Integers:
@@ -244,14 +248,6 @@ def _sharpen(pieces: Integers, tilts: FloatArray, smooth: FloatArray, faces: Int
         pieces = pieces.copy()
         pieces[voxel[moves][order]] = pieces[other[moves][order]]
     return pieces
-
-
-def _by_size(pieces: Integers) -> Integers:
-    """Number the cells anew, the largest first."""
-    sizes = np.bincount(pieces)
-    numbers = np.empty(sizes.size, np.int64)
-    numbers[np.argsort(-sizes, kind="stable")] = np.arange(sizes.size)
-    return numbers[pieces]
 
 
 def means_of(pieces: Integers, tilts: FloatArray) -> FloatArray:

@@ -33,7 +33,6 @@ from recon3d.reconstruction.model.scanned import (
     effective_bins,
     fit_centre_of_mass,
     fit_turning,
-    mean_two_theta,
     orientation_bins,
     scan_origin,
     setting_steps_deg,
@@ -219,7 +218,8 @@ def _turning_centre(
         course=course_of(len(store.omega_deg))[used] if tells_drift(store) and not few else None,
     )
     # What the grain's mean strain adds to μ at every ω is no part of the centre.
-    shift = sense * mean_two_theta(settings, store.integrated) / 2
+    two_theta = np.nan_to_num(settings.two_theta_deg)
+    shift = sense * float((two_theta * store.integrated).sum() / store.integrated.sum()) / 2
     drift = (fit.drift_mu_deg, fit.drift_gamma_deg)
     return (fit.centre_mu_deg - shift, fit.centre_gamma_deg), drift
 

@@ -238,19 +238,14 @@ def realign(model: ScanModel, voxels: OrientedVoxels, allowed: Alignment) -> Sca
 
 def _moved(model: ScanModel, fit: IterativeFit, allowed: Alignment) -> tuple[ScanModel, float]:
     """Shift every projection to where the shape puts it; tell the largest change, in pixels."""
-    moved = shift_model(model, _shifts(model, fit), allowed)
-    change = np.abs(moved.drift_pix - model.drift_pix).max()
-    change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
-    return moved, float(model.communicator.agree(change))
-
-
-def _shifts(model: ScanModel, fit: IterativeFit) -> FloatArray:
-    """How far each measured sum lies from the reprojected shape."""
     shifts = []
     for number in map(int, model.own):
         predicted = fit.projector.image(fit.volume[:, 0], model.affine(number), model.image_shape)
         shifts.append(best_shift(predicted, model.summed(number)))
-    return np.array(model.communicator.collect(shifts))
+    moved = shift_model(model, np.array(model.communicator.collect(shifts)), allowed)
+    change = np.abs(moved.drift_pix - model.drift_pix).max()
+    change = max(change, abs(moved.geometry.centre_col_pix - model.geometry.centre_col_pix))
+    return moved, float(model.communicator.agree(change))
 
 
 def with_edges(model: ScanModel, points_um: FloatArray, volume: Volume) -> ScanModel:

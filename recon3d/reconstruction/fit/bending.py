@@ -11,7 +11,7 @@ a narrow width.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -103,7 +103,7 @@ def refine_bent(
             lacking, _ = bend_left(start.model, start.voxels, free, FEW_PROJECTIONS)
             bent = lacking >= CLEAR_BEND * min(setting_steps_deg(store))
         return (_rounds(start, free) if bent else start), bent
-    fine = start if bent else _round(start, free, 0)[0]
+    fine = start if bent else _rounds(start, free, range(1))
     if bent is not False:
         coarse = _coarse_start(start, free)
         if bent is None:
@@ -116,7 +116,7 @@ def refine_bent(
         if bent:
             # What is fine in the field is not there yet: a width would make up for it.
             fine = _refined(coarse, 0)
-    return _rounds(fine, free, first=1), bent
+    return _rounds(fine, free, range(1, MOST_ROUNDS)), bent
 
 
 def bend_left(
@@ -131,19 +131,16 @@ def bend_left(
     return abs(float(change[0])) * spread, float(np.sqrt(covariance[0, 0])) * spread
 
 
-def _rounds(state: Refinement, free: tuple[str, ...], first: int = 0) -> Refinement:
+def _rounds(
+    state: Refinement, free: tuple[str, ...], rounds: Iterable[int] = range(MOST_ROUNDS)
+) -> Refinement:
     """Fit bend and widths together, then all orientations by ever less smooth steps, in turn."""
-    for number in range(first, MOST_ROUNDS):
-        state, widened = _round(state, free, number)
+    for number in rounds:
+        state, widened = bent_and_widened(state, free)
+        state = _refined(state, number)
         if number >= len(SMOOTHINGS) - 1 and widened < STILL_WIDENED:
             break
     return state
-
-
-def _round(state: Refinement, free: tuple[str, ...], number: int) -> tuple[Refinement, float]:
-    """Fit bend and widths together, then all orientations; tell by what share a width changed."""
-    state, widened = bent_and_widened(state, free)
-    return _refined(state, number), widened
 
 
 def _refined(state: Refinement, number: int) -> Refinement:

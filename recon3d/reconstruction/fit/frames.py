@@ -212,10 +212,15 @@ def sum_residuals(model: ScanModel, voxels: OrientedVoxels) -> FloatArray:
     Root of the squared differences as a share of the measured sums, each projection scaled to meet
     them best.
     """
-    residuals = [
-        _misfit(predict_sum(model, voxels, number), model.summed(number))
-        for number in map(int, model.own)
-    ]
+    residuals = []
+    for number in map(int, model.own):
+        predicted, measured = predict_sum(model, voxels, number), model.summed(number)
+        known = measured >= 0
+        predicted, measured = predicted[known].astype(float), measured[known].astype(float)
+        square = float((predicted**2).sum())
+        scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
+        rest = ((scale * predicted - measured) ** 2).sum()
+        residuals.append(float(relative(rest, (measured**2).sum())))
     return np.array(model.communicator.collect(residuals))
 
 
@@ -223,12 +228,3 @@ def predict_sum(model: ScanModel, voxels: OrientedVoxels, projection: int) -> An
     """Predict the summed frames of a projection, (rows, cols), up to their scale."""
     settings = settings_in_place(model, voxels, projection)
     return voxels.summed(settings, model.affine(projection), model.image_shape)
-
-
-def _misfit(predicted: AnyFloats, measured: AnyFloats) -> float:
-    """Root of squared differences as a share of the measured; the prediction scaled to them."""
-    known = measured >= 0
-    predicted, measured = predicted[known].astype(np.float64), measured[known].astype(np.float64)
-    square = float((predicted**2).sum())
-    scale = float((predicted * measured).sum()) / square if square > 0 else 0.0
-    return float(relative(((scale * predicted - measured) ** 2).sum(), (measured**2).sum()))

@@ -278,7 +278,13 @@ def _refined_voxels(task: Task, start: Refinement) -> tuple[Task, Refinement]:
     found, bent = refine_bent(level, free, task.bent)
     task, found = replace(task, bent=bent), replace(found, unknowns=start.unknowns)
     if not gamma_scanned(store):
-        return _with_shifts(task, with_clear_drift(found))
+        found = with_clear_drift(found)
+        if not (shift and tells_shift(store)):
+            return task, found
+        # The shifts Δθ that μ alone tells, too, where parts of the projections agree on them.
+        if task.shifts is None:
+            task = replace(task, shifts=shifts_agree(found))
+        return task, refine_orientations(found) if task.shifts else found
     if bent and not found.unknowns.slope:
         return task, found
     sloped = _refined_with_slope(task, found)
@@ -302,15 +308,6 @@ def with_clear_drift(found: Refinement) -> Refinement:
     if abs(drifted.model.centre_drift_deg[0]) < LEAST_DRIFT_STEPS * setting_steps_deg(store)[0]:
         return found
     return replace(found, model=drifted.model, voxels=drifted.voxels)
-
-
-def _with_shifts(task: Task, found: Refinement) -> tuple[Task, Refinement]:
-    """Fit the shifts Δθ that μ alone tells, too, where parts of the projections agree on them."""
-    if not (found.unknowns.shift and tells_shift(found.model.store)):
-        return task, found
-    if task.shifts is None:
-        task = replace(task, shifts=shifts_agree(found))
-    return task, refine_orientations(found) if task.shifts else found
 
 
 def _refined_with_slope(task: Task, found: Refinement) -> Refinement:

@@ -71,19 +71,6 @@ def check_energy(motors: MotorTable, crystal: Crystal) -> None:
         )
 
 
-def require_projections(store: CleanedScan) -> None:
-    """Refuse a scan that shows the grain from one side only.
-
-    A DataError where fewer than `FEWEST_PROJECTIONS` projections have any signal.
-    """
-    illuminated = int((store.integrated > 0).any(axis=1).sum())
-    if illuminated < FEWEST_PROJECTIONS:
-        raise DataError(
-            f"{store.path}: {illuminated} of {store.shape[0]} projections have signal, and a grain "
-            f"cannot be reconstructed from fewer than {FEWEST_PROJECTIONS}: is the scan complete?"
-        )
-
-
 def require_memory(volume: Volume) -> None:
     """Refuse, with a ParameterError, a volume that this computer, or process, cannot hold."""
     needed, there = math.prod(volume.shape) * _BYTES_A_VOXEL, _memory_bytes()
@@ -139,7 +126,12 @@ def check_before(store: CleanedScan, experiment: Experiment) -> None:
     warns where the detector arm or the photon energy is not that of the reflection.
     """
     check_energy(store.motors, experiment.crystal)
-    require_projections(store)
+    lit = int((store.integrated > 0).any(axis=1).sum())
+    if lit < FEWEST_PROJECTIONS:
+        raise DataError(
+            f"{store.path}: {lit} of {store.shape[0]} projections have signal, and a grain "
+            f"cannot be reconstructed from fewer than {FEWEST_PROJECTIONS}: is the scan complete?"
+        )
     _require_own_region(store, experiment)
     require_memory(experiment.volume)
 

@@ -284,11 +284,6 @@ def fit_turning(
     return TurningFit(centre_mu, centre_gamma, a, b, float(residual), *drifts)
 
 
-def mean_two_theta(settings: FrameSettings, integrated: FloatArray) -> float:
-    """Intensity-weighted mean of the frames' 2θ, from the middle of its range, in degrees."""
-    return float((np.nan_to_num(settings.two_theta_deg) * integrated).sum() / integrated.sum())
-
-
 def base_tilt_sense(store: CleanedScan, settings: FrameSettings, theta_deg: float) -> int:
     """Sense with which a shift of the Bragg angle shows in the base tilt.
 

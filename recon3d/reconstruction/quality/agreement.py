@@ -23,7 +23,7 @@ from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.passes import HALF_PASSES, occupancy_of, run_fit
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import threshold_of
-from recon3d.reconstruction.task import Found, Task, cut_occupancy
+from recon3d.reconstruction.task import Found, cut_occupancy
 from recon3d.runtime.progress import track
 
 logger = logging.getLogger(__name__)
@@ -208,13 +208,19 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
     all of them where None.
     """
     task, model = found.task, found.task.model
-    first, second = (_half(task, part, columns) for part in (0, 1))
-    shells = fourier_shell_correlation(first, second, task.volume)
+    passes = min(HALF_PASSES, task.experiment.settings.iterations)
+    occupancies = []
+    for part in (0, 1):
+        half = replace(task, model=replace(model, projections=model.projections[part::2]))
+        fit = run_fit(half, "half", passes=passes, stage=f"half-{part + 1}", columns=columns)
+        occupancies.append(task.fill(occupancy_of(half, fit)[0]).astype(float))
+        del fit  # the next one needs the room
+    shells = fourier_shell_correlation(*occupancies, task.volume)
     logger.info("two halves: resolution %.0f nm", shells.resolution_nm)
     shape = fit_shape(model, task.points_um, task.volume.voxel_um)
     _, in_shape = cut_occupancy(task, shape[:, 0])
-    both = int((in_shape & found.in_mask).sum())
-    dice = 2 * both / max(int(in_shape.sum()) + int(found.in_mask.sum()), 1)
+    of_both = int(in_shape.sum()) + int(found.in_mask.sum())
+    dice = 2 * int((in_shape & found.in_mask).sum()) / max(of_both, 1)
     return replace(
         found,
         curves={
@@ -222,21 +228,8 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
             "fsc": shells.correlation,
             "fsc_threshold": shells.threshold,
         },
-        record=found.record
-        | {
-            "resolution_nm": shells.resolution_nm,
-            "shape_check_dice": dice,
-        },
+        record=found.record | {"resolution_nm": shells.resolution_nm, "shape_check_dice": dice},
     )
-
-
-def _half(task: Task, part: int, columns: NDArray[np.int64] | None) -> FloatArray:
-    """Occupancy by every other projection, of the whole volume; its fit is then let go."""
-    model = task.model
-    half = replace(task, model=replace(model, projections=model.projections[part::2]))
-    passes = min(HALF_PASSES, task.experiment.settings.iterations)
-    fit = run_fit(half, "half", passes=passes, stage=f"half-{part + 1}", columns=columns)
-    return task.fill(occupancy_of(half, fit)[0]).astype(float)
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,14 @@ def check_grain(
 
 
 def _trials(grain: Grain, task: Task) -> Iterator[Trial]:
+    x = task.points_um[:, 0]
+    kept = x > np.median(x)
+    half = replace(task, inside=task.inside[kept], points_um=task.points_um[kept])
     held_out, residual = _hold_out(task)
     yield held_out
     yield _spoiled(
         "wrong support",
-        _half_of(task),
+        half,
         residual,
         "the frames tell the shape",
         "the shape is not told by the frames: is binth too high, or the volume too small?",
@@ -115,13 +118,6 @@ def _spoiled(name: str, task: Task, residual: float, good: str, bad: str) -> Tri
     passed = spoiled > CLEARLY_WORSE * residual
     words = f"residual {spoiled:.3f} in place of {residual:.3f}: {good if passed else bad}"
     return Trial(name, passed, words)
-
-
-def _half_of(task: Task) -> Task:
-    """The task with the half of the voxels along x alone."""
-    x = task.points_um[:, 0]
-    kept = x > np.median(x)
-    return replace(task, inside=task.inside[kept], points_um=task.points_um[kept])
 
 
 def _shuffled(task: Task) -> Task:
