@@ -34,7 +34,6 @@ from recon3d.reconstruction.model.scanned import (
     fit_centre_of_mass,
     fit_turning,
     orientation_bins,
-    scan_origin,
     setting_steps_deg,
     settings_of_frames,
     tells_drift,
@@ -150,8 +149,7 @@ def build_model(
     given = experiment.settings
     used = accepted_projections(store, given.omega_exclude)
     theta = experiment.crystal.bragg_angle_deg
-    origin = scan_origin(store, given.tilt_azimuth_deg)
-    settings = settings_of_frames(store, origin, handedness, theta)
+    settings = settings_of_frames(store, given.tilt_azimuth_deg, handedness, theta)
     steps = setting_steps_deg(store)
     sense = given.base_tilt_sense or base_tilt_sense(store, settings, theta)
     centre, drift = given.turning_center_deg, (0.0, 0.0)

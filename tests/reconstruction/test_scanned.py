@@ -64,6 +64,7 @@ def test_strain_is_counted_from_the_middle_of_the_axis_not_of_the_outermost_read
         omega_deg=still, base_tilt_deg=still, chi_deg=still, phi_deg=still, two_theta_deg=read
     )
     axes = [SimpleNamespace(name="two_theta", values_deg=planned)]
-    store = SimpleNamespace(motors=motors, axes=axes)
-    settings = scanned.settings_of_frames(store, TiltOrigin(0.0, 0.0, 0.0, 0.0), 1, 10.0)
+    origin = TiltOrigin(0.0, 0.0, 0.0, 0.0)
+    store = SimpleNamespace(motors=motors, axes=axes, origin=origin)
+    settings = scanned.settings_of_frames(store, None, 1, 10.0)
     np.testing.assert_allclose(np.median(settings.two_theta_deg[:, 1::3]), 0, atol=1e-9)

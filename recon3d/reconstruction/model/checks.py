@@ -20,7 +20,6 @@ from recon3d.projection.kernels import FloatArray
 from recon3d.projection.weights import FrameSettings
 from recon3d.readers.source import MotorTable
 from recon3d.reconstruction.model.scanned import (
-    scan_origin,
     setting_steps_deg,
     settings_of_frames,
     two_theta_step_deg,
@@ -185,8 +184,7 @@ def require_plausible(store: CleanedScan, experiment: Experiment) -> None:
     theta = _require_bragg_angle(experiment.crystal)
     _require_visible(store, experiment)
     used = accepted_projections(store, given.omega_exclude)
-    origin = scan_origin(store, given.tilt_azimuth_deg)
-    settings = settings_of_frames(store, origin, given.handedness or 1, theta)
+    settings = settings_of_frames(store, given.tilt_azimuth_deg, given.handedness or 1, theta)
     mu, gamma = _span(settings.mu_deg[used]), _span(settings.gamma_deg[used])
     _require_near(given, mu, gamma, gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])))
     _require_widths(store, given, settings, mu)

@@ -24,39 +24,29 @@ BRIGHT_PROJECTIONS = 8
 """Projections of which the brightness is looked at."""
 
 
-def scan_origin(store: CleanedScan, azimuth_deg: float | None) -> TiltOrigin:
-    """Where the tilts of a store are counted from, with the azimuth of the experiment."""
-    origin = store.origin
-    if azimuth_deg is None:
-        return origin
-    return TiltOrigin(origin.base_tilt_deg, origin.chi_deg, origin.phi_deg, azimuth_deg)
-
-
 def settings_of_frames(
-    store: CleanedScan, origin: TiltOrigin, handedness: int, theta_deg: float
+    store: CleanedScan, azimuth_deg: float | None, handedness: int, theta_deg: float
 ) -> FrameSettings:
     r"""Settings in the laboratory of all frames of a store.
 
-    Where the photon energy was scanned in place of 2θ, it is expressed as the 2θ that meets
-    the same strain: :math:`Δ2θ = 2 \tan θ \, ΔE / E`.
+    `azimuth_deg`: of the tilts, as the experiment has it; that of the scan where None. Where the
+    photon energy was scanned in place of 2θ, it is expressed as the 2θ that meets the same strain:
+    :math:`Δ2θ = 2 \tan θ \, ΔE / E`.
     """
-    motors = store.motors
-    mu, gamma = frame_settings(
-        motors.omega_deg,
-        motors.base_tilt_deg,
-        motors.chi_deg,
-        motors.phi_deg,
-        origin,
-        handedness,
-    )
+    motors, origin = store.motors, store.origin
+    if azimuth_deg is not None:
+        origin = TiltOrigin(origin.base_tilt_deg, origin.chi_deg, origin.phi_deg, azimuth_deg)
+    readings = (motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg)
+    mu, gamma = frame_settings(*readings, origin, handedness)
     two_theta = np.where(np.isnan(mu), np.nan, 0.0)
-    scanned = strain_axis(store)
-    if scanned == "two_theta":
-        two_theta = motors.two_theta_deg - _middle(store, scanned)
-    elif scanned == "energy":
-        middle = _middle(store, scanned)
-        per_share = 2 * np.degrees(np.tan(np.radians(theta_deg)))
-        two_theta = per_share * (motors.energy_kev - middle) / middle
+    if scanned := strain_axis(store):
+        (values,) = (axis.values_deg for axis in store.axes if axis.name == scanned)
+        # Single readings may be off by much more than the middle of all of them.
+        middle = float(values[0] + values[-1]) / 2
+        two_theta = motors.two_theta_deg - middle
+        if scanned == "energy":
+            per_share = 2 * np.degrees(np.tan(np.radians(theta_deg)))
+            two_theta = per_share * (motors.energy_kev - middle) / middle
     return FrameSettings(mu, gamma, two_theta)
 
 
@@ -134,12 +124,6 @@ def setting_steps_deg(store: CleanedScan) -> tuple[float, float]:
 
 def _step(values_deg: FloatArray) -> float:
     return float(np.median(np.diff(values_deg))) if values_deg.size > 1 else np.inf
-
-
-def _middle(store: CleanedScan, name: str) -> float:
-    """Middle of what was scanned along an axis; single readings may be off by much more."""
-    (values,) = (axis.values_deg for axis in store.axes if axis.name == name)
-    return float(values[0] + values[-1]) / 2
 
 
 def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:

@@ -99,14 +99,7 @@ def _merged_unknown(model: ScanModel, store: CleanedScan, times: int) -> Unknown
     rows, cols = store.shape[2:]
     shape = (cols, rows) if model.detector.transpose else (rows, cols)
     # Of pixels left over, those at the end of a flipped image are at its beginning.
-    first = np.array(
-        [
-            round((new - (wide - 1) / 2 - old + (size - 1) / 2) / size)
-            for new, wide, old, size in zip(
-                pixels.first, pixels.size, before.first, before.size, strict=True
-            )
-        ]
-    )
+    first = np.rint((pixels.corner - before.corner) / before.size).astype(int)
     stop = first + times * np.array(shape)
     dead = model.unknown.dead[first[0] : stop[0], first[1] : stop[1]]
     blocks = np.asarray(dead.reshape(shape[0], times, shape[1], times).any(axis=(1, 3)))

@@ -26,7 +26,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from recon3d.projection.kernels import FloatArray
 from recon3d.projection.oriented_voxels import OrientedVoxels
@@ -107,7 +106,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     # The tilts of a voxel that is half of another one are wrong together.
     for both in (scatter, difference):
         both[:, :2] = both[:, :2].mean(axis=1, keepdims=True)
-    outside = 1 - _smooth(task, in_mask.astype(float), RIM_VOXELS)
+    outside = 1 - task.smoothed(in_mask.astype(float), RIM_VOXELS)
     variance += OF_DIFFERENCE**2 * difference
     variance += (OF_SCATTER**2 + (OF_RIM * outside[:, None]) ** 2) * scatter
     variance += OF_HALVES**2 * _mean_around(task, apart**2, in_mask, HALVES_VOXELS)
@@ -225,13 +224,6 @@ def _mean_around(
 ) -> FloatArray:
     """Mean of the grain's values around each voxel, by a Gaussian, (voxels, columns)."""
     inside = in_mask.astype(float)
-    below = np.maximum(_smooth(task, inside, around), 1e-9)
-    columns = [_smooth(task, np.where(in_mask, column, 0), around) / below for column in values.T]
+    below = np.maximum(task.smoothed(inside, around), 1e-9)
+    columns = [task.smoothed(np.where(in_mask, column, 0), around) / below for column in values.T]
     return np.stack(columns, axis=1)
-
-
-def _smooth(task: Task, values: FloatArray, around: float) -> FloatArray:
-    volume = np.zeros(task.volume.shape)
-    volume.reshape(-1)[task.inside] = values
-    smooth: FloatArray = gaussian_filter(volume, around, mode="constant")
-    return smooth.reshape(-1)[task.inside]
