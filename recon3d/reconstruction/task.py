@@ -103,13 +103,6 @@ class Task:
             full = full[: wanted[0], : wanted[1], : wanted[2]]
         return full
 
-    def smoothed(self, values: NDArray[Any], width_voxels: float) -> NDArray[np.float64]:
-        """What is known of the voxels of the support, (voxels,), smoothed over the volume."""
-        volume = np.zeros(self.volume.shape)
-        volume.reshape(-1)[self.inside] = values
-        smooth: NDArray[np.float64] = gaussian_filter(volume, width_voxels, mode="constant")
-        return smooth.reshape(-1)[self.inside]
-
     def in_mask(self, values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """The same, with NaN for the voxels that do not belong to the grain."""
         return self.fill(
@@ -211,6 +204,14 @@ def _choose_bins(experiment: Experiment, model: ScanModel) -> tuple[OrientationB
     return bins, max(round(min(setting_steps_deg(model.store)) / step), 1)
 
 
+def smoothed(task: Task, values: NDArray[Any], width_voxels: float) -> NDArray[np.float64]:
+    """What is known of the voxels of the support, (voxels,), smoothed over the volume."""
+    volume = np.zeros(task.volume.shape)
+    volume.reshape(-1)[task.inside] = values
+    smooth: NDArray[np.float64] = gaussian_filter(volume, width_voxels, mode="constant")
+    return smooth.reshape(-1)[task.inside]
+
+
 def cut_occupancy(
     task: Task, intensity: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -219,7 +220,7 @@ def cut_occupancy(
     `intensity`, (voxels,): total intensity of each of them. Returns the scaled intensity, not
     smoothed, and where the smoothed occupancy is no less than the task's cut.
     """
-    smooth = task.smoothed(intensity, SMOOTHING_VOXELS)
+    smooth = smoothed(task, intensity, SMOOTHING_VOXELS)
     inner = smooth > 0.5 * np.percentile(smooth, 90)
     typical = np.median(smooth[inner]) if inner.any() else 1.0
     return (intensity / typical).astype(np.float32), smooth >= task.cut * typical

@@ -40,7 +40,7 @@ from recon3d.reconstruction.model.scanned import (
     setting_steps_deg,
     strain_axis,
 )
-from recon3d.reconstruction.task import Found, Task
+from recon3d.reconstruction.task import Found, Task, smoothed
 
 OF_COUNTING = np.array([0.4, 0.4, 0.18])
 OF_DIFFERENCE = np.array([0.5, 0.5, 1.3])
@@ -106,7 +106,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     # The tilts of a voxel that is half of another one are wrong together.
     for both in (scatter, difference):
         both[:, :2] = both[:, :2].mean(axis=1, keepdims=True)
-    outside = 1 - task.smoothed(in_mask.astype(float), RIM_VOXELS)
+    outside = 1 - smoothed(task, in_mask.astype(float), RIM_VOXELS)
     variance += OF_DIFFERENCE**2 * difference
     variance += (OF_SCATTER**2 + (OF_RIM * outside[:, None]) ** 2) * scatter
     variance += OF_HALVES**2 * _mean_around(task, apart**2, in_mask, HALVES_VOXELS)
@@ -224,6 +224,6 @@ def _mean_around(
 ) -> FloatArray:
     """Mean of the grain's values around each voxel, by a Gaussian, (voxels, columns)."""
     inside = in_mask.astype(float)
-    below = np.maximum(task.smoothed(inside, around), 1e-9)
-    columns = [task.smoothed(np.where(in_mask, column, 0), around) / below for column in values.T]
+    below = np.maximum(smoothed(task, inside, around), 1e-9)
+    columns = [smoothed(task, np.where(in_mask, column, 0), around) / below for column in values.T]
     return np.stack(columns, axis=1)
