@@ -1,91 +1,127 @@
-"""The first estimates, against planted ones and against a real voxel."""
+"""Axis, drift and the edges of the light, found by reprojection."""
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, shift
 
-from recon3d.errors import DataError
-from recon3d.geometry import turn_to_laboratory
-from recon3d.projection.weights import FrameSettings
-from recon3d.reconstruction.model.scanned import (
-    effective_bins,
-    fit_turning,
+from recon3d.config.volume import Volume
+from recon3d.projection.operator import voxel_centres_um
+from recon3d.reconstruction import build
+from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.fit.alignment import (
+    Alignment,
+    align,
+    best_shift,
+    coarser_points,
+    realign,
+    shift_model,
 )
-
-OMEGA = np.arange(0, 180, 5.0)
-
-
-def grid_settings(steps, projections):
-    mu, gamma = (x.ravel() for x in np.meshgrid(steps, steps, indexing="ij"))
-    return FrameSettings(*(np.tile(x, (projections, 1)) for x in (mu, gamma, np.zeros_like(mu))))
+from recon3d.reconstruction.fit.completeness import find_support
+from recon3d.reconstruction.fit.passes import parts_for
+from recon3d.reconstruction.run import reconstruct
 
 
-@given(
-    a=st.floats(-0.03, 0.03),
-    b=st.floats(-0.03, 0.03),
-    centre=st.tuples(st.floats(-0.03, 0.03), st.floats(-0.03, 0.03)),
-    handedness=st.sampled_from([1, -1]),
-)
-def test_fit_turning_finds_the_planted_law(a, b, centre, handedness):
-    settings = grid_settings(np.linspace(-0.2, 0.2, 21), len(OMEGA))
-    mu, gamma = turn_to_laboratory(a, b, OMEGA, handedness)
-    offsets = (
-        settings.mu_deg - mu[:, None] - centre[0],
-        settings.gamma_deg - gamma[:, None] - centre[1],
+@pytest.mark.parametrize("moved", [(0.3, -0.6), (-0.8, 0.1), (0.0, 0.0)])
+def test_best_shift_of_a_smooth_image(moved):
+    image = gaussian_filter(np.random.default_rng(0).random((50, 60)), 4)
+    image = np.pad(image[10:-10, 10:-10] - image.min(), 15)
+    image = gaussian_filter(image, 2)
+    assert best_shift(image, 3 * shift(image, moved)) == pytest.approx(moved, abs=0.08)
+
+
+def random_drift(count, rms_pix):
+    drift = np.random.default_rng(1).normal(size=(count, 2)) * rms_pix
+    return tuple((float(row), float(col)) for row, col in drift)
+
+
+@pytest.fixture(scope="module")
+def drifting(planted):
+    """A scan whose axis is off the middle, and every projection displaced at random."""
+    drift = random_drift(18, 0.35)
+    return planted("demo", axis_offset_pix=4.4, drift_pix=drift, handedness=-1), np.array(drift)
+
+
+def test_align_finds_axis_and_drift(drifting):
+    scan, drift = drifting
+    model = build_model(scan.store, scan.experiment, -1)
+    points = voxel_centres_um(scan.experiment.volume)
+    points = points[find_support(model, points, 0.75, 2)]
+    found = align(model, points, scan.experiment.volume, Alignment(axis=True, drift=True))
+    # A part of the planted drift looks like an axis elsewhere.
+    assert found.geometry.centre_col_pix == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
+    # What no displacement of the whole sample explains is found to a tenth of a pixel.
+    planted = shift_model(
+        replace(model, drift_pix=np.zeros_like(drift)), drift, Alignment(axis=True, drift=True)
     )
-    intensity = np.exp(-0.5 * ((offsets[0] / 0.03) ** 2 + (offsets[1] / 0.03) ** 2))
-    fit = fit_turning(settings, intensity, OMEGA, handedness)
-    assert (fit.centre_mu_deg, fit.centre_gamma_deg) == pytest.approx(centre, abs=1e-3)
-    assert (fit.a_deg, fit.b_deg) == pytest.approx((a, b), abs=1e-3)
-    assert fit.residual_deg < 1e-3
+    error = found.drift_pix - planted.drift_pix
+    assert np.sqrt((error**2).mean()) < 0.1 < np.sqrt((planted.drift_pix**2).mean())
 
 
-def test_fit_turning_tells_a_drift_of_the_centre_from_a_tilt_that_turns():
-    omega, course = np.linspace(0, 180, 36, endpoint=False), np.linspace(-0.5, 0.5, 36)
-    settings = grid_settings(np.linspace(-0.2, 0.2, 21), 36)
-    mu, gamma = turn_to_laboratory(0.012, -0.008, omega, 1)
-    off_mu = settings.mu_deg - (mu + 0.004 + 0.03 * course)[:, None]
-    off_gamma = settings.gamma_deg - (gamma - 0.002 - 0.01 * course)[:, None]
-    intensity = np.exp(-0.5 * ((off_mu / 0.03) ** 2 + (off_gamma / 0.03) ** 2))
-    fit = fit_turning(settings, intensity, omega, 1, course=course)
-    assert (fit.drift_mu_deg, fit.drift_gamma_deg) == pytest.approx((0.03, -0.01), abs=1e-3)
-    assert (fit.a_deg, fit.b_deg) == pytest.approx((0.012, -0.008), abs=1e-3)
-    assert (fit.centre_mu_deg, fit.centre_gamma_deg) == pytest.approx((0.004, -0.002), abs=1e-3)
+def test_displacements_of_the_sample_are_no_drift(drifting):
+    model = build_model(drifting[0].store, drifting[0].experiment, -1)
+    maps = np.stack([model.affine(int(k))[:, :3] for k in model.projections])
+    shifts = maps @ np.array([0.3, -0.2, 0.1])
+    moved = shift_model(model, shifts, Alignment(axis=True, drift=True))
+    assert np.abs(moved.drift_pix).max() < 1e-9
+    assert moved.geometry.centre_col_pix == pytest.approx(model.geometry.centre_col_pix)
 
 
-def test_fit_turning_without_gamma_uses_mu_alone():
-    mu = np.tile(np.linspace(-0.2, 0.2, 41), (len(OMEGA), 1))
-    settings = FrameSettings(mu, np.full_like(mu, 0.004), np.zeros_like(mu))
-    turned, _ = turn_to_laboratory(0.03, -0.02, OMEGA, 1)
-    intensity = np.exp(-0.5 * ((mu - turned[:, None] - 0.01) / 0.02) ** 2)
-    fit = fit_turning(settings, intensity, OMEGA, 1, gamma_scanned=False)
-    assert (fit.a_deg, fit.b_deg) == pytest.approx((0.03, -0.02), abs=1e-3)
-    assert (fit.centre_mu_deg, fit.centre_gamma_deg) == pytest.approx((0.01, 0.004), abs=1e-3)
+def test_only_what_is_allowed_moves(drifting):
+    model = build_model(drifting[0].store, drifting[0].experiment, -1)
+    shifts = np.random.default_rng(2).normal(size=(len(model.projections), 2))
+    axis_only = shift_model(model, shifts, Alignment(axis=True, drift=False))
+    assert not axis_only.drift_pix.any()
+    assert axis_only.geometry.centre_col_pix != model.geometry.centre_col_pix
+    drift_only = shift_model(model, shifts, Alignment(axis=False, drift=True))
+    assert drift_only.geometry == model.geometry
+    assert drift_only.drift_pix.any()
+    assert Alignment.of(drifting[0].experiment, model).any
+    few = replace(model, projections=model.projections[:5])
+    assert not Alignment.of(drifting[0].experiment, few).any
 
 
-def test_fit_turning_refuses_a_dark_scan():
-    settings = grid_settings(np.linspace(-0.1, 0.1, 3), len(OMEGA))
-    with pytest.raises(DataError, match="no signal"):
-        fit_turning(settings, np.zeros((len(OMEGA), 9)), OMEGA, 1)
+def test_known_orientations_put_the_axis_right_where_voxels_are_hidden(planted):
+    scan = planted("rocking", rolling_width_deg=0.06)
+    experiment = scan.experiment.with_settings(rolling_width_deg=0.06, split_half=False)
+    grain = reconstruct(scan.store, experiment, show_progress=False)
+    found = grain.provenance["rotation_center"]
+    assert found == pytest.approx(scan.truth.rotation_center_pix, abs=0.2)
 
 
-def test_effective_bins():
-    assert effective_bins(np.array([[0, 4, 0, 0]], np.float32)) == 1
-    assert effective_bins(np.ones((2, 4), np.float32)) == 4
-    assert effective_bins(np.zeros((2, 4), np.float32)) == np.inf
+def test_coarser_points_cover_the_same_voxels():
+    volume = Volume((1.0, 0.0, -1.0), (8.0, 8.0, 8.0), (16, 16, 16))
+    points = voxel_centres_um(volume)[::3]
+    coarse, edges = coarser_points(points, volume, at_most=300)
+    assert edges == pytest.approx((1.0, 1.0, 1.0))
+    distance = np.abs(points[:, None] - coarse[None]).max(axis=2).min(axis=1)
+    assert distance.max() <= 0.5 + 1e-9
+    same, edges = coarser_points(points, volume, at_most=10**6)
+    assert len(same) == len(points)
+    assert edges == pytest.approx(volume.voxel_um)
 
 
-def test_a_real_voxel_turns_with_negative_handedness(real_data):
-    counts = np.load(real_data("al_2017_voxel.npy")).astype(float)
-    counts[counts > 60000] = 0
-    step, omega = 0.032, 0.8 * np.arange(counts.shape[2])
-    mu = (np.arange(7) - 3) * step
-    # The 93 γ values are 7 settings split by jitter, in order.
-    gamma = np.repeat((np.arange(7) - 3) * step, np.diff(np.linspace(0, 93, 8).astype(int)))
-    settings = [x.ravel() for x in np.meshgrid(mu, gamma, indexing="ij")]
-    frames = FrameSettings(*(np.tile(x, (len(omega), 1)) for x in (*settings, 0 * settings[0])))
-    intensity = counts.reshape(-1, len(omega)).T
-    fits = {h: fit_turning(frames, intensity, omega, h) for h in (1, -1)}
-    assert fits[-1].residual_deg < 0.8 * fits[1].residual_deg
-    assert fits[-1].centre_mu_deg == pytest.approx(0.045, abs=0.01)
+def test_few_projections_tell_every_step_together():
+    assert [parts_for(number) for number in (1, 12, 49, 50, 99, 226)] == [1, 1, 1, 2, 3, 4]
+
+
+def test_voxels_leave_the_axis_of_a_short_turn_alone():
+    store = SimpleNamespace(omega_deg=np.arange(0.0, 90.0, 5.0))
+    model = SimpleNamespace(store=store, projections=np.arange(18))
+    assert realign(model, None, Alignment(axis=True, drift=True)) is model
+
+
+def test_the_axis_settles_where_every_projection_is_cut(planted, monkeypatch):
+    whole = {"rows": 96, "cols": 96, "magnification_pix_per_um": 6.0}
+    scan = planted("demo", faults=("edge:1",), **whole)
+    truth = scan.truth.rotation_center_pix
+    model = build.prepare(scan.store, scan.experiment)[0]
+    # What is cut off changes with ω, as a drift does.
+    assert model.centre_drift_deg == (0.0, 0.0)
+    settled = abs(model.rotation_center - truth)
+    monkeypatch.setattr(build, "MOST_ALIGNMENTS", 1)
+    once = abs(build.prepare(scan.store, scan.experiment)[0].rotation_center - truth)
+    assert settled < 0.7
+    assert settled < once
