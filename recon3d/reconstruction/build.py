@@ -33,6 +33,7 @@ from recon3d.reconstruction.model.scanned import (
     effective_bins,
     fit_centre_of_mass,
     fit_turning,
+    gamma_scanned,
     orientation_bins,
     setting_steps_deg,
     settings_of_frames,
@@ -212,7 +213,7 @@ def _turning_centre(
         store.integrated[used],
         store.omega_deg[used],
         handedness,
-        gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])),
+        gamma_scanned=gamma_scanned(store),
         course=course_of(len(store.omega_deg))[used] if tells_drift(store) and not few else None,
     )
     # What the grain's mean strain adds to μ at every ω is no part of the centre.

@@ -137,8 +137,7 @@ def iterated(task: Task) -> Found:
     task.tell("iteration")
     task, fit = fit_from_coarse(task, "iteration")
     task.tell("refinement")
-    refinement = refined(task, fit, "refinement")
-    task, peaks = refinement.task, refinement.peaks
+    task, voxels, peaks = refined(task, fit, "refinement")
     occupancy, in_mask = occupancy_of(task, fit)
     found = Found(
         task,
@@ -146,17 +145,18 @@ def iterated(task: Task) -> Found:
         in_mask,
         peaks,
         _completeness(task, peaks),
+        voxels=voxels,
         residual=np.array(fit.residuals),
         record={"iterations": len(fit.residuals)},
     )
-    found = with_agreement(with_distributions(found, fit), fit, refinement.voxels)
+    found = with_agreement(with_distributions(found, fit), fit, voxels)
     columns = fit.columns
     # The distributions of the halves take its place.
     del fit
     if settings.split_half and len(task.model.projections) >= FEWEST_TO_HALVE:
         task.tell("half")
         found = with_halves(found, columns)
-    return with_errors(found, refinement)
+    return with_errors(found, voxels)
 
 
 def _with_all_pixels(found: Found, whole: Size) -> Found:

@@ -129,7 +129,7 @@ def test_counting_adds_more_where_less_is_told(monkeypatch, dark, gamma, strain,
     monkeypatch.setattr(errors, "free_widths", lambda *_: ())
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.0, 0.0))
     found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
-    told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg
+    told = errors.with_errors(found, None).errors_deg
     np.testing.assert_allclose(told, np.tile(errors.OF_COUNTING * factor * 0.001, (729, 1)))
 
 
@@ -141,7 +141,7 @@ def test_a_threshold_that_cuts_true_counts_adds_a_part_of_a_step(monkeypatch):
     monkeypatch.setattr(errors, "gamma_scanned", lambda _: True)
     monkeypatch.setattr(errors, "setting_steps_deg", lambda _: (0.032, 0.032))
     found = Found(task, flat, everywhere, VoxelPeaks(*[flat] * 5, flat.astype(int)), flat)
-    told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg[:, :2]
+    told = errors.with_errors(found, None).errors_deg[:, :2]
     np.testing.assert_allclose(1e3 * told, np.hypot(1.0, 0.208))
 
 
@@ -179,11 +179,11 @@ def test_voxels_that_differ_from_those_around_them_claim_more(monkeypatch):
     found = Found(
         task, flat, everywhere, VoxelPeaks(flat, a, flat, flat, flat, flat.astype(int)), flat
     )
-    told = errors.with_errors(found, SimpleNamespace(voxels=None)).errors_deg[:, 0]
+    told = errors.with_errors(found, None).errors_deg[:, 0]
     at_step, far = (told.reshape(9, 9, 9)[x, 4, 4] for x in (5, 8))
     assert at_step > 5 * far
     second = replace(found, second_share=np.where(task.points_um[:, 1] > 0, 0.3, 0.0))
     second = replace(second, peaks=replace(second.peaks, spread_deg=flat + 0.03))
-    pulled = errors.with_errors(second, SimpleNamespace(voxels=None)).errors_deg[:, 0]
+    pulled = errors.with_errors(second, None).errors_deg[:, 0]
     more = np.where(task.points_um[:, 1] > 0, errors.OF_SECOND * 0.3 * 0.03, 0.0)
     np.testing.assert_allclose(pulled**2 - told**2, more**2, atol=1e-12)

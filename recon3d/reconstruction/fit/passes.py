@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,23 +232,19 @@ def free_widths(model: ScanModel, experiment: Experiment) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True)
-class Refined:
-    """What a refinement left."""
+def refined(
+    task: Task, fit: IterativeFit, description: str
+) -> tuple[Task, OrientedVoxels, VoxelPeaks]:
+    """Fit the orientations of the grain's voxels to the frames, from where a fit ended.
 
-    task: Task  # with the model, turning centre included, that was found
-    voxels: OrientedVoxels  # the grain's voxels
-    chosen: NDArray[np.bool_]  # (support's voxels,): which of the support they are
-    peaks: VoxelPeaks  # orientation of every voxel of the support
-
-
-def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
-    """Fit the orientations of the grain's voxels to the frames, from where a fit ended."""
+    Returns the task with the model that was found, turning centre included, the grain's voxels, and
+    the orientation of every voxel of the support.
+    """
     model = fit.model
     peaks = peaks_of(task, fit)
     voxels, chosen = oriented_voxels(task, fit)
     if len(model.projections) < FEWEST_TO_REFINE or not chosen.any():
-        return Refined(replace(task, model=model), voxels, chosen, peaks)
+        return replace(task, model=model), voxels, peaks
     start = Refinement(
         model,
         voxels,
@@ -262,8 +258,7 @@ def refined(task: Task, fit: IterativeFit, description: str) -> Refined:
     for name, values in zip(names, found.voxels.orientations, strict=True):
         columns[name] = getattr(peaks, name).copy()
         columns[name][chosen] = values
-    task = replace(task, model=found.model)
-    return Refined(task, found.voxels, chosen, replace(peaks, **columns))
+    return replace(task, model=found.model), found.voxels, replace(peaks, **columns)
 
 
 def _refined_voxels(task: Task, start: Refinement) -> tuple[Task, Refinement]:
@@ -366,12 +361,18 @@ def occupancy_of(task: Task, fit: IterativeFit) -> tuple[NDArray[np.float32], ND
     return cut_occupancy(task, fit.volume.sum(axis=1))
 
 
+def in_grain(task: Task, in_mask: NDArray[np.bool_], peaks: VoxelPeaks) -> NDArray[np.bool_]:
+    """Which voxels of the support have an orientation to refine.
+
+    Sums over this choice have one row a voxel: it must be the same everywhere.
+    """
+    return np.asarray(task.model.communicator.agree(in_mask & (peaks.bins >= 0)))
+
+
 def oriented_voxels(task: Task, fit: IterativeFit) -> tuple[OrientedVoxels, NDArray[np.bool_]]:
     """The grain as voxels of one orientation each, and which of the support they are."""
     peaks = peaks_of(task, fit)
-    _, chosen = occupancy_of(task, fit)
-    # Sums over this choice have one row a voxel: it must be the same everywhere.
-    chosen = fit.communicator.agree(chosen & (peaks.bins >= 0))
+    chosen = in_grain(task, occupancy_of(task, fit)[1], peaks)
     columns = (peaks.a_deg, peaks.b_deg, peaks.dtheta_deg)
     orientations = np.stack([column[chosen].astype(float) for column in columns])
     projector = Projector(task.points_um[chosen], fit.projector.voxel_um)

@@ -20,6 +20,7 @@ from recon3d.projection.kernels import FloatArray
 from recon3d.projection.weights import FrameSettings
 from recon3d.readers.source import MotorTable
 from recon3d.reconstruction.model.scanned import (
+    gamma_scanned,
     setting_steps_deg,
     settings_of_frames,
     two_theta_step_deg,
@@ -181,18 +182,7 @@ def require_plausible(store: CleanedScan, experiment: Experiment) -> None:
     They are the Bragg angle, the turning centre, the widths, the bins and the size of the volume.
     """
     given = experiment.settings
-    theta = _require_bragg_angle(experiment.crystal)
-    _require_visible(store, experiment)
-    used = accepted_projections(store, given.omega_exclude)
-    settings = settings_of_frames(store, given.tilt_azimuth_deg, given.handedness or 1, theta)
-    mu, gamma = _span(settings.mu_deg[used]), _span(settings.gamma_deg[used])
-    _require_near(given, mu, gamma, gamma_scanned=bool(np.isfinite(setting_steps_deg(store)[1])))
-    _require_widths(store, given, settings, mu)
-    _require_few_bins(given, mu, gamma)
-
-
-def _require_bragg_angle(crystal: Crystal) -> float:
-    theta = crystal.bragg_angle_deg
+    crystal, theta = experiment.crystal, experiment.crystal.bragg_angle_deg
     least, most = BRAGG_ANGLES_DEG
     if not least <= theta <= most:
         raise ParameterError(
@@ -200,7 +190,13 @@ def _require_bragg_angle(crystal: Crystal) -> float:
             f"of {theta:.3g}°: expected {least:g} to {most:g}° (are the wavelength and the unit "
             "cell in Å?)"
         )
-    return theta
+    _require_visible(store, experiment)
+    used = accepted_projections(store, given.omega_exclude)
+    settings = settings_of_frames(store, given.tilt_azimuth_deg, given.handedness or 1, theta)
+    mu, gamma = _span(settings.mu_deg[used]), _span(settings.gamma_deg[used])
+    _require_near(given, mu, gamma, gamma_scanned(store))
+    _require_widths(store, given, settings, mu)
+    _require_few_bins(given, mu, gamma)
 
 
 def _require_visible(store: CleanedScan, experiment: Experiment) -> None:
@@ -219,13 +215,13 @@ def _require_visible(store: CleanedScan, experiment: Experiment) -> None:
         )
 
 
-def _require_near(given: Settings, mu: Span, gamma: Span, *, gamma_scanned: bool) -> None:
+def _require_near(given: Settings, mu: Span, gamma: Span, scanned: bool) -> None:
     """Refuse a turning centre farther outside the scan than the scan is wide."""
     if given.turning_center_deg is None:
         return
     reach = max(mu[1] - mu[0], gamma[1] - gamma[0])
     reach_gamma = reach
-    if not gamma_scanned:
+    if not scanned:
         # Open in γ, any centre gives the same; else a frame sees as far as its acceptance.
         reach_gamma += 4 * (given.rolling_width_deg or _WIDE_OPEN_DEG)
     for name, value, (low, high), far in zip(

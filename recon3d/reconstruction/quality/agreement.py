@@ -184,8 +184,7 @@ def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> F
 
     `voxels`: the grain, one orientation each, whose summed frames are compared too.
     """
-    model = found.task.model
-    of_sums = sum_residuals(model, voxels)
+    of_sums = sum_residuals(found.task.model, voxels)
     strange = suspects(fit.projection_residuals)
     return replace(
         found,

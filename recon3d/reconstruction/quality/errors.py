@@ -32,7 +32,7 @@ from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.reconstruction.fit.bending import along_bend, bend_left
 from recon3d.reconstruction.fit.iterative import IterativeFit
 from recon3d.reconstruction.fit.orientations import gather, solve
-from recon3d.reconstruction.fit.passes import Refined, free_widths, unknowns_of
+from recon3d.reconstruction.fit.passes import free_widths, in_grain, unknowns_of
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.model.scanned import (
     frames_of_bins,
@@ -88,8 +88,11 @@ ROWS = 1 << 14
 """Voxels that are worked on at a time."""
 
 
-def with_errors(found: Found, refinement: Refined) -> Found:
-    """Add the standard deviations of a, b and Δθ of every voxel of the grain."""
+def with_errors(found: Found, voxels: OrientedVoxels) -> Found:
+    """Add the standard deviations of a, b and Δθ of every voxel of the grain.
+
+    `voxels`: those of the support that the refinement left an orientation.
+    """
     task, in_mask, peaks = found.task, found.in_mask, found.peaks
     values = np.stack([peaks.a_deg, peaks.b_deg, peaks.dtheta_deg], axis=1).astype(float)
     counting = OF_COUNTING * (1 + OF_DARK * task.dark)
@@ -97,7 +100,7 @@ def with_errors(found: Found, refinement: Refined) -> Found:
         counting = WITHOUT_GAMMA * counting
     if strain_axis(task.model.store):
         counting = WITH_STRAIN * counting
-    by_counting, apart = _of_two_halves(task, refinement)
+    by_counting, apart = _of_two_halves(found, voxels)
     variance = (counting * by_counting) ** 2
     mean = _mean_around(task, values, in_mask, SCATTER_VOXELS)
     squares = _mean_around(task, values**2, in_mask, SCATTER_VOXELS)
@@ -115,11 +118,11 @@ def with_errors(found: Found, refinement: Refined) -> Found:
     if found.second_share is not None:
         second = found.second_share * found.peaks.spread_deg
         variance[:, :2] += (OF_SECOND * second[:, None]) ** 2
-    variance[:, :2] += _of_whole_grain(task, refinement.voxels, in_mask)
+    variance[:, :2] += _of_whole_grain(task, voxels, in_mask)
     errors = np.sqrt(np.maximum(variance, LEAST_ERROR_DEG**2))
     errors[~in_mask] = np.nan
     record = found.record | {"precision_mdeg": precision_mdeg(errors)}
-    return replace(found, voxels=refinement.voxels, errors_deg=errors, record=record)
+    return replace(found, errors_deg=errors, record=record)
 
 
 def with_distributions(found: Found, fit: IterativeFit) -> Found:
@@ -168,12 +171,13 @@ def precision_mdeg(errors_deg: FloatArray) -> float:
     return float(1e3 * np.median(known)) if known.size else float("nan")
 
 
-def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatArray]:
+def _of_two_halves(found: Found, voxels: OrientedVoxels) -> tuple[FloatArray, FloatArray]:
     """Ask every other projection, and the others, where each voxel's orientation ought to be.
 
     Returns errors from the normal matrix of each voxel, zero for what is not fitted, and the
     difference between the steps that the two halves ask for, (voxels, 3) each.
     """
+    task, chosen = found.task, in_grain(found.task, found.in_mask, found.peaks)
     unknowns = unknowns_of(task.model, task.experiment)
     unknowns = replace(unknowns, shift=unknowns.shift and task.shifts is not False)
     model = task.model.thinned(MOST_PROJECTIONS)
@@ -181,7 +185,7 @@ def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatAr
     steps, matrices, squares = [], [], 0.0
     for start in (0, 1):
         half = replace(model, projections=model.projections[start::2])
-        normal, residual = gather(half, refinement.voxels, unknowns, f"errors {start + 1}")
+        normal, residual = gather(half, voxels, unknowns, f"errors {start + 1}")
         steps.append(solve(normal)[0])
         own = normal.own.shape[1]
         matrices.append(normal.own[:, :, :own] / share)
@@ -190,9 +194,9 @@ def _of_two_halves(task: Task, refinement: Refined) -> tuple[FloatArray, FloatAr
     trace = np.trace(matrix, axis1=1, axis2=2)[:, None, None]
     inverse = np.linalg.pinv(matrix + (1e-9 * trace + 1e-12) * np.eye(own), hermitian=True)
     variances = squares * np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0)
-    errors, apart = np.zeros((2, len(refinement.chosen), 3))
-    errors[refinement.chosen, :own] = np.sqrt(variances)
-    apart[refinement.chosen, :own] = (steps[0] - steps[1]) * np.sqrt(share)
+    errors, apart = np.zeros((2, len(chosen), 3))
+    errors[chosen, :own] = np.sqrt(variances)
+    apart[chosen, :own] = (steps[0] - steps[1]) * np.sqrt(share)
     return errors, apart
 
 

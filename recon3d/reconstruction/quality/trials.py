@@ -102,8 +102,8 @@ def _hold_out(task: Task) -> tuple[Trial, float]:
     held = np.arange(len(model.projections)) % HELD_OUT == HELD_OUT // 2
     rest = replace(task, model=replace(model, projections=model.projections[~held]))
     fit = run_fit(rest, "held out", passes=HALF_PASSES)
-    refinement = refined(rest, fit, "held out refinement")
-    found, voxels = refinement.task.model, refinement.voxels
+    refinement, voxels, _ = refined(rest, fit, "held out refinement")
+    found = refinement.model
     fitted = look_at_frames(found, voxels).residual
     unseen = look_at_frames(replace(found, projections=model.projections[held]), voxels).residual
     good = unseen < AS_WELL * fitted
