@@ -214,7 +214,8 @@ def with_halves(found: Found, columns: NDArray[np.int64] | None = None) -> Found
         fit = run_fit(half, "half", passes=passes, stage=f"half-{part + 1}", columns=columns)
         occupancies.append(task.fill(occupancy_of(half, fit)[0]).astype(float))
         del fit  # the next one needs the room
-    shells = fourier_shell_correlation(*occupancies, task.volume)
+    first, second = occupancies
+    shells = fourier_shell_correlation(first, second, task.volume)
     logger.info("two halves: resolution %.0f nm", shells.resolution_nm)
     shape = fit_shape(model, task.points_um, task.volume.voxel_um)
     _, in_shape = cut_occupancy(task, shape[:, 0])
