@@ -25,7 +25,7 @@ from .files.store import open_store as open_store
 from .parallel.clean import clean as clean
 from .parallel.cluster import Cluster as Cluster
 from .parallel.reconstruct import reconstruct as reconstruct
-from .readers.edf.motors import UnknownMotorError as UnknownMotorError
+from .readers.edf.folder import UnknownMotorError as UnknownMotorError
 from .scan.scan import Scan as Scan
 from .scan.scan import open_scan as open_scan
 from .viewer.launch import view as view

@@ -22,7 +22,7 @@ from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.files.store_writer import StoreWriter
-from recon3d.readers.damage import Damage, list_damage
+from recon3d.readers.source import Damage, list_damage
 from recon3d.runtime.communicator import ALONE, Communicator, from_first
 from recon3d.scan.scan import Scan, require_rocking
 

@@ -21,7 +21,7 @@ from recon3d.cleaning.frames_of_projection import (
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
-from recon3d.readers.damage import Damage, list_damage, trouble_in
+from recon3d.readers.source import Damage, list_damage, trouble_in
 from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track
 from recon3d.scan.scan import Scan

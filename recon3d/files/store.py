@@ -29,7 +29,7 @@ from recon3d.arguments import checked
 from recon3d.errors import DataError, ParameterError
 from recon3d.files.hdf5 import named_errors, open_own, read_attributes
 from recon3d.geometry import TiltOrigin
-from recon3d.readers.bliss.chunks import require_sound_chunks
+from recon3d.readers.bliss.datasets import require_sound_chunks
 from recon3d.readers.source import NO_BINNING, Binning, MotorTable, Roi
 from recon3d.scan.grid import KINDS
 from recon3d.scan.table import ScanTable, SettingAxis

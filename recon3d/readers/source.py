@@ -1,15 +1,16 @@
-"""What every source of frames offers: regions of frames, pixels summed in bins, motor readings."""
+"""What every source of frames offers: regions, binned pixels, motor readings, what is damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from textwrap import shorten
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError
 from recon3d.runtime.compiled import njit
 
@@ -71,6 +72,7 @@ class FrameSource:
     """Frames of one shape and type, in the order in which they were taken."""
 
     motors: MotorTable  # readings, shape (frames,)
+    goniometer: Goniometer  # the names of the motors
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -83,18 +85,14 @@ class FrameSource:
         raise NotImplementedError
 
     @property
-    def merits(self) -> dict[str, NDArray[np.bool_]]:
-        """What speaks for a frame, in words, and for which it does, shape (frames,).
+    def merit(self) -> NDArray[np.int64]:
+        """How good each frame is, shape (frames,): of two at one setting the better one is used."""
+        return np.zeros(self.motors.shape[0], np.int64)
 
-        Of two frames of one setting the better one is used. What weighs most comes first; the words
-        go on from "the frame ...".
-        """
-        return {}
-
-    @contextmanager
-    def explaining_misfits(self) -> Iterator[None]:
-        """Say more in the error of frames that form no grid, where the source knows more."""
-        yield
+    @property
+    def advice(self) -> str:
+        """What else to say where the frames form no scan; empty for nothing."""
+        return ""
 
     def name(self, index: int) -> str:
         """File (and frame in it) of a frame, for messages."""
@@ -161,6 +159,53 @@ class MotorTable:
 def _span(column: FloatArray) -> str:
     known = column[np.isfinite(column)]
     return f"{known.min():g} to {known.max():g}" if known.size else "not known"
+
+
+Damage: TypeAlias = "tuple[str, str]"
+"""The name of a frame, and the reason why it cannot be used."""
+
+_ROOM, _REST = 280, 60
+"""Characters that a list of frames, and names without a reason, may take in a message."""
+
+LARGEST_COUNT = 1e30
+"""Counts beyond it are damage: their sums and squares would not fit into float32."""
+
+LARGEST_READING = 1e5
+"""Positions of motors beyond it, in degrees or keV, are damage."""
+
+
+def list_damage(damaged: Iterable[Damage], between: str = " ") -> str:
+    """Name frames with the reason, as many as a message has room for, and count the rest.
+
+    `damaged`: names and reasons; `between`: what stands between the two.
+    """
+    reasons: dict[str, list[str]] = {}
+    for name, reason in damaged:
+        reasons.setdefault(reason, []).append(name)
+    text, rest = "", list[str]()
+    for reason, names in reasons.items():
+        ends = np.cumsum([len(name) + len(", ") for name in names])
+        shown = max(int(np.searchsorted(ends, _ROOM)), 1)
+        more = f" and {len(names) - shown} more" if shown < len(names) else ""
+        part = f"{', '.join(names[:shown])}{more}{between}{shorten(reason, _ROOM)}"
+        if rest or (text and len(text) + len(part) > _ROOM):
+            rest += names
+        else:
+            text = f"{text}; {part}" if text else part
+    if not rest:
+        return text
+    named = ", ".join(rest)
+    return f"{text}; and {named if len(named) <= _REST else f'{len(rest)} more'}"
+
+
+def trouble_in(pixels: NDArray[Any]) -> str:
+    """What makes the counts of a frame unusable; empty for nothing."""
+    if pixels.dtype.kind != "f":
+        return ""
+    unusable = int(np.count_nonzero(~(np.abs(pixels) <= LARGEST_COUNT)))
+    if not unusable:
+        return ""
+    return f"holds {unusable} counts that are not finite, or beyond {LARGEST_COUNT:g}"
 
 
 FEWEST_BINS = 2

@@ -1,27 +1,22 @@
-"""Frames that were taken twice: which of them is used, and why."""
+"""Frames that were taken twice: which of them is used."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError
-from recon3d.readers.damage import Damage
-from recon3d.readers.source import FrameSource, Roi
+from recon3d.readers.source import Damage, FrameSource, Roi
 from recon3d.scan.grid import Candidate
 from recon3d.scan.table import in_words
 
 MOST_DOUBLED = 0.25
 """Share of the frames beyond which copies of equal merit are none: two scans are mixed."""
-LATER, BEAM, READABLE = "was taken later", "has beam", "can be read"
 _LOOKS = 50
 """How many settings are looked at before two scans are taken to be mixed."""
 _BLOCK = 4
@@ -29,117 +24,94 @@ _LIT = 8.0
 """How many standard deviations of the background the brightest part of a lit frame has."""
 _DARKER = 3.0
 
-_Lit = tuple[list[int], str]
-"""Those of some frames that have signal, and what that is called."""
-
-
-class _Doubled(NamedTuple):
-    """A frame that another one, taken at the same setting, stands for."""
-
-    frame: int  # which one of the source it is
-    name: str
-    winner: str  # the name of the one that is used, without what it shares with the other's
-    where: str  # the setting of both, in words
-    why: str  # what speaks for the other one
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Settled:
     """Which frames of a scan are used where some were taken twice."""
 
-    kept: NDArray[np.int64]  # the frames that are used
+    kept: Indices  # the frames that are used
     # whether the others can be copies of them: without them there is one scan
     are_copies: bool = False
-    left_out: tuple[Damage, ...] = ()  # each of the others, and why another one is used
-    warning: str = ""  # where they are left out: how many for which reason, an example
+    left_out: tuple[Damage, ...] = ()  # each of the others, and which one is used
+    warning: str = ""  # where they are left out
     refusal: str = ""  # where they are not; empty where no frame was taken twice
 
 
-def settle_doubled(grid: Candidate | None, source: FrameSource, goniometer: Goniometer) -> Settled:
-    """Decide which of the frames at one setting is used.
+def settle_doubled(grid: Candidate | None, source: FrameSource) -> Settled:
+    """Decide which of the frames at one setting is used: of the best, one with signal, the latest.
 
-    The source's merits decide first; of equals, one with signal wins, then the later one. `grid`:
-    what the frames would fill with one in each cell; None for none.
+    `grid`: what the frames would fill with one in each cell; None for none.
     """
     count = source.motors.shape[0]
-    doubled = [] if grid is None else _doubled(grid, source)
-    if not doubled:
+    groups = [] if grid is None else _sharing(grid.cells)
+    if grid is None or not groups:
         return Settled(np.arange(count))
-    left_out = tuple(
-        (
-            each.name,
-            f"was taken where {each.winner} was, at {each.where}, which {each.why} and is used",
-        )
-        for each in doubled
-    )
+    merit = source.merit
+    best = [group[merit[group] == merit[group].max()] for group in groups]
+    most = MOST_DOUBLED * count
+    few = best[:: math.ceil(len(best) / _LOOKS)]
+    # The frames of two mixed scans need not be read all to be told as such.
+    if _equals(best) <= most or any(_lit(source, own).size < own.size for own in few):
+        best = [_lit(source, own) for own in best]
+    winner = {int(i): int(own[-1]) for group, own in zip(groups, best, strict=True) for i in group}
+    doubled = sorted(i for i, used in winner.items() if i != used)
+    told = [(source.name(i), Path(source.name(winner[i])).name, _where(grid, i)) for i in doubled]
+    (first, used, where), more = told[0], f" ({len(told)} such in all)" if told[1:] else ""
     return Settled(
-        kept=np.setdiff1d(np.arange(count), [each.frame for each in doubled]),
-        are_copies=sum(each.why == LATER for each in doubled) <= MOST_DOUBLED * count,
-        left_out=left_out,
-        warning=_warning(doubled),
-        refusal=_refusal(doubled, goniometer),
+        kept=np.setdiff1d(np.arange(count), doubled),
+        are_copies=_equals(best) <= most,
+        left_out=tuple(
+            (name, f"was taken where {used} was, at {where}: that one is better or later, and used")
+            for name, used, where in told
+        ),
+        warning=f"{len(told)} frames were taken where others were that are better (of a scan that "
+        "came to its end, with beam) or later, and are left out; the first is "
+        f"{first}, in place of which {used} is used",
+        refusal=f"{first} and {used} were both taken at {where}{more}: copies or a repeat "
+        f"(--skip-damaged uses {used}, which is better or later), two scans mixed, or did a motor "
+        f"move that is not among {', '.join(source.goniometer.motors.values())}?",
     )
 
 
-def _doubled(grid: Candidate, source: FrameSource) -> list[_Doubled]:
-    """The frames for which others stand; those of two mixed scans by their times alone."""
-    cells = grid.cells
+def _sharing(cells: Indices) -> list[Indices]:
+    """The frames of each cell that has several."""
     order = np.argsort(cells, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(cells[order])) + 1)
-    several = [group.tolist() for group in groups if group.size > 1]
-    unread = _settled(several, grid, source, lambda equal: (equal, LATER))
-    if sum(each.why == LATER for each in unread) > MOST_DOUBLED * cells.size:
-        few = several[:: math.ceil(len(several) / _LOOKS)]
-        if all(each.why == LATER for each in _settled(few, grid, source, partial(_lit, source))):
-            return unread
-    return _settled(several, grid, source, partial(_lit, source))
+    return [group for group in groups if group.size > 1]
 
 
-def _settled(
-    groups: list[list[int]],
-    grid: Candidate,
-    source: FrameSource,
-    lit_ones: Callable[[list[int]], _Lit],
-) -> list[_Doubled]:
-    """All frames of some settings but those that are used; `lit_ones` compares equals."""
-    merits, found = source.merits, []
-    for group in groups:
-        merit = {i: tuple(bool(has[i]) for has in merits.values()) for i in group}
-        best = max(merit.values())
-        equal = [index for index, own in merit.items() if own == best]
-        lit, why = lit_ones(equal) if len(equal) > 1 else (equal, LATER)
-        k, frame = divmod(int(grid.cells[group[0]]), math.prod(grid.grid_shape[1:]))
-        where = in_words(grid.omega.centres[k], grid.axes, frame)
-        for index, own in merit.items():
-            if index != lit[-1]:
-                told = next((w for w, a, b in zip(merits, own, best, strict=True) if a != b), "")
-                told = told or (LATER if index in lit else why)
-                name = source.name(index)
-                winner = _beside(source.name(lit[-1]), name)
-                found.append(_Doubled(index, name, winner, where, told))
-    return sorted(found)
+def _equals(best: list[Indices]) -> int:
+    """How many frames are left out because another one is later, and for nothing else."""
+    return sum(own.size - 1 for own in best)
 
 
-def _lit(source: FrameSource, equal: list[int]) -> _Lit:
-    """Those of some frames that have signal, or all where none has, and what that is called.
+def _where(grid: Candidate, frame: int) -> str:
+    k, setting = divmod(int(grid.cells[frame]), math.prod(grid.grid_shape[1:]))
+    return in_words(grid.omega.centres[k], grid.axes, setting)
+
+
+def _lit(source: FrameSource, equal: Indices) -> Indices:
+    """Those of some frames that can be read and have signal, or all where none has.
 
     Rather than the whole of a frame, which is offset and noise, its brightest part is compared.
     """
     signals: dict[int, tuple[float, float]] = {}
-    for index in equal:
+    for index in equal if equal.size > 1 else ():
         try:
-            signals[index] = _signal(source.read(index, Roi.whole(source.frame_shape)))
+            signals[index] = _signal(source.read(int(index), Roi.whole(source.frame_shape)))
         except DataError:
             continue  # another one is used; where none can be read, that is reported later
-    if len(signals) < len(equal):
-        return list(signals) or equal, READABLE
+    if not signals:
+        return equal
     brightest = max((peak for peak, noise in signals.values() if peak > _LIT * noise), default=0.0)
-    dark = [
+    lit = [
         index
         for index, (peak, noise) in signals.items()
-        if peak <= _LIT * noise and _DARKER * peak < brightest
+        if peak > _LIT * noise or _DARKER * peak >= brightest
     ]
-    return [index for index in equal if index not in dark], BEAM
+    return np.array(lit)
 
 
 def _signal(frame: NDArray[Any]) -> tuple[float, float]:
@@ -155,32 +127,3 @@ def _signal(frame: NDArray[Any]) -> tuple[float, float]:
     parts = np.median(blocks.reshape(rows * cols, -1), axis=1)
     middle = np.median(parts)
     return float(parts.max() - middle), float(1.4826 * np.median(np.abs(parts - middle)))
-
-
-def _warning(doubled: Sequence[_Doubled]) -> str:
-    first, counts = doubled[0], Counter(each.why for each in doubled)
-    whys = ", ".join(f"{count} as the other {why}" for why, count in counts.most_common())
-    return (
-        f"{len(doubled)} frames were taken where others were, and are left out: {whys}; the first "
-        f"is {first.name}, in place of which {first.winner} is used"
-    )
-
-
-def _refusal(doubled: Sequence[_Doubled], goniometer: Goniometer) -> str:
-    first = doubled[0]
-    more = f" ({len(doubled)} such in all)" if len(doubled) > 1 else ""
-    known = ", ".join(goniometer.motors.values())
-    return (
-        f"{first.name} and {first.winner} were both taken at {first.where}{more}: copies or a "
-        f"repeat (--skip-damaged uses {first.winner}, which {first.why}), two scans mixed, or did "
-        f"a motor move that is not among {known}?"
-    )
-
-
-def _beside(name: str, first: str) -> str:
-    """A name without the folder or file that it shares with another one."""
-    shared = name.rfind(", entry ")
-    if shared > 0 and first.startswith(name[: shared + 2]):
-        return name[shared + 2 :]
-    folder = name.rfind("/")
-    return name[folder + 1 :] if folder > 0 and first.startswith(name[: folder + 1]) else name

@@ -16,9 +16,8 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.readers.bliss.entries import is_hdf5, scan_file
 from recon3d.readers.bliss.file import BlissFile
-from recon3d.readers.edf.folder import EdfFile, EdfFolder, list_edf
+from recon3d.readers.edf.folder import EdfFile, EdfFolder, MotorReader, list_edf
 from recon3d.readers.edf.image import HeadReader
-from recon3d.readers.edf.motors import MotorReader
 from recon3d.readers.open import open_source
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
@@ -135,7 +134,7 @@ class Follower:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Recon3DWarning)
-                found = complete_part(arrange_scan(source, source.goniometer, self._choices))
+                found = complete_part(arrange_scan(source, self._choices))
         except DataError as error:
             self.reason = f"the frames so far are no scan yet: {error}"
             return None

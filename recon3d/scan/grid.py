@@ -251,25 +251,14 @@ def _flat(coordinates: Coordinates, grid: Candidate) -> FloatArray:
     return flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
 
 
-def _advice_on_azimuth(coordinates: Coordinates) -> str:
-    """What else a scan needs once its doubled frames are gone: the other azimuth, or nothing."""
-    grid = best_grid(coordinates)
-    if grid is None or not _flat(coordinates, grid).size or not _other_azimuth(coordinates):
-        return ""
-    return f" The rest needs --tilt-azimuth {90 - coordinates.origin.azimuth_deg:g}, too."
-
-
-def explain_misfit(
-    coordinates: Coordinates, goniometer: Goniometer, doubled: str, rest: Coordinates
-) -> DataError:
+def explain_misfit(coordinates: Coordinates, goniometer: Goniometer, doubled: str) -> DataError:
     """The error to raise where the frames of a scan fill no grid.
 
     `doubled`: what to tell of frames that were taken twice, where no other origin makes a grid.
-    `rest`: the coordinates of the frames without those.
     """
     advice = _other_azimuth(coordinates) or _other_origin(coordinates)
     if doubled and not advice:
-        return DataError(f"{doubled}{_advice_on_azimuth(rest)}")
+        return DataError(doubled)
     lines = _lines(coordinates, goniometer)
     misfit = f"{lines}the frames fill no grid of settings (mu, gamma) or (chi, phi)"
     if advice:

@@ -14,9 +14,8 @@ from recon3d.arguments import checked, wrong
 from recon3d.config.getdata import GETDATA_KEYS
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, ParameterError, warn
-from recon3d.readers.damage import Damage
 from recon3d.readers.open import open_source
-from recon3d.readers.source import Binning, FrameSource, Roi
+from recon3d.readers.source import Binning, Damage, FrameSource, Roi
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.doubled import Settled, settle_doubled
 from recon3d.scan.grid import (
@@ -276,20 +275,20 @@ def open_scan(
         skip_damaged=skip_damaged,
         show_progress=show_progress,
     )
-    with source.explaining_misfits():
-        scan = arrange_scan(source, source.goniometer, choices, skip_doubled=skip_damaged)
+    try:
+        scan = arrange_scan(source, choices, skip_doubled=skip_damaged)
+    except DataError as error:
+        if not source.advice:
+            raise
+        text = str(error)
+        stop = "" if text.endswith((".", "?", "!")) else "."
+        raise type(error)(f"{text}{stop} {source.advice}") from error
     if goniometer == "auto":
         refuse_narrow_rotation(scan.omega_deg, scan.axes, source.goniometer)
     return replace(scan, left_out=(*source.left_out, *scan.left_out))
 
 
-def arrange_scan(
-    source: FrameSource,
-    goniometer: Goniometer,
-    choices: Choices,
-    *,
-    skip_doubled: bool = False,
-) -> Scan:
+def arrange_scan(source: FrameSource, choices: Choices, *, skip_doubled: bool = False) -> Scan:
     """Sort the frames of any source into projections and settings, with the errors of `open_scan`.
 
     `skip_doubled`: of frames at one setting use the best and leave the others out, with a warning.
@@ -298,14 +297,15 @@ def arrange_scan(
     grid, settled = best_grid(coordinates), Settled(np.arange(source.motors.shape[0]))
     if grid is None:
         shared = doubled_grid(coordinates)
-        settled = settle_doubled(shared, source, goniometer)
-        rest, refusal = choices.coordinates(source, settled.kept), settled.refusal
+        settled = settle_doubled(shared, source)
+        refusal = settled.refusal
         if skip_doubled and settled.are_copies:
-            grid, coordinates, refusal = best_grid(rest), rest, ""
+            coordinates, refusal = choices.coordinates(source, settled.kept), ""
+            grid = best_grid(coordinates)
         if grid is None:
-            raise explain_misfit(coordinates, goniometer, refusal, rest)
+            raise explain_misfit(coordinates, source.goniometer, refusal)
         warn(settled.warning)
-    refuse_flat(coordinates, grid, goniometer)
+    refuse_flat(coordinates, grid, source.goniometer)
     slots = grid.slots()
     scan = Scan(
         source=source,

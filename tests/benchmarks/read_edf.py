@@ -15,7 +15,6 @@ import fabio
 import numpy as np
 
 from recon3d.cleaning.sharing import read_projections
-from recon3d.config.goniometer import GONIOMETERS
 from recon3d.readers.edf.folder import EdfFolder
 from recon3d.readers.source import Roi
 from recon3d.scan.coordinates import Choices
@@ -91,7 +90,7 @@ def read_stream(scan: Scan) -> None:
 def measure(folder: Path, files: int, size: int, roi: int, repeats: int) -> None:
     """Print the times for one folder."""
     source = EdfFolder.open(folder, "b_", show_progress=False)
-    scan = arrange_scan(source, GONIOMETERS["id06"], Choices())
+    scan = arrange_scan(source, Choices())
     cut = scan.crop((size // 2, size // 2), (roi, roi))
     whole = Roi.whole(source.frame_shape)
     work: dict[str, Callable[[], object]] = {

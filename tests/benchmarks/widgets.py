@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recon3d.cleaning.overview import GrowingOverview
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.getdata import GetData
-from recon3d.config.goniometer import GONIOMETERS
+from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.readers.source import FrameSource, MotorTable, Roi
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.scan import Scan, arrange_scan
@@ -35,6 +35,7 @@ class MemorySource(FrameSource):
 
     frames: NDArray[np.uint16]
     motors: MotorTable
+    goniometer: Goniometer = GONIOMETERS["id06"]
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -66,9 +67,7 @@ def make_scan(size: int) -> Scan:
     frames = rng.poisson(100, (MU * GAMMA, size, size)).astype(np.uint16)
     bright = np.arange(MU * GAMMA) % 3 == 0
     frames[bright] += (200 * disk).astype(np.uint16)
-    return arrange_scan(
-        MemorySource(frames, motors), GONIOMETERS["id06"], Choices(phi0_deg=0.0, chi0_deg=0.0)
-    )
+    return arrange_scan(MemorySource(frames, motors), Choices(phi0_deg=0.0, chi0_deg=0.0))
 
 
 def answers(widget: Any, move: Callable[[int], None], repeats: int) -> tuple[float, float]:

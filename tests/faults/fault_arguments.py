@@ -12,20 +12,20 @@ def too_few(scan):
     return getdata(scan)[:5]
 
 
-@fault("there is no such folder", "the folder …nowhere does not exist: …")
+@fault("there is no such folder", "the folder …nowhere does not exist (…)")
 def no_folder(scan):
     return getdata(scan, datadir=str(scan / "nowhere"))
 
 
-@fault("there are no such frames", "no file other_*.edf in …: it has topotomo_*")
+@fault("there are no such frames", "no file other_*.edf in …: it has others, such as topotomo_0")
 def no_frames(scan):
     return getdata(scan, dataname="other_")
 
 
 @fault(
     "a folder is a file",
-    "…topotomo_0000.edf is a file, neither HDF5 nor a folder of EDF files: give its folder, …, and "
-    "its prefix, topotomo_",
+    "…topotomo_0000.edf is a file, neither HDF5 nor a folder of EDF files: give the folder of "
+    "the EDF files, and how their names begin",
 )
 def file_for_folder(scan):
     return getdata(scan, datadir=str(scan / "topotomo_0000.edf"))

@@ -65,7 +65,10 @@ def empty(scan):
     return getdata(scan)
 
 
-@fault("every file is empty", "120 of 120 files in … are damaged: topotomo_0000.edf to …")
+@fault(
+    "every file is empty",
+    "120 of 120 files in … are damaged: topotomo_0000.edf, topotomo_0001.edf, …",
+)
 def all_empty(scan):
     for path in frames(scan):
         path.write_bytes(b"")
@@ -217,7 +220,7 @@ def lacks_motor(scan):
 
 @fault(
     "all files lack a motor",
-    "there is no motor 'diffry' (omega) in the files; the nearest name is 'diffty'. Name the "
+    "there is no motor 'diffry' (omega) in the files (did you mean 'diffty'?). Name the "
     "motors, as in --motors id06,omega=...",
 )
 def all_lack_motor(scan):
@@ -273,7 +276,7 @@ def missing(scan):
 @fault(
     "a frame is there twice",
     "…topotomo_0037.edf and topotomo_0120.edf were both taken at omega = 45…: copies or a repeat "
-    "(--skip-damaged uses topotomo_0120.edf, which was taken later), two scans mixed",
+    "(--skip-damaged uses topotomo_0120.edf, which is better or later), two scans mixed",
     left_out=("topotomo_0037.edf",),
 )
 def doubled(scan):

@@ -170,7 +170,7 @@ def unfinished(scan):
 
 @fault(
     "an entry is there twice",
-    "…entry 3.1, frame 0 and entry 9.1, frame 0 were both taken at omega = 45…",
+    "…entry 3.1, frame 0 and topotomo.h5, entry 9.1, frame 0 were both taken at omega = 45…",
     scan="bliss",
     left_out=("entry 3.1, frame 0", "entry 3.1, frame 14"),
 )

@@ -23,8 +23,8 @@ from recon3d.config.goniometer import GONIOMETERS
 from recon3d.errors import DataError, ParameterError, Recon3DError
 from recon3d.files.grain import Grain
 from recon3d.files.store import open_store
+from recon3d.readers.edf.folder import MotorReader
 from recon3d.readers.edf.image import HeadReader, read_whole
-from recon3d.readers.edf.motors import MotorReader
 from recon3d.scan.scan import open_scan
 
 HEALTH = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -17,7 +17,7 @@ from store_files import make_frames, write
 
 from recon3d.errors import DataError
 from recon3d.files.store import open_store
-from recon3d.readers.bliss.chunks import _require_sound
+from recon3d.readers.bliss.datasets import _require_sound_blocks
 from recon3d.scan.scan import open_scan
 
 ROWS = 96
@@ -157,7 +157,7 @@ def test_lengths_of_a_chunk_worked_out_by_hand(block, lengths, sound):
     content += b"".join(struct.pack(">I", length) + bytes(length) for length in lengths)
     reading = contextlib.nullcontext() if sound else pytest.raises(OSError, match="a is damaged")
     with reading:
-        _require_sound(content, 32, 2, "a")
+        _require_sound_blocks(content, 32, 2, "a")
     if sound:
         with pytest.raises(OSError, match="a is damaged"):
-            _require_sound(content[:-1], 32, 2, "a")
+            _require_sound_blocks(content[:-1], 32, 2, "a")

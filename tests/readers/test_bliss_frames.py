@@ -9,12 +9,11 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from bliss_files import SHAPE, add_entry, external, mosaicity, stack, topotomo
+from datasetss import SHAPE, add_entry, external, mosaicity, stack, topotomo
 
 from recon3d.errors import DataError, Recon3DWarning
-from recon3d.readers.bliss import file as bliss_file
-from recon3d.readers.bliss.datasets import presence
-from recon3d.readers.bliss.file import FrameReader
+from recon3d.readers.bliss import datasets
+from recon3d.readers.bliss.datasets import FrameReader, presence
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import open_scan
 
@@ -285,13 +284,13 @@ class TestReader:
             file.create_dataset("d", data=stack(0, 64), chunks=(1, *SHAPE))
             file.create_dataset("many", data=stack(0, 64), chunks=(32, 2, 2))
         times = []
-        real = bliss_file.open_unlocked
+        real = datasets.open_unlocked
 
         def counted(path):
             times.append(path)
             return real(path)
 
-        monkeypatch.setattr(bliss_file, "open_unlocked", counted)
+        monkeypatch.setattr(datasets, "open_unlocked", counted)
         reader = FrameReader(tmp_path / "f.h5")
         for index in range(64):
             reader.read("d", index, WHOLE)
@@ -301,7 +300,7 @@ class TestReader:
         assert len(times) == 10
 
     def test_runs_are_bounded(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(bliss_file, "_BLOCK_BYTES", 3 * 2 * SHAPE[0] * SHAPE[1])
+        monkeypatch.setattr(datasets, "_BLOCK_BYTES", 3 * 2 * SHAPE[0] * SHAPE[1])
         with h5py.File(tmp_path / "f.h5", "w") as file:
             file.create_dataset("d", data=stack(0, 20), chunks=(10, *SHAPE))
         reader = FrameReader(tmp_path / "f.h5")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bliss_files import SHAPE, add_entry, external, stack, topotomo
 
-from recon3d.errors import DataError, GridError, Recon3DWarning
+from recon3d.errors import DataError, Recon3DWarning
 from recon3d.readers.bliss.entries import is_being_written, moved, scan_file
 from recon3d.readers.open import mean_background
 from recon3d.scan.follow import Follower
@@ -74,15 +74,10 @@ class TestLayouts:
         with pytest.raises(DataError, match=r"2 files: give al_0001/al_0001\.h5 or al_0002"):
             opened(sample / given)
 
-    def test_a_folder_of_samples(self, tmp_path):
-        sample = raw_data(tmp_path)
-        with pytest.raises(DataError, match=r"holds no scan itself: give .*RAW_DATA/al/al\.h5"):
-            opened(sample.parent)
-
     @pytest.mark.parametrize("given", ["scan1", "scan1/pco_ff_0000.h5"])
     def test_the_file_of_a_detector(self, tmp_path, given):
         folder = raw_data(tmp_path) / "al_0001"
-        with pytest.raises(DataError, match=r"a detector\? Give their scan, .*al_0001\.h5$"):
+        with pytest.raises(DataError, match=r"pco_ff_0000\.h5 has no entry .*a detector\? Give"):
             opened(folder / given)
 
     def test_links_to_a_file_that_is_not_there(self, tmp_path):
@@ -155,17 +150,6 @@ class TestFrames:
         assert "(3 frames are used)" in str(caught[0].message)
         np.testing.assert_array_equal(scan.read_projection(1)[:3], stack(6, 3))
         assert scan.missing == [(1, 3), (1, 4), (1, 5)]
-
-    def test_of_an_entry_in_which_the_rotation_was_lost(self, tmp_path):
-        path = topotomo(tmp_path / "scan.h5", omega=(0.0, 10.0, 20.0, 30.0))
-        with h5py.File(path, "r+") as file:
-            file["3.1/instrument/omega/data"] = np.array([20.0, 20.0, 0.0])
-        with pytest.raises(
-            (GridError, DataError),
-            match=r"scan\.h5, entry 3\.1: the motor 'omega'.*falls to 0 at frame 2 \(1 of 3.*"
-            r"--entries 1-2,4-4$",
-        ):
-            opened(path)
 
     def test_many_entries_of_one_fault_take_a_line(self, tmp_path):
         path = topotomo(tmp_path / "scan.h5", omega=tuple(np.arange(40.0)))

@@ -9,7 +9,7 @@ from bliss_files import add_entry, stack
 
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.errors import GridError
-from recon3d.readers.bliss.motors import (
+from recon3d.readers.bliss.records import (
     known_and_moving,
     motor_columns,
     read_current,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recon3d.readers.bliss.records import labelled
-from recon3d.readers.damage import list_damage, trouble_in
+from recon3d.readers.source import list_damage, trouble_in
 
 
 def test_every_frame_is_named_with_its_reason():
@@ -10,20 +10,17 @@ def test_every_frame_is_named_with_its_reason():
     assert list_damage(damaged) == "a_1.edf, a_2.edf is empty; a_7.edf is cut"
 
 
-def test_long_runs_are_named_by_their_ends_and_gaps_are_kept():
-    damaged = [(f"a_{i:04d}.edf", "is empty") for i in [*range(9990, 10030), 10040]]
+def test_of_many_frames_the_first_are_named_and_the_rest_counted():
+    damaged = [(f"a_{i:04d}.edf", "is empty") for i in range(100)]
     text = list_damage(damaged)
-    assert text == "a_9990.edf to a_10029.edf (40 in all), a_10040.edf is empty"
+    assert text.startswith("a_0000.edf, a_0001.edf, a_0002.edf, ")
+    named = text.count(".edf")
+    assert 10 < named < 40
+    assert text.endswith(f" and {100 - named} more is empty")
     scattered = [(f"a_{i:04d}.edf", "is empty") for i in range(0, 80, 2)]
     assert list_damage(scattered[:3]) == "a_0000.edf, a_0002.edf, a_0004.edf is empty"
     assert "a_0002.edf" in list_damage(scattered)
     assert "more is empty" in list_damage(scattered)
-
-
-def test_a_run_of_twenty_is_named_in_full_and_one_more_by_its_ends():
-    damaged = [(f"f_{i}.edf", "is empty") for i in range(10, 31)]
-    assert list_damage(damaged[:20]).startswith("f_10.edf, f_11.edf, f_12.edf, ")
-    assert list_damage(damaged) == "f_10.edf to f_30.edf (21 in all) is empty"
 
 
 def test_however_many_they_are_a_message_stays_short():

@@ -11,7 +11,7 @@ from bliss_files import add_entry
 
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.scan import doubled
-from recon3d.scan.doubled import BEAM, _lit
+from recon3d.scan.doubled import _lit
 from recon3d.scan.scan import open_scan
 
 MU = np.array([0.0, 0.1, 0.2])
@@ -58,10 +58,10 @@ def test_a_finished_scan_before_an_aborted_one(tmp_path, order):
     whole = (frames(3), MU, {"end_reason": "SUCCESS"})
     taken, left_out = second(write(tmp_path / "s.h5", *(aborted, whole)[::order]))
     np.testing.assert_array_equal(taken, frames(3))
-    numbers = (2, 3) if order == 1 else (3, 2)
+    winner = 3 if order == 1 else 2
     assert left_out[0] == (
-        f"was taken where entry {numbers[1]}.1, frame 0 was, at omega = 10, mu = 0, which is of a "
-        "scan that came to its end and is used"
+        f"was taken where s.h5, entry {winner}.1, frame 0 was, at omega = 10, mu = 0: that one is "
+        "better or later, and used"
     )
     assert len(left_out) == 2
 
@@ -72,7 +72,7 @@ def test_an_aborted_scan_may_have_any_length(tmp_path):
     taken, left_out = second(write(tmp_path / "s.h5", aborted, aborted, (frames(3), MU, {})))
     np.testing.assert_array_equal(taken, frames(3))
     assert len(left_out) == 6
-    with pytest.raises(DataError, match=r"3 such in all.*which was taken later"):
+    with pytest.raises(DataError, match=r"3 such in all.*two scans mixed"):
         opened(write(tmp_path / "s.h5", (frames(2), MU, {}), (frames(3), MU, {})))
 
 
@@ -82,7 +82,7 @@ def test_a_quarter_of_the_frames_may_be_copies(tmp_path, again, refused):
     copies = [(frames(n + 5)[:n], MU[:n], {"omega": 10.0 * k}) for k, n in enumerate(again, 1)]
     path = write(tmp_path / "s.h5", *whole, *copies)
     if refused:  # 5 of 17
-        with pytest.raises(DataError, match=r"5 such in all.*which was taken later"):
+        with pytest.raises(DataError, match=r"5 such in all.*two scans mixed"):
             opened(path)
     else:  # 4 of 16
         np.testing.assert_array_equal(second(path)[0][:2], frames(7)[:2])
@@ -92,7 +92,7 @@ def test_two_mixed_scans_are_told_by_a_few_of_their_frames(tmp_path, monkeypatch
     read, signal = [], doubled._signal
     monkeypatch.setattr(doubled, "_LOOKS", 1)
     monkeypatch.setattr(doubled, "_signal", lambda frame: read.append(1) or signal(frame))
-    with pytest.raises(DataError, match=r"3 such in all.*which was taken later"):
+    with pytest.raises(DataError, match=r"3 such in all.*two scans mixed"):
         opened(write(tmp_path / "mixed.h5", (frames(2), MU, {}), (frames(3), MU, {})))
     assert len(read) == 2
     _, left_out = second(
@@ -106,26 +106,22 @@ def test_two_mixed_scans_are_told_by_a_few_of_their_frames(tmp_path, monkeypatch
 def test_frames_with_current_before_those_without(tmp_path, order):
     lost = (frames(2), MU, {"current": 0.0})
     stored = (frames(3), MU, {"current": 190.0})
-    taken, left_out = second(write(tmp_path / "s.h5", *(lost, stored)[::order]))
+    taken, _ = second(write(tmp_path / "s.h5", *(lost, stored)[::order]))
     np.testing.assert_array_equal(taken, frames(3))
-    assert "which was taken with current in the ring" in left_out[0]
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_frames_with_signal_before_those_without(tmp_path, order):
     shut, lit = (frames(2, lit=False), MU, {}), (frames(3), MU, {})
-    taken, left_out = second(write(tmp_path / "s.h5", *(shut, lit)[::order]))
+    taken, _ = second(write(tmp_path / "s.h5", *(shut, lit)[::order]))
     np.testing.assert_array_equal(taken, frames(3))
-    assert "which has beam and is used" in left_out[0]
 
 
 def test_a_longer_exposure_does_not_make_the_other_frame_dark(tmp_path):
     longer = (frames(2, exposure=10, count=1), MU[:1], {"title": "a longer one"})
     again = (frames(4, count=1), MU[:1], {"title": "as the scan"})
     path = write(tmp_path / "s.h5", (frames(3), MU, {}), longer)
-    taken, left_out = second(path)
-    np.testing.assert_array_equal(taken, frames(3))
-    assert "which is of an entry of several frames" in left_out[0]
+    np.testing.assert_array_equal(second(path)[0], frames(3))
     path = write(tmp_path / "s.h5", (frames(3)[1:], MU[1:], {}), longer, again)
     np.testing.assert_array_equal(second(path)[0][0], frames(4, count=1)[0])
 
@@ -135,9 +131,8 @@ def test_the_later_of_equals(tmp_path):
     again = (frames(4, count=1), MU[1:2], {})
     first = (frames(2), MU, {"omega": 20.0})
     holes = (frames(5)[[0, 2]], MU[[0, 2]], {})
-    taken, left_out = second(write(tmp_path / "s.h5", first, holes, part, again))
+    taken, _ = second(write(tmp_path / "s.h5", first, holes, part, again))
     np.testing.assert_array_equal(taken[1], frames(4, count=1)[0])
-    assert "which was taken later and is used" in left_out[0]
 
 
 def test_a_ct_beside_a_scan_is_no_part_of_it(tmp_path):
@@ -153,8 +148,8 @@ def test_without_leave_both_are_named_and_which_would_be_used(tmp_path):
     path = write(tmp_path / "s.h5", aborted, (frames(3), MU, {}))
     with pytest.raises(
         DataError,
-        match=r"s\.h5, entry 2\.1, frame 0 and entry 3\.1, frame 0 were both taken at omega = 10, "
-        r"mu = 0 \(2 such in all\): .*--skip-damaged uses entry 3\.1, frame 0, which is of a scan",
+        match=r"s\.h5, entry 2\.1, frame 0 and s\.h5, entry 3\.1, frame 0 were both taken at "
+        r"omega = 10, mu = 0 \(2 such in all\): .*--skip-damaged uses s\.h5, entry 3\.1, frame 0,",
     ) as caught:
         open_scan(path, show_progress=False)
     assert len(str(caught.value)) < 500
@@ -174,4 +169,4 @@ def test_a_frame_without_beam_is_a_third_of_the_other_worked_out_by_hand(dim, br
 
     shown = [frame(dim), frame(bright)]
     source = SimpleNamespace(frame_shape=(32, 32), read=lambda index, _: shown[index])
-    assert _lit(source, [0, 1]) == (kept, BEAM)
+    assert _lit(source, np.array([0, 1])).tolist() == kept

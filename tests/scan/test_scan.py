@@ -169,16 +169,6 @@ def test_swapped_macro_needs_the_other_azimuth(write_folder, omega, sigma):
     check_frames(scan)
 
 
-def test_a_repeat_and_the_other_azimuth_are_told_together(write_folder):
-    once = mosaicity([0.0], MU, GAMMA, phi0=1, chi0=2, swapped=True)
-    folder = write_folder(once * 2)
-    with pytest.raises(DataError, match=r"both taken at .*needs --tilt-azimuth 90, too"):
-        open_quietly(folder)
-    with pytest.raises(DataError, match="both taken at") as told:
-        open_quietly(folder, tilt_azimuth_deg=90)
-    assert "too" not in str(told.value)
-
-
 def test_right_azimuth_is_suggested_where_90_was_given(write_folder):
     with pytest.raises(GridError, match="tilt_azimuth 0 they do form a grid"):
         open_quietly(write_folder(MOSAICITY), tilt_azimuth_deg=90)
@@ -433,7 +423,7 @@ def test_a_source_without_a_reading_is_refused(mosaicity_scan, column):
     source = mosaicity_scan.source
     getattr(source.motors, column)[4] = np.nan
     with pytest.raises(DataError, match=rf"topo_0004\.edf has no reading of {column}"):
-        arrange_scan(source, Goniometer("diffry", "diffrz"), Choices())
+        arrange_scan(source, Choices())
 
 
 def test_no_such_projection(mosaicity_scan):

@@ -1,11 +1,14 @@
-"""Datasets of frames in an entry of a BLISS file: where they are, and which are whole."""
+"""Datasets of frames in an entry of a BLISS file: where they are, which are whole, their pixels."""
 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import h5py
@@ -13,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.readers.bliss.chunks import require_sound_chunks
 from recon3d.readers.bliss.entries import explained, item_at, link_target, moved, open_unlocked
 from recon3d.readers.source import Roi
 
@@ -21,6 +23,12 @@ _WITHOUT_LIMIT = 1 << 62
 _OFTEN_SINGLE = (1, 0, -1, -2)
 """Where an axis of length 1 is looked for, in this order, in frames of more than three axes."""
 _NAMED = 3
+_BITSHUFFLE, _FLETCHER32 = 32008, h5py.h5z.FILTER_FLETCHER32
+_COMPRESSORS = (2, 3)
+"""LZ4 and zstd: of these bitshuffle believes the lengths that a chunk gives its blocks."""
+_BLOCK_BYTES = 1 << 28
+_LONGEST_RUN = 16
+"""Memory that frames read ahead may take, and how many are at most."""
 BoolArray = NDArray[np.bool_]
 
 
@@ -261,3 +269,122 @@ def _require_sound(frames: h5py.Dataset, places: slice, rows: slice, cols: slice
             length, height, width = shape_of(held)
             wanted = slice(start, min(start + count, length))
             _require_sound(held, wanted, slice(0, height), slice(0, width))
+
+
+def require_sound_chunks(stored: h5py.Dataset, selection: tuple[slice, ...]) -> None:
+    """Refuse, by an OSError, bitshuffle chunks whose block lengths lead beyond their end.
+
+    The filter follows them wherever they lead, which ends the process. `selection`: one slice an
+    axis. Chunks with a checksum are left to HDF5, which compares it first.
+    """
+    place = _bitshuffle_place(stored)
+    if place is None:
+        return
+    chunk_bytes = stored.dtype.itemsize
+    for edge in stored.chunks:
+        chunk_bytes *= edge
+    for part in stored.iter_chunks(selection):
+        corner = tuple(s.start - s.start % n for s, n in zip(part, stored.chunks, strict=True))
+        if stored.id.get_chunk_info_by_coord(corner).byte_offset is None:
+            continue  # never written: HDF5 gives the fill value
+        unfiltered, content = stored.id.read_direct_chunk(corner)
+        if not unfiltered >> place & 1:
+            name = f"the chunk at {corner} of {Path(stored.file.filename).name}"
+            _require_sound_blocks(content, chunk_bytes, stored.dtype.itemsize, name)
+
+
+def _bitshuffle_place(stored: h5py.Dataset) -> int | None:
+    """Where in the dataset's filters an unsafe bitshuffle stands; None where it does not."""
+    if stored.chunks is None:
+        return None
+    filters = stored.id.get_create_plist()
+    known = [filters.get_filter(i) for i in range(filters.get_nfilters())]
+    for place, (code, _, options, _) in enumerate(known):
+        checked = any(later[0] == _FLETCHER32 for later in known[place + 1 :])
+        if code == _BITSHUFFLE and len(options) > 4 and options[4] in _COMPRESSORS and not checked:
+            return place
+    return None
+
+
+def _require_sound_blocks(content: bytes, chunk_bytes: int, itemsize: int, name: str) -> None:
+    """Follow the lengths of a chunk's blocks, as the filter will, to the end of the chunk.
+
+    A chunk begins with its size and that of a block, unpacked, in bytes; before each block
+    stands its packed length. What fills no block of eight values stands at the end as it is.
+    """
+    damaged = OSError(f"{name} is damaged: the lengths of its blocks cannot be")
+    if len(content) < 12:
+        raise damaged
+    size, block_bytes = struct.unpack_from(">QI", content)
+    block = block_bytes // itemsize
+    if size != chunk_bytes or block < 8 or block % 8:
+        raise damaged
+    whole, rest = divmod(size // itemsize, block)
+    at, end = 12, len(content) - (rest % 8) * itemsize
+    for _ in range(whole + (rest >= 8)):
+        if at + 4 > end:
+            raise damaged
+        at += 4 + int.from_bytes(content[at : at + 4], "big")
+    if at > end:
+        raise damaged
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Successive frames of a dataset inside a ROI, from `first` on."""
+
+    dataset: str
+    roi: Roi
+    first: int
+    pixels: NDArray[Any]
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.pixels)
+
+
+class FrameReader:
+    """Reads frames from the datasets of one file, which is open only while it is read.
+
+    Opening takes as long as reading a small frame: frames that are wanted in their order are read
+    in runs, the longer the more of them, and those of one chunk, which is unpacked whole, at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._block: _Block | None = None
+
+    def __reduce__(self) -> tuple[type[FrameReader], tuple[Path]]:
+        return FrameReader, (self._path,)
+
+    def read(self, dataset: str, frame: int, roi: Roi) -> NDArray[Any]:
+        """Pixels of a frame inside `roi`, (rows, cols), in native byte order; not to be changed."""
+        with self._lock:
+            block = self._block
+            if block is not None and (block.dataset, block.roi) != (dataset, roi):
+                block = None
+            if block is None or not block.first <= frame < block.end:
+                self._block = None
+                block = self._block = self._read_block(dataset, frame, roi, block)
+            return block.pixels[frame - block.first]
+
+    def _read_block(self, dataset: str, frame: int, roi: Roi, last: _Block | None) -> _Block:
+        follows = last is not None and frame == last.end
+        ahead = min(2 * len(last.pixels), _LONGEST_RUN) if last is not None and follows else 1
+        with open_unlocked(self._path) as file:
+            frames = file[dataset]
+            axes = frame_axes(frames.shape)
+            together = frames.chunks[axes[0]] if frames.chunks and axes else 1
+            affordable = max(1, _BLOCK_BYTES // (roi.rows * roi.cols * frames.dtype.itemsize))
+            first = frame
+            if together > 1:
+                ahead = min(together, affordable)
+                first = frame - frame % ahead
+            places = slice(first, first + min(ahead, affordable))
+            try:
+                return _Block(dataset, roi, first, read_frames(frames, places, roi))
+            except (OSError, RuntimeError, DataError):
+                # One of the frames ahead may be the damaged one.
+                alone = slice(frame, frame + 1)
+                return _Block(dataset, roi, frame, read_frames(frames, alone, roi))

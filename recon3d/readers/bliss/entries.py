@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,27 +47,19 @@ def scan_file(path: str | Path, prefix: str = "") -> Path | None:
 
 
 def _file_in(folder: Path, prefix: str) -> Path | None:
-    """The scan's file in a folder; None where the folder has other files instead."""
+    """The only file of a scan in a folder; None where the folder has other files instead."""
     names = sorted(os.listdir(folder))  # noqa: PTH208 (names are wanted)
-    held = [name for name in names if name.lower().endswith(SUFFIXES)]
-    others = [name for name in names if name not in held and (folder / name).is_file()]
-    if prefix not in ("", "-") and any(name.startswith(prefix) for name in others):
+    held = [folder / name for name in names if name.lower().endswith(SUFFIXES)]
+    others = [name for name in names if not name.lower().endswith(SUFFIXES)]
+    wanted = prefix not in ("", "-")
+    if any(_EDF.search(name) or (wanted and name.startswith(prefix)) for name in others):
         return None
-    if any(_EDF.search(name) for name in others):
-        return None
-    files = [folder / name for name in held]
-    scans = [file for file in files[:_MOST_OPENED] if _leads_to_scan(file)]
-    if len(scans) == 1:
-        return scans[0]
-    if scans:
+    scans = [file for file in held[:_MOST_OPENED] if _leads_to_scan(file)]
+    if len(scans) > 1:
         raise DataError(f"{folder} holds {len(scans)} files of scans: give {_either(scans)}")
-    if files and len(files) == len(names):
-        raise DataError(_no_scan(files[0], f"{folder} holds no scan"))
-    deeper = [file for name in names[:_MOST_OPENED] for file in _files(folder / name)]
-    deeper = [file for file in deeper[:_MOST_OPENED] if _leads_to_scan(file)]
-    if deeper and not others:
-        raise DataError(f"{folder} holds no scan itself: give {_either(deeper)}")
-    return None
+    if held and not (scans or others):
+        raise DataError(f"{_contents(held[0])}{_GIVE_SCAN}")
+    return next(iter(scans), None)
 
 
 def _followed(path: Path) -> Path:
@@ -79,33 +70,36 @@ def _followed(path: Path) -> Path:
     with opened(path) as file:
         if entries_in(file):
             return path
-        targets, names = _targets(file), list(file)
+        targets = _targets(file)
         own = str(file.attrs.get("_format", ""))
     if own.startswith("recon3d"):
         raise DataError(f"{path} was written by recon3d ({own}): raw frames are expected here")
     if not targets:
-        raise DataError(_no_scan(path, _contents(path, names)))
+        raise DataError(f"{_contents(path)}{_GIVE_SCAN}")
     if len(targets) > 1:
-        listed = _either(list(targets))
         raise DataError(
-            f"{path} is a collection of links to the entries of {len(targets)} files: give {listed}"
+            f"{path} is a collection of links to the entries of {len(targets)} files: give "
+            f"{_either(targets)}"
         )
-    target = next(iter(targets))
-    there = [p for p in moved(path.parent, target) if p.is_file()]
-    if not there:
-        raise DataError(f"{path} links to the entries of {target}, which is not there")
-    return there[0]
+    there = next((p for p in moved(path.parent, targets[0]) if p.is_file()), None)
+    if there is None:
+        raise DataError(f"{path} links to the entries of {targets[0]}, which is not there")
+    return there
 
 
-def _contents(path: Path | str, names: list[str]) -> str:
-    held = _listed(names) or "nothing at all"
+_GIVE_SCAN = ": are these frames of a detector? Give the file of their scan, in a folder above"
+
+
+def _contents(path: Path | str) -> str:
+    with opened(path) as file:
+        held = _listed([*file]) or "nothing at all"
     return f"{path} has no entry 1.1, 2.1, ..., as BLISS writes them, but {held}"
 
 
-def _targets(file: h5py.File) -> Counter[Path]:
-    """The files to whose entries a collection links, with the number of links."""
+def _targets(file: h5py.File) -> list[Path]:
+    """The files to whose entries a collection links."""
     names = [link_target(file, name) for name in file if _LINK.fullmatch(name)]
-    return Counter(Path(name) for name in names if name)
+    return [Path(name) for name in dict.fromkeys(names) if name]
 
 
 def moved(folder: Path, target: Path) -> Iterator[Path]:
@@ -114,22 +108,6 @@ def moved(folder: Path, target: Path) -> Iterator[Path]:
     parts = target.parts[1:] if target.is_absolute() else target.parts
     for skipped in range(len(parts)):
         yield folder.joinpath(*parts[skipped:])
-
-
-def _no_scan(path: Path, what: str) -> str:
-    """Say that a file has no entries, and which file near it has."""
-    for folder in (path.parent, *list(path.absolute().parents)[1:3]):
-        near = [file for file in _files(folder) if _leads_to_scan(file)]
-        if near:
-            return f"{what}: are these frames of a detector? Give their scan, {_either(near)}"
-    return what
-
-
-def _files(folder: Path) -> list[Path]:
-    """The first HDF5 files in a folder, by their names."""
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)[:_MOST_OPENED]
 
 
 def _leads_to_scan(path: Path) -> bool:
@@ -225,7 +203,7 @@ def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
     """
     entries = entries_in(file)
     if not entries:
-        raise DataError(_contents(file.filename, list(file)))
+        raise DataError(_contents(file.filename))
     if wanted is None:
         return entries
     chosen: set[str] = set()

@@ -1,25 +1,33 @@
-"""Scans in folders of EDF files, one frame a file, as ID06 writes them."""
+"""Scans in folders of EDF files, one frame a file, as ID06 writes them: files and motors."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d.config.declare import nearest
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, warn
-from recon3d.readers.damage import Damage, list_damage
 from recon3d.readers.edf.image import EdfHead, HeadReader, read_into, read_whole
-from recon3d.readers.edf.motors import MotorReader, UnknownMotorError
-from recon3d.readers.source import FrameSource, MotorTable, Roi
+from recon3d.readers.source import (
+    LARGEST_READING,
+    Damage,
+    FrameSource,
+    MotorTable,
+    Roi,
+    list_damage,
+)
 from recon3d.runtime.progress import track
 
 SUFFIXES = (".edf", ".edf.gz", ".edf.bz2")
@@ -27,9 +35,125 @@ SUFFIXES = (".edf", ".edf.gz", ".edf.bz2")
 
 _DEEPEST = 3
 """How many levels of sub-folders are looked at."""
-_NAMED = 3
 _TRIED = 5000
-"""How many prefixes a message names, and how many names are looked through for the nearest."""
+"""How many names are looked through for the nearest."""
+_NEEDED = ("omega", "base_tilt")
+_TILTS = ("chi", "phi")
+_LISTED = 200
+
+
+class UnknownMotorError(DataError):
+    """No file of a scan has a motor that is needed."""
+
+
+class MotorReader:
+    """Takes the motors, and the time, from header after header.
+
+    The first decides whose names they have where `goniometer` is None, and which tilts there are.
+    """
+
+    def __init__(self, goniometer: Goniometer | None = None) -> None:
+        self.goniometer = goniometer or GONIOMETERS["id06"]
+        self._chosen = goniometer is not None
+        self._absent: frozenset[str] | None = None
+        self._places: dict[str, tuple[dict[str, int], int]] = {}
+
+    def read(self, text: dict[str, str]) -> tuple[float, ...]:
+        """The readings of one frame in the order of the fields of `MotorTable`, and its epoch.
+
+        `text`: values by lower-case key. Tilts that the first header lacks are NaN, with a warning;
+        a rotation or base tilt that it lacks is an UnknownMotorError.
+        """
+        for key in ("motor_mne", "motor_pos"):
+            if not text.get(key):
+                raise DataError(f"has no {key} in its header: no motor positions are known")
+        places, count = self._place(text["motor_mne"])
+        readings = _split_readings(text.get("motor_pos", ""), count)
+        if len(readings) != count:
+            raise DataError(
+                f"names {count} motors in motor_mne but has {len(readings)} in motor_pos"
+            )
+        if self._absent is None:
+            self._absent = self._look_for_motors(list(places))
+        values = [self._position(part, places, readings) for part in self.goniometer.motors]
+        if values[-1] > 1000:  # recorded in eV
+            values[-1] /= 1000
+        return (*values, self._ring_current(text), _number(text.get("epoch", "")))
+
+    def _look_for_motors(self, known: list[str]) -> frozenset[str]:
+        """The tilts that are not among the motors of a scan."""
+        if not self._chosen:
+            fitting = (b for b in GONIOMETERS.values() if {b.omega, b.base_tilt} <= set(known))
+            self.goniometer = next(fitting, self.goniometer)
+        for part in _NEEDED:
+            if getattr(self.goniometer, part) not in known:
+                name, listed = getattr(self.goniometer, part), " ".join(known)
+                raise UnknownMotorError(
+                    f"there is no motor '{name}' ({part}) in the files{nearest(name, known)}. Name "
+                    f"the motors, as in --motors id06,{part}=...; they have: "
+                    f"{shorten(listed, _LISTED, placeholder=' ...')}"
+                )
+        absent = [part for part in _TILTS if getattr(self.goniometer, part) not in known]
+        if absent:
+            names = " and ".join(f"'{getattr(self.goniometer, part)}'" for part in absent)
+            verb = "is" if len(absent) == 1 else "are"
+            warn(
+                f"{names} {verb} not among the motors in the files: {' and '.join(absent)} "
+                f"{verb} taken as still"
+            )
+        return frozenset(absent)
+
+    def _position(self, part: str, places: dict[str, int], readings: list[str]) -> float:
+        name = getattr(self.goniometer, part)
+        absent = self._absent or frozenset()
+        needed = part in _NEEDED or (part in _TILTS and part not in absent)
+        if part in absent or (name not in places and not needed):
+            return math.nan
+        if name not in places:
+            raise DataError(f"has no motor '{name}' ({part}), which other files have")
+        value = _number(readings[places[name]])
+        if needed and not abs(value) <= LARGEST_READING:
+            raise DataError(f"reads '{readings[places[name]]}' for the motor '{name}' ({part})")
+        return value if abs(value) <= LARGEST_READING else math.nan
+
+    def _ring_current(self, text: dict[str, str]) -> float:
+        """The current in mA; NaN where it is not recorded or makes no sense."""
+        places, count = self._place(text.get("counter_mne", ""))
+        readings = _split_readings(text.get("counter_pos", ""), count)
+        current, value = self.goniometer.ring_current, math.nan
+        if current in places and len(readings) == count:
+            value = _number(readings[places[current]])
+        elif current not in places:
+            value = _number((text.get("machine current", "").split() or [""])[0])
+        return value if math.isfinite(value) and value > 0 else math.nan
+
+    def _place(self, line: str) -> tuple[dict[str, int], int]:
+        """Position of each name in a line, taken apart once, and how many names there are."""
+        if line not in self._places:
+            names = line.replace(",", " ").split()
+            self._places[line] = {name: i for i, name in enumerate(names)}, len(names)
+        return self._places[line]
+
+
+def _split_readings(line: str, count: int) -> list[str]:
+    """The readings in a line, between spaces, or between commas where that gives their number."""
+    readings = line.split()
+    if len(readings) != count and "," in line:
+        apart = [reading for reading in re.split(r"[\s,]+", line) if reading]
+        return apart if len(apart) == count else readings
+    return readings
+
+
+def _number(text: str) -> float:
+    """A number as C, Fortran and German programs write it; NaN for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return float(text.rstrip(",").replace(",", ".").lower().replace("d", "e"))
+    except ValueError:
+        return math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,21 +306,29 @@ def list_edf(folder: str | Path, prefix: str) -> list[str]:
     """Names of the EDF files in a folder that begin with `prefix`, numbers in number order.
 
     Where it has none its sub-folders are looked at (one for each ω, say), and the prefix may begin
-    with theirs; "-" or "" stand for any. A DataError names the nearest files.
+    with theirs; "-" or "" stand for any. A DataError names files that are there instead.
     """
     folder, prefix = Path(folder), "" if prefix == "-" else prefix.rstrip("*")
     try:
         here = [name for name in _entries(folder) if is_edf(name)]
         names = [name for name in here if name.startswith(prefix)]
         below = [] if names else [name for name in _names_below(folder) if is_edf(name)]
+    except NotADirectoryError as error:
+        raise DataError(
+            f"{folder} is a file, neither HDF5 nor a folder of EDF files: give the folder of the "
+            "EDF files, and how their names begin"
+        ) from error
     except (OSError, ValueError) as error:
-        raise DataError(_explain_folder(folder, error)) from error
+        what = "cannot be read" if folder.exists() else "does not exist"
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"the folder {folder} {what} ({reason})") from error
     names = names or [name for name in below if Path(name).name.startswith(prefix)]
     names = names or [name for name in below if name.startswith(prefix)]
     if not names:
-        raise DataError(
-            f"no file {prefix}*.edf in {folder}: {_nearest(folder, prefix, here + below)}"
-        )
+        found = [*here, *below][:_TRIED]
+        near = difflib.get_close_matches(f"{prefix}.edf", found, n=1, cutoff=0.0)
+        held = f"it has others, such as {near[0]}" if near else "it has no EDF file at all"
+        raise DataError(f"no file {prefix}*.edf in {folder}: {held}")
     return sorted(names, key=natural)
 
 
@@ -224,60 +356,3 @@ def _names_below(folder: Path, deep: int = 1, seen: set[str] | None = None) -> I
         yield from (f"{name}/{other}" for other in _entries(folder / name))
         if deep < _DEEPEST:
             yield from (f"{name}/{other}" for other in _names_below(folder / name, deep + 1, seen))
-
-
-def _explain_folder(folder: Path, error: OSError | ValueError) -> str:
-    """Why a folder cannot be read, with the nearest that can."""
-    if folder.is_symlink() and not folder.exists():
-        return f"the folder {folder} is a link to {folder.readlink()}, which is not there"
-    if folder.is_file():
-        stem = re.sub(r"\d*$", "", re.sub(r"(?i)\.edf.*", "", folder.name))
-        return f"{folder} is a file, neither HDF5 nor a folder of EDF files" + (
-            f": give its folder, {folder.parent}, and its prefix, {stem}"
-            if is_edf(folder.name)
-            else ""
-        )
-    if isinstance(error, FileNotFoundError):
-        parent = next(parent for parent in folder.absolute().parents if parent.is_dir())
-        missing = folder.absolute().relative_to(parent).parts[0]
-        near = difflib.get_close_matches(missing, _entries(parent)[:_TRIED], n=1)
-        told = f": the nearest in {parent} is {near[0]}" if near else f": {parent} has no {missing}"
-        return f"the folder {folder} does not exist{told}"
-    return f"the folder {folder} cannot be read ({getattr(error, 'strerror', None) or error})"
-
-
-def _nearest(folder: Path, prefix: str, edf: list[str]) -> str:
-    """What a folder holds in place of EDF files with a prefix."""
-    if not edf:
-        return _other_files(folder)
-    stems = Counter(_stems([Path(name).name for name in edf]))
-    near = difflib.get_close_matches(prefix, stems, n=1, cutoff=0.0)
-    rest = [stem for stem, _ in stems.most_common(_NAMED) if stem not in near][: _NAMED - 1]
-    told = ", ".join(f"{stem}*.edf ({stems[stem]} files)" for stem in [*near, *rest])
-    more = len(stems) - len(near) - len(rest)
-    below = next((f" (in sub-folders, as {name})" for name in edf if "/" in name), "")
-    return f"it has {told}{f' and {more} other kinds' if more else ''}{below}"
-
-
-def _stems(names: list[str]) -> Iterator[str]:
-    """The prefix of each name: what it shares with all that differ from it in numbers alone."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(re.sub(r"\d+", "#", name), []).append(name)
-    for group in groups.values():
-        pairs = list(zip(min(group), max(group), strict=False))
-        alike = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
-        shared = re.sub(r"(?i)\.edf.*", "", group[0][:alike])
-        yield from [re.sub(r"\d+$", "", shared)] * len(group)
-
-
-def _other_files(folder: Path) -> str:
-    """The kinds of files in a folder that holds no EDF file."""
-    every = [*_entries(folder), *_names_below(folder)]
-    files = [name for name in every if (folder / name).is_file()]
-    hdf5 = [name for name in files if name.lower().endswith((".h5", ".hdf5", ".nxs"))]
-    if hdf5:
-        return f"it holds HDF5 files: give one, such as {folder / min(hdf5, key=natural)}"
-    kinds = Counter(Path(name).suffix or "no suffix" for name in files).most_common(_NAMED)
-    listed = ", ".join(f"{count} of {suffix}" for suffix, count in kinds)
-    return f"it has no EDF file at all, but {listed}" if kinds else "it holds no file at all"
