@@ -10,8 +10,7 @@ from pathlib import Path
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.crystal import Crystal
 from recon3d.config.declare import Setting, settings_of
-from recon3d.config.detector import Detector
-from recon3d.config.experiment import WITHOUT_EFFECT, Experiment, NotModelled
+from recon3d.config.experiment import WITHOUT_EFFECT, Detector, Experiment, NotModelled
 from recon3d.config.getdata import POSITIONAL, GetData
 from recon3d.config.reconstruction import Settings
 from recon3d.config.settings_file import OfFile

@@ -6,7 +6,7 @@ from .cleaning.suggest import Suggestion as Suggestion
 from .cleaning.suggest import suggest as suggest
 from .config.cleaning import Cleaning as Cleaning
 from .config.crystal import Crystal as Crystal
-from .config.detector import Detector as Detector
+from .config.experiment import Detector as Detector
 from .config.experiment import Experiment as Experiment
 from .config.goniometer import Goniometer as Goniometer
 from .config.reconstruction import Settings as Settings

@@ -1,4 +1,4 @@
-"""An experiment: what was measured and how to reconstruct it."""
+"""An experiment: what was measured, with which detector, and how to reconstruct it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,62 @@ from recon3d.config.declare import (
     validate,
     warn_of_unknown,
 )
-from recon3d.config.detector import Detector
 from recon3d.config.ini import read_ini
 from recon3d.config.reconstruction import Settings
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 
 Three = tuple[float, float, float]
+_TILT: dict[str, Any] = {"unit": "degrees", "above": -80, "below": 80}
+FLIPS = ("none", "rows", "columns", "both")
 _NO_OFFSET = "0: such a displacement or rotation is not modelled"
+
+
+@dataclass(frozen=True, repr=False)
+class Detector(Declared):
+    """The detector: its scale, its orientation, and where the rotation axis falls on it."""
+
+    magnification_pix_per_um: float = setting(
+        help="magnification: pixels for one µm in the sample",
+        key="M",
+        unit="pixels per µm",
+        above=0,
+    )
+    omega_sense: int = setting(
+        1, "sense of the ω motor in the map from sample to detector", choices=(1, -1)
+    )
+    flip: str = setting(
+        "none", "which axes of the image are reversed", key="detector_flip", choices=FLIPS
+    )
+    transpose: bool = setting(
+        False, "the rotation axis lies along the image's columns", key="detector_transpose"
+    )
+    tilt_x_deg: float = setting(
+        0.0,
+        "deviation from perpendicular to the diffracted beam about the detector's horizontal axis; "
+        "it stretches the rows",
+        key="t_x",
+        **_TILT,
+    )
+    tilt_z_deg: float = setting(
+        0.0,
+        "the same about its vertical axis; it stretches the columns",
+        key="t_z",
+        **_TILT,
+    )
+    rotation_center_pix: float | None = setting(
+        None,
+        "column of the region of interest on which the rotation axis falls",
+        key="rotation_center",
+        unit="pixels",
+    )
+    centre_row_pix: float | None = setting(
+        None,
+        "row of the region of interest on which the sample's origin falls; the middle where it is "
+        "not given",
+        key="centre_row",
+        unit="pixels",
+    )
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numba
 from numba.core import caching
-
-from recon3d.errors import ParameterError
 
 logger = logging.getLogger(__name__)
 
@@ -24,63 +20,17 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """`numba.njit`, with a `cache` that never keeps a program from running.
 
-    The code is kept where numba keeps it, else in a folder of the user's own for temporary files,
-    else not at all; what was damaged on disk is compiled again.
+    The code is kept where numba keeps it, if it can; what was damaged on disk is compiled again.
     """
 
     def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
         if cache:
             with suppress(RuntimeError):  # no folder can be written
-                dispatcher._cache = KernelCache(function, threads=options.get("parallel", False))
+                dispatcher._cache = KernelCache(function)
         return dispatcher
 
     return compiled
-
-
-def _require_threads() -> None:
-    """See that numba can run threads as $NUMBA_THREADING_LAYER says."""
-    from numba.np.ufunc.parallel import _launch_threads
-
-    try:
-        _launch_threads()
-    except ValueError as error:
-        layer = os.environ.get("NUMBA_THREADING_LAYER", "")
-        reason = " ".join(str(error).split())
-        raise ParameterError(
-            f"NUMBA_THREADING_LAYER is '{layer}', which numba cannot use here ({reason}): leave it "
-            "out, or take omp or workqueue"
-        ) from error
-
-
-class _TemporaryFolder(caching.UserWideCacheLocator):
-    """A folder for temporary files that belongs to this user alone."""
-
-    def __init__(self, function: Callable[..., Any], file: str) -> None:
-        super().__init__(function, file)
-        self._top = Path(tempfile.gettempdir()) / f"recon3d-{os.getuid()}"
-        self._cache_path = str(self._top / self.get_suitable_cache_subpath(file))
-
-    @classmethod
-    def from_function(cls, function: Callable[..., Any], file: str) -> Self | None:
-        """The folder for a function's file, or None: what others can write is not to be run."""
-        try:
-            found = cls(function, file)
-            found._top.mkdir(mode=0o700, exist_ok=True)
-            about = found._top.lstat()
-            if about.st_uid != os.getuid() or about.st_mode & 0o77:
-                return None
-            found.ensure_cache_path()
-        except OSError:
-            return None
-        return found
-
-
-class _Implementation(caching.CompileResultCacheImpl):
-    _locator_classes = [  # noqa: RUF012 (so it is in numba)
-        *caching.CompileResultCacheImpl._locator_classes,
-        _TemporaryFolder,
-    ]
 
 
 class _CheckedFiles(caching.IndexDataCacheFile):
@@ -100,26 +50,15 @@ class _CheckedFiles(caching.IndexDataCacheFile):
 
 
 class KernelCache(caching.FunctionCache):
-    """Compiled code of one function on disk, of which a loss or fault costs only time.
+    """Compiled code of one function on disk, of which a loss or fault costs only time."""
 
-    `threads`: whether the function runs threads.
-    """
-
-    _impl_class = _Implementation
-
-    def __init__(self, function: Callable[..., Any], *, threads: bool) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._threads = threads
         stamp = self._impl.locator.get_source_stamp()
         self._cache_file = _CheckedFiles(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """Compiled code for a signature; None where there is none that can be used.
-
-        A ParameterError says that the threads which the user wants are not installed.
-        """
-        if self._threads:
-            _require_threads()
+        """Compiled code for a signature; None where there is none that can be used."""
         try:
             return super().load_overload(signature, context)
         except Exception as error:  # whatever damaged bytes lead to

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recon3d.config.detector import Detector
-from recon3d.config.experiment import Experiment
+from recon3d.config.experiment import Detector, Experiment
 from recon3d.config.goniometer import GONIOMETERS
 from recon3d.config.reconstruction import Settings
 from recon3d.config.volume import Volume

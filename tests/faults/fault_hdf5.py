@@ -70,7 +70,7 @@ def damaged_chunks(scan):
 @fault(
     "external files are lost",
     "topotomo.h5: entry 3.1: the file topotomo_scan0003/pco_ff_0001.h5 is missing (was only the "
-    "master file copied?): 5 of 15 frames, from frame 5 on, are not there",
+    "master file copied, or the folder moved?): 5 of 15 frames, from frame 5 on, are not there",
     scan="external",
     left_out=("entry 3.1, frame 5", "entry 3.1, frame 9"),
 )
@@ -82,7 +82,8 @@ def lost(scan):
 @fault(
     "external files of several entries are lost",
     "entry 3.1: the file topotomo_scan0003/pco_ff_0000.h5 is missing (was only the master file "
-    "copied?) (and 2 more files): 15 of 15 frames, from frame 0 on, are not there; and entry 5.1",
+    "copied, or the folder moved?) (and 2 more files): 15 of 15 frames, from frame 0 on, are not "
+    "there; and entry 5.1",
     scan="external",
     left_out=("entry 3.1, frame 0", "entry 5.1, frame 14"),
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from datasetss import SHAPE, add_entry, external, mosaicity, stack, topotomo
+from bliss_files import SHAPE, add_entry, external, mosaicity, stack, topotomo
 
 from recon3d.errors import DataError, Recon3DWarning
 from recon3d.readers.bliss import datasets
@@ -75,14 +74,6 @@ class TestExternalFiles:
         (tmp_path / "old").rename(tmp_path / "new")
         frames = opened(tmp_path / "new" / "scan.h5").read_projection(0)
         np.testing.assert_array_equal(frames, stack(0, 3))
-
-    def test_of_an_absolute_name_in_a_folder_that_was_moved_are_named(self, tmp_path):
-        (tmp_path / "old").mkdir()
-        external_scan(tmp_path / "old", absolute=True)
-        (tmp_path / "old").rename(tmp_path / "new")
-        place = re.escape(str(tmp_path / "new" / "scan1"))
-        with pytest.raises(DataError, match=f"is missing; {place}.* is not found by HDF5"):
-            opened(tmp_path / "new" / "scan.h5")
 
     @quiet
     def test_are_found_through_a_link(self, tmp_path):

@@ -124,14 +124,6 @@ class TestFrames:
         scan = opened(path).crop((3, 2), (2, 2))
         np.testing.assert_array_equal(scan.read_projection(1), stack(3, 3)[:, 1:3, 2:4])
 
-    def test_elsewhere_are_named(self, tmp_path):
-        path = topotomo(tmp_path / "scan.h5", frames_at="scan_data/{}/stack")
-        with pytest.raises(
-            DataError, match=r"scan_data/pco_ff/stack of shape \(3, 4, 6\)"
-        ) as caught:
-            opened(path)
-        assert len(str(caught.value)) < 500
-
     def test_of_an_aborted_scan_whose_files_were_never_written(self, tmp_path):
         """Four readings, and six frames in three files, of which the second ends early."""
         path = topotomo(tmp_path / "scan.h5", omega=(0.0,), mu=0.1 * np.arange(6))

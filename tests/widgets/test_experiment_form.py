@@ -4,8 +4,7 @@ import pytest
 
 from recon3d.config.crystal import Crystal
 from recon3d.config.declare import settings_of
-from recon3d.config.detector import Detector
-from recon3d.config.experiment import Experiment
+from recon3d.config.experiment import Detector, Experiment
 from recon3d.config.ini import read_ini
 from recon3d.config.settings_file import SettingsFile
 from recon3d.config.volume import Volume

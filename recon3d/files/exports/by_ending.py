@@ -11,8 +11,13 @@ import numpy as np
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
 from recon3d.files.exports.crystal_maps import Slice, write_ctf, write_orix
-from recon3d.files.exports.paraview import write_vti, write_vtkhdf
-from recon3d.files.exports.volumes import write_csv, write_dream3d, write_ome_zarr
+from recon3d.files.exports.volumes import (
+    write_csv,
+    write_dream3d,
+    write_ome_zarr,
+    write_vti,
+    write_vtkhdf,
+)
 from recon3d.files.grain import Grain
 
 Axis = Literal["x", "y", "z"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon3d.files.exports.paraview import write_xdmf
+from recon3d.files.exports.volumes import write_xdmf
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.quality import quality_figure
 from recon3d.runtime.atomic import complete_or_absent

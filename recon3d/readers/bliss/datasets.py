@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.errors import DataError
-from recon3d.readers.bliss.entries import explained, item_at, link_target, moved, open_unlocked
+from recon3d.readers.bliss.entries import explained, item_at, link_target, open_unlocked
 from recon3d.readers.source import Roi
 
 _WITHOUT_LIMIT = 1 << 62
 _OFTEN_SINGLE = (1, 0, -1, -2)
 """Where an axis of length 1 is looked for, in this order, in frames of more than three axes."""
-_NAMED = 3
 _BITSHUFFLE, _FLETCHER32 = 32008, h5py.h5z.FILTER_FLETCHER32
 _COMPRESSORS = (2, 3)
 """LZ4 and zstd: of these bitshuffle believes the lengths that a chunk gives its blocks."""
@@ -84,19 +83,6 @@ def lost_frames(entry: h5py.Group, detector: str = "") -> str:
     return ""
 
 
-def frames_elsewhere(entry: h5py.Group) -> str:
-    """What an entry holds that may be frames, but not where BLISS keeps them, in words."""
-    found: list[str] = []
-
-    def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim > 1 and item.dtype.kind in "iuf":
-            found.append(f"{name} of shape {item.shape}")
-
-    entry.visititems(note)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"{', '.join(found[:_NAMED])}{more}"
-
-
 def _places(entry: h5py.Group) -> Iterator[tuple[str, str]]:
     """The names of what may be a detector, and where its frames would be."""
     instrument = item_at(entry, "instrument")
@@ -129,7 +115,7 @@ def _raw_presence(frames: h5py.Dataset) -> tuple[BoolArray, tuple[str, ...]]:
     for name, offset, size in frames.external:
         path = Path(os.environ.get("HDF5_EXTFILE_PREFIX", "")) / name
         if not path.is_file():
-            missing.append(_missing(name, Path(frames.file.filename)))
+            missing.append(_missing(name))
         elif size < _WITHOUT_LIMIT and path.stat().st_size < offset + size:
             missing.append(f"the file {name} is too short: {path.stat().st_size} bytes")
     return np.full(shape_of(frames)[0], not missing), tuple(missing)
@@ -199,19 +185,15 @@ def _opened_source(frames: h5py.Dataset, source: h5py.VDSmap) -> Iterator[h5py.D
         return
     path = next((p for p in _source_paths(frames.file.filename, name) if p.is_file()), None)
     if path is None:
-        raise DataError(_missing(name, Path(frames.file.filename)))
+        raise DataError(_missing(name))
     with explained(path):
         file = open_unlocked(path)
     with file:
         yield _dataset(file, source.dset_name)
 
 
-def _missing(name: str, master: Path) -> str:
-    """Say that a file that holds frames is missing, and where it may be."""
-    near = next((path for path in moved(master.parent, Path(name)) if path.is_file()), None)
-    if near is None:
-        return f"the file {name} is missing (was only the master file copied?)"
-    return f"{name} is missing; {near} is not found by HDF5: move the folder back, or link it"
+def _missing(name: str) -> str:
+    return f"the file {name} is missing (was only the master file copied, or the folder moved?)"
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:

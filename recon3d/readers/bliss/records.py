@@ -16,7 +16,6 @@ from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, warn
 from recon3d.readers.bliss.datasets import (
     frame_datasets,
-    frames_elsewhere,
     lost_frames,
     presence,
     shape_of,
@@ -128,8 +127,6 @@ def _explain_lengths(record: EntryRecord, goniometer: Goniometer) -> str:
         return ""
     readings = ", ".join(f"{count} readings of {name}" for name, count in lengths.items())
     state = "though the scan came to its end" if record.finished else "as the scan did not end"
-    if record.finished and {*lengths.values()} & {*record.shape[1:]}:
-        state += f" (their shape is {record.shape}: is the frame not the first axis?)"
     return f"{record.shape[0]} frames but {readings}, {state}"
 
 
@@ -250,10 +247,9 @@ def _choose_detector(file: h5py.File, found: dict[str, dict[str, str]], wanted: 
             f"{file.filename} has no frames of a detector '{wanted}'; it has frames of {listed}"
         )
     if not counts:
-        held = frames_elsewhere(file[entry]) or "no array of numbers with two axes or more"
         raise DataError(
             f"{file.filename} has no frames in {_plural(len(found))}: expected a dataset of three "
-            f"axes as N.1/instrument/<detector>/image or data; entry {entry} has {held}"
+            "axes as N.1/instrument/<detector>/image or data"
         )
     raise DataError(
         f"{file.filename} has frames of several detectors: {listed}. Say which (DATANAME, or "

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d.config.detector import Detector
-from recon3d.config.experiment import Experiment
+from recon3d.config.experiment import Detector, Experiment
 from recon3d.config.volume import Volume
 from recon3d.files.store import CleanedScan
 from recon3d.geometry import ProjectionGeometry

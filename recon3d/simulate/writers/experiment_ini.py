@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from recon3d.config.declare import as_text, record_of
-from recon3d.config.detector import Detector
+from recon3d.config.experiment import Detector
 from recon3d.config.ini import quoted
 from recon3d.config.volume import Volume
 from recon3d.runtime.atomic import complete_or_absent

@@ -7,11 +7,9 @@ from typing import Any
 
 import ipywidgets as controls
 
-from recon3d.config.cif import COMMON_CRYSTALS, read_cif
-from recon3d.config.crystal import HC_KEV_ANGSTROM, Crystal, Six
+from recon3d.config.crystal import COMMON_CRYSTALS, HC_KEV_ANGSTROM, Crystal, Six, read_cif
 from recon3d.config.declare import Setting, as_text, settings_of
-from recon3d.config.detector import Detector
-from recon3d.config.experiment import Experiment
+from recon3d.config.experiment import Detector, Experiment
 from recon3d.config.ini import quoted, read_ini
 from recon3d.config.settings_file import SettingsFile
 from recon3d.config.volume import Volume
