@@ -226,8 +226,8 @@ def lit_cells(
     """Merge the pixels of frames into cells, and keep the cells that any frame lights.
 
     `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. `bits`,
-    (frames, rows, cols / 8): filled with one bit for each pixel that is lit, as
-    ``numpy.packbits(frames > 0, axis=-1, bitorder="little")`` has them, while they are at hand.
+    (frames, rows * cols / 8): filled with one bit for each pixel that is lit, as
+    ``numpy.packbits(frames > 0, bitorder="little")`` has those of a frame, while they are at hand.
     Returns the cells of `across` x `across` pixels and their means, (cells + 1, frames), the last
     row zero, in memory that `rooms` lend.
     """
@@ -235,7 +235,7 @@ def lit_cells(
     lookup = np.full((rows + 2, cols + 2), -1, np.int32)
     # Room for all cells: memory that is never written to is not taken.
     means = (rooms or Rooms()).lend(rows * cols + 1, len(frames))
-    packed = np.empty((0, 0, 0), np.uint8) if bits is None else bits
+    packed = np.empty((0, 0), np.uint8) if bits is None else bits
     count = _merge_lit(frames, across, lookup, means, packed)
     lookup[lookup < 0] = count
     means[count] = 0
@@ -246,54 +246,79 @@ def lit_cells(
 def _merge_lit(frames, across, lookup, means, bits):  # type: ignore[no-untyped-def]
     """Fill the arrays of `lit_cells`, and count the cells; serial, to run beside other loops.
 
-    One row of cells at a time, of all frames, stays in the cache.
+    Eight rows of cells at a time, of all frames, stay in the cache; fewer would break up what is
+    read into pieces so short that memory cannot foresee the next, and not fill whole bytes of bits.
     """
     rows, cols = frames.shape[1:]
-    width, count = lookup.shape[1] - 2, 0
+    height, width = lookup.shape[0] - 2, lookup.shape[1] - 2
     share = frames.dtype.type(1 / across**2)
-    line = np.zeros(width * across, frames.dtype)
-    merged = np.zeros((frames.shape[0], width), frames.dtype)
-    most = np.zeros(width, frames.dtype)
-    lit = np.zeros(8 * bits.shape[2], np.uint8)
-    for row in range(lookup.shape[0] - 2):
+    strips = np.zeros((8 * across, width), frames.dtype)
+    merged = np.zeros((frames.shape[0], 8, width), frames.dtype)
+    most = np.zeros((8, width), frames.dtype)
+    lit = np.zeros(8 * across * cols, np.uint8)
+    count = 0
+    for start in range(0, height, 8):
         most[:] = 0
-        first, stop = row * across, min((row + 1) * across, rows)
+        first, stop = start * across, min((start + 8) * across, rows)
+        strips[stop - first :] = 0
         for frame in range(frames.shape[0]):
-            for col in range(cols):
-                line[col] = frames[frame, first, col]
-            for r in range(first + 1, stop):
-                for col in range(cols):
-                    line[col] += frames[frame, r, col]
-            cells = merged[frame]
-            if across == 2:  # by far the most frequent; a step known to the compiler is quicker
-                for col in range(width):
-                    cells[col] = (line[2 * col] + line[2 * col + 1]) * share
-            else:
-                cells[:] = 0
-                for step in range(across):
-                    for col in range(width):
-                        cells[col] += line[col * across + step] * share
-            for col in range(width):
-                most[col] = max(most[col], cells[col])
+            pixels = np.ascontiguousarray(frames[frame, first:stop])
             if bits.size > 0:
-                for r in range(first, stop):
-                    for col in range(cols):
-                        lit[col] = frames[frame, r, col] > 0
-                    _pack(lit.view(np.uint64), bits[frame, r])
-        for col in range(width):
-            if most[col] > 0:
-                lookup[row + 1, col + 1] = count
-                for frame in range(frames.shape[0]):
-                    means[count, frame] = merged[frame, col]
-                count += 1
+                _pack(pixels.reshape(-1), lit, bits[frame, first * cols // 8 :])
+            if cols % across == 0:  # all rows in one go
+                _sum_cols(pixels.reshape(-1), across, strips.reshape(-1))
+            else:
+                for row in range(stop - first):
+                    _sum_cols(pixels[row], across, strips[row])
+            for row in range(8):
+                _sum_rows(strips[row * across : (row + 1) * across], merged[frame, row], most[row])
+        for row in range(min(8, height - start)):
+            for col in range(width):
+                if most[row, col] > 0:
+                    lookup[start + row + 1, col + 1] = count
+                    for frame in range(frames.shape[0]):
+                        means[count, frame] = merged[frame, row, col] * share
+                    count += 1
     return count
 
 
 @njit(inline="always")
-def _pack(eights, packed):  # type: ignore[no-untyped-def]
-    """Make one byte of eight that are 0 or 1, the first of them the lowest bit.
+def _sum_cols(pixels, across, sums):  # type: ignore[no-untyped-def]
+    """Sum each few pixels of a row, the last ones being fewer if need be."""
+    whole = pixels.size // across
+    if across == 2:  # by far the most frequent; a step known to the compiler is quicker
+        for i in range(whole):
+            sums[i] = pixels[2 * i] + pixels[2 * i + 1]
+    else:
+        sums[:whole] = 0
+        for step in range(across):
+            for i in range(whole):
+                sums[i] += pixels[i * across + step]
+    if whole * across < pixels.size:
+        sums[whole] = pixels[whole * across :].sum()
 
-    The factor shifts each of the eight to its place in the highest byte of the product.
+
+@njit(inline="always")
+def _sum_rows(strips, sums, most):  # type: ignore[no-untyped-def]
+    """Sum the rows of a row of cells, and raise what is most to these sums."""
+    for col in range(sums.size):
+        sums[col] = strips[0, col]
+    for row in range(1, strips.shape[0]):
+        for col in range(sums.size):
+            sums[col] += strips[row, col]
+    for col in range(sums.size):
+        most[col] = max(most[col], sums[col])
+
+
+@njit(inline="always")
+def _pack(pixels, lit, packed):  # type: ignore[no-untyped-def]
+    """Make one byte of eight pixels, a bit for each that is lit, the first the lowest.
+
+    The factor shifts each of eight that are 0 or 1 to its place in the highest byte of the product.
     """
-    for i in range(packed.size):
+    for i in range(pixels.size):
+        lit[i] = pixels[i] > 0
+    lit[pixels.size :] = 0
+    eights = lit.view(np.uint64)
+    for i in range((pixels.size + 7) // 8):
         packed[i] = (eights[i] * np.uint64(0x0102040810204080)) >> np.uint64(56)

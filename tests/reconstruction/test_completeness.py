@@ -56,7 +56,7 @@ def test_voxels_count_where_their_own_frame_is_lit(cols):
     kinds = rng.integers(-1, 6, 300)
     hits, seen = np.zeros((2, 300), np.int32)
     bits = (pack(frames), pack(known))
-    count_illuminated(hits, seen, points, affine, *bits, cols, frame_of, kinds)
+    count_illuminated(hits, seen, points, affine, *bits, (11, cols), frame_of, kinds)
     expected = np.zeros((2, 300), int)
     for voxel, (point, kind) in enumerate(zip(points, kinds, strict=True)):
         row, col = np.floor(affine @ [*point, 1] + 0.5).astype(int)

@@ -42,13 +42,12 @@ def find_support(
     hits = np.zeros(len(points_um), np.int32)
     seen = np.zeros_like(hits)
     the_sum, alike = np.zeros(1, np.int64), np.zeros(len(points_um), np.int64)
-    cols = model.image_shape[1]
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
     for number in track(model.own, "support", unit="projection"):
         illuminated = model.summed(number) != 0
         bits = pack(morphology.binary_dilation(illuminated, disk) if margin_pix else illuminated)
         everywhere = np.full_like(bits, 255)
-        where = (points_um, model.affine(number), bits[None], everywhere, cols)
+        where = (points_um, model.affine(number), bits[None], everywhere, model.image_shape)
         count_illuminated(hits, seen, *where, the_sum, alike)
     model.communicator.sum(hits)
     model.communicator.sum(seen)
@@ -83,7 +82,7 @@ def completeness(
         place = np.full(model.store.shape[1] + 1, DARK)
         place[numbers], place[-1] = np.arange(numbers.size), UNMEASURED
         unknown = np.zeros(shape, bool) if model.unknown is None else model.unknown.of(int(number))
-        where = (points_um, model.affine(int(number)), packed, pack(~unknown), shape[1])
+        where = (points_um, model.affine(int(number)), packed, pack(~unknown), shape)
         count_illuminated(hits, seen, *where, place[frame_of], peak_bins)
     model.communicator.sum(hits)
     model.communicator.sum(seen)
@@ -140,7 +139,7 @@ class IlluminatedBits:
     def of(self, projection: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """The numbers of the frames of a projection that are not all dark, and their lit pixels.
 
-        These are (lit frames, rows, cols / 8), as `pack` gives them.
+        These are (lit frames, rows * cols / 8), as `pack` gives them.
         """
         if projection in self._kept:
             return self._kept[projection]
@@ -173,28 +172,29 @@ def read_illuminated(
     numbers, frames = model.illuminated_frames(number)[:2]
     if bits is None:
         return IlluminatedCells(number, numbers, *lit_cells(frames, cell_pix, rooms=rooms))
-    packed = np.empty((*frames.shape[:2], -(-frames.shape[2] // 8)), np.uint8)
+    packed = np.empty((len(frames), -(-frames[0].size // 8)), np.uint8)
     merged = lit_cells(frames, cell_pix, bits=packed, rooms=rooms)
     bits.keep(number, numbers, packed)
     return IlluminatedCells(number, numbers, *merged)
 
 
 def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """One bit for each pixel that is lit: (..., rows, cols) to (..., rows, cols / 8)."""
-    return np.packbits(images > 0, axis=-1, bitorder="little")
+    """One bit for each pixel that is lit: (..., rows, cols) to (..., rows * cols / 8)."""
+    lit = (images > 0).reshape(*images.shape[:-2], -1)
+    return np.packbits(lit, axis=-1, bitorder="little")
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, kinds):  # type: ignore[no-untyped-def]
+def count_illuminated(hits, seen, points, affine, bits, known, shape, frame_of, kinds):  # type: ignore[no-untyped-def]
     """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
 
     `hits` and `seen`, (voxels,), are added to: projections in which the frame is lit, and in which
-    it could be. `bits`, (frames, rows, cols / 8): lit pixels of some frames, as `pack` gives them;
-    `known`, (rows, cols / 8): those that count. `frame_of`, (kinds,): which of the frames a kind of
-    voxel ought to light, `DARK` or `UNMEASURED`; `kinds`, (voxels,): the kind of each, below 0 for
-    none.
+    it could be. `bits`, (frames, rows * cols / 8): lit pixels of some frames of a `shape`, as
+    `pack` gives them; `known`, (rows * cols / 8,): those that count. `frame_of`, (kinds,): which of
+    the frames a kind of voxel ought to light, `DARK` or `UNMEASURED`; `kinds`, (voxels,): the kind
+    of each, below 0 for none.
     """
-    rows = bits.shape[1]
+    rows, cols = shape
     for voxel in prange(points.shape[0]):
         kind = kinds[voxel]
         if kind < 0 or frame_of[kind] == UNMEASURED:
@@ -204,9 +204,9 @@ def count_illuminated(hits, seen, points, affine, bits, known, cols, frame_of, k
         right = affine[1, 0] * x + affine[1, 1] * y + affine[1, 2] * z + affine[1, 3] + 0.5
         if 0 <= down < rows and 0 <= right < cols:
             # Without a sign: a negative place would be asked for each time.
-            row, col = np.uint64(down), np.uint64(right)
-            byte, bit = col >> np.uint64(3), col & np.uint64(7)
-            counts = (known[row, byte] >> bit) & np.uint8(1)
+            pixel = np.uint64(down) * np.uint64(cols) + np.uint64(right)
+            byte, bit = pixel >> np.uint64(3), pixel & np.uint64(7)
+            counts = (known[byte] >> bit) & np.uint8(1)
             seen[voxel] += counts
             if frame_of[kind] >= 0:
-                hits[voxel] += counts & (bits[np.uint64(frame_of[kind]), row, byte] >> bit)
+                hits[voxel] += counts & (bits[np.uint64(frame_of[kind]), byte] >> bit)
