@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import numba
 import numpy as np
@@ -121,6 +121,8 @@ def _in_the_sample(
     cell_pix: int | None,
 ) -> list[FloatVolume]:
     """Backproject images by the turning law of each model, bins divided by their coverage."""
+    # What follows takes one thread: have the readers begin, which go on meanwhile.
+    images = chain(list(islice(images, 1)), images)
     # Written to by one thread: zeros that the threads below would be the first to touch cost more.
     volumes = [np.full((len(points_um), kind.size), 0, np.float32) for kind in bins]
     laws = [_divided(model, kind) for model, kind in zip(models, bins, strict=True)]
