@@ -4,6 +4,7 @@ import csv
 import errno
 
 import h5py
+import numba
 import numpy as np
 import pytest
 import xarray
@@ -26,8 +27,9 @@ def crystal(grain_factory):
 
 
 @pytest.fixture
-def orix():
-    """Compiled for 15 s at its first import: no other test's process is to wait for it."""
+def orix(monkeypatch):
+    """As plain Python: at its first import all of it would be compiled, for 25 s."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
     import orix.io
     import orix.quaternion
 
