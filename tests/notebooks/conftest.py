@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nbclient import NotebookClient
 from playwright.sync_api import sync_playwright
 
 from recon3d.cli.main import main
+from recon3d.cli.notebooks import jupyterlab_command
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 """Chromium as root, and WebGL drawn by the processor."""
@@ -88,23 +90,39 @@ def serving(command: list[str], probe: str, folder: Path) -> Iterator[str]:
                 server.wait(20)
 
 
-@pytest.fixture(scope="session")
-def serve():
-    return serving
+@dataclass(frozen=True)
+class Lab:
+    """A server of JupyterLab, and the folder with the notebooks that it opens."""
+
+    folder: Path
+    server: str
+    token: str = "token"
+
+    def address(self, place: str = "", query: str = "") -> str:
+        return f"{self.server}/{place}?{query}token={self.token}"
 
 
 @pytest.fixture(scope="session")
-def serve_voila():
-    """Serve the notebooks of a folder by voila: the beginning of their pages' addresses."""
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    """JupyterLab as `recon3d notebooks --open` starts it, once for all tests."""
+    folder = tmp_path_factory.mktemp("lab") / "notebooks"
+    assert main(["notebooks", str(folder)]) == 0
+    command = [*jupyterlab_command(folder), "--no-browser"]
+    command.append(f"--IdentityProvider.token={Lab.token}")
+    with serving(command, f"api?token={Lab.token}", folder) as server:
+        yield Lab(folder, server)
 
-    @contextlib.contextmanager
-    def served(folder: Path) -> Iterator[str]:
-        command = [sys.executable, "-m", "voila", str(folder), "--no-browser"]
-        command += ["--Voila.ip=127.0.0.1", "--VoilaConfiguration.show_tracebacks=True"]
-        with serving(command, "voila/tree", folder) as address:
-            yield f"{address}/voila/render"
 
-    return served
+@pytest.fixture(scope="session")
+def voila(tmp_path_factory) -> Iterator[Callable[[Path], str]]:
+    """The beginning of the addresses of a folder's notebooks, which one server serves to all."""
+    top = tmp_path_factory.getbasetemp()
+    command = [sys.executable, "-m", "voila", str(top), "--no-browser"]
+    command += ["--Voila.ip=127.0.0.1", "--VoilaConfiguration.show_tracebacks=True"]
+    # Kernels of pages that were left would stay to the end.
+    command += [f"--MappingKernelManager.cull_{name}" for name in ("idle_timeout=30", "interval=5")]
+    with serving(command, "voila/tree", tmp_path_factory.mktemp("voila")) as address:
+        yield lambda folder: f"{address}/voila/render/{folder.relative_to(top)}"
 
 
 def answered(dialog: Any) -> None:
@@ -119,13 +137,21 @@ def answered(dialog: Any) -> None:
     (buttons.last if "kernel" in text.lower() else buttons.first).click()
 
 
-@pytest.fixture(scope="module")
-def page(require_or_skip):
+@pytest.fixture(scope="session")
+def browser(require_or_skip):
     program = chromium(require_or_skip)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.set_default_timeout(120_000)
-        page.add_locator_handler(page.locator("dialog.jp-Dialog"), answered)
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """A page that remembers nothing of those of other modules."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    page.set_default_timeout(120_000)
+    page.add_locator_handler(page.locator("dialog.jp-Dialog"), answered)
+    yield page
+    page.goto("about:blank")  # which ends its kernel
+    page.context.close()

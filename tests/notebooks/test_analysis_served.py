@@ -9,17 +9,11 @@ ERRORS = "[data-mime-type='application/vnd.jupyter.error']"
 
 
 @pytest.fixture(scope="module")
-def cleaned(copied):
+def served(copied, voila):
     assert widget_session(copied).store.shape[0] == 12
     with (copied / "frames" / "experiment.ini").open("a", encoding="utf-8") as ini:
         ini.write("method backprojection\n")  # it compiles in half the time
-    return copied
-
-
-@pytest.fixture(scope="module")
-def served(cleaned, serve_voila):
-    with serve_voila(cleaned) as address:
-        yield address
+    return voila(copied)
 
 
 def test_the_analysis_without_a_grain_says_what_is_missing(page, served):

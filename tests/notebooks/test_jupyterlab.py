@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from browsing import run_all
 
-from recon3d.cli.notebooks import jupyterlab_command
-
-TOKEN = "token"
 LEFT_OF_CUT = """() => [...document.querySelectorAll(
     '.jp-Notebook .widget-label, .jp-Notebook .widget-button, .jp-Notebook canvas'
 )].filter(one => one.offsetParent).filter(one => {
@@ -20,16 +16,8 @@ LEFT_OF_CUT = """() => [...document.querySelectorAll(
 """Names of controls and figures that do not fit."""
 
 
-@pytest.fixture(scope="module")
-def lab(copied, serve):
-    command = [*jupyterlab_command(copied), "--no-browser"]
-    command.append(f"--IdentityProvider.token={TOKEN}")
-    with serve(command, f"api?token={TOKEN}", copied) as address:
-        yield f"{address}/?token={TOKEN}"
-
-
-def test_a_new_user_runs_all_and_follows_the_link(page, lab, copied):
-    page.goto(lab)
+def test_a_new_user_runs_all_and_follows_the_link(page, lab):
+    page.goto(lab.address())
     page.locator(".jp-Notebook").wait_for()
     for number, saved in ((1, "poi"), (2, "binth")):
         page.locator(".jp-Notebook:visible h1", has_text=f"{number}. ").wait_for()
@@ -37,14 +25,14 @@ def test_a_new_user_runs_all_and_follows_the_link(page, lab, copied):
         page.locator(".jp-Notebook:visible .jupyter-matplotlib-canvas-div canvas").first.wait_for()
         assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
         assert page.evaluate(LEFT_OF_CUT) == []
-        assert f"{saved} " in (copied / "choices.ini").read_text("utf-8")
+        assert f"{saved} " in (lab.folder / "choices.ini").read_text("utf-8")
         page.locator(".jp-Notebook:visible a", has_text=re.compile(r"^0\d_")).last.click()
     page.locator(".jp-Notebook:visible h1", has_text="3. ").wait_for()
 
 
-def test_h5web_shows_the_orientations_of_a_grain_first(page, lab, copied, grain_factory):
-    grain_factory((9, 8, 7)).save(copied / "planted.h5")
-    page.goto(lab.replace("/?", "/lab?reset&"))
+def test_h5web_shows_the_orientations_of_a_grain_first(page, lab, grain_factory):
+    grain_factory((9, 8, 7)).save(lab.folder / "planted.h5")
+    page.goto(lab.address("lab", "reset&"))
     page.locator(".jp-DirListing-item", has_text="planted.h5").dblclick()
     page.get_by_role("tab", name="NX RGB").wait_for()
     page.locator("canvas").first.wait_for()

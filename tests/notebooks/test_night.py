@@ -11,11 +11,10 @@ from recon3d.widgets import Session
 
 
 @pytest.fixture(scope="module")
-def night(copied, serve_voila):
-    """Voila on a free port of this machine, in the folder of the notebooks and of a small scan."""
+def night(copied, voila):
+    """The notebooks, in the folder of a small scan, as voila serves them."""
     widget_session(copied)
-    with serve_voila(copied) as address:
-        yield address
+    return voila(copied)
 
 
 def chosen_of(copied):

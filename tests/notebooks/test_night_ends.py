@@ -8,11 +8,10 @@ from widget_scan import widget_session
 
 
 @pytest.fixture(scope="module")
-def night(copied, serve_voila):
-    """Voila in the folder of the notebooks and of a small scan that is cleaned."""
+def night(copied, voila):
+    """The notebooks, in the folder of a small scan that is cleaned, as voila serves them."""
     assert widget_session(copied, poi=(34, 30), imgsize=(63, 52)).store.shape[0] == 12
-    with serve_voila(copied) as address:
-        yield address
+    return voila(copied)
 
 
 def test_engines_make_the_grain(page, night, copied):

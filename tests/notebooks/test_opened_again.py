@@ -22,24 +22,24 @@ def finished(copied):
     return copied
 
 
-def test_pages_that_are_opened_one_after_the_other_change_no_file(page, finished, serve_voila):
+def test_pages_that_are_opened_one_after_the_other_change_no_file(page, finished, voila):
     before = files(finished)
     assert {path.name for path in before} >= {"choices.ini", "scan.h5", "grain.h5"}
-    with serve_voila(finished) as served:
-        # The first one is opened again at the end.
-        for name, text in (*PAGES, PAGES[0]):
-            page.goto(f"{served}/{name}.ipynb", wait_until="commit")
-            page.get_by_text(text).first.wait_for()
-            page.locator("canvas").first.wait_for()
-            assert page.locator(ERRORS).count() == 0
-            if name == "01_choose_roi":
-                page.get_by_text("the experiment (.ini file)").click()
-                page.get_by_text("detector", exact=True).click()
-                page.get_by_text("omega_sense").wait_for()
-            for width in (1280, 900, 1280):
-                page.set_viewport_size({"width": width, "height": 1400})
-                page.wait_for_timeout(500)
-                assert cut_off(page) == [], (name, width)
-            changed = [path.name for path, kept in files(finished).items() if before[path] != kept]
-            assert not changed, name
+    served = voila(finished)
+    # The first one is opened again at the end.
+    for name, text in (*PAGES, PAGES[0]):
+        page.goto(f"{served}/{name}.ipynb", wait_until="commit")
+        page.get_by_text(text).first.wait_for()
+        page.locator("canvas").first.wait_for()
+        assert page.locator(ERRORS).count() == 0
+        if name == "01_choose_roi":
+            page.get_by_text("the experiment (.ini file)").click()
+            page.get_by_text("detector", exact=True).click()
+            page.get_by_text("omega_sense").wait_for()
+        for width in (1280, 900, 1280):
+            page.set_viewport_size({"width": width, "height": 1400})
+            page.wait_for_timeout(500)
+            assert cut_off(page) == [], (name, width)
+        changed = [path.name for path, kept in files(finished).items() if before[path] != kept]
+        assert not changed, name
     assert files(finished) == before

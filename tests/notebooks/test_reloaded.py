@@ -10,9 +10,6 @@ import nbformat
 import pytest
 from browsing import CANVAS, repeated, run_all, settled
 
-from recon3d.cli.notebooks import jupyterlab_command
-
-TOKEN = "token"
 SOURCE = """from recon3d.simulate.lesson import lesson_plan
 from recon3d.widgets import VoxelSpot
 
@@ -22,20 +19,16 @@ OPACITY = "panel => getComputedStyle(panel).opacity"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, serve):
-    folder = tmp_path_factory.mktemp("reloaded") / "notebooks"
-    folder.mkdir()
+def spot(lab) -> str:
+    """The name of a notebook of one cell."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SOURCE)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, folder / "spot.ipynb")
-    command = [*jupyterlab_command(folder), "--no-browser"]
-    command.append(f"--IdentityProvider.token={TOKEN}")
-    with serve(command, f"api?token={TOKEN}", folder) as address:
-        yield address
+    nbformat.write(notebook, lab.folder / "spot.ipynb")
+    return "spot.ipynb"
 
 
-def ask(address, path, method="GET"):
-    request = urllib.request.Request(f"{address}/api/{path}?token={TOKEN}", method=method)
+def ask(lab, path, method="GET"):
+    request = urllib.request.Request(lab.address(f"api/{path}"), method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
@@ -53,8 +46,8 @@ def has_come_back(page):
     assert page.locator(PANEL).first.evaluate(OPACITY) == "1"
 
 
-def test_widgets_come_back_or_a_line_says_what_to_do(page, lab):
-    page.goto(f"{lab}/lab/tree/spot.ipynb?reset&token={TOKEN}")
+def test_widgets_come_back_or_a_line_says_what_to_do(page, lab, spot):
+    page.goto(lab.address(f"lab/tree/{spot}", "reset&"))
     page.locator(".jp-Notebook .jp-CodeCell").wait_for()
     run_all(page)
     has_come_back(page)
@@ -66,12 +59,12 @@ def test_widgets_come_back_or_a_line_says_what_to_do(page, lab):
     repeated(
         page,
         lambda: page.keyboard.press("Control+s"),
-        lambda: ask(lab, "contents/spot.ipynb")["content"]["cells"][0]["outputs"],
+        lambda: ask(lab, f"contents/{spot}")["content"]["cells"][0]["outputs"],
     )
     page.reload()
     has_come_back(page)
     # It is restarted from elsewhere, and the page is loaded again.
-    (kernel,) = ask(lab, "kernels")
-    ask(lab, f"kernels/{kernel['id']}/restart", "POST")
+    (kernel,) = (one["kernel"]["id"] for one in ask(lab, "sessions") if one["path"] == spot)
+    ask(lab, f"kernels/{kernel}/restart", "POST")
     page.reload()
     page.get_by_text("run the cells again").wait_for()
