@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -26,6 +26,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 MOST_WORKERS = 4
 """More of them make the scans that files share too often."""
+OF_THE_FIRST = (
+    "tests/files/",
+    "tests/notebooks/",
+    "tests/parallel/",
+    "tests/widgets/test_engines_widget.py",
+)
+"""Files for the first process: those that wait most of the time, for servers, browsers and engines,
+and before them some without kernels, which the other processes compile meanwhile."""
 
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
@@ -37,11 +45,29 @@ ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_TH
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Test single files by this process, and folders by one process of one thread a core."""
+    """Test single files by this process, and folders by one process of one thread a core.
+
+    One more is for the files that wait.
+    """
     if not any(Path(name.partition("::")[0]).is_dir() for name in config.args):
         return 0
     os.environ |= ONE_THREAD
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS) + 1
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the first process its files, one after the other, as long as there are any."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            first = node.gateway.id == "gw0"
+            suited = (file for file in self.workqueue if file.startswith(OF_THE_FIRST) == first)
+            if file := next(suited, ""):
+                self.workqueue.move_to_end(file, last=False)
+            super()._assign_work_unit(node)
+
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

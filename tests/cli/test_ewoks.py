@@ -1,7 +1,6 @@
 """The tasks for ewoks, in a workflow of two as it is written in JSON."""
 
 import pytest
-from ewokscore import execute_graph
 
 from recon3d.files.grain import Grain
 from recon3d.simulate.lesson import simulate_lesson
@@ -14,6 +13,8 @@ def simulated(tmp_path_factory):
 
 
 def test_a_scan_goes_through_a_workflow(simulated):
+    from ewokscore import execute_graph  # 1 s, which processes of other tests do not take
+
     folder, (phi0, chi0) = simulated
     graph = {
         "graph": {"id": "grain"},

@@ -1,4 +1,7 @@
-"""The notebooks, copied out as a user has them."""
+"""The notebooks, copied out as a user has them.
+
+nbformat takes 1.5 s to import, so the processes that run other tests do without it.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 from playwright.sync_api import sync_playwright
 
 from recon3d.cli.main import main
@@ -38,6 +39,9 @@ def copied(tmp_path_factory) -> Path:
 @pytest.fixture
 def run_notebook(copied):
     """Run a notebook by its name; it must show widgets, and no traceback."""
+
+    import nbformat
+    from nbclient import NotebookClient
 
     def run(name: str) -> None:
         notebook = nbformat.read(copied / f"{name}.ipynb", 4)

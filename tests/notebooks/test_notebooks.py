@@ -2,7 +2,6 @@
 
 import ast
 
-import nbformat
 import numpy as np
 import pytest
 
@@ -18,6 +17,13 @@ from recon3d.simulate.truth import Truth
 NAMES = [path.stem for path in notebook_sources()]
 
 
+@pytest.fixture
+def nbformat():
+    import nbformat
+
+    return nbformat
+
+
 def test_there_are_seven():
     assert NAMES == [
         "00_learn_dfxm",
@@ -31,7 +37,7 @@ def test_there_are_seven():
 
 
 @pytest.mark.parametrize("path", notebook_sources(), ids=NAMES)
-def test_it_is_stored_without_outputs(path):
+def test_it_is_stored_without_outputs(nbformat, path):
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
@@ -41,7 +47,7 @@ def test_it_is_stored_without_outputs(path):
 
 
 @pytest.mark.parametrize("path", notebook_sources(), ids=NAMES)
-def test_its_logic_lives_in_the_library(path):
+def test_its_logic_lives_in_the_library(nbformat, path):
     for cell in nbformat.read(path, 4).cells:
         if cell.cell_type == "code":
             nodes = [*ast.walk(ast.parse(cell.source))]
@@ -68,7 +74,7 @@ def test_what_came_out_is_the_planted_grain(copied):
     assert np.median(error) < 0.003
 
 
-def test_changed_notebooks_are_not_replaced_unless_asked(tmp_path, capsys):
+def test_changed_notebooks_are_not_replaced_unless_asked(nbformat, tmp_path, capsys):
     folder = tmp_path / "lab"
     assert main(["notebooks", str(folder)]) == 0
     assert main(["notebooks", str(folder)]) == 0

@@ -1,13 +1,14 @@
 """A served page that lacks something says what, with a button, and neither fails nor works."""
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 
 @pytest.mark.parametrize("name", ["00_learn_dfxm", "06_analyse_grain"])
 def test_the_page_ends_at_what_is_missing(copied, monkeypatch, name):
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.11")
     notebook = nbformat.read(copied / f"{name}.ipynb", 4)
     client = NotebookClient(

@@ -6,7 +6,6 @@ import json
 import re
 import urllib.request
 
-import nbformat
 import pytest
 from browsing import CANVAS, repeated, run_all, settled
 
@@ -21,6 +20,8 @@ OPACITY = "panel => getComputedStyle(panel).opacity"
 @pytest.fixture(scope="module")
 def spot(lab) -> str:
     """The name of a notebook of one cell."""
+    import nbformat
+
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SOURCE)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, lab.folder / "spot.ipynb")
