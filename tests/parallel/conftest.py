@@ -6,12 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from recon3d.cleaning.pipeline import clean
+from recon3d.cli.main import main
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
 from recon3d.parallel.cluster import Cluster
@@ -86,7 +89,11 @@ class CommandLine:
         )
 
     def __call__(self, *words: object, processes: int = 1) -> tuple[int, str]:
-        """Wait for the end: status, and all that was printed."""
+        """Wait for the end: status, and all that was printed. One process is this one."""
+        if processes == 1:
+            with redirect_stdout(StringIO()) as printed, redirect_stderr(printed):
+                status = main([*map(str, words)])
+            return status, printed.getvalue()
         process = self.start(*words, processes=processes)
         printed, _ = process.communicate(timeout=240)
         return process.returncode, printed
