@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from recon3d.errors import ParameterError
-from recon3d.simulate.fields import Gradient
+from recon3d.simulate.phantom import Gradient
 from recon3d.simulate.truth import Truth
 
 Light = NDArray[np.float32]

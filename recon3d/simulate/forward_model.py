@@ -21,10 +21,10 @@ from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.errors import ParameterError
+from recon3d.geometry import frame_settings, turn_to_laboratory
 from recon3d.runtime.compiled import njit
-from recon3d.simulate.motion import bragg_shift_deg, field_map, frame_points, voxel_map
 from recon3d.simulate.phantom import Phantom
-from recon3d.simulate.scan_plan import ScanPlan
+from recon3d.simulate.scan_plan import ScanPlan, true_motors
 
 FloatArray = NDArray[np.float64]
 POINTS_ACROSS = 140
@@ -125,6 +125,64 @@ def ideal_frames(cloud: PointCloud, plan: ScanPlan, projection: int) -> NDArray[
         images,
     )
     return np.ascontiguousarray(np.moveaxis(images.sum(axis=0), -1, 0))
+
+
+def frame_points(plan: ScanPlan, projection: int) -> FloatArray:
+    """Settings μ_f, γ_f and 2θ of the frames, (frames, 3), in widths of the acceptance."""
+    motors = true_motors(plan, projection)
+    mu, gamma = frame_settings(
+        motors.omega_deg,
+        motors.base_tilt_deg,
+        motors.chi_deg,
+        motors.phi_deg,
+        plan.origin,
+        plan.handedness,
+    )
+    two_theta = motors.two_theta_deg - 2 * plan.crystal.bragg_angle_deg
+    return np.column_stack((mu, gamma, two_theta)) / _widths(plan)
+
+
+def voxel_map(plan: ScanPlan, projection: int) -> FloatArray:
+    r"""Map from a voxel's own numbers to the setting at which it diffracts, shape (3, 4).
+
+    .. math::
+        μ = μ_c + a \cos ω - h b \sin ω + s Δθ, \quad
+        γ = γ_c + h a \sin ω + b \cos ω, \quad 2θ - 2θ_0 = 2 Δθ
+
+    with s the sense of the base tilt. ``matrix @ (a, b, Δθ, 1)``, angles in degrees, is the setting
+    (μ, γ, 2θ from its middle), each in units of its acceptance's width.
+    """
+    omega = plan.omega_deg[projection]
+    matrix = np.zeros((3, 4))
+    matrix[:2, 0] = turn_to_laboratory(1.0, 0.0, omega, plan.handedness)
+    matrix[:2, 1] = turn_to_laboratory(0.0, 1.0, omega, plan.handedness)
+    matrix[:, 2] = plan.base_tilt_sense, 0.0, 2.0
+    matrix[:2, 3] = plan.turning_center_deg
+    if plan.centre_drift_deg:
+        matrix[:2, 3] += plan.centre_drift_deg[projection]
+    return matrix / _widths(plan)[:, None]
+
+
+def field_map(plan: ScanPlan, projection: int) -> FloatArray:
+    """The shift of the acceptance where a voxel falls on the detector, ``matrix @ (x, y, z, 1)``.
+
+    It is added to the setting of the voxel, in units of the acceptance's widths.
+    """
+    geometry = plan.geometry(projection)
+    from_origin = geometry.affine(plan.omega_deg[projection])
+    from_origin[:, 3] -= geometry.centre_row_pix, geometry.centre_col_pix
+    matrix = np.zeros((3, 4))
+    matrix[1] = -np.array(plan.gamma_slope_deg_per_pix) @ from_origin
+    return matrix / _widths(plan)[:, None]
+
+
+def bragg_shift_deg(plan: ScanPlan, strain: FloatArray) -> FloatArray:
+    """Shift of the Bragg angle by a strain along **G**, Δθ = -tan θ · ε, in degrees."""
+    return np.degrees(-np.tan(np.radians(plan.crystal.bragg_angle_deg)) * strain)
+
+
+def _widths(plan: ScanPlan) -> FloatArray:
+    return np.array([plan.rocking_width_deg, plan.rolling_width_deg, plan.two_theta_width_deg])
 
 
 def _gaussian_table() -> NDArray[np.float32]:

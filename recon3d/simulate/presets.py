@@ -10,7 +10,7 @@ import numpy as np
 from recon3d.arguments import checked
 from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
-from recon3d.simulate.fields import Vector
+from recon3d.simulate.phantom import Vector
 from recon3d.simulate.scan_plan import ScanPlan, Steps
 
 ALUMINIUM_200 = Crystal(

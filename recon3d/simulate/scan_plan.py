@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from recon3d.arguments import check_fields
 from recon3d.config.crystal import Crystal
 from recon3d.errors import ParameterError
 from recon3d.geometry import ProjectionGeometry, TiltOrigin
+from recon3d.readers.source import MotorTable
 
 FloatArray = NDArray[np.float64]
 _FLIPPED = {"none": (), "rows": (-2,), "columns": (-1,), "both": (-2, -1)}
@@ -253,3 +254,56 @@ def as_recorded(images: NDArray[Any], flip: str, transpose: bool) -> NDArray[Any
     """Turn upright images, (..., rows, cols), into those that the detector records."""
     turned = np.swapaxes(images, -2, -1) if transpose else images
     return np.flip(turned, _FLIPPED[flip])
+
+
+MOVED = ("omega", "base_tilt", "chi", "phi", "two_theta")
+"""The parts of a goniometer that scans move; a `MotorTable` has them with "_deg" behind."""
+
+
+def true_motors(plan: ScanPlan, projection: int) -> MotorTable:
+    """Where the motors stand in the frames of a projection, in the order of time.
+
+    The ID06 macro drives ``diffrz = diffrz0 + μ``, ``phi = phi0 + γ cos ω`` and
+    ``chi = chi0 + γ sin ω / cos phi0``. The ring current is left open (NaN).
+    """
+    mu, gamma, two_theta = planned_steps(plan)
+    omega = np.radians(plan.omega_deg[projection])
+    if plan.kind == "tilts":
+        base_tilt, chi, phi = np.zeros_like(mu), mu, gamma
+    else:
+        base_tilt, chi, phi = mu, gamma * np.sin(omega), gamma * np.cos(omega)
+    azimuth = np.radians(plan.tilt_azimuth_deg)
+    chi, phi = (
+        chi * np.cos(azimuth) + phi * np.sin(azimuth),
+        phi * np.cos(azimuth) - chi * np.sin(azimuth),
+    )
+    return MotorTable(
+        omega_deg=np.full(plan.frames, plan.omega_deg[projection], float),
+        base_tilt_deg=plan.origin.base_tilt_deg + base_tilt,
+        chi_deg=plan.chi0_deg + chi / np.cos(np.radians(plan.phi0_deg)),
+        phi_deg=plan.phi0_deg + phi,
+        two_theta_deg=2 * plan.crystal.bragg_angle_deg + two_theta,
+        energy_kev=np.full(plan.frames, plan.crystal.energy_kev),
+        ring_current_ma=np.full(plan.frames, np.nan),
+    )
+
+
+def planned_steps(plan: ScanPlan) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Steps of (μ, γ, 2θ), or (χ, φ, 2θ), of the frames in order of time, μ the fastest."""
+    two_theta, gamma, mu = np.meshgrid(
+        plan.two_theta.values_deg, plan.gamma.values_deg, plan.mu.values_deg, indexing="ij"
+    )
+    series = mu.reshape(-1, plan.mu.number)
+    if plan.zigzag:
+        series[1::2] = series[1::2, ::-1].copy()
+    return series.ravel(), gamma.ravel(), two_theta.ravel()
+
+
+def recorded_motors(plan: ScanPlan, projection: int, seed: int) -> MotorTable:
+    """Motor readings as they are recorded, with their jitter, shape (frames,)."""
+    motors = true_motors(plan, projection)
+    rng = np.random.default_rng([seed, 1, projection])
+    for part in MOVED:
+        read = getattr(motors, f"{part}_deg") + plan.jitter_deg * rng.standard_normal(plan.frames)
+        motors = replace(motors, **{f"{part}_deg": read})
+    return motors

@@ -19,8 +19,17 @@ from recon3d.config.volume import Volume
 from recon3d.errors import DataError
 from recon3d.files.hdf5 import create_own, read_attributes, write_attributes
 from recon3d.simulate.detector import SimulatedDetector
-from recon3d.simulate.fields import Bend, Cells, Constant, Gradient, Inclusion, Sum
-from recon3d.simulate.phantom import Phantom, PhantomSample, Polyhedron
+from recon3d.simulate.phantom import (
+    Bend,
+    Cells,
+    Constant,
+    Gradient,
+    Inclusion,
+    Phantom,
+    PhantomSample,
+    Polyhedron,
+    Sum,
+)
 from recon3d.simulate.scan_plan import ScanPlan, Steps
 
 FloatArray = NDArray[np.float64]

@@ -26,8 +26,14 @@ from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import grain_size_um, rocking_plan
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
-from recon3d.simulate.writers.edf_header import ScanHeader, motor_readings, scan_command
-from recon3d.simulate.writers.edf_scan import frame_path, simulated_projections, write_edf
+from recon3d.simulate.writers.edf_scan import (
+    ScanHeader,
+    frame_path,
+    motor_readings,
+    scan_command,
+    simulated_projections,
+    write_edf,
+)
 from recon3d.simulate.writers.experiment_ini import write_experiment_ini
 
 TIMES = 10

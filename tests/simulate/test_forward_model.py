@@ -12,10 +12,9 @@ from scipy.spatial import ConvexHull
 
 from recon3d.errors import ParameterError
 from recon3d.simulate.forward_model import PointCloud, ideal_frames, point_cloud
-from recon3d.simulate.motion import planned_steps
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, strain_plan
-from recon3d.simulate.scan_plan import ScanPlan, Steps
+from recon3d.simulate.scan_plan import ScanPlan, Steps, planned_steps
 
 THETA = 10.3752  # asin(0.7293 / (2 * 4.0495 / 2)), degrees
 POINT = (0.9, -1.3, 1.6)

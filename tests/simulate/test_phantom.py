@@ -7,9 +7,13 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from recon3d.errors import ParameterError
-from recon3d.simulate.fields import Bend, Cells, Constant, Gradient, Inclusion
 from recon3d.simulate.phantom import (
     PHANTOMS,
+    Bend,
+    Cells,
+    Constant,
+    Gradient,
+    Inclusion,
     Phantom,
     Polyhedron,
     irregular_polyhedron,

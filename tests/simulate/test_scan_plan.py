@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from recon3d.errors import ParameterError
-from recon3d.simulate.motion import planned_steps, recorded_motors, true_motors
 from recon3d.simulate.presets import (
     OFF_CENTRE_POSITION_UM,
     PLANS,
@@ -16,7 +15,7 @@ from recon3d.simulate.presets import (
     strain_plan,
     tilts_plan,
 )
-from recon3d.simulate.scan_plan import Steps
+from recon3d.simulate.scan_plan import Steps, planned_steps, recorded_motors, true_motors
 
 
 def test_mosaicity_motors_follow_the_id06_macro():

@@ -12,13 +12,16 @@ from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.detector import SimulatedDetector
-from recon3d.simulate.motion import true_motors
 from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
-from recon3d.simulate.scan_plan import as_recorded
+from recon3d.simulate.scan_plan import as_recorded, true_motors
 from recon3d.simulate.truth import Truth
-from recon3d.simulate.writers.edf_header import ScanHeader
-from recon3d.simulate.writers.edf_scan import simulate_scan, simulated_projections, write_edf
+from recon3d.simulate.writers.edf_scan import (
+    ScanHeader,
+    simulate_scan,
+    simulated_projections,
+    write_edf,
+)
 from recon3d.simulate.writers.experiment_ini import roi_center_and_size
 
 CLEAN = SimulatedDetector(

@@ -8,8 +8,15 @@ from scipy.spatial import ConvexHull
 from recon3d.config.volume import Volume
 from recon3d.errors import DataError
 from recon3d.simulate.detector import SimulatedDetector
-from recon3d.simulate.fields import Cells, Constant, Gradient
-from recon3d.simulate.phantom import PHANTOMS, Phantom, Polyhedron, make_phantom
+from recon3d.simulate.phantom import (
+    PHANTOMS,
+    Cells,
+    Constant,
+    Gradient,
+    Phantom,
+    Polyhedron,
+    make_phantom,
+)
 from recon3d.simulate.presets import PLANS, demo_plan, off_centre_plan
 from recon3d.simulate.truth import Truth, from_plain
 
