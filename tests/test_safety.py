@@ -13,7 +13,7 @@ PACKAGE = Path(recon3d.__file__).parent
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "system", "popen"}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
 OPENS = {"File": 1}
-WRITERS = ("simulate", "own_files.py", "bliss_entry.py", "checkpoint.py")
+WRITERS = ("simulate", "own_files.py", "bliss_scan.py", "checkpoint.py")
 
 
 def name_of(call: ast.Call) -> str:

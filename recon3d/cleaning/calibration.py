@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.counts import SilentPixels, find_silent_pixels
 from recon3d.cleaning.kernels.frames import BoolFrame, FloatFrame
-from recon3d.cleaning.steps import as_frame, places_of
 from recon3d.errors import ParameterError
 from recon3d.readers.source import NO_BINNING, Binning, Roi
 from recon3d.runtime.communicator import ALONE, Communicator, from_first
@@ -148,3 +147,16 @@ def _cut(values: ArrayLike, roi: Roi, frame_shape: tuple[int, int], what: str) -
         f"{what} has the shape {frame.shape}: expected that of a whole frame, "
         f"{tuple(frame_shape)}, or of the region of interest, {(roi.rows, roi.cols)}"
     )
+
+
+def as_frame(values: ArrayLike, what: str = "the frame") -> FloatFrame:
+    """Copy one frame, (rows, cols), to contiguous float32."""
+    frame = np.array(values, np.float32, order="C")
+    if frame.ndim != 2:
+        raise ParameterError(f"{what} has the shape {frame.shape}: expected (rows, cols)")
+    return frame
+
+
+def places_of(bad: BoolFrame) -> NDArray[np.int64]:
+    """Rows and columns of the pixels of a mask, (n, 2), as the compiled loops take them."""
+    return np.ascontiguousarray(np.argwhere(bad), np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -260,16 +260,17 @@ class SilentPixels:
         }
 
     def warn(self, scan: Scan) -> None:
-        """Tell what is masked, and where."""
+        """Tell what is masked, and where it begins."""
         kinds = {
             "without a value in any frame (a gap between modules?)": self.without_value,
             "that never change (dead, or stuck)": self.constant,
         }
-        told = [
-            f"{_pixels(mask)} {what}: {_places(mask, scan)}"
-            for what, mask in kinds.items()
-            if mask.any()
-        ]
+        told = []
+        for what, mask in kinds.items():
+            if count := int(mask.sum()):
+                row, col = np.argwhere(mask)[0] + (scan.roi.row, scan.roi.col)
+                pixels = "1 pixel" if count == 1 else f"{count} pixels"
+                told.append(f"{pixels} {what}: the first at row {row}, column {col}")
         if told:
             warn(f"{'; '.join(told)}. They are masked like bad pixels")
 
@@ -280,73 +281,51 @@ def find_silent_pixels(scan: Scan) -> SilentPixels:
     Pixels that it masks already are left out. Up to `SAMPLED_FRAMES` frames of its region are read,
     one at a time. Raises a DataError where no pixel of the region has a value.
     """
-    plain, seen = scan.binned(1), _Seen()
+    plain = scan.binned(1)
+    frames = 0
     for slot in _sampled_slots(scan):
         try:
-            seen.look(plain.read_frame(slot))
+            pixels = plain.read_frame(slot)
         except DataError:
             continue  # found again, and told of, when all frames are read
+        if not frames:
+            first, finite = pixels.copy(), np.zeros(pixels.shape, bool)
+            unchanged = np.zeros(pixels.shape, np.int16)
+        unchanged += pixels == first
+        finite |= np.isfinite(pixels)
+        frames += 1
     none = np.zeros(plain.shape[2:], bool)
-    if seen.frames < FEWEST_FRAMES:
+    if frames < FEWEST_FRAMES:
         return SilentPixels(none, none)
+    markers = [*_MARKERS, np.iinfo(first.dtype).max] if first.dtype.kind in "iu" else [*_MARKERS]
+    same = unchanged == frames
+    without_value = ~finite | same & (np.isin(first, markers) | (first < 0))
     known = none if plain.masked is None else plain.masked[plain.roi.slices]
-    found = SilentPixels(seen.without_value & ~known, seen.constant & ~known)
-    if (found.without_value | known).all():
+    if (without_value | known).all():
         raise DataError(
             f"no pixel of the region of {plain.roi.rows} x {plain.roi.cols} pixels from row "
-            f"{plain.roi.row}, column {plain.roi.col} has a value in the {seen.frames} frames that "
+            f"{plain.roi.row}, column {plain.roi.col} has a value in the {frames} frames that "
             "were looked at: is it beside the detector's active area?"
         )
-    return found
+    stuck = same & ~without_value & _incredible(unchanged, finite, frames)
+    return SilentPixels(without_value & ~known, stuck & ~known)
 
 
-class _Seen:
-    """What is common to the frames seen so far."""
+def _incredible(unchanged: NDArray[np.int16], finite: BoolImage, frames: int) -> BoolImage:
+    """Where the pixels around make it incredible that one is the same in all frames by chance.
 
-    def __init__(self) -> None:
-        self.frames = 0
-
-    def look(self, pixels: NDArray[Any]) -> None:
-        if not self.frames:
-            self.first = pixels.copy()
-            self.unchanged = np.zeros(pixels.shape, np.int16)
-            self.finite = np.zeros(pixels.shape, bool)
-        same = pixels == self.first
-        if pixels.dtype.kind == "f":
-            self.finite |= np.isfinite(pixels)
-        else:
-            self.finite[...] = True
-        self.unchanged += same
-        self.frames += 1
-
-    @property
-    def without_value(self) -> BoolImage:
-        """Never finite, or always at a value that stands for none."""
-        first = self.first
-        markers = set(_MARKERS)
-        if first.dtype.kind in "iu":
-            markers.add(int(np.iinfo(first.dtype).max))
-        always = self.unchanged == self.frames
-        return ~self.finite | always & (np.isin(first, list(markers)) | (first < 0))
-
-    @property
-    def constant(self) -> BoolImage:
-        """At one value, where the pixels around make that incredible.
-
-        With a share q of frames in which the neighbours are at their first value too, a pixel
-        is so in n frames with a probability of about q^(n-1): where few photons come, this is
-        no small number, and the pixel is left alone.
-        """
-        always = self.unchanged == self.frames
-        suspect = always & ~self.without_value
-        varying = (~always & self.finite).astype(np.float32)
-        near = ndimage.uniform_filter(varying, _AROUND_PIX, mode="constant")
-        share = varying * self.unchanged / np.float32(self.frames)
-        share = ndimage.uniform_filter(share, _AROUND_PIX, mode="constant")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            chance = (share / near) ** (self.frames - 1) * always.size
-        result: BoolImage = suspect & (near >= _FEWEST_NEIGHBOURS) & (chance < _CHANCE)
-        return result
+    `unchanged`: in how many frames a pixel is at its first value. With a share q of frames in which
+    the neighbours are at their first value too, a pixel is so in n frames with a probability of
+    about q^(n-1): where few photons come, this is no small number, and the pixel is left alone.
+    """
+    varying = ((unchanged < frames) & finite).astype(np.float32)
+    near = ndimage.uniform_filter(varying, _AROUND_PIX, mode="constant")
+    share = varying * unchanged / np.float32(frames)
+    share = ndimage.uniform_filter(share, _AROUND_PIX, mode="constant")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance = (share / near) ** (frames - 1) * unchanged.size
+    result: BoolImage = (near >= _FEWEST_NEIGHBOURS) & (chance < _CHANCE)
+    return result
 
 
 def _sampled_slots(scan: Scan) -> list[int]:
@@ -361,28 +340,3 @@ def _sampled_slots(scan: Scan) -> list[int]:
         # The golden ratio spreads evenly however many there are.
         slots.add(int(scan.slots[k, frames[int(i * 0.618034 % 1 * frames.size)]]))
     return sorted(slots)
-
-
-def _pixels(mask: BoolImage) -> str:
-    count = int(mask.sum())
-    return "1 pixel" if count == 1 else f"{count} pixels"
-
-
-def _places(mask: BoolImage, scan: Scan) -> str:
-    """Where pixels are, in few words: whole columns, whole rows, or the first of them."""
-    lines = [
-        _numbers(name, np.flatnonzero(mask.all(axis=axis)) + first)
-        for name, axis, first in (("column", 0, scan.roi.col), ("row", 1, scan.roi.row))
-        if mask.all(axis=axis).any()
-    ]
-    if lines:
-        return " and ".join(lines)
-    row, col = np.argwhere(mask)[0]
-    return f"the first at row {row + scan.roi.row}, column {col + scan.roi.col}"
-
-
-def _numbers(name: str, numbers: Sequence[int] | NDArray[np.intp]) -> str:
-    if len(numbers) == 1:
-        return f"{name} {numbers[0]}"
-    gaps = "" if numbers[-1] - numbers[0] < len(numbers) else ", with gaps,"
-    return f"{len(numbers)} {name}s{gaps} from {numbers[0]} to {numbers[-1]}"

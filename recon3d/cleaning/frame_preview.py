@@ -12,16 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from recon3d.cleaning.calibration import calibrated
-from recon3d.cleaning.frames_of_projection import (
-    Subtracted,
-    check_region,
-    subtract_pedestal,
-    subtract_projection,
-)
 from recon3d.cleaning.kernels.frames import BoolFrame, FloatFrame
 from recon3d.cleaning.light import noise_of, plane_below
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.cleaning.steps import frame_background, signal_mask, subtract_frame_background
+from recon3d.cleaning.steps import (
+    Subtracted,
+    check_region,
+    frame_background,
+    signal_mask,
+    subtract_frame_background,
+    subtract_pedestal,
+    subtract_projection,
+)
 from recon3d.config.cleaning import Cleaning
 from recon3d.scan.scan import Scan
 

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from recon3d.cleaning.frames_of_projection import check_region
 from recon3d.cleaning.pipeline import clean
+from recon3d.cleaning.steps import check_region
 from recon3d.cleaning.suggest import Suggestion, kept_share, with_suggestions
 from recon3d.config.getdata import GetData
 from recon3d.config.goniometer import GONIOMETERS, Goniometer

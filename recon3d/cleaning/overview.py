@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.calibration import Calibration, calibrated
-from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.steps import work_on_projection
 from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan

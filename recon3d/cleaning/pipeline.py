@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.counts import CountWatch
-from recon3d.cleaning.frames_of_projection import BRIGHTEST_OF, check_region
 from recon3d.cleaning.light import RegionWatch
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
 from recon3d.cleaning.sharing import Work
+from recon3d.cleaning.steps import check_region
 from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
@@ -186,41 +186,32 @@ def _require_signal(left: float, work: Work) -> None:
     """Raise a DataError that says at which step of cleaning the last pixel was lost."""
     if left > 0:
         return
-    scan, watch = work.scan, work.watch
+    scan, watch, roi = work.scan, work.watch, work.scan.roi
     own = work.cleaning.for_bins(*scan.binning)
     framebg, binth = own.chosen
     bins = "" if scan.binning.pixels == 1 else f" in a bin of {scan.binning.pixels} pixels"
-    roi = scan.roi
     start = (
         f"all frames are dark after cleaning: in the region of {roi.rows} x {roi.cols} pixels from "
         f"row {roi.row}, column {roi.col} "
     )
     if not watch.brightest:
         raise DataError(f"{start}no frame can be used")
-    tops = [round(top, 1) for top in watch.brightest]
-    step = next((i for i, top in enumerate(tops) if top <= binth), None)
-    if step is None:
+    read, unmasked = (round(top, 1) for top in watch.brightest)
+    start += f"the brightest pixel has {read:g} counts as it was read, "
+    if read <= binth:
+        why = "was there no beam, is the region beside the grain, or binth too high?"
+        raise DataError(f"{start}and binth is {binth:g}{bins}: {why}")
+    start += f"but {unmasked:g} before the mask, and binth is {binth:g}{bins}: "
+    if unmasked > binth:
         raise DataError(
-            f"{start}{watch.dropped_pixels} pixels exceed binth = {binth:g}{bins} (the brightest "
-            f"has {tops[-1]:g} counts), but no {own.min_region_pix} of them side by "
-            "side: is min_region too large, or is it noise?"
+            f"{start}{watch.dropped_pixels} pixels exceed it, but no {own.min_region_pix} of them "
+            "side by side: is min_region too large, or is it noise?"
         )
-    before = f"{tops[step - 1]:g} counts {BRIGHTEST_OF[step - 1]}, but " if step else ""
-    why = _WHY_DARK[step].format(framebg=framebg)
     raise DataError(
-        f"{start}the brightest pixel has {before}{tops[step]:g} counts {BRIGHTEST_OF[step]}, "
-        f"and binth is {binth:g}{bins}: {why}"
+        f"{start}do all frames look like the weakest ones of their projection or the background, "
+        "are the bright pixels single ones (--hot-pixels 0 keeps them), is the beam of the first "
+        f"projection far weaker than the others', or does framebg = {framebg} cover the grain?"
     )
-
-
-_WHY_DARK = (
-    "was there no beam, is the region beside the grain, or binth too high?",
-    "no frame stands out from the weakest ones of its projection or from the background",
-    "what is bright are single pixels; --hot-pixels 0 keeps them",
-    "the beam or the total of the first projection is far below the others'",
-    "framebg = {framebg} covers the grain, or the region is beside it",
-)
-"""What takes the light away at each of `BRIGHTEST_OF`."""
 
 
 def _normalization(normalizer: Normalizer) -> dict[str, Any]:

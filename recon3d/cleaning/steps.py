@@ -1,23 +1,185 @@
-"""The steps of cleaning, one function each: frames in, frames out, nothing changed in place.
+"""The steps of cleaning: first those of a projection, then the same on a single frame.
 
-Arithmetic is signed and in float32 throughout. The pipeline does the same with the compiled
-loops on whole projections; these functions are for a single frame, to look at and to test.
+Arithmetic is signed and in float32 throughout. The compiled loops work on whole projections; the
+functions for a single frame are there to look at it and to test.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon3d.cleaning.calibration import Calibration, as_frame, places_of
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
-from recon3d.cleaning.kernels.frames import BoolFrame, FloatFrame
+from recon3d.cleaning.kernels.frames import BoolFrame, FloatArray, FloatFrame
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError
+
+Frames = NDArray[np.float32]
 
 LEAST_FRAMES_FOR_DARK = 3
 """The two weakest frames and one that they can be taken from."""
+
+COMPILED_FOR = (np.uint16, np.int32, np.float32, np.float64)
+"""Counts of other types are converted to the first of these that holds them: compiling the loops
+for a type takes some 5 s."""
+
+
+@dataclass(frozen=True, eq=False)
+class CleanedProjection:
+    """One projection after cleaning."""
+
+    frames: Frames  # (frames, rows, cols): counts, zero outside the mask
+    unmasked: Frames | None  # the same before the mask (after step 5), where asked for
+    sums: FloatArray  # (frames,): what is left in each frame
+    dark_subtracted: bool  # False where no dark frame could be made though one was asked for
+    hot_pixels: int  # how many pixels of all frames were replaced as hot
+    # pixels above `binth` that were dropped, in regions too small to be the grain
+    dropped_pixels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Subtracted:
+    """A projection after step 3, with the factors of step 4."""
+
+    frames: Frames  # (frames, rows, cols): counts above the dark frame, without hot pixels
+    factors: NDArray[np.float32]  # (frames,): by what step 4 multiplies
+    pedestal: FloatFrame  # (rows, cols): background and dark together, which were subtracted
+    dark_subtracted: bool  # False where no dark frame could be made though one was asked for
+    hot_pixels: int  # how many pixels of all frames were replaced as hot
+
+
+def work_on_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+    keep_unmasked: bool = False,
+    room: Frames | None = None,
+) -> CleanedProjection:
+    """Clean one projection, and tell what was done to it.
+
+    Frames come back in counts of the reference's beam, zero outside the grain and where not valid.
+    `raw`, (frames, rows, cols): recorded counts, of any real type. `currents`, (frames,): ring
+    current in mA; NaN where it is not known. `normalizer` carries the reference from the first
+    projection on. `room`: where the cleaned frames are written. Raises a ParameterError where
+    `framebg` leaves nothing, a DataError where a count is not finite or a current is lacking.
+    """
+    framebg, _ = cleaning.chosen
+    start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
+    frames = start.frames
+    kernels.scale_frames(frames, start.factors, framebg)
+    unmasked = frames.copy() if keep_unmasked else None
+    sums, dropped = mask_frames(frames, cleaning)
+    return CleanedProjection(
+        frames, unmasked, sums, start.dark_subtracted, start.hot_pixels, int(dropped.sum())
+    )
+
+
+def mask_frames(
+    frames: Frames, cleaning: Cleaning
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Do step 6 on frames in place; what is left of each, and how many pixels were dropped."""
+    return mask_kernels.mask_frames(
+        frames,
+        cleaning.chosen[1],
+        int(cleaning.min_region_pix),
+        int(cleaning.close_radius_pix),
+        cleaning.fill_holes,
+    )
+
+
+def brightest_pixels(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+) -> tuple[float, float]:
+    """Find the brightest pixel of a projection as it was read, and before the mask.
+
+    The parameters are as in `work_on_projection`; of the normaliser nothing is changed.
+    """
+    given = raw, valid, currents, cleaning, calibration, normalizer.begun_again()
+    start = subtract_projection(*given)
+    kernels.scale_frames(start.frames, start.factors, cleaning.chosen[0])
+    read = raw[valid][:, ~calibration.bad]
+    return float(read.max(initial=0)), float(start.frames.max(initial=0))
+
+
+def check_region(shape: tuple[int, ...], cleaning: Cleaning) -> None:
+    """Raise a ParameterError where a region of `shape` (rows, cols) cannot be cleaned."""
+    if min(shape) < 2:
+        raise ParameterError(f"a region of {shape[0]} x {shape[1]} pixels is too small to clean")
+    check_framebg(shape, cleaning.framebg or 0)
+    if 2 * cleaning.close_radius_pix > min(shape):
+        raise ParameterError(
+            f"close_radius is {cleaning.close_radius_pix}: a disk of that radius does not fit into "
+            f"the region of {shape[0]} x {shape[1]} pixels"
+        )
+
+
+def subtract_projection(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    currents: FloatArray,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    normalizer: Normalizer,
+    room: Frames | None = None,
+) -> Subtracted:
+    """Do steps 0 to 3 on a projection and find the factors of step 4.
+
+    Background and dark frame are subtracted in one, as the raw mean of the weakest frames: the
+    background is in it already. Flat field and repair come after the subtraction, which is
+    the same where the flat field is concerned and better informed where the repair is.
+    The frames are written into `room`, an array of their shape, where one is given.
+    """
+    raw = as_counts(raw)
+    dark = dark_frame(raw, valid, calibration.bad) if cleaning.dark else None
+    pedestal = calibration.background if dark is None else dark
+    frames = np.empty(raw.shape, np.float32) if room is None else room
+    averaged = None if dark is None else 2
+    totals, hot = subtract_pedestal(raw, valid, pedestal, averaged, cleaning, calibration, frames)
+    factors = normalizer.factors(totals, valid, currents).astype(np.float32)
+    dark_subtracted = not (cleaning.dark and dark is None)
+    return Subtracted(frames, factors, pedestal, dark_subtracted, int(hot.sum()))
+
+
+def subtract_pedestal(
+    raw: NDArray[Any],
+    valid: NDArray[np.bool_],
+    pedestal: FloatFrame,
+    averaged: int | None,
+    cleaning: Cleaning,
+    calibration: Calibration,
+    frames: Frames,
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Do steps 0 to 3 on frames whose pedestal is known; the result is written into `frames`.
+
+    `averaged`: how many frames the pedestal is the mean of; None for very many. Returns the total
+    of each frame, and how many of its pixels were hot.
+    """
+    return kernels.subtract_frames(
+        raw,
+        valid,
+        pedestal,
+        calibration.gain,
+        calibration.bad,
+        calibration.bad_at,
+        counting_variance(pedestal, calibration.gain, averaged),
+        float(cleaning.hot_pixels),
+        kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
+        frames,
+    )
 
 
 def dark_frame(
@@ -119,24 +281,6 @@ def signal_mask(
             box, float(binth), int(min_region_pix), int(close_radius_pix), fill_holes
         )
     return mask
-
-
-def as_frame(values: ArrayLike, what: str = "the frame") -> FloatFrame:
-    """Copy one frame, (rows, cols), to contiguous float32."""
-    frame = np.array(values, np.float32, order="C")
-    if frame.ndim != 2:
-        raise ParameterError(f"{what} has the shape {frame.shape}: expected (rows, cols)")
-    return frame
-
-
-def places_of(bad: BoolFrame) -> NDArray[np.int64]:
-    """Rows and columns of the pixels of a mask, (n, 2), as the compiled loops take them."""
-    return np.ascontiguousarray(np.argwhere(bad), np.int64)
-
-
-COMPILED_FOR = (np.uint16, np.int32, np.float32, np.float64)
-"""Counts of other types are converted to the first of these that holds them: compiling the loops
-for a type takes some 5 s."""
 
 
 def as_counts(frames: NDArray[Any]) -> NDArray[Any]:

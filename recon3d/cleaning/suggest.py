@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from recon3d.arguments import checked
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frame_preview import FramePreview
-from recon3d.cleaning.frames_of_projection import mask_frames
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.light import (
     LEAST_KEPT,
@@ -26,6 +25,7 @@ from recon3d.cleaning.light import (
     spread_projections,
     whole_frames,
 )
+from recon3d.cleaning.steps import mask_frames
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
 from recon3d.readers.source import Roi

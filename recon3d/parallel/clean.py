@@ -120,17 +120,22 @@ def _on_engines(
     client: Client, scan: Scan, cleaning: Cleaning, out: Path, options: dict[str, Any]
 ) -> CleanedScan:
     """Let engines clean; a fault costs what was done, once."""
-    from recon3d.parallel.published import EngineDisplay
-    from recon3d.parallel.recovery import RestartableJob, run_to_the_end
+    from recon3d.parallel.driver import EngineDisplay, run_to_the_end
 
     out = out.resolve()
     job = partial(
         clean_together, scan=scan, cleaning=cleaning, out=out, folder=Path.cwd(), options=options
     )
     first_file = Path(scan.source.name(0).split(", entry ")[0])
-    seen = [out.parent, first_file.resolve()]
-    task = RestartableJob(job, job, seen, lambda: (), "nothing is kept of a cleaning")
-    run_to_the_end(client, task, lambda: EngineDisplay(options["show_progress"]))
+    run_to_the_end(
+        client,
+        job,
+        lambda: EngineDisplay(options["show_progress"]),
+        again=job,
+        seen=[out.parent, first_file.resolve()],
+        progress=lambda: (),
+        kept="nothing is kept of a cleaning",
+    )
     return open_store(out)
 
 

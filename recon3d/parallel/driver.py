@@ -1,4 +1,4 @@
-"""The client's side of a parallel job: give it to the engines, and watch it until it ends."""
+"""The client's side of a parallel job: give it to engines, watch it, and repeat it after faults."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
+import numpy as np
 from ipyparallel import Client
 from ipyparallel.error import EngineError, RemoteError
+from numpy.typing import NDArray
 
 from recon3d import __version__
 from recon3d.errors import EngineFault, ParameterError, Recon3DError, warn
@@ -23,13 +26,19 @@ from recon3d.parallel.work import (
     describe_engine,
     work_together,
 )
+from recon3d.runtime.progress import Stage
 
 logger = logging.getLogger(__name__)
 
 News = dict[str, Any]
 Watcher = Callable[[list[News]], None]
+Report = Callable[[str, int, float, NDArray[np.float32] | None], None]
 
 POLL_S = 0.2
+
+MOST_LOADS = 8
+"""Of how many engines the load is shown: more do not fit into a line."""
+
 ANSWER_S = 60.0
 """How long an engine may take to say who it is."""
 
@@ -41,6 +50,98 @@ SILENT_S = 900.0
 
 STOP_S = 300.0
 """How long engines may take to reach a place where all can stop."""
+
+START_S = 600.0
+"""How long engines may take to start again: a batch system may let them wait."""
+
+WAKE_S = 20.0
+"""How long one of them may take to answer then, before all are asked again."""
+
+
+def run_to_the_end(
+    client: Client,
+    job: Job,
+    watcher: Callable[[], AbstractContextManager[Watcher]],
+    *,
+    again: Job,
+    seen: Sequence[Path],
+    progress: Callable[[], tuple[int, ...]],
+    kept: str,
+) -> None:
+    """Let engines do a job, again after every fault as long as each try comes farther.
+
+    `watcher`: makes the receiver of a try's news. `again`: the job after a fault, which goes on
+    from what is kept. `seen`: what all engines must see. `progress`: how far what is kept has
+    come; larger is farther. `kept`: says what is left of the work, in the EngineFault that tells
+    of no progress, or of no way to start the engines again.
+    """
+    reached = None
+    if not client.ids and client.cluster is not None:
+        _start_again("the engines are gone", client, kept)
+    while True:
+        try:
+            engines = check_engines(client, seen)
+            with watcher() as watch:
+                run_once(client, engines, job, watch)
+        except OneEngineFailed as failure:
+            # The others wait for this engine and can do nothing else: start all of them again.
+            try:
+                restart(client)
+            except EngineFault as fault:
+                failure.error.add_note(f"the engines wait for each other forever: {fault}")
+            raise failure.error from None
+        except EngineFault as fault:
+            now = progress()
+            in_vain = reached is not None and now <= reached
+            job, reached = again, now
+            _start_again(fault, client, kept)
+            if in_vain:
+                raise EngineFault(
+                    f"{fault}: twice without any progress, so it is not tried again; {kept}"
+                ) from fault
+        else:
+            return
+
+
+def _start_again(why: object, client: Client, kept: str) -> None:
+    """Say what happened, and start the engines again."""
+    warn(f"{why}: the engines are started again")
+    try:
+        restart(client)
+    except EngineFault as error:
+        raise EngineFault(f"{why}; {error}; {kept}") from error
+
+
+def restart(client: Client) -> None:
+    """Start all engines of a client again; an EngineFault says that they do not come back."""
+    cluster = client.cluster
+    if cluster is None:
+        raise EngineFault(
+            "they have to be started again, and the client does not know how they were started"
+        )
+    count = sum(engines.n for engines in cluster.engines.values())
+    try:
+        cluster.restart_engines_sync()
+    except TimeoutError as error:
+        raise EngineFault("they have to be started again, and do not end") from error
+    deadline = time.monotonic() + START_S
+    # Engines that are gone may still be listed for a moment.
+    while not _all_there(client, count):
+        if time.monotonic() > deadline:
+            raise EngineFault(
+                f"they were started again, but after {START_S:.0f} s not all {count} were there"
+            )
+        time.sleep(0.5)
+
+
+def _all_there(client: Client, count: int) -> bool:
+    """Whether a number of engines answer, all of one MPI world."""
+    if len(client.ids) != count:
+        return False
+    try:
+        return in_one_world(list(describe_engines(client, within_s=WAKE_S).values()))
+    except (EngineFault, ParameterError):
+        return False
 
 
 class OneEngineFailed(Exception):
@@ -216,3 +317,72 @@ def _failure(failed: Sequence[Outcome]) -> BaseException:
         fault.__cause__ = error
         return fault
     return error
+
+
+class EngineDisplay:
+    """One progress bar for all engines, with their loads; a context manager.
+
+    `report` and `watch`: as in `recon3d.reconstruct`. `preview`: where the grain so far is left.
+    """
+
+    def __init__(
+        self,
+        show: bool,
+        report: Report | None = None,
+        preview: Path | None = None,
+        watch: Watcher | None = None,
+    ) -> None:
+        self.show, self.report, self.preview, self.watch = show, report, preview, watch
+        self._bar: Any = None
+        self._told = 0
+        self._residual = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close(complete=kind is None)
+        if self.preview is not None:
+            self.preview.unlink(missing_ok=True)
+
+    def __call__(self, news: list[News]) -> None:
+        """Show the latest news of every engine."""
+        if self.watch is not None:
+            self.watch(news)
+        first = next((one for one in news if one.get("rank") == 0), None)
+        if first is None:
+            return
+        for one in first.get("passed", [])[self._told :]:
+            self._told += 1
+            self._tell(*one)
+        if self.show:
+            self._draw(first["stage"], [one["load"] for one in news if "load" in one])
+
+    def _tell(self, stage: str, number: int, residual: float) -> None:
+        if number:
+            self._residual = f"{residual:.4f}"
+        if self.report is not None:
+            self.report(stage, number, residual, self._grown() if number else None)
+
+    def _grown(self) -> NDArray[np.float32] | None:
+        if self.preview is None or not self.preview.is_file():
+            return None
+        return np.load(self.preview, allow_pickle=False)
+
+    def _draw(self, stage: Stage, loads: list[float]) -> None:
+        from tqdm.auto import tqdm
+
+        if self._bar is None or self._bar.desc.rstrip(": ") != stage.description:
+            self._close(complete=True)
+            self._bar = tqdm(desc=stage.description, unit=stage.unit, total=stage.total)
+        self._bar.n = min(stage.done, stage.total or stage.done)
+        facts = {"residual": self._residual} if self._residual else {}
+        facts["load"] = " ".join(f"{load:.0%}" for load in loads[:MOST_LOADS])
+        self._bar.set_postfix(facts)
+
+    def _close(self, *, complete: bool) -> None:
+        if self._bar is not None:
+            if complete and self._bar.total:
+                self._bar.n = self._bar.total
+            self._bar.close()
+            self._bar = None

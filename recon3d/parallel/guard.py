@@ -9,15 +9,12 @@ once the process PID is gone.
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 from collections.abc import Sequence
 
-from recon3d.runtime.atomic import runs
-
 POLL_S = 1.0
-"""How often to look where the system cannot tell that a process has ended."""
+"""How often to look whether a process has ended."""
 
 GRACE_S = 5.0
 """How long a command may take to end when it is asked to."""
@@ -47,10 +44,10 @@ def main(words: Sequence[str]) -> None:
 
 def watch(owner: int, command: int) -> None:
     """Wait until one of two processes ends; if it is the owner, end the command too."""
-    if wait_for_either(owner, command) == command:
-        return
     import psutil
 
+    while _runs(owner) and _runs(command):
+        time.sleep(POLL_S)
     try:
         process = psutil.Process(command)
         family = [process, *process.children(recursive=True)]
@@ -63,18 +60,14 @@ def watch(owner: int, command: int) -> None:
             one.kill()
 
 
-def wait_for_either(first: int, second: int) -> int:
-    """Wait until one of two processes ends, and say which."""
+def _runs(number: int) -> bool:
+    """Whether a process has not ended, even where nobody has asked yet how it ended."""
+    import psutil
+
     try:
-        descriptors = {os.pidfd_open(process): process for process in (first, second)}
-    except ProcessLookupError:
-        return second if runs(first) else first
-    except (AttributeError, OSError):  # an old kernel
-        while runs(first) and runs(second):
-            time.sleep(POLL_S)
-        return second if runs(first) else first
-    ended, _, _ = select.select(list(descriptors), [], [])
-    return descriptors[ended[0]]
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 if __name__ == "__main__":

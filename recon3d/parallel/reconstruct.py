@@ -134,8 +134,7 @@ def _on_engines(
     watch: Watch | None,
 ) -> Grain:
     """Let engines reconstruct, again and again while one fails and they come farther each time."""
-    from recon3d.parallel.published import EngineDisplay
-    from recon3d.parallel.recovery import RestartableJob, run_to_the_end
+    from recon3d.parallel.driver import EngineDisplay, run_to_the_end
 
     store = clean.path.resolve()
     beside = store.with_name(f".{store.stem}.{os.getpid()}")
@@ -148,15 +147,16 @@ def _on_engines(
         out=grain,
         preview=None if report is None else preview,
     )
-    task = RestartableJob(
-        partial(job, checkpoints=kept),
-        partial(job, checkpoints=replace(kept, go_on=True)),
-        [store],
-        kept.progress,
-        f"what was done is kept in {kept.path}: resume=True goes on from it",
-    )
     try:
-        run_to_the_end(client, task, lambda: EngineDisplay(show_progress, report, preview, watch))
+        run_to_the_end(
+            client,
+            partial(job, checkpoints=kept),
+            lambda: EngineDisplay(show_progress, report, preview, watch),
+            again=partial(job, checkpoints=replace(kept, go_on=True)),
+            seen=[store],
+            progress=kept.progress,
+            kept=f"what was done is kept in {kept.path}: resume=True goes on from it",
+        )
         found = Grain.load(grain)
     finally:
         for file in (grain, preview):

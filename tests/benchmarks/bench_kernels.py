@@ -17,8 +17,8 @@ from plain_loops import backproject_voxel, clean_frame
 
 from recon3d.analysis.projection_maps import mosaicity, projection_moments
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.steps import work_on_projection
 from recon3d.projection.cells import cell_width
 from recon3d.reconstruction.fit.backprojection import (
     backproject_laboratory,

@@ -21,11 +21,11 @@ from scipy import ndimage
 
 from recon3d.cleaning import steps
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.pipeline import clean
+from recon3d.cleaning.steps import work_on_projection
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import open_store
 from recon3d.geometry import TiltOrigin

@@ -7,8 +7,8 @@ from clean_frames import CLEANING, make_projection
 from memory_scan import ball_points, ball_scan
 
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.frames_of_projection import work_on_projection
 from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.steps import work_on_projection
 
 raw = make_projection(4, 60)
 given = (Calibration.none((60, 60)), Normalizer(CLEANING.normalize))

@@ -10,12 +10,12 @@ from scipy.ndimage import gaussian_filter
 
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.frame_preview import steps_of
-from recon3d.cleaning.frames_of_projection import (
+from recon3d.cleaning.kernels import frames as kernels
+from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.steps import (
     subtract_projection,
     work_on_projection,
 )
-from recon3d.cleaning.kernels import frames as kernels
-from recon3d.cleaning.normalize import Normalizer
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
 from recon3d.readers.source import Roi

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recon3d.cli.exit_status import run_command
-from recon3d.cli.main import build_parser, main, plain_numbers
+from recon3d.cli.main import build_parser, main, plain_numbers, run_command
 from recon3d.cli.table import COMMANDS
 from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.frames_of_projection import check_region, work_on_projection
 from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.steps import check_region, work_on_projection
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError, warn
 

@@ -7,7 +7,7 @@ import time
 from recon3d.errors import DataError
 
 
-def fails_on_all(_communicator, _publisher):
+def fails_on_all(_communicator, _publisher, job):  # noqa: ARG001 (as the others have it)
     raise DataError("the same everywhere")
 
 

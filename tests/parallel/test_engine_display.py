@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recon3d.parallel.published import EngineDisplay
+from recon3d.parallel.driver import EngineDisplay
 from recon3d.runtime.progress import Stage
 
 

@@ -1,15 +1,14 @@
 """Engines that fail, hang, or are gone: what is tried again, and what is told."""
 
 from contextlib import contextmanager
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from faulty_work import fails_on_all, fails_on_one
-from restarting import REST, quiet, task
+from restarting import run
 
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
-from recon3d.parallel import driver, recovery
+from recon3d.parallel import driver
 from recon3d.parallel.work import MACHINE, READING, fault_of
 
 
@@ -17,25 +16,19 @@ from recon3d.parallel.work import MACHINE, READING, fault_of
 class TestRealEngines:
     def test_what_fails_everywhere_is_told_at_once(self, cluster):
         with pytest.raises(DataError, match="the same everywhere"):
-            recovery.run_to_the_end(
-                cluster.client,
-                recovery.RestartableJob(partial(fails_on_all), partial(fails_on_all), **REST),
-                quiet,
-            )
+            run(cluster.client, fails_on_all)
 
     def test_a_lone_fault_of_a_machine_is_tried_again(self, cluster, monkeypatch):
         monkeypatch.setattr(driver, "ALIKE_S", 1.0)
         job = OSError(5, "Input/output error", "scan.h5")
         with pytest.warns(Recon3DWarning, match=r"Input/output error.*started again"):
-            recovery.run_to_the_end(cluster.client, task(fails_on_one, job), quiet)
+            run(cluster.client, fails_on_one, job)
 
     def test_a_lone_mistake_is_told_and_engines_work_again(self, cluster, monkeypatch):
         monkeypatch.setattr(driver, "ALIKE_S", 1.0)
         with pytest.raises(DataError, match="only here"):
-            recovery.run_to_the_end(
-                cluster.client, task(fails_on_one, DataError("only here")), quiet
-            )
-        recovery.run_to_the_end(cluster.client, task(fails_on_one), quiet)
+            run(cluster.client, fails_on_one, DataError("only here"))
+        run(cluster.client, fails_on_one)
 
 
 class Tries:
@@ -43,9 +36,9 @@ class Tries:
 
     def __init__(self, monkeypatch, *errors):
         self.errors, self.jobs, self.starts = list(errors), [], 0
-        monkeypatch.setattr(recovery, "check_engines", lambda *_: [0])
-        monkeypatch.setattr(recovery, "run_once", self.run)
-        monkeypatch.setattr(recovery, "restart", self.restart)
+        monkeypatch.setattr(driver, "check_engines", lambda *_: [0])
+        monkeypatch.setattr(driver, "run_once", self.run)
+        monkeypatch.setattr(driver, "restart", self.restart)
 
     def run(self, _client, _crew, job, _watch):
         self.jobs.append(job)
@@ -63,10 +56,10 @@ DIED = driver.EngineFault("an engine died")
 def test_faults_may_go_on_while_there_is_progress(monkeypatch):
     tries = Tries(monkeypatch, DIED, DIED, DIED, None)
     farther = iter([(0, 0), (1, 0), (1, 3)])
-    plan = recovery.RestartableJob("first", "again", (), lambda: next(farther), "")
     with pytest.warns(Recon3DWarning, match="started again"):
-        recovery.run_to_the_end(CLIENT, plan, quiet)
-    assert tries.jobs == ["first", "again", "again", "again"]
+        run(CLIENT, print, "first", again="again", progress=lambda: next(farther))
+    jobs = [job.keywords["job"] for job in tries.jobs]
+    assert jobs == ["first", "again", "again", "again"]
 
 
 def test_two_faults_without_progress_end_it_with_engines_that_work(monkeypatch):
@@ -75,19 +68,19 @@ def test_two_faults_without_progress_end_it_with_engines_that_work(monkeypatch):
         pytest.warns(Recon3DWarning, match="started again"),
         pytest.raises(driver.EngineFault, match=r"twice without any progress.*nothing is kept"),
     ):
-        recovery.run_to_the_end(CLIENT, task(print), quiet)
+        run(CLIENT, print)
     assert tries.starts == 2
 
 
 def test_a_client_that_cannot_start_engines_is_told(monkeypatch):
-    restart = recovery.restart
+    restart = driver.restart
     tries = Tries(monkeypatch, DIED)
-    monkeypatch.setattr(recovery, "restart", restart)
+    monkeypatch.setattr(driver, "restart", restart)
     with (
         pytest.warns(Recon3DWarning, match="an engine died"),
         pytest.raises(driver.EngineFault, match=r"does not know how.*nothing is kept"),
     ):
-        recovery.run_to_the_end(CLIENT, task(print), quiet)
+        run(CLIENT, print)
     assert len(tries.jobs) == 1
 
 
@@ -103,7 +96,7 @@ def test_the_watcher_is_left_after_every_try(monkeypatch):
             left.append(1)
 
     with pytest.warns(Recon3DWarning):
-        recovery.run_to_the_end(CLIENT, task(print), watcher)
+        run(CLIENT, print, watcher=watcher)
     assert len(left) == 2
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from recon3d.parallel.guard import guarded, wait_for_either
+from recon3d.parallel.guard import guarded
 
 ENDS_WITHIN_S = 30
 NOTEBOOK = """
@@ -67,12 +67,3 @@ def test_a_command_keeps_its_process_status_and_signals():
         assert int(process.stdout.readline()) == process.pid
         process.terminate()
         assert process.wait(60) == -signal.SIGTERM
-
-
-def test_the_process_that_ends_is_told():
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    with subprocess.Popen(["sleep", "500"]) as running:
-        assert wait_for_either(ended.pid, running.pid) == ended.pid
-        assert wait_for_either(running.pid, ended.pid) == ended.pid
-        running.kill()

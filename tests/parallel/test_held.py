@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recon3d.parallel import shared_memory
+from recon3d.parallel import mpi
 
 PROGRAM = Path(__file__).with_name("held_together.py")
 
@@ -24,8 +24,8 @@ def test_all_members_add_to_one_array(recon3d, way, processes):
 
 @pytest.mark.usefixtures("mpi")
 def test_memory_that_is_not_the_same_is_not_taken():
-    created = shared_memory._create(64, b"a" * 16)
-    assert shared_memory._map(created, 64, b"a" * 16) is not None
-    assert shared_memory._map(created, 64, b"b" * 16) is None
-    assert shared_memory._map(-1, 64, b"a" * 16) is None
-    assert shared_memory._open(0, 0) == -1
+    created = mpi._create(64, b"a" * 16)
+    assert mpi._map(created, 64, b"a" * 16) is not None
+    assert mpi._map(created, 64, b"b" * 16) is None
+    assert mpi._map(-1, 64, b"a" * 16) is None
+    assert mpi._open(0, 0) == -1

@@ -6,10 +6,10 @@ import time
 
 import pytest
 from faulty_work import fails_on_one, hangs
-from restarting import quiet, task
+from restarting import run
 
 from recon3d.errors import Recon3DWarning
-from recon3d.parallel import driver, recovery
+from recon3d.parallel import driver
 
 pytestmark = pytest.mark.usefixtures("mpi")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("mpi")
 def test_engines_that_hang_are_started_again(cluster, monkeypatch):
     monkeypatch.setattr(driver, "SILENT_S", 2.0)
     with pytest.warns(Recon3DWarning, match="come any farther"):
-        recovery.run_to_the_end(cluster.client, task(hangs, 600.0, again=0.0), quiet)
+        run(cluster.client, hangs, 600.0, again=0.0)
 
 
 def test_engines_that_died_before_the_call_are_started_again(cluster):
@@ -26,4 +26,4 @@ def test_engines_that_died_before_the_call_are_started_again(cluster):
     while client.ids:
         time.sleep(0.05)
     with pytest.warns(Recon3DWarning, match="the engines are gone"):
-        recovery.run_to_the_end(client, task(fails_on_one), quiet)
+        run(client, fails_on_one)
