@@ -22,9 +22,9 @@ from .errors import Recon3DWarning as Recon3DWarning
 from .files.grain import Grain as Grain
 from .files.store import CleanedScan as CleanedScan
 from .files.store import open_store as open_store
-from .parallel.clean import clean as clean
 from .parallel.cluster import Cluster as Cluster
-from .parallel.reconstruct import reconstruct as reconstruct
+from .parallel.jobs import clean as clean
+from .parallel.jobs import reconstruct as reconstruct
 from .readers.edf.folder import UnknownMotorError as UnknownMotorError
 from .scan.scan import Scan as Scan
 from .scan.scan import open_scan as open_scan

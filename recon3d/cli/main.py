@@ -119,14 +119,7 @@ def report_to(stream: TextIO, *, quiet: bool) -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where it keeps its cache
 
 
-def show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,  # noqa: ARG001 (the signature is that of warnings.showwarning)
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
+def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Show a warning as one line: what `warnings.showwarning` is replaced by."""
     label = "warning" if issubclass(category, Recon3DWarning) else category.__name__
     print(f"recon3d: {label}: {message}", file=sys.stderr)

@@ -20,19 +20,6 @@ from recon3d.parallel.guard import guarded
 from recon3d.parallel.thread_policy import WAITING
 from recon3d.parallel.work import EngineInfo
 
-SLURM_TEMPLATE = """#!/bin/sh
-#SBATCH --job-name=recon3d-{cluster_id}
-#SBATCH --ntasks={n}
-#SBATCH --cpus-per-task=@threads@
-#SBATCH --output={profile_dir}/log/slurm-%j.log
-@options@
-export PATH=@bin@:"$PATH"
-@launch@ {program_and_args} --IPEngine.max_heartbeat_misses=6
-"""
-"""One job, and in it one launcher of all engines: plain srun would leave each alone.
-
-Idle engines end 18 s after their controller."""
-
 
 class Cluster:
     """Engines for `recon3d.reconstruct(..., client=cluster.client)`; a context manager.
@@ -171,47 +158,45 @@ class Cluster:
             delay=0.0,  # engines are told where the controller is once it is there
             controller_ip=self._ip or ("*" if self.profile == "slurm" else "127.0.0.1"),
         )
-        environment = {
-            "NUMBA_NUM_THREADS": str(self.threads),
-            "OMP_NUM_THREADS": str(self.threads),
-            "OPENBLAS_NUM_THREADS": str(self.threads),
-            "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
-        } | WAITING
+        counted = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        environment = dict.fromkeys(counted, str(self.threads)) | WAITING
         # A notebook that is killed cannot stop them.
         controller = cluster.config.LocalControllerLauncher
         controller.controller_cmd = guarded([sys.executable, "-m", "ipyparallel.controller"])
         mpiexec = here / "mpiexec"
         if self.profile == "mpi":
             launcher = cluster.config.MPIEngineSetLauncher
-            launcher.environment = environment
+            path = f"{here}{os.pathsep}{os.environ.get('PATH', '')}"
+            launcher.environment = environment | {"PATH": path}
             launcher.mpi_cmd = guarded([str(mpiexec) if mpiexec.exists() else "mpiexec"])
         else:
-            environment.pop("PATH")
             launcher = cluster.config.SlurmEngineSetLauncher
             # ipyparallel would leave its batch file in the working directory.
             self._scratch = tempfile.TemporaryDirectory(prefix="recon3d-")
             launcher.batch_file_name = str(Path(self._scratch.name) / "engines.sbatch")
             launcher.environment = environment
-            launcher.batch_template = self._batch_script(here)
+            launcher.batch_template = self._batch_script(here, environment)
         return cluster
 
-    def _batch_script(self, here: Path) -> str:
-        """The script that Slurm is given; ipyparallel fills in what is in braces."""
-        exported = "".join(
-            f"export {name}={self.threads}\n"
-            for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        ) + "".join(f"export {name}={value}\n" for name, value in WAITING.items())
-        options = "\n".join(f"#SBATCH {option}" for option in self._options)
-        parts = {
-            "@threads@": str(self.threads),
-            "@options@\n": f"{options}\n{exported}" if options else exported,
-            "@bin@": str(here),
-            "@launch@": self._launch or f"{here / 'mpiexec'} -n {self.n}",
-        }
-        script = SLURM_TEMPLATE
-        for mark, text in parts.items():
-            script = script.replace(mark, text)
-        return script
+    def _batch_script(self, here: Path, environment: dict[str, str]) -> str:
+        """The script that Slurm is given; ipyparallel fills in what is in braces.
+
+        One job, and in it one launcher of all engines: plain srun would leave each alone. Idle
+        engines end 18 s after their controller.
+        """
+        launch = self._launch or f"{here / 'mpiexec'} -n {self.n}"
+        lines = [
+            "#!/bin/sh",
+            "#SBATCH --job-name=recon3d-{cluster_id}",
+            "#SBATCH --ntasks={n}",
+            f"#SBATCH --cpus-per-task={self.threads}",
+            "#SBATCH --output={profile_dir}/log/slurm-%j.log",
+            *(f"#SBATCH {option}" for option in self._options),
+            *(f"export {name}={value}" for name, value in environment.items()),
+            f'export PATH={here}:"$PATH"',
+            f"{launch} {{program_and_args}} --IPEngine.max_heartbeat_misses=6",
+        ]
+        return "\n".join(lines) + "\n"
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.info() if self.client else repr(self))}</pre>"

@@ -15,7 +15,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.reconstruction.run import reconstruct
-from recon3d.simulate.phantom import Phantom, make_phantom
+from recon3d.simulate.phantom import make_phantom
 from recon3d.simulate.presets import demo_plan
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth, VoxelTruth
@@ -37,23 +37,13 @@ def lesson_plan() -> ScanPlan:
     )
 
 
-def lesson_grain() -> Phantom:
-    """A grain of seven subgrains."""
-    return make_phantom("subgrains", size_um=12.0, spread_deg=0.06, seed=3)
-
-
 def simulate_lesson(folder: Path, *, show_progress: bool = True) -> tuple[float, float]:
     """Simulate the scan of the notebooks, unless it is there; gives phi0 and chi0 in degrees."""
     plan = lesson_plan()
     if not (folder / "complete").exists():
-        simulate_scan(
-            folder,
-            lesson_grain(),
-            plan,
-            voxels=VOXELS,
-            overwrite=True,
-            show_progress=show_progress,
-        )
+        phantom = make_phantom("subgrains", size_um=12.0, spread_deg=0.06, seed=3)
+        how: dict[str, Any] = {"overwrite": True, "show_progress": show_progress}
+        simulate_scan(folder, phantom, plan, voxels=VOXELS, **how)
         with (folder / "experiment.ini").open("a", encoding="utf-8") as ini:
             ini.write("split_half false\n")
         (folder / "complete").touch()

@@ -26,7 +26,6 @@ from recon3d.simulate.phantom import (
     Gradient,
     Inclusion,
     Phantom,
-    PhantomSample,
     Polyhedron,
     Sum,
 )
@@ -42,6 +41,11 @@ _CLASSES: dict[str, type] = {
         *(Crystal, Phantom, Polyhedron, ScanPlan, SimulatedDetector, Steps),
     )
 }
+_WRITTEN = (
+    *("phantom", "plan", "detector", "faults"),
+    *("handedness", "turning_center_deg", "rotation_center_pix", "centre_row_pix"),
+)
+"""What truth.h5 has as attributes."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,14 @@ class Truth:
         axes = [centre + axis for centre in self.phantom.position_um]
         sample = self.phantom.sample(*np.meshgrid(*axes, indexing="ij", sparse=True))
         with create_own(path) as file:
-            write_attributes(file, self._attributes())
+            about = {name: to_plain(getattr(self, name)) for name in _WRITTEN}
+            write_attributes(file, {"program": f"recon3d {__version__}", **about})
             for name, values in zip("xyz", axes, strict=True):
                 file.create_dataset(name, data=values).attrs["units"] = "um"
-            for name, values in _columns(sample).items():
+            tilts = {"a": sample.a_deg, "b": sample.b_deg, "strain": sample.strain}
+            inside = sample.density > 0
+            columns = {name: np.where(inside, values, np.nan) for name, values in tilts.items()}
+            for name, values in {"density": sample.density, **columns}.items():
                 file.create_dataset(name, data=values.astype(np.float32), compression="gzip")
             for name in ("a", "b"):
                 file[name].attrs["units"] = "degree"
@@ -163,26 +171,6 @@ class Truth:
             ) from error
         phantom, plan, detector = parts
         return cls(phantom, plan, detector, faults)
-
-    def _attributes(self) -> dict[str, object]:
-        return {
-            "program": f"recon3d {__version__}",
-            "phantom": to_plain(self.phantom),
-            "plan": to_plain(self.plan),
-            "detector": to_plain(self.detector),
-            "faults": list(self.faults),
-            "handedness": self.handedness,
-            "turning_center_deg": list(self.turning_center_deg),
-            "rotation_center_pix": self.rotation_center_pix,
-            "centre_row_pix": self.centre_row_pix,
-        }
-
-
-def _columns(sample: PhantomSample) -> dict[str, FloatArray]:
-    tilts = {"a": sample.a_deg, "b": sample.b_deg, "strain": sample.strain}
-    inside = sample.density > 0
-    named = {name: np.where(inside, values, np.nan) for name, values in tilts.items()}
-    return {"density": sample.density, **named}
 
 
 def to_plain(value: Any) -> Any:

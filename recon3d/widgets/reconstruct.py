@@ -17,7 +17,7 @@ from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import SettingsFile
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.parallel.reconstruct import reconstruct
+from recon3d.parallel.jobs import reconstruct
 from recon3d.plot.grain.growing import HEIGHT_IN, GrowingFigure, grown_of
 from recon3d.plot.grain.results import write_results
 from recon3d.reconstruction.fit.passes import HALF_PASSES
