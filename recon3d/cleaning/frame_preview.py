@@ -240,11 +240,7 @@ def steps_of(
     scaled = subtracted * np.float32(factor)
     unmasked = subtract_frame_background(scaled, framebg)
     mask = signal_mask(
-        unmasked,
-        binth,
-        cleaning.min_region_pix,
-        cleaning.close_radius_pix,
-        cleaning.fill_holes,
+        unmasked, binth, cleaning.min_region_pix, cleaning.close_radius_pix, cleaning.fill_holes
     )
     return FrameSteps(
         before=raw.astype(np.float32),

@@ -67,10 +67,7 @@ def calibration_images(plan: GetData) -> dict[str, Any]:
 
 
 def getdata(
-    plan: GetData,
-    *,
-    show_progress: bool = True,
-    communicator: Communicator = ALONE,
+    plan: GetData, *, show_progress: bool = True, communicator: Communicator = ALONE
 ) -> CleanedScan:
     """Read and clean a scan; leave scan.h5 and the arrays in the output folder.
 

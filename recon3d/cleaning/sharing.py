@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from recon3d.cleaning.calibration import Calibration
 from recon3d.cleaning.counts import CountTally, CountWatch, mended
 from recon3d.cleaning.normalize import Normalizer
-from recon3d.cleaning.steps import (
-    CleanedProjection,
-    brightest_pixels,
-    work_on_projection,
-)
+from recon3d.cleaning.steps import CleanedProjection, brightest_pixels, work_on_projection
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
 from recon3d.readers.source import Damage, list_damage, trouble_in

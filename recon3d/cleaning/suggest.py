@@ -87,10 +87,7 @@ class Suggestion:
     def applied_to(self, cleaning: Cleaning) -> Cleaning:
         """The same cleaning with what is suggested."""
         return replace(
-            cleaning,
-            framebg=self.framebg,
-            binth=self.binth,
-            min_region_pix=self.min_region_pix,
+            cleaning, framebg=self.framebg, binth=self.binth, min_region_pix=self.min_region_pix
         )
 
     def tell(self) -> None:

@@ -30,10 +30,7 @@ SETTINGS_FILE = file_argument(
     "INIFILE",
 )
 
-GETDATA_OPTIONS = (
-    *options(GetData, "how the scan was taken"),
-    *options(Cleaning, "cleaning"),
-)
+GETDATA_OPTIONS = (*options(GetData, "how the scan was taken"), *options(Cleaning, "cleaning"))
 
 _BYTES_OF_A_VOXEL = 45
 """What grain.h5 takes before it is packed: ten numbers, colours and a truth value."""
@@ -148,12 +145,7 @@ def _keep_others(folder: Path, *, overwrite: bool) -> None:
             )
 
 
-@command(
-    *places(POSITIONAL),
-    SETTINGS_FILE,
-    *GETDATA_OPTIONS,
-    shared=True,
-)
+@command(*places(POSITIONAL), SETTINGS_FILE, *GETDATA_OPTIONS, shared=True)
 def getdata(arguments: argparse.Namespace) -> None:
     """Read and clean the frames of a scan.
 

@@ -7,11 +7,7 @@ from collections.abc import Mapping, MutableMapping
 
 from recon3d.errors import ParameterError
 
-WAITING = {
-    "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "10000",
-    "OPENBLAS_THREAD_TIMEOUT": "16",
-}
+WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000", "OPENBLAS_THREAD_TIMEOUT": "16"}
 """Idle threads spin for some microseconds, then sleep.
 
 Spinning for longer keeps the thread that reads the next projection, and other programs, off the

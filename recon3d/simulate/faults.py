@@ -46,11 +46,7 @@ Plant = Callable[..., Any]
 
 
 def _fault(
-    unit: str,
-    usual: float,
-    bounds: tuple[float, float] = _POSITIVE,
-    *,
-    of_light: bool = False,
+    unit: str, usual: float, bounds: tuple[float, float] = _POSITIVE, *, of_light: bool = False
 ) -> Callable[[Plant], Plant]:
     """Enter a function among the `FAULTS`, by its name without the underscore."""
 
