@@ -212,7 +212,7 @@ def in_one_world(infos: Sequence[EngineInfo]) -> bool:
     return ranks == list(range(count)) and all(info.size == count for info in infos)
 
 
-def run_once(client: Client, engines: Sequence[int], job: Job, watch: Watcher) -> list[Outcome]:
+def run_once(client: Client, engines: Sequence[int], job: Job, watch: Watcher) -> None:
     """Give a job to all engines, numbers by rank, and wait, telling a watcher what they publish.
 
     The first one passes the job's arguments on. An EngineFault where one died or all are silent for
@@ -237,7 +237,6 @@ def run_once(client: Client, engines: Sequence[int], job: Job, watch: Watcher) -
         warn(text)
     if failed := [outcome for outcome in outcomes if outcome.error is not None]:
         raise _failure(failed)
-    return outcomes
 
 
 def _wait(pending: list[Any], watch: Watcher) -> None:

@@ -81,8 +81,6 @@ class Outcome:
     fault: str = ""  # READING or MACHINE; else it would come again
     trace: str = ""  # where it went wrong
     warnings: tuple[str, ...] = ()  # what the user is to be warned of
-    sent_bytes: int = 0  # to other engines
-    waited_s: float = 0.0  # for other engines
 
 
 def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Outcome:
@@ -108,14 +106,8 @@ def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Ou
         except (Exception, KeyboardInterrupt) as caught:
             error, trace = caught, traceback.format_exc()
     texts = tuple(str(w.message) for w in told if issubclass(w.category, Recon3DWarning))
-    return Outcome(
-        _portable(error),
-        fault_of(error),
-        trace,
-        texts if communicator.rank == 0 else (),
-        communicator.sent_bytes,
-        communicator.waited_s,
-    )
+    told_once = texts if communicator.rank == 0 else ()
+    return Outcome(_portable(error), fault_of(error), trace, told_once)
 
 
 def fault_of(error: BaseException | None) -> str:
