@@ -95,9 +95,12 @@ class Normalizer:
         self.used[way] += 1
         factors = np.ones(totals.shape)
         if way == "current":
-            factors[valid] = self._by_current(currents[valid])
-        elif way == "total":
-            factors[valid] = self._by_total(float(totals[valid].sum()))
+            if self.reference_current_ma is None:
+                self.reference_current_ma = float(currents[valid].mean())
+            factors[valid] = self.reference_current_ma / currents[valid]
+        elif way == "total" and self.reference_total is not None:
+            total = float(totals[valid].sum())
+            factors[valid] = self.reference_total / total if total > 0 else np.inf
         odd = ~((factors <= LARGEST_FACTOR) & (factors >= 1 / LARGEST_FACTOR))
         factors[odd] = 1
         if odd.any():
@@ -124,13 +127,3 @@ class Normalizer:
             f"{valid.sum()} frames of a projection: expected a positive number for each; "
             "normalize by 'total', or 'auto'"
         )
-
-    def _by_current(self, currents: FloatArray) -> FloatArray:
-        if self.reference_current_ma is None:
-            self.reference_current_ma = float(currents.mean())
-        return self.reference_current_ma / currents
-
-    def _by_total(self, total: float) -> float:
-        if self.reference_total is None:
-            return 1.0
-        return self.reference_total / total if total > 0 else np.inf

@@ -304,7 +304,7 @@ class _Judge:
             f"{share:.1%} of the signal above 3 standard deviations of the noise is kept",
         )
         found = Suggestion(roi, rim, binth, region, share, noise, reasons)
-        if not enough and self._is_free:
+        if not enough and self.cleaning.framebg is None and self.cleaning.binth is None:
             raise DataError(
                 f"no framebg and binth were found that keep 98 % of the signal: at best "
                 f"{share:.1%}, with FRAMEBG {rim} and BINTH {binth:g} in regions of "
@@ -312,10 +312,6 @@ class _Judge:
                 "or give these numbers"
             )
         return found
-
-    @property
-    def _is_free(self) -> bool:
-        return self.cleaning.framebg is None and self.cleaning.binth is None
 
     def _binth(self, width: float, noise: float) -> float:
         """The threshold in counts of a detector's pixel, with two digits or three."""
