@@ -137,13 +137,10 @@ def binned(image: Image, largest: int) -> tuple[Image, int]:
 
     Rows and columns beyond the last whole bin are filled up with zeros.
     """
+    from skimage.measure import block_reduce
+
     size = -(-max(image.shape) // largest)
-    if size == 1:
-        return image, 1
-    padding = [(0, -length % size) for length in image.shape]
-    full = np.pad(image, padding)
-    rows, cols = full.shape[0] // size, full.shape[1] // size
-    return full.reshape(rows, size, cols, size).mean(axis=(1, 3), dtype=np.float32), size
+    return block_reduce(image, size, np.mean), size
 
 
 def _order_of_names(names: NDArray[np.str_]) -> FloatArray:

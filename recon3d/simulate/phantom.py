@@ -78,13 +78,6 @@ class Cells(Field):
     seeds_um: tuple[Vector, ...] = field(repr=False)
     values: tuple[float, ...] = field(repr=False)
 
-    def __post_init__(self) -> None:
-        if not self.seeds_um or len(self.seeds_um) != len(self.values):
-            raise ParameterError(
-                f"{len(self.seeds_um)} seeds and {len(self.values)} values: expected one value "
-                "for each Voronoi seed, and at least one"
-            )
-
     def _at(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
         nearest, values = np.full(x.shape, np.inf), np.zeros(x.shape)
         for seed, value in zip(self.seeds_um, self.values, strict=True):
@@ -128,18 +121,6 @@ class Polyhedron:
 
     normals: tuple[Vector, ...] = field(repr=False)  # outward, of length 1
     distances_um: tuple[float, ...] = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if len(self.normals) != len(self.distances_um) or len(self.normals) < 4:
-            raise ParameterError(
-                f"{len(self.normals)} normals and {len(self.distances_um)} distances: expected "
-                "one distance for each face, and 4 faces or more"
-            )
-        if not min(self.distances_um) > 0:
-            raise ParameterError(
-                f"distances {list(self.distances_um)}: expected positive ones, in µm, so that "
-                "the origin is inside the polyhedron"
-            )
 
     @property
     def vertices_um(self) -> NDArray[np.float64]:

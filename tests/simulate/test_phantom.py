@@ -51,22 +51,13 @@ def test_cells_take_the_value_of_the_nearest_seed():
     np.testing.assert_array_equal(cells.at(np.array([1.9, 2.1, 9.0]), 0.0, 0.0), [10, 20, 20])
 
 
-def test_cells_without_a_value_for_each_seed_are_refused():
-    with pytest.raises(ParameterError, match="one value for each"):
-        Cells(((0.0, 0.0, 0.0),), (1.0, 2.0))
-
-
 def test_polyhedron_holds_what_is_behind_every_face():
     assert CUBE.holds(-1.9, 0.9, -0.9)
     assert not CUBE.holds(1.1, 0.0, 0.0)
     assert CUBE.radius_um == pytest.approx(np.sqrt(4 + 1 + 1))
 
 
-def test_open_polyhedra_and_origins_outside_are_refused():
-    with pytest.raises(ParameterError, match="origin is inside"):
-        Polyhedron(CUBE.normals, (-1.0, *CUBE.distances_um[1:]))
-    with pytest.raises(ParameterError, match="4 faces"):
-        Polyhedron(CUBE.normals[:3], CUBE.distances_um[:3])
+def test_a_grain_without_a_size_is_refused():
     with pytest.raises(ParameterError, match="positive size"):
         irregular_polyhedron(0.0, np.random.default_rng(0))
 
