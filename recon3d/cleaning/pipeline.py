@@ -6,10 +6,10 @@ import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.counts import CountWatch
@@ -20,36 +20,14 @@ from recon3d.cleaning.steps import check_region
 from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, warn
+from recon3d.files.numpy_arrays import ArrayWriter
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.files.store_writer import StoreWriter
 from recon3d.readers.source import Damage, list_damage
 from recon3d.runtime.communicator import ALONE, Communicator, from_first
 from recon3d.scan.scan import Scan, require_rocking
 
-__all__ = ["Sink", "clean"]
-
 log = logging.getLogger(__name__)
-
-
-class Sink(Protocol):
-    """Takes every projection as it is cleaned, so that raw frames are read only once."""
-
-    @property
-    def needs_unmasked(self) -> bool:
-        """Whether the frames before the mask are wanted."""
-
-    def write(
-        self,
-        k: int,
-        *,
-        raw: NDArray[Any] | None,
-        unmasked: NDArray[np.float32] | None,
-        cleaned: NDArray[np.float32],
-    ) -> None:
-        """Take projection `k`: arrays of shape (frames, rows, cols), to be copied if they are kept.
-
-        The first two come where the frames before the mask are wanted.
-        """
 
 
 def clean(
@@ -61,7 +39,7 @@ def clean(
     flat_field: ArrayLike | None = None,
     bad_pixels: ArrayLike | None = None,
     provenance: dict[str, Any] | None = None,
-    sink: Sink | None = None,
+    sink: ArrayWriter | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
     communicator: Communicator = ALONE,
@@ -104,7 +82,11 @@ def clean(
 
 
 def _write_all(
-    store: StoreWriter, work: Work, communicator: Communicator, sink: Sink | None, kept: float
+    store: StoreWriter,
+    work: Work,
+    communicator: Communicator,
+    sink: ArrayWriter | None,
+    kept: float,
 ) -> None:
     """Write every projection as it is done, and tell what is to be told of the scan."""
     scan, without_dark, left = work.scan, list[int](), 0.0

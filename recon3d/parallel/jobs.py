@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.arguments import checked
 from recon3d.cleaning import pipeline
-from recon3d.cleaning.pipeline import Sink
 from recon3d.config.cleaning import Cleaning
 from recon3d.config.experiment import Experiment
 from recon3d.config.settings_file import KEYS, OfFile
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
+from recon3d.files.numpy_arrays import ArrayWriter
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.reconstruction import run
 from recon3d.reconstruction.fit.checkpoint import Checkpoints
@@ -48,7 +48,7 @@ def clean(
     flat_field: ArrayLike | None = None,
     bad_pixels: ArrayLike | None = None,
     provenance: dict[str, Any] | None = None,
-    sink: Sink | None = None,
+    sink: ArrayWriter | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
 ) -> CleanedScan:
@@ -77,7 +77,8 @@ def clean(
     provenance
         What else is to be kept with the result, by name.
     sink
-        Takes every projection, raw and cleaned, as it is done; in this process only.
+        Writes every projection, raw and cleaned, as it is done, to NumPy files (an `ArrayWriter`);
+        in this process only.
     skip_damaged
         Leave out frames that cannot be read, with a warning that names them.
     show_progress

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 import recon3d as r3
 from recon3d.errors import DataError, ParameterError, Recon3DWarning
+from recon3d.files.numpy_arrays import ArrayWriter
 
 pytestmark = pytest.mark.usefixtures("mpi")
 
@@ -51,7 +51,7 @@ def test_bad_input_is_told_as_it_is_here(cluster, scan, tmp_path):
         r3.clean(scan, dark, tmp_path / "scan.h5", client=cluster.client, show_progress=False)
     with pytest.raises(ParameterError, match=r"does not see .*nowhere"):
         r3.clean(scan, CLEANING, tmp_path / "nowhere" / "scan.h5", client=cluster.client)
-    sink = SimpleNamespace(needs_unmasked=False, write=print)
+    sink = ArrayWriter(scan, tmp_path, "final")
     with pytest.raises(ParameterError, match="leave out the client"):
         r3.clean(scan, CLEANING, tmp_path / "scan.h5", client=cluster.client, sink=sink)
     assert not list(tmp_path.iterdir())
