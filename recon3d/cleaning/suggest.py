@@ -90,11 +90,6 @@ class Suggestion:
             cleaning, framebg=self.framebg, binth=self.binth, min_region_pix=self.min_region_pix
         )
 
-    def tell(self) -> None:
-        """Write the reasons to the log."""
-        for reason in self.reasons:
-            log.info("suggested: %s", reason)
-
     def record(self) -> dict[str, Any]:
         """What the provenance keeps."""
         return {**asdict(self), "reasons": list(self.reasons)}
@@ -218,7 +213,8 @@ def with_suggestions(
     if None not in (poi, imgsize, cleaning.framebg, cleaning.binth):
         return cleaning, None
     found = suggest(scan, cleaning, poi=poi, imgsize=imgsize, **how)
-    found.tell()
+    for reason in found.reasons:
+        log.info("suggested: %s", reason)
     return found.applied_to(cleaning), found
 
 
