@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from recon3d.cleaning.calibration import Calibration, calibrated
 from recon3d.cleaning.normalize import Normalizer
@@ -50,12 +51,9 @@ class ProjectionGlance:
     @property
     def centre_of_mass_pix(self) -> tuple[float, float]:
         """Centre of mass (row, column) in pixels of the region; NaN where it is dark."""
-        image = self.summed.astype(np.float64)
-        total = image.sum()
-        if total <= 0:
+        if not self.summed.any():
             return (np.nan, np.nan)
-        row = image.sum(axis=1) @ np.arange(image.shape[0]) / total
-        col = image.sum(axis=0) @ np.arange(image.shape[1]) / total
+        row, col = ndimage.center_of_mass(self.summed.astype(np.float64))
         high, wide = self.bin_pix
         return float(row * high + (high - 1) / 2), float(col * wide + (wide - 1) / 2)
 

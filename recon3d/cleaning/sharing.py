@@ -285,10 +285,5 @@ def _without_lone_frame(scan: Scan, projection: RawProjection) -> RawProjection:
         return projection
     frame = int(np.argmax(projection.valid))
     lone = {frame: (scan.source.name(int(scan.slots[projection.k, frame])), _ALONE)}
-    return RawProjection(
-        projection.k,
-        np.zeros_like(projection.frames),
-        np.zeros_like(projection.valid),
-        projection.damaged | lone,
-        CountTally(),
-    )
+    nothing = np.zeros_like(projection.frames), np.zeros_like(projection.valid)
+    return RawProjection(projection.k, *nothing, projection.damaged | lone, CountTally())

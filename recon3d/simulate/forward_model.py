@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from recon3d.errors import ParameterError
 from recon3d.geometry import frame_settings, turn_to_laboratory
@@ -82,24 +83,14 @@ def _slab(
     lattice = np.stack((np.full_like(first, layer), first, second), axis=-1).reshape(-1, 3)
     offset = (lattice + np.array(_SHIFT)) * spacing
     offset = offset[np.linalg.norm(offset, axis=1) <= phantom.radius_um]
-    position = offset @ _rotation(_TURN).T + np.array(phantom.position_um)
+    position = offset @ Rotation.from_euler("XYZ", _TURN).as_matrix().T + np.array(
+        phantom.position_um
+    )
     sample = phantom.sample(*position.T)
     inside = sample.density > 0
     shift = bragg_shift_deg(plan, sample.strain)
     tilt = np.column_stack((sample.a_deg, sample.b_deg, shift))
     return position[inside], tilt[inside], sample.density[inside]
-
-
-def _rotation(angles_rad: tuple[float, float, float]) -> FloatArray:
-    """Rotation about z, then y, then x."""
-    turned = np.eye(3)
-    for axis, angle in enumerate(angles_rad):
-        first, second = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[first, first] = turn[second, second] = np.cos(angle)
-        turn[second, first], turn[first, second] = np.sin(angle), -np.sin(angle)
-        turned = turned @ turn
-    return turned
 
 
 def ideal_frames(cloud: PointCloud, plan: ScanPlan, projection: int) -> NDArray[np.float32]:
