@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from recon3d.analysis import map_kernels
 from recon3d.arguments import checked
 from recon3d.cleaning.calibration import calibrated
-from recon3d.cleaning.steps import work_on_projection
 from recon3d.cleaning.normalize import Normalizer, way_for_scan
+from recon3d.cleaning.steps import work_on_projection
 from recon3d.colors import orientation_range, orientation_rgba
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError
