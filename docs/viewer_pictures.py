@@ -26,7 +26,7 @@ def main(demo: Path, folder: Path) -> None:
 
     def take(name: str) -> None:
         QApplication.processEvents()
-        while any(job.busy for job in (dock.voxel.jobs, dock.frames.jobs)):
+        while dock.voxel.busy or dock.frames.busy:
             QApplication.processEvents()
             time.sleep(0.01)
         QApplication.processEvents()

@@ -179,7 +179,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     from recon3d.files.grain import SPARE_BYTES
     from recon3d.files.hdf5 import require_replaceable, require_room
     from recon3d.files.store import open_store
-    from recon3d.plot.grain.results import RESULTS, write_results
+    from recon3d.plot.grain.quality import RESULTS, write_results
     from recon3d.reconstruction.fit.checkpoint import Checkpoints
     from recon3d.reconstruction.run import reconstruct
     from recon3d.runtime.atomic import require_writable

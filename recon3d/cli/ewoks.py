@@ -10,7 +10,7 @@ from recon3d.cleaning.getdata import getdata
 from recon3d.config.experiment import Experiment
 from recon3d.config.getdata import GETDATA_KEYS, GetData
 from recon3d.files.store import open_store
-from recon3d.plot.grain.results import write_results
+from recon3d.plot.grain.quality import write_results
 from recon3d.reconstruction.run import reconstruct
 
 

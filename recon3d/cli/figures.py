@@ -14,8 +14,8 @@ from recon3d.files.grain import Grain
 from recon3d.plot.grain.distributions import histograms_figure, orientation_density_figure
 from recon3d.plot.grain.film import surface_figure, write_film
 from recon3d.plot.grain.quality import quality_figure
-from recon3d.plot.grain.reprojection import reprojection_figure
 from recon3d.plot.grain.slices import slices_figure
+from recon3d.plot.scan.projections import reprojection_figure
 from recon3d.reconstruction.model.scan_model import ScanModel
 from recon3d.reconstruction.quality.reprojection import find_model, reproject
 from recon3d.runtime.atomic import complete_or_absent, make_folder

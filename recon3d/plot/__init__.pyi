@@ -1,6 +1,3 @@
-from .colors import draw_color_key as draw_color_key
-from .colors import orientation_colors as orientation_colors
-from .colors import orientation_range as orientation_range
 from .grain.cells import cells_figure as cells_figure
 from .grain.cells import dislocations_figure as dislocations_figure
 from .grain.cells import misorientation_figure as misorientation_figure
@@ -12,10 +9,13 @@ from .grain.distributions import orientation_density_figure as orientation_densi
 from .grain.film import surface_figure as surface_figure
 from .grain.film import write_film as write_film
 from .grain.quality import quality_figure as quality_figure
-from .grain.reprojection import reprojection_figure as reprojection_figure
 from .grain.slices import draw_slice as draw_slice
 from .grain.slices import slices_figure as slices_figure
+from .parts import draw_color_key as draw_color_key
 from .parts import draw_scale_bar as draw_scale_bar
+from .parts import orientation_colors as orientation_colors
+from .parts import orientation_range as orientation_range
 from .scan.projections import draw_comparison as draw_comparison
 from .scan.projections import draw_mosaicity as draw_mosaicity
 from .scan.projections import mosaicity_map_figure as mosaicity_map_figure
+from .scan.projections import reprojection_figure as reprojection_figure

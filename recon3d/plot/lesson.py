@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from recon3d.plot.parts import (
     label,
     new_figure,
 )
-from recon3d.plot.scan.detector_frames import draw_frame_grid, frame_grid
+from recon3d.plot.scan.detector_frames import draw_frame_grid
 
 _TEXT = TEXT_SIZE + 2
 
@@ -131,19 +132,13 @@ def projection_figure(store: CleanedScan, *projections: int) -> Figure:
     `store`: a cleaned scan of two axes of settings, μ the slower one: it counts from θ.
     `projections`: their numbers.
     """
-    slow, fast = store.axes[0], store.axes[-1]
-    mu_deg = slow.values_deg - store.origin.base_tilt_deg
-    shape = (store.shape[1] // fast.values_deg.size, fast.values_deg.size)
+    slow, fast = store.axes
+    axes = (replace(slow, values_deg=slow.values_deg - store.origin.base_tilt_deg), fast)
     share = 1 / len(projections)
     figure = new_figure(5.2 * len(projections), 4.0)
     for left, k in zip(np.arange(len(projections)) * share, projections, strict=True):
         ax = figure.add_axes((left + 0.13 * share, 0.11, 0.69 * share, 0.81))
-        image = draw_frame_grid(
-            ax,
-            frame_grid(store.read_projection(k), shape),
-            (slow.name, mu_deg),
-            (fast.name, fast.values_deg),
-        )
+        image = draw_frame_grid(ax, store.read_projection(k), axes)
         bar = figure.add_axes((left + 0.84 * share, 0.11, 0.02 * share, 0.81))
         draw_color_bar(image, bar, "counts")
         ax.set_title(f"ω = {store.omega_deg[k]:.1f}°", fontsize=TEXT_SIZE + 1)

@@ -1,4 +1,4 @@
-"""The parts that figures share: bare axes, outlines, scale bars, colour bars."""
+"""The parts that figures share: bare axes, outlines, scale bars, colour keys."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from recon3d.arguments import checked
+from recon3d.colors import Center, decimals_of
+from recon3d.colors import orientation_colors as orientation_colors
+from recon3d.colors import orientation_range as orientation_range
 
 Extent = tuple[float, float, float, float]
 """Left, right, bottom and top edge of an image, in µm."""
@@ -127,16 +129,51 @@ def draw_color_bar(
     return bar
 
 
-def draw_value_key(
+@checked(range_deg="> 0", pixels=">= 2")
+def draw_color_key(
     ax: Axes,
-    colors: str,
-    limits: tuple[float, float],
-    label: str,
-    orientation: Literal["vertical", "horizontal"] = "vertical",
-) -> Colorbar:
-    """Draw the colour bar of values between limits that are shown elsewhere, such as in 3D."""
-    ax.set_box_aspect(8 if orientation == "vertical" else 1 / 8)
-    return draw_color_bar(ScalarMappable(Normalize(*limits), colors), ax, label, orientation)
+    range_deg: float,
+    labels: tuple[str, str] = ("a (°)", "b (°)"),
+    center_deg: Center = (0.0, 0.0),
+    *,
+    pixels: int = 401,
+) -> AxesImage:
+    """Draw the disc of colours that `orientation_colors` gives.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    range_deg, center_deg
+        As in `orientation_colors`.
+    labels
+        Names of the two tilts.
+    pixels
+        Width of the drawn image.
+
+    Returns
+    -------
+    image
+        The disc, a along the horizontal axis and b upwards.
+    """
+    line = np.linspace(-range_deg, range_deg, pixels)
+    a, b = np.meshgrid(line, line)
+    rgba = np.ones((pixels, pixels, 4))
+    rgba[..., :3] = orientation_colors(a, b, range_deg)
+    rgba[..., 3] = np.clip((1 - np.hypot(a, b) / range_deg) * pixels / 2, 0, 1)
+    edge = range_deg * pixels / (pixels - 1)
+    left, bottom = center_deg[0] - edge, center_deg[1] - edge
+    extent = (left, left + 2 * edge, bottom, bottom + 2 * edge)
+    image = ax.imshow(rgba, origin="lower", extent=extent, interpolation="nearest")
+    ax.set_xlabel(labels[0], fontsize=TEXT_SIZE)
+    ax.set_ylabel(labels[1], fontsize=TEXT_SIZE)
+    number = f"{{x:.{decimals_of(range_deg)}f}}"
+    for axis, middle in ((ax.xaxis, center_deg[0]), (ax.yaxis, center_deg[1])):
+        axis.set_ticks([middle - range_deg, middle, middle + range_deg])
+        axis.set_major_formatter(number)
+    ax.tick_params(labelsize=TEXT_SIZE - 1)
+    ax.spines[:].set_visible(False)
+    return image
 
 
 def bright_counts(image: NDArray[Any]) -> float:

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from recon3d.analysis.surface import cut_level
 from recon3d.errors import Recon3DError
-from recon3d.plot.colors import draw_color_key
-from recon3d.plot.grain.quantities import QUANTITIES
-from recon3d.plot.parts import draw_value_key
-from recon3d.viewer.dock_frames import FramesPanel
-from recon3d.viewer.dock_voxel import VoxelPanel
-from recon3d.viewer.panel import new_canvas
-from recon3d.viewer.scene import open_grain
+from recon3d.plot.grain.scene import draw_key
+from recon3d.viewer.layers import open_grain
+from recon3d.viewer.panels import FramesPanel, VoxelPanel, new_canvas
 
 if TYPE_CHECKING:
     from recon3d.viewer.window import GrainWindow
@@ -138,12 +134,9 @@ class GrainDock:
 
     def draw_key(self) -> None:
         """Draw the key of the colours that the grain has now."""
-        scene, what, figure = self.window.scene, self.window.what, self.key.figure
+        figure, what = self.key.figure, self.window.what
         figure.clear()
-        if what == "orientation":
-            ax = figure.add_axes((0.3, 0.26, 0.45, 0.7))
-            draw_color_key(ax, scene.range_deg, center_deg=scene.center_deg)
-        else:
-            ax, look = figure.add_axes((0.1, 0.5, 0.8, 0.16)), QUANTITIES[what]
-            draw_value_key(ax, look.colors, scene.limits(what), look.label, "horizontal")
+        is_disc = what == "orientation"
+        ax = figure.add_axes((0.3, 0.26, 0.45, 0.7) if is_disc else (0.1, 0.5, 0.8, 0.16))
+        draw_key(ax, self.window.scene, what, "horizontal")
         self.key.draw_idle()

@@ -1,19 +1,22 @@
-"""Opening a grain in napari: from Python, from the command line, and from napari's menu."""
+"""Opening a grain in napari: from Python, the command line, napari's menu, and dragged into it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
-from recon3d.files.grain import Grain
+from recon3d.files.grain import FORMAT, Grain
+from recon3d.plot.grain.scene import GrainScene
 from recon3d.viewer.dock import GrainDock
-from recon3d.viewer.layers import AXIS_LABELS
-from recon3d.viewer.scene import GrainScene, open_grain
+from recon3d.viewer.layers import AXIS_LABELS, LayerData, all_layers, open_grain
 from recon3d.viewer.window import GrainWindow
 
 WINDOW_PIX = (1240, 900)
@@ -72,13 +75,14 @@ def view(
         raise ParameterError(
             'napari is not installed: python -m pip install "recon3d[viewer]"'
         ) from error
-    scene = GrainScene.of(grain) if isinstance(grain, Grain) else GrainScene.open(Path(grain))
+    path = None if isinstance(grain, Grain) else Path(grain)
+    first = grain if isinstance(grain, Grain) else open_grain(grain)
     second = open_grain(other) if isinstance(other, (str, Path)) else other
-    name = "grain" if scene.path is None else str(scene.path)
     if QApplication.instance() is None:
         require_display()
-    viewer = napari.Viewer(title=f"Recon3D: {name}", ndisplay=3, axis_labels=AXIS_LABELS)
-    window = GrainWindow(viewer, scene, _path(scan), _path(ini))
+    viewer = napari.Viewer(title=f"Recon3D: {path or 'grain'}", ndisplay=3, axis_labels=AXIS_LABELS)
+    beside = [None if name is None else Path(name) for name in (scan, ini)]
+    window = GrainWindow(viewer, first, path, *beside)
     window.dock = GrainDock(window)
     viewer.window.add_dock_widget(window.dock.widget, name="Grain", area="right")
     viewer.window.resize(*WINDOW_PIX)
@@ -87,7 +91,9 @@ def view(
     window.fit()
     if second is not None:
         window.lay_over(second)
-    if block if block is not None else not _interactive():
+    if block is None:
+        block = not hasattr(sys, "ps1") and "ipykernel" not in sys.modules
+    if block:
         napari.run()
     return window
 
@@ -126,14 +132,25 @@ def dock_of(viewer: Any = None) -> Any:
     paths = [one.metadata["recon3d"] for one in viewer.layers if "recon3d" in one.metadata]
     if not paths:
         raise ParameterError("no grain is open: drag a grain.h5 into the window first")
-    window = GrainWindow(viewer, GrainScene.open(Path(paths[-1])))
+    window = GrainWindow(viewer, open_grain(paths[-1]), Path(paths[-1]))
     window.dock = GrainDock(window)
     return window.dock.widget
 
 
-def _path(name: str | Path | None) -> Path | None:
-    return None if name is None else Path(name)
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """What reads a grain.h5 that is dragged into napari, or None for any other file."""
+    first = path[0] if isinstance(path, list) else path
+    try:
+        with h5py.File(first, "r", locking=False) as file:
+            return _read_grains if file.attrs.get("_format") == FORMAT else None
+    except OSError:
+        return None
 
 
-def _interactive() -> bool:
-    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+def _read_grains(path: str | list[str]) -> list[LayerData]:
+    """Read every grain of a list of paths as layers."""
+    return [
+        (data, options | {"metadata": {"recon3d": str(one)}}, kind)
+        for one in (path if isinstance(path, list) else [path])
+        for data, options, kind in all_layers(GrainScene.of(open_grain(one)))
+    ]

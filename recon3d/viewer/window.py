@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from recon3d.analysis.cells import Cells, find_cells
 from recon3d.analysis.misorientation import (
@@ -17,54 +17,63 @@ from recon3d.analysis.misorientation import (
     grain_difference,
 )
 from recon3d.colors import orientation_colors
+from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.plot.grain.quantities import QUANTITIES
+from recon3d.plot.grain.scene import Clip, GrainScene
 from recon3d.viewer import layers as make
-from recon3d.viewer.pick import Voxel, first_voxel, voxel_at
-from recon3d.viewer.scene import Clip, GrainScene
+
+Voxel = tuple[int, int, int]
 
 ORDERS = {"x": (0, 1, 2), "y": (1, 2, 0), "z": (2, 1, 0)}
 """Order of the axes with which a slice normal to an axis is shown as the figures show it."""
 SELECTED = "clicked voxel"
+NAMES = {look.label: name for name, look in QUANTITIES.items()}
+"""The scalars by the names of their layers."""
 
 
 class GrainWindow:
     """A napari viewer that shows a grain, and what can be done in it by hand or by code.
 
-    The grain's layers are added unless the viewer has them. `scan` and `ini` say where its cleaned
-    scan and .ini file are, if not beside it.
+    The grain's layers are added unless the viewer has them. `path` is its file, where it has one;
+    `scan` and `ini` say where its cleaned scan and .ini file are, if not beside that.
     """
 
     def __init__(
-        self, viewer: Any, scene: GrainScene, scan: Path | None = None, ini: Path | None = None
+        self,
+        viewer: Any,
+        grain: Grain,
+        path: Path | None = None,
+        scan: Path | None = None,
+        ini: Path | None = None,
     ) -> None:
         self.viewer = viewer
-        self.scene = scene
-        self.scan, self.ini = scan, ini
+        self.scene = GrainScene.of(grain)
+        self.path, self.scan, self.ini = path, scan, ini
         self.what = "orientation"
         self.as_volume = False
         self.voxel: Voxel | None = None
-        self.layers = self._own_layers() or self._add(scene.whole(flat=False))
+        self.layers = self._own_layers() or self._add(
+            make.orientation_layers(self.scene, flat=False)
+        )
         self._arrange()
         self.dock: Any = None
         viewer.mouse_drag_callbacks.append(self._clicked)
 
     def _own_layers(self) -> dict[str, Any]:
         """The layers that a reader has already made of this grain."""
-        mine = str(self.scene.path)
+        mine = str(self.path)
         layers = [one for one in self.viewer.layers if one.metadata.get("recon3d") == mine]
-        labels = {look.label: name for name, look in QUANTITIES.items()}
-        return {labels.get(one.name, one.name): one for one in layers}
+        return {NAMES.get(one.name, one.name): one for one in layers}
 
     def _add(self, made: list[make.LayerData], prefix: str = "", **extra: Any) -> dict[str, Any]:
-        names = {look.label: key for key, look in QUANTITIES.items()}
         added = {}
         for data, options, kind in made:
-            key = names.get(options["name"], options["name"])
-            name = prefix + options["name"]
-            layer: Any = getattr(self.viewer, f"add_{kind}")
-            added[f"{prefix}{key}"] = layer(data, **(options | {"name": name} | extra))
+            name: str = options["name"]
+            add: Any = getattr(self.viewer, f"add_{kind}")
+            layer = add(data, **(options | {"name": prefix + name} | extra))
+            added[prefix + NAMES.get(name, name)] = layer
         return added
 
     def _arrange(self) -> None:
@@ -113,7 +122,7 @@ class GrainWindow:
         voxels = flat or self.as_volume
         if voxels and self.what not in self.layers:
             # The layer of a scalar takes time, and comes when it is first looked at.
-            self.layers |= self._add([self.scene.scalar(self.what)])
+            self.layers |= self._add([make.scalar_layer(self.scene, self.what)])
         for name in set(self.scene.quantities) & set(self.layers):
             self.layers[name].visible = name == self.what and voxels
         self.layers["surface"].visible = not flat and not self.as_volume
@@ -144,7 +153,7 @@ class GrainWindow:
         self.scene = self.scene.cut(level, clip)
         for name in set(self.scene.quantities) & set(self.layers):
             if name == "orientation" or not QUANTITIES[name].everywhere:
-                self.layers[name].data = self.scene.image(name)
+                self.layers[name].data = make.voxels_of(self.scene, name)
         surface, layer = self.scene.surface, self.layers["surface"]
         empty = not len(surface.vertices)
         layer.visible = not empty
@@ -220,7 +229,7 @@ class GrainWindow:
         for name in [layer.name for layer in self.viewer.layers]:
             if name.startswith("second: ") or name == "difference (mdeg)":
                 self.viewer.layers.remove(name)
-        self._add(second.whole(), "second: ", visible=False)
+        self._add(make.orientation_layers(second), "second: ", visible=False)
         angle = 1e3 * difference.misorientation_deg
         known = angle[np.isfinite(angle)]
         top = float(np.percentile(known, 99)) if known.size and known.max() > 0 else 1.0
@@ -241,3 +250,39 @@ class GrainWindow:
             self.viewer.layers.remove(name)
         options = make.placement(self.scene.coarse.volume)
         return self.viewer.add_labels(values, name=name, colormap=colors, **options)
+
+
+def voxel_at(volume: Volume, point_um: ArrayLike) -> Voxel | None:
+    """The voxel that holds a point; None outside the volume."""
+    return _first_inside(volume, np.ones(volume.shape, bool), np.atleast_2d(point_um))
+
+
+def first_voxel(
+    volume: Volume,
+    shown: NDArray[np.bool_],
+    point_um: ArrayLike,
+    direction: ArrayLike,
+) -> Voxel | None:
+    """The first voxel of a shape, (nx, ny, nz), that a line of sight meets.
+
+    `point_um`, `direction`: a point of the line, and where it leads, in sample axes.
+    """
+    ray = np.asarray(direction, float) / np.linalg.norm(direction)
+    centre = np.array(volume.position_um)
+    # From the nearest point to the centre, as far as the corners of the box, either way.
+    start = np.asarray(point_um, float)
+    start = start + ray * float((centre - start) @ ray)
+    reach = float(np.linalg.norm(volume.size_um)) / 2 + min(volume.voxel_um)
+    along = np.arange(-reach, reach, min(volume.voxel_um) / 4)
+    return _first_inside(volume, shown, start + along[:, None] * ray)
+
+
+def _first_inside(volume: Volume, shown: NDArray[np.bool_], points_um: ArrayLike) -> Voxel | None:
+    """The voxel of the first of some points, (points, 3), that lies in one that is shown."""
+    index = np.round(volume.places(points_um)).astype(int)
+    index = index[((index >= 0) & (index < volume.shape)).all(axis=1)]
+    hits = index[shown[tuple(index.T)]]
+    if not len(hits):
+        return None
+    x, y, z = (int(i) for i in hits[0])
+    return x, y, z

@@ -1,9 +1,9 @@
-from .cells import GrainCells as GrainCells
 from .display import open_viewer as open_viewer
 from .display import or_told as or_told
 from .display import show as show
 from .display import show_table as show_table
 from .engines import Engines as Engines
+from .grain import GrainCells as GrainCells
 from .grain import GrainSlices as GrainSlices
 from .grain import GrainSurface as GrainSurface
 from .lesson import SeveralWays as SeveralWays

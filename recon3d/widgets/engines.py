@@ -74,11 +74,6 @@ class Engines(Panel):
         return 0 if self.client is None else len(self.client.ids)
 
     @property
-    def params(self) -> dict[str, Any]:
-        """Nothing: the same grain comes out, whoever works."""
-        return {}
-
-    @property
     def client(self) -> Client | None:
         """The client of running engines; None while there are none."""
         return None if self.cluster is None else self.cluster.client

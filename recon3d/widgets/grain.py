@@ -1,4 +1,4 @@
-"""A grain in the notebook: slices through it, and its surface in 3D, turned with the mouse."""
+"""A grain in the notebook: slices through it, its surface in 3D, and its cells."""
 
 from __future__ import annotations
 
@@ -9,25 +9,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from recon3d.analysis.surface import coarsened, known_orientations, step_for, surface_of
+from recon3d.analysis.cells import Cells, find_cells
 from recon3d.arguments import checked
-from recon3d.colors import orientation_range
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import draw_color_key
-from recon3d.plot.grain.quantities import (
-    QUANTITIES,
-    limits_of,
-    quantities_of,
-    surface_colors,
-    values_of,
-)
+from recon3d.plot.grain.cells import draw_cells
+from recon3d.plot.grain.quantities import quantities_of
+from recon3d.plot.grain.scene import FEWER, Clip, GrainScene, draw_key
 from recon3d.plot.grain.slices import central_voxel, draw_slices, slices_layout
-from recon3d.plot.parts import draw_value_key
-from recon3d.widgets.controls.panel import WIDTH_IN, Panel, choice, new_canvas, row, slider
+from recon3d.widgets.controls.canvas import WIDTH_IN, new_canvas
+from recon3d.widgets.controls.panel import Panel, check, choice, row, slider
 from recon3d.widgets.display import png_of
 
-LARGEST = 120**3
-"""Voxels up to which the surface shows every one."""
 SHADES = {"flat (true colours)": 0.0, "shaded": 1.5}
 UNCUT = "nothing"
 
@@ -47,8 +39,7 @@ class GrainSlices(Panel):
         width, height = slices_layout(grain.volume)[0]
         self.canvas = new_canvas(height * WIDTH_IN / width)
         self.children = [self.what, row(*self.through), self.canvas, self.status]
-        for control in (self.what, *self.through):
-            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self.answer_to(self.what, *self.through)
         self.refresh()
 
     @property
@@ -75,10 +66,8 @@ class GrainSurface(Panel):
         super().__init__()
         import k3d
 
-        self.grain = coarsened(grain, step_for(grain.volume, LARGEST))
-        self._known = known_orientations(self.grain)
-        self._range = orientation_range(*np.moveaxis(self.grain.orientation[self._known], -1, 0))
-        self.what = choice("colour", ["orientation", *quantities_of(grain)], "orientation")
+        self.scene = GrainScene.of(grain, largest=FEWER)
+        self.what = choice("colour", self.scene.quantities, "orientation")
         self.cut = choice("cut away", [UNCUT, *(f"{axis} above" for axis in "xyz")], UNCUT)
         self.place = slider("cut at (%)", 50, 1, 99, tip="where the plane is, in % of the box")
         self.shade = choice("light", list(SHADES), next(iter(SHADES)))
@@ -106,9 +95,8 @@ class GrainSurface(Panel):
             ),
             self.status,
         ]
-        self.shade.observe(lambda _: self._light(), "value")
-        for control in (self.what, self.cut, self.place):
-            control.observe(lambda _: self.attempt(self.refresh), "value")
+        controls.dlink((self.shade, "value"), (self.plot, "lighting"), SHADES.get)
+        self.answer_to(self.what, self.cut, self.place)
         self.refresh()
         self.plot.camera = self._first_view()
 
@@ -117,30 +105,17 @@ class GrainSurface(Panel):
         """The quantity that colours the surface."""
         return str(self.what.value)
 
-    def shown(self) -> NDArray[np.bool_]:
-        """The voxels that are shown: the grain's, on one side of the plane that cuts it."""
-        mask = np.asarray(self.grain.mask)
-        if self.cut.value == UNCUT:
-            return mask
-        axis = "xyz".index(self.cut.value[0])
-        kept = np.arange(mask.shape[axis]) < self.place.value / 100 * mask.shape[axis]
-        return mask & kept.reshape([-1 if i == axis else 1 for i in range(3)])
-
     def refresh(self) -> None:
         """Put the surface, as it is chosen, in place of the one that is shown."""
         import k3d
 
         self.place.disabled = self.cut.value == UNCUT
-        surface = surface_of(self.shown(), self._known)
-        what = self.value
-        limits = (0.0, 1.0)
-        if what != "orientation":
-            values = np.asarray(values_of(self.grain, what))
-            limits = limits_of(what, values[np.asarray(self.grain.mask)])
-        rgb = surface_colors(self.grain, surface, what, *self._range, limits)[:, :3]
+        self.scene = self.scene.cut(None, self._clip())
+        surface = self.scene.surface
+        rgb = self.scene.colors(self.value)[:, :3]
         packed = np.round(255 * rgb).astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
         mesh = k3d.mesh(
-            surface.vertices_um(self.grain.volume).astype(np.float32),
+            surface.vertices_um(self.scene.coarse.volume).astype(np.float32),
             surface.faces.astype(np.uint32),
             colors=packed.astype(np.uint32),
             flat_shading=False,
@@ -151,17 +126,25 @@ class GrainSurface(Panel):
             self.plot -= self._mesh
         self._mesh = mesh
         self.plot += mesh
-        self.key.value = png_of(self._draw_key(what, limits), 110)
+        self.key.value = png_of(self._draw_key(), 110)
         empty = "nothing is left of the grain: move the plane" if not len(surface.faces) else ""
         self.tell(empty, bad=True)
+
+    def _clip(self) -> Clip | None:
+        if self.cut.value == UNCUT:
+            return None
+        axis, volume = "xyz".index(self.cut.value[0]), self.scene.coarse.volume
+        low, size = volume.corner_um[axis], volume.size_um[axis]
+        return Clip(axis, low + self.place.value / 100 * size, below=True)
 
     def _frame(self) -> tuple[Any, NDArray[np.float64]]:
         """The edges of the box around the grain, and its size in µm."""
         import k3d
 
-        points = surface_of(np.asarray(self.grain.mask), self._known).vertices_um(self.grain.volume)
+        volume = self.scene.coarse.volume
+        points = self.scene.surface.vertices_um(volume)
         if not len(points):
-            points = np.array([self.grain.volume.corner_um, self.grain.volume.position_um])
+            points = np.array([volume.corner_um, volume.position_um])
         ends = np.array([points.min(axis=0), points.max(axis=0)])
         corners = np.indices((2, 2, 2)).reshape(3, -1).T
         pairs = [(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit]
@@ -183,15 +166,52 @@ class GrainSurface(Panel):
         )
         return [*(middle + away), *middle, 0.0, 1.0, 0.0]
 
-    def _light(self) -> None:
-        self.plot.lighting = SHADES[self.shade.value]
-
-    def _draw_key(self, what: str, limits: tuple[float, float]) -> Figure:
+    def _draw_key(self) -> Figure:
         figure = Figure(figsize=(1.9, 2.2), layout="constrained")
-        if what == "orientation":
-            range_deg, center_deg = self._range
-            draw_color_key(figure.subplots(), range_deg, center_deg=center_deg)
-        else:
-            look = QUANTITIES[what]
-            draw_value_key(figure.subplots(), look.colors, limits, look.label)
+        draw_key(figure.subplots(), self.scene, self.value)
         return figure
+
+
+class GrainCells(Panel):
+    """Slices of a grain's cells with their numbers, their table, and what parts them."""
+
+    @checked()
+    def __init__(self, grain: Grain) -> None:
+        super().__init__()
+        self.grain = grain
+        spread = np.ptp(grain.orientation[grain.oriented], axis=0) if grain.oriented.any() else 0
+        most = max(round(1e3 * float(np.hypot(*np.broadcast_to(spread, 2)))), 2)
+        self.by_data = check("automatic", True, "what stays in one piece longest is a cell")
+        self.threshold = slider(
+            "threshold (mdeg)",
+            min(20, most),
+            1,
+            most,
+            tip="neighbours that differ by more are parted",
+        )
+        self.threshold.disabled = True
+        width, height = slices_layout(grain.volume)[0]
+        self.canvas = new_canvas(height * WIDTH_IN / width)
+        self.table = controls.HTML()
+        self._found: Cells | None = None
+        self.children = [
+            row(self.by_data, self.threshold), self.canvas, self.table, self.status
+        ]  # fmt: skip
+        self.answer_to(self.by_data, self.threshold)
+        self.attempt(self.refresh)
+
+    @property
+    def value(self) -> Cells | None:
+        """The cells that are shown; None where there are none to find."""
+        return self._found
+
+    def refresh(self) -> None:
+        """Find the cells as it is chosen, and draw them."""
+        self.threshold.disabled = bool(self.by_data.value)
+        chosen = None if self.by_data.value else 1e-3 * self.threshold.value
+        self._found = find_cells(self.grain, chosen)
+        self.canvas.figure.clear()
+        draw_cells(self.canvas.figure, self.grain, self._found)
+        self.canvas.draw_idle()
+        self.table.value = self._found._repr_html_()
+        self.tell(f"{len(self._found)} cells, {len(self._found.boundaries)} boundaries")

@@ -18,7 +18,8 @@ from recon3d.plot.lesson import SpotFigure
 from recon3d.simulate.lesson import METHODS, Row, each_way, planted_grain, table
 from recon3d.simulate.scan_plan import ScanPlan
 from recon3d.simulate.truth import Truth
-from recon3d.widgets.controls.panel import Panel, button, choice, new_canvas, row, slider
+from recon3d.widgets.controls.canvas import new_canvas
+from recon3d.widgets.controls.panel import Panel, button, choice, row, slider
 from recon3d.widgets.display import is_served, png_of
 from recon3d.widgets.reconstruct import STAGES
 
@@ -50,8 +51,7 @@ class VoxelSpot(Panel):
         self._drawn = SpotFigure(self.canvas.figure, mu, gamma, (plan.rows, plan.cols))
         moved = (self.a, self.b, self.omega, self.theta, self.handedness)
         self.children = [row(*moved), self.canvas, self.status]
-        for control in moved:
-            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self.answer_to(*moved)
         self.refresh()
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +21,7 @@ from recon3d.scan.scan import Scan
 from recon3d.simulate.first_preview import begin_compiling, is_compiling
 from recon3d.widgets.controls.background import Background
 from recon3d.widgets.controls.panel import Panel, button, row
-from recon3d.widgets.display import is_served
+from recon3d.widgets.display import is_served, png_of
 from recon3d.widgets.projections import Projections
 
 PAUSE_S = 1.0
@@ -182,9 +181,7 @@ class Live(Panel):
             self.tell(grain)
             return
         self.grain = grain
-        buffer = io.BytesIO()
-        slices_figure(grain).savefig(buffer, format="png", dpi=100)
-        self.picture.value = buffer.getvalue()
+        self.picture.value = png_of(slices_figure(grain), 100)
         self.picture.layout.display = None
         omega = grain.projections["omega"].round(2) + 0.0  # no -0.00
         self.caption.value = (

@@ -16,21 +16,22 @@ from recon3d.config.experiment import Experiment
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
-from recon3d.geometry import frame_settings
-from recon3d.plot.colors import draw_color_key
-from recon3d.plot.grain.slices import SHOWN_AXES, draw_slice, name_cut, slice_extent_um
-from recon3d.plot.parts import TEXT_SIZE
+from recon3d.plot.grain.slices import SHOWN_AXES, draw_slice, name_cut
+from recon3d.plot.parts import TEXT_SIZE, draw_color_key
 from recon3d.plot.scan.detector_frames import setting_text
-from recon3d.plot.scan.projections import draw_mosaicity, image_extent
-from recon3d.plot.tilts import (
+from recon3d.plot.scan.projections import (
     draw_illuminated_frames,
     draw_illuminated_projections,
+    draw_mosaicity,
     draw_tilt_map,
+    image_extent,
     mark_tilt,
 )
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
 from recon3d.reconstruction.quality.reprojection import VoxelEvidence, look_at_voxel, model_of
-from recon3d.widgets.controls.panel import Panel, choice, new_canvas, row, show_if, slider
+from recon3d.scan.table import Projection
+from recon3d.widgets.controls.canvas import new_canvas
+from recon3d.widgets.controls.panel import Panel, choice, row, show_if, slider
 
 PAUSE_S = 0.4
 """How long a slider must rest before a voxel is looked at that nobody clicked."""
@@ -59,7 +60,7 @@ class Mosaicity(Panel):
             raise ParameterError("to show a grain, give its experiment too")
         self.store, self.grain, self.experiment = store, grain, experiment
         self._picked: dict[str, Any] = {}
-        self._projection_frames: tuple[int, NDArray[np.float32]] | None = None
+        self._read: tuple[int, Projection] | None = None
         kinds = ["projection", *(["slice"] if grain is not None else [])]
         self.shown = choice("show", kinds, kinds[0])
         self.projection = slider("projection", store.shape[0] // 2, 0, store.shape[0] - 1)
@@ -74,8 +75,7 @@ class Mosaicity(Panel):
             self.status,
         ]
         self.axis.observe(lambda _: self._new_axis(), "value")
-        for control in (self.shown, self.projection, self.index):
-            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self.answer_to(self.shown, self.projection, self.index)
         self._new_axis()
 
     @property
@@ -121,20 +121,16 @@ class Mosaicity(Panel):
     @checked()
     def pick_pixel(self, row_pix: int, col_pix: int) -> None:
         """Show the (μ, γ) map of one pixel of the projection, and the frames that lit it."""
-        k = self.projection.value
-        counts = self._frames_of(k)[:, row_pix, col_pix]
-        mu, gamma = self._settings(k)
+        read = self._projection()
+        counts = read.frames[:, row_pix, col_pix]
         total = float(counts.sum())
         mean = (np.nan, np.nan)
         if total > 0:
-            mu_known, gamma_known = np.nan_to_num(mu), np.nan_to_num(gamma)
-            mean = (float(mu_known @ counts / total), float(gamma_known @ counts / total))
+            mu, gamma = np.nan_to_num(read.mu_deg), np.nan_to_num(read.gamma_deg)
+            mean = (float(mu @ counts / total), float(gamma @ counts / total))
         illuminated = np.flatnonzero(counts > 0)
-        self._picked = {
-            "pixel": (row_pix, col_pix),
-            "mean_deg": mean,
-            "frames": illuminated.tolist(),
-        }
+        frames = illuminated.tolist()
+        self._picked = {"pixel": (row_pix, col_pix), "mean_deg": mean, "frames": frames}
         self._draw_pixel_map(counts, mean, f"counts at row {row_pix}, column {col_pix}")
         self._frames.clear()
         draw_illuminated_frames(self._frames, counts, f"{illuminated.size} frames lit it")
@@ -190,16 +186,14 @@ class Mosaicity(Panel):
         self.canvas.draw_idle()
 
     def _draw_projection(self) -> None:
-        k = self.projection.value
-        frames = self._frames_of(k)
-        mu, gamma = self._settings(k)
-        total, mean_mu, mean_gamma = projection_moments(frames, mu, gamma)
+        read = self._projection()
+        total, mean_mu, mean_gamma = projection_moments(read.frames, read.mu_deg, read.gamma_deg)
         lit = illuminated(total)
         range_deg, center = orientation_range(mean_mu[lit], mean_gamma[lit])
         _, wide, high, _ = image_extent(total.shape, self._pixel_um)
         extent = (0.0, wide, 0.0, high)
         draw_mosaicity(self.ax, mean_mu, mean_gamma, extent, range_deg, lit, center)
-        self.ax.set_title(f"ω = {self.store.omega_deg[k]:.2f}°", fontsize=TEXT_SIZE + 1)
+        self.ax.set_title(f"ω = {read.omega_deg:.2f}°", fontsize=TEXT_SIZE + 1)
         draw_color_key(self._key, range_deg, ("μ (°)", "γ (°)"), center)
         row_pix, col_pix = (int(n) for n in np.unravel_index(total.argmax(), total.shape))
         height, width = self._pixel_um
@@ -236,40 +230,26 @@ class Mosaicity(Panel):
         self._tilts.set_axis_on()
         self._frames.set_axis_on()
         axes = self.store.axes
-        k = self.projection.value
         if len(axes) == 2:
-            shape = [axis.values_deg.size for axis in axes]
-            image = counts.reshape(shape)
             # Readings of the base tilt are far from zero: μ counts from the middle of the scan.
-            first = axes[0].values_deg - (
-                self.store.origin.base_tilt_deg if axes[0].name == "mu" else 0
-            )
-            draw_tilt_map(
-                self._tilts, image, (axes[0].name, first), (axes[1].name, axes[1].values_deg), title
-            )
-            if axes[0].name == "mu" and np.isfinite(mean).all():
+            is_mu = axes[0].name == "mu"
+            first = axes[0].values_deg - (self.store.origin.base_tilt_deg if is_mu else 0)
+            second = (axes[1].name, axes[1].values_deg)
+            image = counts.reshape([axis.values_deg.size for axis in axes])
+            draw_tilt_map(self._tilts, image, (axes[0].name, first), second, title)
+            if is_mu and np.isfinite(mean).all():
                 mark_tilt(self._tilts, mean)
             return
         draw_illuminated_frames(self._tilts, counts, title)
-        brightest = int(counts.argmax())
-        mu, _ = self._settings(k)
-        self._tilts.set_title(f"{title}; brightest at {setting_text('mu', float(mu[brightest]))}")
+        brightest = setting_text("mu", float(self._projection().mu_deg[int(counts.argmax())]))
+        self._tilts.set_title(f"{title}; brightest at {brightest}")
 
-    def _frames_of(self, k: int) -> NDArray[np.float32]:
-        if self._projection_frames is None or self._projection_frames[0] != k:
-            self._projection_frames = (k, self.store.read_projection(k))
-        return self._projection_frames[1]
-
-    def _settings(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        motors = self.store.motors[k]
-        return frame_settings(
-            motors.omega_deg,
-            motors.base_tilt_deg,
-            motors.chi_deg,
-            motors.phi_deg,
-            self.store.origin,
-            1,
-        )
+    def _projection(self) -> Projection:
+        """The projection that the slider stands at; it is read once."""
+        k = self.projection.value
+        if self._read is None or self._read[0] != k:
+            self._read = (k, self.store[k])
+        return self._read[1]
 
     @property
     def _pixel_um(self) -> tuple[float, float]:
@@ -282,18 +262,11 @@ class Mosaicity(Panel):
     def _voxel_at(self, horizontal: float, vertical: float) -> tuple[int, int, int]:
         assert self.grain is not None
         axis, volume = self.axis.value, self.grain.volume
-        left, right, bottom, top = slice_extent_um(volume, axis)
-        voxel = [0, 0, 0]
-        voxel["xyz".index(axis)] = self.index.value
-        for name, share in zip(
-            SHOWN_AXES[axis],
-            ((horizontal - left) / (right - left), (vertical - bottom) / (top - bottom)),
-            strict=True,
-        ):
-            number = "xyz".index(name)
-            count = volume.shape[number]
-            voxel[number] = int(np.clip(share * count, 0, count - 1))
-        return voxel[0], voxel[1], voxel[2]
+        point = np.array(volume.position_um)
+        point[["xyz".index(name) for name in SHOWN_AXES[axis]]] = horizontal, vertical
+        x, y, z = np.clip(np.round(volume.places(point)), 0, np.array(volume.shape) - 1).astype(int)
+        voxel = {"x": int(x), "y": int(y), "z": int(z)} | {axis: self.index.value}
+        return voxel["x"], voxel["y"], voxel["z"]
 
     def _new_axis(self) -> None:
         if self.grain is not None:

@@ -18,18 +18,11 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.plot.parts import TEXT_SIZE, bright_counts, draw_color_bar
 from recon3d.plot.scan.detector_frames import draw_frame, update_frame
-from recon3d.plot.scan.film import Film, draw_scan_health
+from recon3d.plot.scan.overview import Film, draw_scan_health
 from recon3d.reconstruction.model.scanned import CentreOfMassFit, fit_centre_of_mass
 from recon3d.reconstruction.quality.reprojection import model_of, reproject
-from recon3d.widgets.controls.panel import (
-    Panel,
-    button,
-    mend_button,
-    new_canvas,
-    row,
-    show_if,
-    slider,
-)
+from recon3d.widgets.controls.canvas import new_canvas
+from recon3d.widgets.controls.panel import Panel, button, mend_button, row, show_if, slider
 
 FILM_MS = 70
 """From one picture of the film to the next, if the browser shows them as quickly."""
@@ -87,9 +80,9 @@ class Projections(Panel):
             self.health_canvas,
             self.compare_canvas,
         ]
+        self._model: Any = None
         self._draw_health()
         self.refresh()
-        self._model: Any = None
         if grain is not None:
             self.compare(grain, experiment)
 
@@ -154,7 +147,7 @@ class Projections(Panel):
         self._held = False
         self._film.update(glance, excluded=out)
         self.canvas.draw_idle()
-        if getattr(self, "_model", None) is not None:
+        if self._model is not None:
             self.background.start(self._reproject(self.projection.value), self._show_comparison)
 
     @checked()
@@ -183,7 +176,7 @@ class Projections(Panel):
         controls.link((self.play, "value"), (self.projection, "value"))
         self.mark = controls.Checkbox(description="leave this projection out", indent=False)
         self._held = False
-        self.projection.observe(lambda _: self.attempt(self.refresh), "value")
+        self.answer_to(self.projection)
         self.mark.observe(lambda change: self.attempt(self._marked, change["new"]), "value")
 
     def _make_figures(self) -> None:

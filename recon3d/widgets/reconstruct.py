@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets as controls
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.arguments import check_options, checked
+from recon3d.config.declare import settings_of
 from recon3d.config.experiment import Experiment
-from recon3d.config.settings_file import SettingsFile
+from recon3d.config.reconstruction import Settings
+from recon3d.config.settings_file import OfFile, SettingsFile
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.parallel.jobs import reconstruct
-from recon3d.plot.grain.growing import HEIGHT_IN, GrowingFigure, grown_of
-from recon3d.plot.grain.results import write_results
+from recon3d.plot.grain.quality import write_results
+from recon3d.plot.grain.slices import GrowingFigure, grown_of
 from recon3d.reconstruction.fit.passes import HALF_PASSES
-from recon3d.widgets.controls.panel import button, new_canvas, push, row
-from recon3d.widgets.controls.parameters import Parameters
+from recon3d.widgets.controls.canvas import new_canvas, push
+from recon3d.widgets.controls.panel import Panel, button, control, row, slider
 from recon3d.widgets.display import is_served
 from recon3d.widgets.engines import Engines
 
@@ -41,16 +43,7 @@ HALVES = 1 + 2 * HALF_PASSES
 _STOPPED = "stopped"
 
 
-class Progress(NamedTuple):
-    """What a reconstruction reports."""
-
-    stage: str
-    iteration: int
-    residual: float
-    grown: NDArray[np.float32] | None
-
-
-class Reconstruct(Parameters):
+class Reconstruct(Panel):
     """Parameters, engines, start and stop, and the grain while it grows.
 
     Parameters
@@ -81,24 +74,47 @@ class Reconstruct(Parameters):
         **options: Any,
     ) -> None:
         check_options(reconstruct, options)
-        super().__init__(store, experiment, settings)
-        self.options = options
+        super().__init__(settings)
+        self.store, self.experiment, self.options = store, experiment, options
         self.engines, self._own_engines = engines or Engines(), engines is None
         self.folder = folder or experiment.path
         self.grain: Grain | None = None
         self._stopping, self._began, self._fit_began = False, 0.0, 0.0
         self._residuals: list[float] = []
+        self._make_controls()
         self._make_buttons()
-        self.canvas = new_canvas(HEIGHT_IN)
+        self.canvas = new_canvas(5.8)
         self._figure = GrowingFigure(self.canvas.figure, experiment.volume)
         self.children = [
-            *self.rows,
+            row(self.method, self.iterations, self.voxels),
+            row(self.bin_size, self.align, self.tv_weight),
+            row(self.split_half, self.cutoff, self.memory),
             self.engines,
             row(self.start_button, self.stop_button, self.bar),
             self.status,
             self.canvas,
         ]
         self.tell("press start: the first pass tells how long it will take")
+
+    @property
+    def value(self) -> Experiment:
+        """The experiment with the parameters as the controls stand, as its files would say it."""
+        return Experiment.from_record(self.experiment.record() | self.params)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was chosen, by the keys of the settings file."""
+        return {
+            "grain_steps": self.experiment.volume.with_longest(int(self.voxels.value)).shape,
+            "method": self.method.value,
+            "iterations": int(self.iterations.value),
+            "bin_size": float(self.bin_size.value) or None,
+            "align": self.align.value,
+            "tv_weight": float(self.tv_weight.value),
+            "split_half": self.split_half.value,
+            "completeness_cutoff": float(self.cutoff.value) or None,
+            "memory_gib": float(self.memory.value),
+        }
 
     @checked()
     def show_saved(self, grain: Grain) -> None:
@@ -152,10 +168,43 @@ class Reconstruct(Parameters):
         if self._own_engines:
             self.engines.close()
 
-    def refresh(self) -> None:
-        """Draw what is known of the grain."""
-        self._figure.update(self._residuals, None)
-        self.canvas.draw_idle()
+    def _make_controls(self) -> None:
+        given, longest = self.experiment.settings, max(self.experiment.volume.shape)
+        allowed = OfFile.memory_gib if self.settings is None else self.settings.memory_gib()
+        keys = settings_of(Settings) | settings_of(OfFile)
+        self.method = control(keys["method"], given.method)
+        self.iterations = control(keys["iterations"], given.iterations, 1, 30, label="passes")
+        self.voxels = slider(
+            "voxels",
+            longest,
+            8,
+            2 * longest,
+            tip="along the longest edge of the box; time and memory grow with the cube",
+        )
+        self.bin_size = controls.BoundedFloatText(
+            value=given.bin_deg or 0,
+            min=0,
+            max=1,
+            step=0.001,
+            description="bins (°, 0: auto)",
+            tooltip=f"{keys['bin_size'].help} (0)",
+            style={"description_width": "120px"},
+            layout=controls.Layout(width="270px"),
+        )
+        self.align = control(keys["align"], given.align)
+        self.tv_weight = control(
+            keys["tv_weight"], given.tv_weight, 0.0, 0.3, step=0.01, label="smoothing"
+        )
+        self.split_half = control(keys["split_half"], given.split_half, label="two halves")
+        self.cutoff = control(
+            keys["completeness_cutoff"],
+            given.completeness_cutoff or 0.0,
+            step=0.01,
+            label="complete (0: auto)",
+        )
+        self.memory = control(
+            keys["memory_gib"], allowed, 0.5, 256.0, step=0.5, label="memory (GiB)"
+        )
 
     def _make_buttons(self) -> None:
         self.start_button = button("Start", self.start, "reconstruct in the background")
@@ -164,20 +213,21 @@ class Reconstruct(Parameters):
         self.bar = controls.IntProgress(value=0, max=1, layout=controls.Layout(width="360px"))
 
     def _work(self, experiment: Experiment) -> Iterator[Grain | str]:
-        def report(*news: Any) -> None:
-            self.background.post(self._show_progress, Progress(*news))
-            if self._stopping:
-                raise KeyboardInterrupt
-
-        def watch(news: list[dict[str, Any]]) -> None:
-            self.background.post(self.engines.show_news, news)
+        def post(take: Callable[[Any], None], news: Any) -> None:
+            self.background.post(take, news)
             if self._stopping:
                 raise KeyboardInterrupt
 
         client = self.engines.wait()
         self.engines.work(client is not None)
+        told = {
+            "report": lambda *news: post(self._show_progress, news),
+            "watch": lambda news: post(self.engines.show_news, news),
+        }
+        memory = {"memory_gib": float(self.memory.value), "checkpoint": self._checkpoint}
+        options: dict[str, Any] = memory | self.options | told | {"client": client}
         try:
-            grain = self._reconstruct(experiment, client=client, report=report, watch=watch)
+            grain = reconstruct(self.store, experiment, show_progress=False, **options)
         except KeyboardInterrupt:
             yield _STOPPED
             return
@@ -187,29 +237,22 @@ class Reconstruct(Parameters):
             write_results(grain, self.folder)
         yield grain
 
-    def _reconstruct(self, experiment: Experiment, **more: Any) -> Grain:
-        memory_gib = float(self.memory.value)
-        options = {"memory_gib": memory_gib, "checkpoint": self._checkpoint} | self.options | more
-        return reconstruct(self.store, experiment, show_progress=False, **options)
-
     @property
     def _checkpoint(self) -> Path | None:
         return None if self.folder is None else self.folder / "checkpoint.h5"
 
-    def _show_progress(self, news: Progress) -> None:
-        if not (news.stage == "iteration" and news.iteration):
-            self.tell(STAGES.get(news.stage, news.stage))
-        self.bar.value += 1
-        if news.stage == "iteration" and not news.iteration:
+    def _show_progress(self, news: tuple[str, int, float, NDArray[np.float32] | None]) -> None:
+        stage, iteration, residual, grown = news
+        if stage != "iteration" or not iteration:
+            self.tell(STAGES.get(stage, stage))
+        if stage == "iteration" and not iteration:
             self._fit_began = time.time()
-        if news.stage == "iteration" and math.isfinite(news.residual):
-            self._residuals.append(news.residual)
-            self._figure.update(self._residuals, news.grown)
+        self.bar.value += 1
+        if stage == "iteration" and math.isfinite(residual):
+            self._residuals.append(residual)
+            self._figure.update(self._residuals, grown)
             push(self.canvas)
-            self.tell(
-                f"pass {news.iteration}: residual {news.residual:.3f}, "
-                f"{self._time_left(news.iteration)}"
-            )
+            self.tell(f"pass {iteration}: residual {residual:.3f}, {self._time_left(iteration)}")
 
     def _time_left(self, passes: int) -> str:
         """What is left, at most, if every step takes as long as a pass has taken so far."""

@@ -26,21 +26,21 @@ from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.parts import TEXT_SIZE, draw_color_bar
 from recon3d.plot.scan.detector_frames import (
+    DrawnRegion,
     animate_frame,
     draw_frame,
     raw_limits,
     update_frame,
 )
-from recon3d.plot.scan.region import DrawnRegion
 from recon3d.readers.source import Roi
 from recon3d.scan.scan import Scan
+from recon3d.widgets.controls.canvas import new_canvas
 from recon3d.widgets.controls.panel import (
     Panel,
     button,
     check,
     choice,
     mend_button,
-    new_canvas,
     row,
     show_if,
     slider,
@@ -186,10 +186,8 @@ class RegionOfInterest(Panel):
             )
         ]
         self._show_numbers()
-        for control in (self.shown, self.projection, self.frame, self.log_colors):
-            control.observe(lambda _: self.attempt(self.refresh), "value")
-        for control in self.numbers:
-            control.observe(lambda _: self.attempt(self._typed), "value")
+        self.answer_to(self.shown, self.projection, self.frame, self.log_colors)
+        self.answer_to(*self.numbers, by=self._typed)
 
     def _make_figure(self) -> None:
         self.canvas = new_canvas(6.2, 9.0)

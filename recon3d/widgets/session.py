@@ -19,8 +19,7 @@ from recon3d.config.settings_file import SettingsFile, ini_beside
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
-from recon3d.plot.grain.quality import quality_figure
-from recon3d.plot.grain.results import write_results
+from recon3d.plot.grain.quality import quality_figure, write_results
 from recon3d.readers.open import look_at_frame_shape
 from recon3d.reconstruction.model.checks import check_centres, check_energy
 from recon3d.reconstruction.quality.trials import Trial, check_grain

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from recon3d.arguments import checked
 from recon3d.cleaning.frame_preview import FramePreview, Kept
-from recon3d.cleaning.getdata import region_of
+from recon3d.cleaning.getdata import calibration_images, region_of
 from recon3d.cleaning.light import RegionWatch, coarse_to_fine, whole_frames
 from recon3d.cleaning.suggest import Suggestion, suggesting
 from recon3d.config.cleaning import Cleaning
+from recon3d.config.declare import settings_of, values_of
 from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
 from recon3d.plot.scan.cleaning import (
@@ -23,24 +24,32 @@ from recon3d.plot.scan.cleaning import (
     draw_kept,
     update_kept,
 )
-from recon3d.plot.scan.detector_frames import draw_frame_grid, frame_grid, setting_text, thinned
+from recon3d.plot.scan.detector_frames import draw_frame_grid, grid_shape, setting_text, thinned
 from recon3d.scan.scan import Scan
-from recon3d.widgets.controls.cleaning_steps import CleaningSteps
+from recon3d.widgets.controls.canvas import new_canvas
 from recon3d.widgets.controls.panel import (
+    Panel,
     button,
     check,
+    control,
     mend_button,
-    new_canvas,
     row,
     show_if,
     slider,
 )
 
+NO_MASK: dict[str, Any] = {
+    "binth": 0.0,
+    "min_region_pix": 0,
+    "close_radius_pix": 0,
+    "fill_holes": False,
+}
+"""The parameters with which step 6 keeps every count."""
 PAUSE_S = 0.4
 """How long a slider must rest before the whole scan is looked at."""
 
 
-class Threshold(CleaningSteps):
+class Threshold(Panel):
     """One frame on its way through cleaning, and sliders for every step.
 
     Parameters
@@ -58,8 +67,9 @@ class Threshold(CleaningSteps):
     def __init__(
         self, scan: Scan, plan: GetData | None = None, settings: SettingsFile | None = None
     ) -> None:
-        super().__init__(plan or GetData(datadir=""), settings)
-        self._whole = scan
+        super().__init__(settings)
+        self._whole, self._plan = scan, plan or GetData(datadir="")
+        self._images, self._held = calibration_images(self._plan), False
         self._suggesting = self._pressed = False
         self._region: dict[str, Any] = {}
         self.mend = mend_button(self.suggest_all, "another region, rim and threshold")
@@ -101,10 +111,52 @@ class Threshold(CleaningSteps):
         self.refresh()
 
     @property
+    def value(self) -> Cleaning:
+        """The parameters of cleaning as the controls stand."""
+        given = self._plan.cleaning
+        hot = given.hot_pixels or Cleaning.hot_pixels
+        chosen = Cleaning(
+            framebg=self.framebg.value if self.frame_background.value else 0,
+            binth=self.binth.value,
+            min_region_pix=self.min_region.value,
+            dark=self.dark.value,
+            hot_pixels=hot if self.hot.value else 0.0,
+            hot_limit=given.hot_limit if self.hot.value else None,
+            normalize=self.normalize.value,
+            close_radius_pix=(given.close_radius_pix or 1) if self.close_mask.value else 0,
+            fill_holes=self.fill_holes.value,
+        )
+        return chosen if self.mask.value else replace(chosen, **NO_MASK)
+
+    @value.setter
+    def value(self, cleaning: Cleaning) -> None:
+        self._show(cleaning)
+        self.changed()
+
+    @property
     def params(self) -> dict[str, Any]:
-        """Every cleaning parameter by its key; those that are still sought are left to the data."""
+        """Every cleaning parameter by its key, and the images that are used.
+
+        Those that are still sought are left to the data.
+        """
+        chosen = values_of(self.value)
+        chosen["bgdir"] = self._plan.bgdir if self.use_background.value else "-"
+        for key in ("flat_field", "bad_pixels"):
+            chosen[key] = getattr(self._plan, key) if self.use_detector.value else None
         sought = {"framebg": self._plan.cleaning.framebg, "binth": self._plan.cleaning.binth}
-        return super().params | self._region | (sought if self._suggesting else {})
+        return chosen | self._region | (sought if self._suggesting else {})
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Which images are used, of background, flat field and bad pixels."""
+        others = self.use_detector.value
+        wanted = {"background": self.use_background.value}
+        return tuple(name for name in self._images if wanted.get(name, others))
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """The images that are used."""
+        return {name: self._images[name] for name in self.used}
 
     @property
     def kept(self) -> float:
@@ -182,9 +234,74 @@ class Threshold(CleaningSteps):
         self.all_frames = check("all frames of the projection", False, "cleaned, as a grid")
         widest = max((min(rows, cols) - 1) // 2, 0) * max(self.scan.binning)
         self._make_steps(cleaning, widest)
-        for control in (self.projection, self.frame):
-            control.observe(lambda _: self.attempt(self.refresh), "value")
+        self.answer_to(self.projection, self.frame)
         self.all_frames.observe(lambda _: self._show_grid(), "value")
+
+    def _make_steps(self, cleaning: Cleaning, widest: int) -> None:
+        keys = settings_of(Cleaning)
+        self.framebg = control(keys["framebg"], 0, 0, widest)
+        self.binth = control(keys["binth"], 0.0, 0.0, 100.0, step=0.1)
+        self.min_region = control(keys["min_region"], cleaning.min_region_pix, 0, 1000)
+        self.dark = control(keys["dark"], True, label="2 dark frame")
+        self.hot = check("3 hot pixels", True, "far above their neighbours: replaced")
+        self.frame_background = check("5 frame background", True, "lines between the rims")
+        self.mask = check("6 mask", True, "zero outside the lit regions")
+        self.fill_holes = control(keys["fill_holes"], True, label="fill holes")
+        self.close_mask = check("close", True, "the mask, with a small disk")
+        self.use_background = self._given("1 background", "background")
+        self.use_detector = self._given("0 flat field, bad pixels", "flat_field", "bad_pixels")
+        self.normalize = control(keys["normalize"], "auto", label="4 normalise")
+        self.steps = [
+            self.use_detector,
+            self.use_background,
+            self.dark,
+            self.hot,
+            self.frame_background,
+            self.mask,
+            self.fill_holes,
+            self.close_mask,
+        ]
+        self._set_controls(cleaning)
+        sliders = (self.framebg, self.binth, self.min_region, self.normalize)
+        self._movable = [moved for moved in (*self.steps, *sliders) if not moved.disabled]
+        for moved in (*self.steps, *sliders):
+            moved.observe(lambda _: self._moved(), "value")
+
+    def _given(self, label: str, *names: str) -> Any:
+        """A step that needs images; greyed, with the reason, where none of them was given."""
+        missing = all(self._images[name] is None for name in names)
+        made = check(f"{label} (none given)" if missing else label, True, "as getdata was given it")
+        made.disabled = missing
+        return made
+
+    def allow(self, allowed: bool) -> None:
+        """Let the controls be moved, or not: while the data are asked, they show no choice yet."""
+        for moved in self._movable:
+            moved.disabled = not allowed
+
+    def _show(self, cleaning: Cleaning) -> None:
+        """Set the controls without answering to it."""
+        self._held = True
+        self._set_controls(cleaning)
+        self._held = False
+
+    def _moved(self) -> None:
+        if not self._held:
+            self.changed()
+
+    def _set_controls(self, cleaning: Cleaning) -> None:
+        framebg, binth = cleaning.framebg or 0, cleaning.binth or 0.0  # or not suggested yet
+        self.framebg.value = min(framebg, self.framebg.max)
+        self.frame_background.value = framebg > 0
+        self.binth.max = max(self.binth.max, 2 * binth)
+        self.binth.value = binth
+        self.min_region.max = max(self.min_region.max, 2 * cleaning.min_region_pix)
+        self.min_region.value = cleaning.min_region_pix
+        self.dark.value = cleaning.dark
+        self.hot.value = cleaning.hot_pixels > 0
+        self.normalize.value = cleaning.normalize
+        self.fill_holes.value = cleaning.fill_holes
+        self.close_mask.value = cleaning.close_radius_pix > 0
 
     def _make_figures(self) -> None:
         for canvas in (self.canvas, self.kept_canvas):
@@ -223,7 +340,7 @@ class Threshold(CleaningSteps):
                 yield so_far
 
     def _all_frames(self, k: int, cleaning: Cleaning) -> Iterator[Any]:
-        edge = max(960 // max(self._grid_shape()), 8)
+        edge = max(960 // max(grid_shape(self.scan.axes)), 8)
         frames = []
         for frame in range(self.scan.shape[1]):
             frames.append(thinned(self.preview.steps(k, frame, cleaning).after, edge))
@@ -274,10 +391,6 @@ class Threshold(CleaningSteps):
             told.append("press Mend, which takes region, framebg and binth from the data")
         self.tell("; ".join(told), bad=bool(doubts))
 
-    def _grid_shape(self) -> tuple[int, int]:
-        sizes = [axis.values_deg.size for axis in self.scan.axes]
-        return int(np.prod(sizes[:-1])), sizes[-1]
-
     def _show_grid(self) -> None:
         show_if(self.all_frames.value, self.grid_canvas)
         self.attempt(self.refresh)
@@ -285,13 +398,8 @@ class Threshold(CleaningSteps):
     def _draw_grid(self, frames: NDArray[np.float32]) -> None:
         figure = self.grid_canvas.figure
         figure.clear()
-        shape = self._grid_shape()
-        *slow, fast = self.scan.axes
-        names = " and ".join(axis.name for axis in slow)
-        positions = slow[0].values_deg if len(slow) == 1 else np.arange(shape[0], dtype=float)
         ax = figure.add_axes((0.09, 0.07, 0.89, 0.88))
-        image = frame_grid(frames, shape)
-        draw_frame_grid(ax, image, (names, positions), (fast.name, fast.values_deg))
+        draw_frame_grid(ax, frames, self.scan.axes)
         ax.set_title(
             f"all frames, cleaned, at ω = {self.scan.omega_deg[self.projection.value]:.2f}°"
         )

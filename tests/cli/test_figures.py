@@ -18,9 +18,8 @@ from recon3d.plot import (
     surface_figure,
     write_film,
 )
-from recon3d.plot.grain.film import find_ffmpeg
+from recon3d.plot.grain.film import find_ffmpeg, render_surface
 from recon3d.plot.grain.quantities import limits_of, quantities_of, scalar_colors, values_of
-from recon3d.plot.grain.render import render_surface
 from recon3d.plot.parts import new_figure
 
 
@@ -113,7 +112,7 @@ def test_quantities_have_their_units(grain, grain_factory):
     assert {"error", "quality"} <= set(quantities_of(with_errors))
     # 3 and 4 together, as in precision_mdeg.
     np.testing.assert_allclose(values_of(with_errors, "error"), 5, rtol=1e-4)
-    low, high = limits_of("a", values_of(grain, "a"))
+    low, high = limits_of(grain, "a")
     assert low == -high
     grey = scalar_colors("spread", np.array([np.nan, 1.0]), (0, 2))
     np.testing.assert_array_equal(grey[0], 0.6)

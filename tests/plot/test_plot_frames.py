@@ -5,11 +5,12 @@ import pytest
 from matplotlib.colors import LogNorm
 
 from recon3d.config.volume import Volume
-from recon3d.plot.grain.growing import GrowingFigure
+from recon3d.plot.grain.slices import GrowingFigure
 from recon3d.plot.lesson import missing_cone_figure, setup_figure, turning_figure
 from recon3d.plot.parts import new_figure
+from recon3d.plot.scan.cleaning import CountHistogram
 from recon3d.plot.scan.detector_frames import (
-    CountHistogram,
+    DrawnRegion,
     draw_frame,
     draw_frame_grid,
     frame_grid,
@@ -18,8 +19,8 @@ from recon3d.plot.scan.detector_frames import (
     thinned,
     update_frame,
 )
-from recon3d.plot.scan.region import DrawnRegion
 from recon3d.readers.source import Roi
+from recon3d.scan.table import SettingAxis
 
 
 @pytest.fixture
@@ -72,7 +73,9 @@ def test_a_grid_puts_every_frame_in_its_place(ax):
     assert image.shape == (9, 17)
     assert image[5, 6] == 4
     assert np.isnan(image[4]).all()
-    draw_frame_grid(ax, image, ("mu", np.array([10.0, 10.1])), ("gamma", np.arange(3) / 10))
+    axes = (SettingAxis("mu", np.array([10.0, 10.1])), SettingAxis("gamma", np.arange(3) / 10))
+    drawn = draw_frame_grid(ax, frames, axes)
+    np.testing.assert_array_equal(drawn.get_array().filled(np.nan), image)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0.000", "0.100", "0.200"]
 
 

@@ -12,7 +12,7 @@ from recon3d.cleaning.frame_preview import FrameSteps
 from recon3d.config.volume import Volume
 from recon3d.files.grain import Grain
 from recon3d.plot import slices_figure
-from recon3d.plot.grain.growing import GrowingFigure
+from recon3d.plot.grain.slices import GrowingFigure
 from recon3d.plot.lesson import missing_cone_figure, setup_figure, turning_figure
 from recon3d.plot.parts import new_figure
 from recon3d.plot.scan.cleaning import CleaningFigure

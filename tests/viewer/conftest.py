@@ -133,9 +133,9 @@ def picture(app):
 def wait(app):
     """Let the window work until a job is done."""
 
-    def until_done(jobs, seconds=120):
+    def until_done(panel, seconds=120):
         end = time.monotonic() + seconds
-        while jobs.busy:
+        while panel.busy:
             assert time.monotonic() < end, "the job does not end"
             app.processEvents()
             time.sleep(0.01)

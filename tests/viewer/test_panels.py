@@ -111,7 +111,7 @@ def test_a_click_shows_the_values_and_the_distribution_of_a_voxel(window, plante
         click_into_slice(window, voxel)
         assert window.voxel == voxel
         panel = window.dock.voxel
-        wait(panel.jobs)
+        wait(panel)
         assert window.dock.tabs.currentWidget() is panel.widget
         a, b = 1e3 * window.scene.grain.orientation[voxel]
         assert f"voxel {voxel[0]}, {voxel[1]}, {voxel[2]}" in panel.text.text()
@@ -157,9 +157,9 @@ def landing(window, voxel, omega_deg):
 def test_a_measured_frame_beside_that_of_the_grain(window, planted, inner, wait):
     panel = window.dock.frames
     window.select(inner[0])
-    wait(window.dock.voxel.jobs)
+    wait(window.dock.voxel)
     panel.omega.value = 7
-    wait(panel.jobs)
+    wait(panel)
     with h5py.File(planted.path.with_name("scan.h5")) as file:
         stored = file["entry/data/frames"][7].astype(float)
     assert panel.omega.max == 11

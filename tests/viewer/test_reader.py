@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from recon3d.errors import ParameterError
-from recon3d.viewer.launch import dock_of
-from recon3d.viewer.reader import get_reader
+from recon3d.viewer.launch import dock_of, get_reader
 
 npe2 = pytest.importorskip("npe2")
 

@@ -7,7 +7,8 @@ import pytest
 
 from recon3d.colors import orientation_colors
 from recon3d.errors import ParameterError
-from recon3d.viewer.scene import GrainScene
+from recon3d.plot.grain.scene import GrainScene
+from recon3d.viewer.layers import open_grain, voxels_of
 
 
 def on_canvas(window, picture, point_um):
@@ -249,14 +250,14 @@ def test_every_control_of_the_dock_says_what_it_does(window):
 
 
 def test_a_large_grain_stays_on_disk(grain_path):
-    scene = GrainScene.open(grain_path, largest=2000)
-    assert scene.is_lazy
+    scene = GrainScene.of(open_grain(grain_path, largest=2000), largest=2000)
     assert not isinstance(scene.grain.orientation, np.ndarray)
-    full, coarse = scene.image("orientation")
+    full, coarse = voxels_of(scene, "orientation")
     assert full.shape == (24, 20, 28, 4)
     assert np.prod(coarse.shape[:3]) <= 2000
-    whole = GrainScene.open(grain_path).image("orientation")
+    small = GrainScene.of(open_grain(grain_path))
+    whole = voxels_of(small, "orientation")
     np.testing.assert_array_equal(np.asarray(full)[..., 3], whole[..., 3])
     for name in scene.quantities[1:]:
-        lazy = np.asarray(scene.image(name)[0])
-        np.testing.assert_allclose(lazy, GrainScene.open(grain_path).image(name), rtol=1e-6)
+        lazy = np.asarray(voxels_of(scene, name)[0])
+        np.testing.assert_allclose(lazy, voxels_of(small, name), rtol=1e-6)

@@ -7,7 +7,8 @@ import numpy as np
 
 from recon3d.widgets import RegionOfInterest, Threshold
 from recon3d.widgets.controls.background import Background
-from recon3d.widgets.controls.panel import button, new_canvas
+from recon3d.widgets.controls.canvas import new_canvas
+from recon3d.widgets.controls.panel import button
 
 
 def test_a_browser_that_has_begun_is_told_again_that_nothing_is_resized(monkeypatch):

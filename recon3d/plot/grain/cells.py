@@ -19,7 +19,6 @@ from recon3d.analysis.profiles import Profile
 from recon3d.arguments import checked, wrong
 from recon3d.colors import orientation_range
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.slices import (
     Axis,
     central_voxel,
@@ -36,6 +35,7 @@ from recon3d.plot.parts import (
     TEXT_SIZE,
     VERMILION,
     draw_color_bar,
+    draw_color_key,
     draw_outline,
     label,
     new_figure,

@@ -15,13 +15,13 @@ from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.quantities import QUANTITIES, quantities_of, values_of
 from recon3d.plot.parts import (
     BLUE,
     TEXT_SIZE,
     VERMILION,
     draw_color_bar,
+    draw_color_key,
     label,
     new_figure,
     place_axes,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recon3d.arguments import checked
 from recon3d.errors import ParameterError
+from recon3d.files.exports.volumes import write_xdmf
 from recon3d.files.grain import Grain
 from recon3d.plot.parts import BLUE, GREEN, ORANGE, TEXT_SIZE, VERMILION, new_figure
+from recon3d.runtime.atomic import complete_or_absent
+
+RESULTS = ("grain.h5", "grain.xdmf", "grain_xdmf.h5", "grain_ang.npy", "quality.png")
+"""The files that a reconstruction leaves in its folder."""
 
 
 def draw_residual(ax: Axes, grain: Grain) -> None:
@@ -78,3 +85,15 @@ def quality_figure(grain: Grain) -> Figure:
         ax.tick_params(labelsize=TEXT_SIZE)
     figure.set_layout_engine("tight")
     return figure
+
+
+def write_results(grain: Grain, folder: Path) -> list[Path]:
+    """Write grain.h5, its header for ParaView, grain_ang.npy and, after a fit, quality.png."""
+    path = folder / "grain.h5"
+    grain.save(path)
+    paths = [path, write_xdmf(grain, path), grain.save_arrays(folder)]
+    if grain.residual.size:
+        with complete_or_absent(folder / "quality.png") as temporary:
+            quality_figure(grain).savefig(temporary, dpi=120)
+        paths.append(folder / "quality.png")
+    return paths

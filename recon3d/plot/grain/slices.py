@@ -1,30 +1,34 @@
-"""Slices through a reconstructed grain."""
+"""Slices through a reconstructed grain, and through one that is still being fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from recon3d.arguments import checked
 from recon3d.colors import Center, orientation_range, orientation_rgba
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
-from recon3d.plot.colors import draw_color_key
 from recon3d.plot.grain.quantities import QUANTITIES, limits_of, quantities_of, values_of
 from recon3d.plot.parts import (
+    BLUE,
     TEXT_SIZE,
     Box,
     Extent,
     draw_color_bar,
+    draw_color_key,
     draw_outline,
     draw_scale_bar,
+    label,
     make_bare,
     new_figure,
     pixel_at,
@@ -32,11 +36,15 @@ from recon3d.plot.parts import (
     read_out,
     value_at,
 )
+from recon3d.reconstruction.task import SMOOTHING_VOXELS
 
 Axis = Literal["x", "y", "z"]
 
 CUTS: tuple[Axis, ...] = ("z", "x", "y")
 """The axes that the slices of a figure are normal to, from left to right."""
+_HIGHEST = 1.25
+"""The occupancy at the end of its scale, as in `QUANTITIES`."""
+_IN_GRAIN = 0.5
 AXIS_LABELS = {"x": "x →", "y": "y ∥ G →", "z": "z →"}
 SHOWN_AXES = {"x": ("z", "y"), "y": ("x", "z"), "z": ("x", "y")}
 """The axes that a slice shows, horizontal and vertical, by the axis it is normal to."""
@@ -101,7 +109,7 @@ def draw_slice(
         if not look.everywhere:
             values = np.where(grain.mask, values, np.nan)
         # The same scale for every slice of a grain.
-        low, high = limits_of(what, values)
+        low, high = limits_of(grain, what)
         scale = {"cmap": look.colors, "vmin": low, "vmax": high}
         image = show_cut(ax, cut(values, axis, index), grain.volume, axis, **scale)
     read_out(image, _reader(image, grain, axis, index, what))
@@ -277,3 +285,69 @@ def _check(grain: Grain, axis: str, index: int, what: str) -> None:
         raise ParameterError("the grain has no strain: neither 2θ nor the energy was scanned")
     if what not in ("orientation", *quantities_of(grain)):
         raise ParameterError(f"'{what}': expected orientation, {', '.join(quantities_of(grain))}")
+
+
+class GrowingFigure:
+    """The residual after every pass, and slices through the middle of what has grown.
+
+    `figure`: a figure, about 11 by 5.8 inches; it is cleared.
+    """
+
+    def __init__(self, figure: Figure, volume: Volume) -> None:
+        figure.clear()
+        left = figure.add_axes((0.075, 0.6, 0.18, 0.33))
+        (self.residual,) = left.plot([], [], "o-", color=BLUE)
+        label(left, "pass", "residual / measured", "what is not explained yet")
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self.left = left
+        self.slices: dict[Axis, AxesImage] = {}
+        self.orientations: dict[Axis, AxesImage] = {}
+        for number, axis in enumerate(CUTS):
+            middle = volume.shape["xyz".index(axis)] // 2
+            empty = cut(np.zeros(volume.shape), axis, middle)
+            upper, lower = (
+                figure.add_axes((0.31 + 0.213 * number, bottom, 0.185, 0.34))
+                for bottom in (0.6, 0.09)
+            )
+            scale = {"cmap": "viridis", "vmin": 0, "vmax": _HIGHEST}
+            self.slices[axis] = show_cut(upper, empty, volume, axis, **scale)
+            self.orientations[axis] = show_cut(lower, np.zeros((*empty.shape, 4)), volume, axis)
+            name_cut(upper, volume, axis, middle, TEXT_SIZE + 1)
+        bar = figure.add_axes((0.93, 0.6, 0.009, 0.34))
+        draw_color_bar(self.slices["z"], bar, "occupancy, smoothed")
+        self.key = figure.add_axes((0.1, 0.1, 0.15, 0.31))
+        self.key.set_axis_off()
+        self.key.text(
+            0.5, 0.5, "orientations appear\nafter the first pass", ha="center", color="0.5"
+        )
+        self.update([], None)
+
+    def update(self, residuals: Sequence[float], grown: NDArray[np.float32] | None) -> None:
+        """Show the residuals so far, and slices of occupancy, a and b, (nx, ny, nz, 3), if any.
+
+        The occupancy is smoothed as it is before the mask is cut from it: the single voxels of a
+        fit are noisy. Orientations are shown where that is 0.5 or more.
+        """
+        self.residual.set_data(np.arange(1, len(residuals) + 1), residuals)
+        self.left.set_xlim(0.5, max(len(residuals), 5) + 0.5)
+        self.left.set_ylim(0, 1.1 * max(residuals, default=0.9))
+        if grown is None:
+            return
+        occupancy, a, b = np.moveaxis(grown, -1, 0)
+        smoothed = ndimage.gaussian_filter(occupancy, SMOOTHING_VOXELS, mode="constant")
+        inside = smoothed >= _IN_GRAIN
+        range_deg, center_deg = orientation_range(a[inside], b[inside])
+        for axis in CUTS:
+            middle = occupancy.shape["xyz".index(axis)] // 2
+            self.slices[axis].set_data(cut(smoothed, axis, middle))
+            a_cut, b_cut, shown = (cut(values, axis, middle) for values in (a, b, inside))
+            rgba = orientation_rgba(a_cut, b_cut, shown, range_deg, center_deg)
+            self.orientations[axis].set_data(rgba)
+        self.key.clear()
+        self.key.set_axis_on()
+        draw_color_key(self.key, range_deg, center_deg=center_deg, pixels=101)
+
+
+def grown_of(grain: Grain) -> NDArray[np.float32]:
+    """Occupancy, a and b of a whole grain, as a fit shows them while it runs."""
+    return np.concatenate([grain.occupancy[..., None], grain.orientation], axis=-1)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
+from numpy.typing import NDArray
 
 from recon3d.cleaning.frame_preview import FrameSteps
-from recon3d.plot.parts import BLUE, TEXT_SIZE, draw_color_bar, label
+from recon3d.plot.parts import BLUE, TEXT_SIZE, VERMILION, draw_color_bar, label
 from recon3d.plot.scan.detector_frames import (
-    CountHistogram,
     animate_frame,
     draw_frame,
     raw_limits,
@@ -21,6 +23,8 @@ from recon3d.plot.scan.detector_frames import (
     update_frame,
 )
 
+Image = NDArray[Any]
+HISTOGRAM_BINS = 80
 PANELS = {
     "before": "before (counts)",
     "background": "background (counts)",
@@ -107,8 +111,53 @@ def update_kept(
     set_limits(ax, across, (min(max(lowest - 10, 0), 80), 105))
 
 
-def _image(steps: FrameSteps, name: str) -> np.ndarray:
+def _image(steps: FrameSteps, name: str) -> Image:
     if name == "background":
         return steps.pedestal + steps.background
-    image: np.ndarray = getattr(steps, name)
+    image: Image = getattr(steps, name)
     return image.astype(np.float32) if name == "mask" else image
+
+
+class CountHistogram:
+    """How often counts occur in an image, with the threshold of signal among them."""
+
+    def __init__(self, ax: Axes, image: Image, threshold: float) -> None:
+        self.ax = ax
+        self.bars = ax.stairs([1.0], [0, 1], fill=True, color="0.72", baseline=0.5)
+        self.threshold = ax.axvline(threshold, color=VERMILION, linewidth=1.6)
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(numticks=5))
+        ax.minorticks_off()
+        # Noise and threshold lie at a few counts, the grain at hundreds.
+        ax.set_xscale("function", functions=(_signed_root, _signed_square))
+        label(ax, "counts after step 5", "pixels")
+        ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
+        self.update(image, threshold)
+
+    def update(self, image: Image, threshold: float) -> None:
+        """Show the counts of another image, or another threshold."""
+        numbers, edges = _histogram(image, threshold)
+        self.bars.set_data(numbers, edges, baseline=0.5)
+        self.threshold.set_xdata([threshold, threshold])
+        set_limits(self.ax, (edges[0], edges[-1]), (0.5, 2 * max(float(numbers.max()), 1)))
+
+
+def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
+    """Numbers of pixels and edges; a large image is sampled, its numbers scaled up."""
+    step = max(max(image.shape) // 512, 1)
+    sample = image[::step, ::step] if image.ndim == 2 else image
+    # In steps, so that a threshold that moves seldom changes the scale.
+    top = max(float(sample.max(initial=0)), 20 * np.ceil(threshold / 10), 10.0)
+    bins = np.linspace(0, np.sqrt(top), HISTOGRAM_BINS + 1) ** 2
+    numbers, edges = np.histogram(sample[sample > 0], bins=bins)
+    return numbers * step**2, edges
+
+
+def _signed_root(values: Image) -> Image:
+    root: Image = np.sign(values) * np.sqrt(np.abs(values))
+    return root
+
+
+def _signed_square(values: Image) -> Image:
+    square: Image = values * np.abs(values)
+    return square

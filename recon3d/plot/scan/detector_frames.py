@@ -1,25 +1,34 @@
-"""Detector frames in pixels: single ones, the steps of cleaning, histograms, and whole grids.
+"""Detector frames in pixels: single ones, regions of them, and whole grids.
 
 What is drawn once is updated later, so that a slider redraws without building anything anew.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
-from recon3d.plot.parts import TEXT_SIZE, VERMILION, bright_counts, label, read_out, value_at
+from recon3d.plot.parts import bright_counts, label, read_out, value_at
+from recon3d.readers.source import Roi
+from recon3d.scan.table import SettingAxis
 
 Image = NDArray[Any]
 
 SHOWN_PIXELS = 320
 """Pixels along an edge that a panel shows; larger frames are thinned before they are drawn."""
+_LOST = np.array([0.835, 0.369, 0.0, 0.85])
+"""Vermilion, for lit pixels that are left out of a region."""
 
 
 def thinned(image: Image, largest: int = SHOWN_PIXELS) -> Image:
@@ -115,52 +124,43 @@ def raw_limits(image: Image) -> tuple[float, float]:
     return float(low), float(high)
 
 
-HISTOGRAM_BINS = 80
+class DrawnRegion:
+    """The shade over what a region leaves out of a frame, and the colour of the lit pixels there.
+
+    `signal`, (rows, cols): of the whole frame: above zero where it is lit.
+    """
+
+    def __init__(self, ax: Axes, roi: Roi, signal: NDArray[Any]) -> None:
+        rows, cols = signal.shape
+        place: dict[str, Any] = {
+            "extent": (-0.5, cols - 0.5, rows - 0.5, -0.5),
+            "interpolation": "nearest",
+        }
+        self.shade = PathPatch(Outline([(0, 0)]), facecolor="white", alpha=0.35, edgecolor="none")
+        ax.add_patch(self.shade)
+        self.lost = ax.imshow(np.zeros((1, 1, 4)), zorder=2.5, **place)
+        self.lost.mouseover = False  # the readout is that of the frame below
+        self.update(roi, signal)
+
+    def update(self, roi: Roi, signal: NDArray[Any]) -> None:
+        """Show another region, or other lit pixels."""
+        self.shade.set_path(_frame_around(roi, (signal.shape[0], signal.shape[1])))
+        outside = signal > 0
+        outside[roi.row : roi.row + roi.rows, roi.col : roi.col + roi.cols] = False
+        self.lost.set_visible(bool(outside.any()))
+        self.lost.set_data(thinned(outside)[..., None] * _LOST)
 
 
-class CountHistogram:
-    """How often counts occur in an image, with the threshold of signal among them."""
-
-    def __init__(self, ax: Axes, image: Image, threshold: float) -> None:
-        self.ax = ax
-        self.bars = ax.stairs([1.0], [0, 1], fill=True, color="0.72", baseline=0.5)
-        self.threshold = ax.axvline(threshold, color=VERMILION, linewidth=1.6)
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(numticks=5))
-        ax.minorticks_off()
-        # Noise and threshold lie at a few counts, the grain at hundreds.
-        ax.set_xscale("function", functions=(_signed_root, _signed_square))
-        label(ax, "counts after step 5", "pixels")
-        ax.tick_params(axis="y", labelsize=TEXT_SIZE + 2)  # exponents are smaller than the rest
-        self.update(image, threshold)
-
-    def update(self, image: Image, threshold: float) -> None:
-        """Show the counts of another image, or another threshold."""
-        numbers, edges = _histogram(image, threshold)
-        self.bars.set_data(numbers, edges, baseline=0.5)
-        self.threshold.set_xdata([threshold, threshold])
-        set_limits(self.ax, (edges[0], edges[-1]), (0.5, 2 * max(float(numbers.max()), 1)))
+def _frame_around(roi: Roi, shape: tuple[int, int]) -> Outline:
+    """The whole frame with a hole where the region is, which runs the other way round."""
+    outer = _box(-0.5, -0.5, shape[1], shape[0])
+    inner = _box(roi.col - 0.5, roi.row + roi.rows - 0.5, roi.cols, -roi.rows)
+    return Outline.make_compound_path(outer, inner)
 
 
-def _histogram(image: Image, threshold: float) -> tuple[Image, Image]:
-    """Numbers of pixels and edges; a large image is sampled, its numbers scaled up."""
-    step = max(max(image.shape) // 512, 1)
-    sample = image[::step, ::step] if image.ndim == 2 else image
-    # In steps, so that a threshold that moves seldom changes the scale.
-    top = max(float(sample.max(initial=0)), 20 * np.ceil(threshold / 10), 10.0)
-    bins = np.linspace(0, np.sqrt(top), HISTOGRAM_BINS + 1) ** 2
-    numbers, edges = np.histogram(sample[sample > 0], bins=bins)
-    return numbers * step**2, edges
-
-
-def _signed_root(values: Image) -> Image:
-    root: Image = np.sign(values) * np.sqrt(np.abs(values))
-    return root
-
-
-def _signed_square(values: Image) -> Image:
-    square: Image = values * np.abs(values)
-    return square
+def _box(left: float, top: float, width: float, height: float) -> Outline:
+    box = Affine2D().scale(width, height).translate(left, top)
+    return Outline.unit_rectangle().transformed(box)
 
 
 def frame_grid(frames: Image, shape: tuple[int, int], largest: int = 960) -> Image:
@@ -181,17 +181,18 @@ def frame_grid(frames: Image, shape: tuple[int, int], largest: int = 960) -> Ima
     return whole
 
 
-def draw_frame_grid(
-    ax: Axes,
-    image: Image,
-    slow: tuple[str, NDArray[np.float64]],
-    fast: tuple[str, NDArray[np.float64]],
-) -> AxesImage:
-    """Draw the image that `frame_grid` makes, with the settings along its edges.
+def grid_shape(axes: Sequence[SettingAxis]) -> tuple[int, int]:
+    """How many frames of a projection stand below, and beside each other (the last axis)."""
+    *slow, fast = (axis.values_deg.size for axis in axes)
+    return math.prod(slow), fast
 
-    `slow` and `fast`: name and positions of the axis that runs downwards, and of that to the right.
-    """
-    (slow_name, down), (fast_name, across) = slow, fast
+
+def draw_frame_grid(ax: Axes, frames: Image, axes: Sequence[SettingAxis]) -> AxesImage:
+    """Draw all frames of a projection as a grid, with their settings along its edges."""
+    *slow, fast = axes
+    shape, across = grid_shape(axes), fast.values_deg
+    down = slow[0].values_deg if len(slow) == 1 else np.arange(shape[0], dtype=float)
+    image = frame_grid(frames, shape)
     drawn = ax.imshow(
         image,
         cmap="viridis",
@@ -204,7 +205,7 @@ def draw_frame_grid(
         step = max(-(-values.size // 8), 1)
         shown = np.arange(0, values.size, step)
         axis.set_ticks(shown, [f"{values[i]:.3f}" for i in shown])
-    label(ax, setting_label(fast_name), setting_label(slow_name))
+    label(ax, setting_label(fast.name), setting_label(" and ".join(axis.name for axis in slow)))
     return drawn
 
 

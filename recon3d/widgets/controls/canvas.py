@@ -1,4 +1,4 @@
-"""A figure in a browser, and what of it is drawn and sent."""
+"""A figure in a browser: how large it is, and what of it is drawn and sent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,25 @@ import io
 import zlib
 from typing import Any
 
+import anywidget
+import ipywidgets as controls
 import numpy as np
-from ipympl.backend_nbagg import Canvas
+import traitlets
+from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from recon3d.widgets.controls.background import TOUCHING
+
+WIDTH_IN = 10.8
+"""Width of a figure: what JupyterLab, without its side bar, leaves of a screen 1280 pixels wide."""
+DPI = 100
+NARROWEST_PX, WIDEST_PX = 560, 1800
+TOOLBAR_PX = 60
+"""What the toolbar beside a figure, and its frame, take."""
+TALLEST = 1.35
+"""How much taller a figure becomes at most on a wide page, which is not a high one."""
 
 
 class WholeCanvas(Canvas):  # type: ignore[misc]
@@ -82,3 +95,60 @@ class WholeCanvas(Canvas):  # type: ignore[misc]
             # A figure is opaque, and noise: runs pack it as small in two thirds of the time.
             Image.fromarray(pixels[..., :3]).save(png, format="png", compress_type=zlib.Z_RLE)
             return png.getvalue()
+
+
+def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
+    """A canvas for a figure that grows and shrinks with the page, without pyplot and its state.
+
+    `height_in` and `width_in`: size in inches, at 100 pixels an inch.
+    """
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI)
+    canvas = WholeCanvas(figure)
+    # A browser learns the size at once, and not only when the cell that runs has ended.
+    FigureManager(canvas, 0).resize(*canvas.get_width_height())
+    canvas.header_visible = False
+    canvas.footer_visible = True
+    canvas.resizable = False
+    canvas.toolbar_position = "right"
+    canvas.toolbar_visible = "fade-in-fade-out"
+    canvas.designed_in = (width_in, height_in)
+    return canvas
+
+
+def push(canvas: Canvas) -> None:
+    """Draw a figure and send it at once: while a cell runs, no browser can ask for it."""
+    canvas.draw()
+    canvas.manager.refresh_all()
+
+
+class PageWidth(anywidget.AnyWidget):
+    """A line of no height that tells how wide it is, whenever that changes."""
+
+    _esm = """
+    function render({ model, el }) {
+      const tell = () => {
+        const width = Math.floor(el.getBoundingClientRect().width);
+        if (width > 0 && width !== model.get("width_px")) {
+          model.set("width_px", width);
+          model.save_changes();
+        }
+      };
+      const watch = new ResizeObserver(tell);
+      watch.observe(el);
+      return () => watch.disconnect();
+    }
+    export default { render };
+    """
+    width_px = traitlets.Int(0).tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__(layout=controls.Layout(width="100%", height="0px", margin="0px"))
+
+
+def size_for(
+    designed_in: tuple[float, float], widest_in: float, page_px: int, dpi: float
+) -> tuple[float, float]:
+    """Size in inches, on a page of `page_px`, of a figure designed for one of `widest_in`."""
+    room = min(max(page_px - TOOLBAR_PX, NARROWEST_PX), WIDEST_PX) / dpi
+    scale = room / widest_in
+    return designed_in[0] * scale, designed_in[1] * min(max(scale, 0.8), TALLEST)

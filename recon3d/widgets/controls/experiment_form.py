@@ -50,11 +50,10 @@ class ExperimentForm(Panel):
         self.file.value = str(folder / "experiment.ini")
         self.write_button = button("Write", lambda: self.attempt(self.write), "the .ini file")
         self.children = [self._folded(), self.status]
-        self.crystal.observe(lambda _: self._take_crystal(), "value")
-        self.cif.observe(lambda _: self.attempt(self._take_cif), "value")
-        self.energy.observe(lambda _: self.attempt(self._take_energy), "value")
-        for field in self.fields.values():
-            field.observe(lambda _: self.attempt(self.refresh), "value")
+        self.answer_to(self.crystal, by=self._take_crystal)
+        self.answer_to(self.cif, by=self._take_cif)
+        self.answer_to(self.energy, by=self._take_energy)
+        self.answer_to(*self.fields.values())
         if self._kept:
             self.refresh()
 

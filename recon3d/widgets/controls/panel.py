@@ -8,22 +8,15 @@ from typing import Any
 
 import ipywidgets as controls
 import numpy as np
-from ipympl.backend_nbagg import Canvas, FigureManager
-from matplotlib.figure import Figure
+from ipympl.backend_nbagg import Canvas
 from traitlets import CFloat, validate
 
 from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import TOUCHING, Background
-from recon3d.widgets.controls.canvas import WholeCanvas
-from recon3d.widgets.controls.page_width import PageWidth, size_for
+from recon3d.widgets.controls.canvas import DPI, WIDTH_IN, PageWidth, size_for
 from recon3d.widgets.display import is_served
-
-WIDTH_IN = 10.8
-"""Width of a figure: what JupyterLab, without its side bar, leaves of a screen 1280 pixels wide."""
-DPI = 100
-
 
 _GONE = """<style>
 .recon3d-gone { display: none; }
@@ -142,6 +135,14 @@ class Panel(controls.VBox):  # type: ignore[misc]
                 return False
         return True
 
+    def answer_to(self, *moved: Any, by: Callable[[], Any] | None = None) -> None:
+        """Call `by` (`refresh` where None), and show its error, whenever one of controls moves."""
+        for control in moved:
+            control.observe(lambda _: self.attempt(by or self.refresh), "value")
+
+    def refresh(self) -> None:
+        """Draw what is chosen."""
+
     def close(self) -> None:
         """End the work in the background, and the widget."""
         self.background.cancel()
@@ -150,30 +151,6 @@ class Panel(controls.VBox):  # type: ignore[misc]
     def __del__(self) -> None:
         if "background" in vars(self):  # else its arguments were refused, and there is nothing
             super().__del__()
-
-
-def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
-    """A canvas for a figure that grows and shrinks with the page, without pyplot and its state.
-
-    `height_in` and `width_in`: size in inches, at 100 pixels an inch.
-    """
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI)
-    canvas = WholeCanvas(figure)
-    # A browser learns the size at once, and not only when the cell that runs has ended.
-    FigureManager(canvas, 0).resize(*canvas.get_width_height())
-    canvas.header_visible = False
-    canvas.footer_visible = True
-    canvas.resizable = False
-    canvas.toolbar_position = "right"
-    canvas.toolbar_visible = "fade-in-fade-out"
-    canvas.designed_in = (width_in, height_in)
-    return canvas
-
-
-def push(canvas: Canvas) -> None:
-    """Draw a figure and send it at once: while a cell runs, no browser can ask for it."""
-    canvas.draw()
-    canvas.manager.refresh_all()
 
 
 def row(*children: Any) -> controls.HBox:
