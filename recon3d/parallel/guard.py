@@ -46,17 +46,17 @@ def watch(owner: int, command: int) -> None:
     """Wait until one of two processes ends; if it is the owner, end the command too."""
     import psutil
 
-    while _runs(owner) and _runs(command):
-        time.sleep(POLL_S)
     try:
-        process = psutil.Process(command)
+        process = psutil.Process(command)  # which knows a new process of the same number
+        while _runs(owner) and _runs(command):
+            time.sleep(POLL_S)
         family = [process, *process.children(recursive=True)]
         process.terminate()
     except psutil.NoSuchProcess:
         return
     psutil.wait_procs(family, timeout=GRACE_S)
     for one in family:
-        if one.is_running():  # which knows a new process of the same number
+        if one.is_running():
             one.kill()
 
 
