@@ -37,6 +37,9 @@ VOXELS_A_PIECE = 4096
 CELLS_A_PRODUCT, BINS_A_PRODUCT = 128, 64
 """Size of one product of frames with weights."""
 
+CELLS_A_TIME = 2048
+"""Cells whose products with all weights stay in the cache."""
+
 MOST_BYTES = 1 << 28
 """Memory that the images of the orientation bins may take at a time."""
 
@@ -141,21 +144,33 @@ def _find_cells(
 def _weigh(bins: slice, view: View, images: Frames) -> None:
     """Fill the images, (cells, bins), of some bins with a view's frames times their weights.
 
-    Few frames show a bin, so a few bins at a time need few of the frames; and a few cells at a
-    time stay in the cache, in products so small that NumPy works each of them out by one thread.
+    Few frames show a bin, so a few bins at a time need few of the frames. The products stay in the
+    cache until those of all bins are written in one go: memory is filled slowly bit by bit.
     """
-    whole = len(images) // CELLS_A_PRODUCT * CELLS_A_PRODUCT
-    stacked = (-1, CELLS_A_PRODUCT, view.frames.shape[1])
-    values, rest = view.frames[:whole].reshape(stacked), view.frames[whole:-1]
+    room = np.empty((CELLS_A_TIME, images.shape[1]), images.dtype)
+    factors = []
     for first in range(bins.start, bins.stop, BINS_A_PRODUCT):
         some = slice(first, min(first + BINS_A_PRODUCT, bins.stop))
         shown = np.flatnonzero(view.weights[:, some].any(axis=1))
         frames = slice(shown[0], shown[-1] + 1) if shown.size else slice(0, 0)
         weights = np.ascontiguousarray(view.weights[frames, some])
-        out = images[:, some.start - bins.start : some.stop - bins.start]
-        stacked_out = out[:whole].reshape(-1, CELLS_A_PRODUCT, out.shape[1])
-        np.matmul(values[:, :, frames], weights, out=stacked_out)
-        np.matmul(rest[:, frames], weights, out=out[whole:])
+        factors.append((frames, weights, room[:, some.start - bins.start : some.stop - bins.start]))
+    for first in range(0, len(images), CELLS_A_TIME):
+        out = images[first : first + CELLS_A_TIME]
+        values = view.frames[first : first + len(out)]
+        for frames, weights, products in factors:
+            _multiply(values[:, frames], weights, products[: len(out)])
+        out[...] = room[: len(out)]
+
+
+def _multiply(values: Frames, weights: Frames, out: Frames) -> None:
+    """Multiply matrices in parts so small that NumPy works each of them out by one thread."""
+    whole = len(out) // CELLS_A_PRODUCT * CELLS_A_PRODUCT
+    stacked, stacked_out = (
+        array[:whole].reshape(-1, CELLS_A_PRODUCT, array.shape[1]) for array in (values, out)
+    )
+    np.matmul(stacked, weights, out=stacked_out)
+    np.matmul(values[whole:], weights, out=out[whole:])
 
 
 @njit(cache=True, nogil=True)

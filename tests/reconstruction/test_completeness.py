@@ -18,7 +18,9 @@ def test_bits_are_kept_while_there_is_room_and_read_again_otherwise(planted, mon
     scan = planted("demo", handedness=-1)
     model = build_model(scan.store, scan.experiment, -1)
     first, second = (int(k) for k in model.projections[:2])
-    monkeypatch.setattr("recon3d.reconstruction.fit.completeness.MOST_BYTES", 1)
+    _, frames, rows, cols = model.store.shape
+    one = frames * -(-rows * cols // 8)
+    monkeypatch.setattr("recon3d.reconstruction.fit.completeness.MOST_BYTES", one)
     bits = IlluminatedBits(model)
     found = [read_illuminated(model, k, 1, bits) for k in (first, second)]
     reads = []

@@ -128,13 +128,20 @@ class IlluminatedBits:
     def __init__(self, model: ScanModel) -> None:
         self._model = model
         self._kept: dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
-        self._room = MOST_BYTES
+        # One array, which the system provides in large pages; what is never written is not taken.
+        frames, rows, cols = model.store.shape[1:]
+        in_bytes = -(-rows * cols // 8)
+        count = min(MOST_BYTES // (frames * in_bytes), len(model.own))
+        self._room = np.empty((count, frames, in_bytes), np.uint8)
+        self._places = {int(number): place for place, number in enumerate(model.own[:count])}
 
-    def keep(self, projection: int, numbers: NDArray[np.int64], bits: NDArray[np.uint8]) -> None:
-        """Keep what `of` gives for a projection, if there is room."""
-        if projection not in self._kept and self._room > 0:
-            self._kept[projection] = numbers, bits
-            self._room -= bits.nbytes
+    def keep(self, projection: int, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Room for what `of` gives for a projection, to be filled; kept where there is enough."""
+        if projection not in self._places:
+            return np.empty((numbers.size, self._room.shape[2]), np.uint8)
+        packed = self._room[self._places[projection], : numbers.size]
+        self._kept[projection] = numbers, packed
+        return packed
 
     def of(self, projection: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """The numbers of the frames of a projection that are not all dark, and their lit pixels.
@@ -172,9 +179,7 @@ def read_illuminated(
     numbers, frames = model.illuminated_frames(number)[:2]
     if bits is None:
         return IlluminatedCells(number, numbers, *lit_cells(frames, cell_pix, rooms=rooms))
-    packed = np.empty((len(frames), -(-frames[0].size // 8)), np.uint8)
-    merged = lit_cells(frames, cell_pix, bits=packed, rooms=rooms)
-    bits.keep(number, numbers, packed)
+    merged = lit_cells(frames, cell_pix, bits=bits.keep(number, numbers), rooms=rooms)
     return IlluminatedCells(number, numbers, *merged)
 
 
