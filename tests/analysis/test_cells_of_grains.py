@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from recon3d.analysis.cells import _absorb, find_cells, volume_errors_um3
+from recon3d.analysis.cells import find_cells, volume_errors_um3
+from recon3d.analysis.merging import _absorb
 from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
