@@ -68,11 +68,8 @@ class Checkpoints:
         Raises a ParameterError where the state to go on from is of another scan or of other
         settings, a DataError where it cannot be read.
         """
-        self._communicator, self._saved, self._stale = (
-            communicator,
-            time.monotonic(),
-            not self.go_on,
-        )
+        self._communicator, self._stale = communicator, not self.go_on
+        self._saved = time.monotonic()
         self._known = known_of(store, experiment)
         if self.go_on:
             refusal = from_first(communicator, self._refusal)
@@ -138,8 +135,7 @@ class Checkpoints:
         except OutputError as error:
             # The run itself may well succeed: a full disk must not end it here.
             if not self._warned:
-                message = f"the state of the run cannot be saved for --resume: {error}"
-                warn(message)
+                warn(f"the state of the run cannot be saved for --resume: {error}")
             self._warned = True
 
     def file(self, stage: str) -> Path:
@@ -149,17 +145,17 @@ class Checkpoints:
     def progress(self) -> tuple[int, ...]:
         """How far the saved states have come: larger is farther."""
         found: list[int] = []
-        for stage in STAGES:
-            small = _read_small(self.file(stage)) if self.file(stage).exists() else None
-            found += [len(small[1].residuals), small[1].position] if small else [0, 0]
+        for path in map(self.file, STAGES):
+            state = _read_small(path)[1] if path.exists() else None
+            found += [len(state.residuals), state.position] if state else [0, 0]
         return tuple(found)
 
     def remove(self) -> None:
         """Remove the files: the run is complete."""
-        for stage in STAGES:
-            self.file(stage).unlink(missing_ok=True)
-            if self.path.parent.is_dir():
-                remove_leftovers(self.file(stage))
+        for path in map(self.file, STAGES):
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                remove_leftovers(path)
 
     def _refusal(self) -> Recon3DError | None:
         """Why a state cannot be gone on from; None where it can, or where there is none."""
@@ -174,10 +170,9 @@ class Checkpoints:
                     _read_small(path)
         except DataError as error:
             return DataError(f"{error} (start anew without --resume)")
-        other = [name for name in self._known if saved.get(name) != self._known[name]]
-        if not other:
+        name = next((name for name in self._known if saved.get(name) != self._known[name]), None)
+        if name is None:
             return None
-        name = other[0]
         return ParameterError(
             f"{self.path}: is of a run with another {name} ({saved.get(name)}, this one has "
             f"{self._known[name]}): give the same, or start anew without --resume"

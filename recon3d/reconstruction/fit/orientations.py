@@ -105,10 +105,8 @@ def refine_orientations(
     where the residual hardly falls and what all voxels share has settled.
     """
     best = start
-    half_pix, widths = (
-        half_image_pix(start.model, start.voxels),
-        start.model.acceptance.widths_deg[:2],
-    )
+    half_pix = half_image_pix(start.model, start.voxels)
+    widths = start.model.acceptance.widths_deg[:2]
     walk = islice(smoothed_steps(start, smoothing), MOST_STEPS)
     for number, then in enumerate(walk):
         falling = number < steps and then.residual < best.residual * (1 - SETTLED)

@@ -90,7 +90,10 @@ def look_at_frames(
     for number in map(int, track(thinned.own, "evidence", unit="projection")):
         row, scale = _look(thinned, voxels, number, merged)
         own.append(row)
-        _add_columns(columns, whole, voxels, number, scale)
+        measured, predicted = whole.summed(number), predict_sum(whole, voxels, number)
+        known = measured >= 0
+        columns[0] += np.where(known, measured, 0).sum(axis=0)
+        columns[1] += scale * np.where(known, predicted, 0).sum(axis=0)
     rows = np.array(model.communicator.collect(own))
     model.communicator.sum(columns)
     squares, differences, counts = rows[:, 6:].sum(axis=0)
@@ -166,17 +169,6 @@ def _curvature(predicted: FloatArray, measured: FloatArray) -> float:
     normal = np.array([[(x**2).sum(), (x**3).sum()], [(x**3).sum(), (x**4).sum()]])
     linear, square = np.linalg.solve(normal, [(x * y).sum(), (x**2 * y).sum()])
     return float(square / linear) if linear > 0 else float("nan")
-
-
-def _add_columns(
-    columns: FloatArray, model: ScanModel, voxels: OrientedVoxels, number: int, scale: float
-) -> None:
-    """Add the counts, measured and predicted, of a projection to those of the columns."""
-    measured = model.summed(number)
-    predicted = predict_sum(model, voxels, number)
-    known = measured >= 0
-    columns[0] += np.where(known, measured, 0).sum(axis=0)
-    columns[1] += scale * np.where(known, predicted, 0).sum(axis=0)
 
 
 def with_agreement(found: Found, fit: IterativeFit, voxels: OrientedVoxels) -> Found:
