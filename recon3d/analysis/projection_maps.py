@@ -174,11 +174,7 @@ class Mosaicity:
 
 @checked(peak_share="> 0, <= 1")
 def mosaicity(
-    projection: Projection,
-    *,
-    background: float = 0.0,
-    peak_share: float = 0.2,
-    peaks: bool = True,
+    projection: Projection, *, background: float = 0.0, peak_share: float = 0.2, peaks: bool = True
 ) -> Mosaicity:
     """Work out the maps of one projection, in one pass over its frames.
 

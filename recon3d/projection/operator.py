@@ -84,10 +84,7 @@ class IlluminatedPixels:
         values[:-1, 0] = image.reshape(-1).take(self._in_border)
 
     def gather(
-        self,
-        frames: AnyFloats,
-        numbers: NDArray[np.int64] | None = None,
-        count: int | None = None,
+        self, frames: AnyFloats, numbers: NDArray[np.int64] | None = None, count: int | None = None
     ) -> AnyFloats:
         """Pick the pixels out of frames: (frames, rows, cols) to (pixels + 1, frames).
 

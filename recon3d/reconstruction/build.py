@@ -129,10 +129,7 @@ def _at_handedness(aligned: ScanModel, experiment: Experiment, handedness: int) 
     cut = None if aligned.unknown is None else aligned.unknown.cut
     model = build_model(aligned.store, known_at, handedness, aligned.communicator, cut)
     return replace(
-        model,
-        geometry=aligned.geometry,
-        drift_pix=aligned.drift_pix,
-        unknown=aligned.unknown,
+        model, geometry=aligned.geometry, drift_pix=aligned.drift_pix, unknown=aligned.unknown
     )
 
 

@@ -227,10 +227,7 @@ def cut_occupancy(
 
 
 def smoother_share(
-    distributions: NDArray[np.float32],
-    inside: NDArray[np.int64],
-    volume: Volume,
-    weight: float,
+    distributions: NDArray[np.float32], inside: NDArray[np.int64], volume: Volume, weight: float
 ) -> NDArray[np.float32]:
     """By how much to scale each distribution so that their sums have less total variation.
 

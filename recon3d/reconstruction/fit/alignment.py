@@ -150,11 +150,7 @@ def _shape_fit(
     model: ScanModel, points_um: FloatArray, voxel_um: tuple[float, ...]
 ) -> IterativeFit:
     return IterativeFit(
-        SummedScan.of(model),
-        ONE_BIN,
-        points_um,
-        voxel_um,
-        threshold=threshold_of(model.store),
+        SummedScan.of(model), ONE_BIN, points_um, voxel_um, threshold=threshold_of(model.store)
     )
 
 

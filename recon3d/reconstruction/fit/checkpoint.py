@@ -15,13 +15,7 @@ import numpy as np
 from recon3d import __version__
 from recon3d.config.experiment import Experiment
 from recon3d.errors import DataError, OutputError, ParameterError, Recon3DError, warn
-from recon3d.files.hdf5 import (
-    add_numbers,
-    create_own,
-    open_own,
-    read_attributes,
-    write_attributes,
-)
+from recon3d.files.hdf5 import add_numbers, create_own, open_own, read_attributes, write_attributes
 from recon3d.files.store import CleanedScan
 from recon3d.projection.kernels import FloatArray, Frames
 from recon3d.reconstruction.fit.iterative import BeforeSubset, FitState, IterativeFit

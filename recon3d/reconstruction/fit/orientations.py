@@ -265,10 +265,7 @@ def _of_shared(moments: FloatArray, turning: FloatArray, tilts: FloatArray) -> F
 
 
 def _differences(
-    model: ScanModel,
-    voxels: OrientedVoxels,
-    settings: ScaledSettings,
-    measured: ProjectionImages,
+    model: ScanModel, voxels: OrientedVoxels, settings: ScaledSettings, measured: ProjectionImages
 ) -> tuple[Frames, FloatArray]:
     """What is left of the frames of a projection, as a share of the intensity along each ray."""
     pixels, affine = measured.pixels, model.affine(measured.projection)

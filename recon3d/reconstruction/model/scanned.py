@@ -138,11 +138,7 @@ def orientation_bins(model: ScanModel, step_deg: float) -> OrientationBins:
         return bins
     a, b, shift = (
         _cut(axis, illuminated.any(axis=others))
-        for axis, others in (
-            (bins.a_deg, (1, 2)),
-            (bins.b_deg, (0, 2)),
-            (bins.dtheta_deg, (0, 1)),
-        )
+        for axis, others in ((bins.a_deg, (1, 2)), (bins.b_deg, (0, 2)), (bins.dtheta_deg, (0, 1)))
     )
     return OrientationBins(a, b, shift)
 
@@ -247,12 +243,8 @@ def fit_turning(
     mu = (np.nan_to_num(settings.mu_deg[illuminated]) * weights).sum(axis=1)
     gamma = (np.nan_to_num(settings.gamma_deg[illuminated]) * weights).sum(axis=1)
     omega = handedness * np.radians(omega_deg[illuminated])
-    one, zero, cosine, sine = (
-        np.ones_like(omega),
-        np.zeros_like(omega),
-        np.cos(omega),
-        np.sin(omega),
-    )
+    one, zero = np.ones_like(omega), np.zeros_like(omega)
+    cosine, sine = np.cos(omega), np.sin(omega)
     rows_mu = np.stack([one, zero, cosine, -sine], axis=1)
     rows_gamma = np.stack([zero, one, sine, cosine], axis=1)
     if not gamma_scanned:
@@ -295,12 +287,8 @@ def effective_bins(volume: NDArray[np.float32]) -> float:
     """
     total = volume.sum(axis=1, dtype=np.float64)
     squares = (volume.astype(np.float64) ** 2).sum(axis=1)
-    illuminated = squares > 0
-    return (
-        float(np.mean(total[illuminated] ** 2 / squares[illuminated]))
-        if illuminated.any()
-        else float("inf")
-    )
+    lit = squares > 0
+    return float(np.mean(total[lit] ** 2 / squares[lit])) if lit.any() else np.inf
 
 
 def _robust_fit(design: FloatArray, values: FloatArray, scale: float) -> FloatArray:

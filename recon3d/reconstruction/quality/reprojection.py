@@ -101,10 +101,7 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
 
 
 def find_model(
-    grain: Grain,
-    grain_path: Path | None,
-    scan: Path | None = None,
-    ini: Path | None = None,
+    grain: Grain, grain_path: Path | None, scan: Path | None = None, ini: Path | None = None
 ) -> ScanModel:
     """Open the scan of a grain, with the model with which it was reconstructed.
 
