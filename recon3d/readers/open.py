@@ -14,7 +14,7 @@ from recon3d.config.goniometer import GONIOMETERS, Goniometer
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.bliss.entries import scan_file
 from recon3d.readers.bliss.file import BlissFile, look_at_detector, mean_bliss_frame
-from recon3d.readers.edf.folder import EdfFolder, is_edf, look_at_shape, mean_frame
+from recon3d.readers.edf.folder import EdfFile, EdfFolder, is_edf, look_at_shape, mean_frame
 from recon3d.readers.edf.image import HeadReader, read_whole
 
 
@@ -26,20 +26,32 @@ def open_source(
     entries: str | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
+    known: dict[str, EdfFile] | None = None,
 ) -> EdfFolder | BlissFile:
-    """Open a folder of EDF files, or a BLISS file, with the arguments and errors of `open_scan`."""
+    """Open a folder of EDF files, or a BLISS file, with the arguments and errors of `open_scan`.
+
+    `known`: EDF files that were read before, by name; those that are read now are added.
+    """
     if not os.fspath(path):
         raise ParameterError("path is empty: expected a folder of EDF files or an HDF5 file")
     names = _goniometer(goniometer)
-    options = {"skip_damaged": skip_damaged, "show_progress": show_progress}
     file = scan_file(path, prefix)
     if file is not None:
         if file != Path(path):
             warn(f"{path} holds no frames itself: the scan in {file} is read")
-        return BlissFile.open(file, prefix, names, entries=entries, **options)
+        return BlissFile.open(
+            file,
+            prefix,
+            names,
+            entries=entries,
+            skip_damaged=skip_damaged,
+            show_progress=show_progress,
+        )
     if entries is not None:
         raise ParameterError(f"entries is '{entries}', but {path} is no HDF5 file: it has none")
-    return EdfFolder.open(path, prefix, names, **options)
+    return EdfFolder.open(
+        path, prefix, names, skip_damaged=skip_damaged, show_progress=show_progress, known=known
+    )
 
 
 def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:

@@ -2,11 +2,13 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recon3d.errors import ParameterError
+from recon3d.readers.edf.image import HeadReader
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import open_scan
 from recon3d.simulate.phantom import make_phantom
@@ -77,10 +79,13 @@ def test_headers_are_read_once(arrive, monkeypatch):
     follower = Follower(arrive.folder, "topotomo_", **ORIGIN)
     arrive(0, 3 * PER_OMEGA)
     follower.poll()
-    seen = []
-    reader = follower._growing._heads
-    read = reader.read
-    monkeypatch.setattr(reader, "read", lambda path: seen.append(path.name) or read(path))
+    seen, read = [], HeadReader.read
+
+    def noted(self, path):
+        seen.append(Path(path).name)
+        return read(self, path)
+
+    monkeypatch.setattr(HeadReader, "read", noted)
     arrive(3 * PER_OMEGA, 4 * PER_OMEGA)
     assert follower.poll().shape[0] == 4
     assert seen == arrive.names[3 * PER_OMEGA :]

@@ -185,28 +185,23 @@ class EdfFolder(FrameSource):
         *,
         skip_damaged: bool = False,
         show_progress: bool = True,
+        known: dict[str, EdfFile] | None = None,
     ) -> EdfFolder:
-        """Read the headers of the files that `list_edf` finds; as `open_source`."""
+        """Read the headers of the files that `list_edf` finds, and put them in order of epochs.
+
+        Without epochs, the order is that of their names. As `open_source`.
+        """
         motors = MotorReader(goniometer)
         files, left_out = _read_heads(
-            folder, prefix, motors.read, skip_damaged=skip_damaged, show=show_progress
+            folder, prefix, motors.read, known, skip_damaged=skip_damaged, show=show_progress
         )
-        return replace(cls.of(folder, files, motors.goniometer), left_out=left_out)
-
-    @classmethod
-    def of(
-        cls,
-        folder: str | Path,
-        files: list[EdfFile],
-        goniometer: Goniometer,
-    ) -> EdfFolder:
-        """Put files whose motors are read into the order of epochs, or else of names."""
         readings = np.array([file.taken for file in files])
         epochs, order = readings[:, -1], np.arange(len(files))
         if np.isfinite(epochs).all() and np.unique(epochs).size == epochs.size:
             order = np.argsort(epochs)
-        motors = MotorTable(*readings[order, :-1].T.copy())
-        return cls(str(folder), tuple(files[i] for i in order), motors, goniometer)
+        table = MotorTable(*readings[order, :-1].T.copy())
+        own = tuple(files[i] for i in order)
+        return cls(str(folder), own, table, motors.goniometer, left_out)
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -253,26 +248,30 @@ def _read_heads(
     folder: str | Path,
     prefix: str,
     take: Callable[[dict[str, str]], tuple[float, ...]],
+    known: dict[str, EdfFile] | None = None,
     *,
     skip_damaged: bool = False,
     show: bool = True,
 ) -> tuple[list[EdfFile], tuple[Damage, ...]]:
     """Read the headers of all files with a prefix, and check that their images are whole.
 
-    `take`: what to keep of a header. One DataError names all damaged files, each with the reason.
+    `take`: what to keep of a header. `known`: files that were read before, by name; those that are
+    read now are added. One DataError names all damaged files, each with the reason.
     """
     names = list_edf(folder, prefix)
     reader = HeadReader()
-    good: list[EdfFile] = []
+    known = {} if known is None else known
     damaged: dict[str, str] = {}
-    for name in track(names, "Reading headers", unit="file", show=show):
+    new = [name for name in names if name not in known]
+    for name in track(new, "Reading headers", unit="file", show=show):
         try:
             head = reader.read(os.path.join(folder, name))  # noqa: PTH118 (as above)
-            good.append(EdfFile(name, replace(head, text={}), take(head.text)))
+            known[name] = EdfFile(name, replace(head, text={}), take(head.text))
         except UnknownMotorError as error:
             raise DataError(f"{folder}: {error}") from error
         except DataError as error:
             damaged[name] = str(error)
+    good = [known[name] for name in names if name in known]
     kinds = [_kind(file.head) for file in good]
     usual = Counter(kinds).most_common(1)[0][0] if kinds else ""
     for file, kind in zip(good, kinds, strict=True):
