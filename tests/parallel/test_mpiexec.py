@@ -26,17 +26,20 @@ def alone(on_disk):
     return reconstruct(open_store(on_disk.folder / "scan.h5"), experiment, show_progress=False)
 
 
-@pytest.mark.usefixtures("mpi")
-@pytest.mark.parametrize("processes", [2, 3])
-def test_processes_agree_with_one(on_disk, alone, recon3d, tmp_path, processes):
-    there = on_disk.copied_to(tmp_path / "there")
-    status, printed = recon3d("reconstruct", there.ini, processes=processes)
-    assert status == 0, printed
-    grain = Grain.load(there.folder / "grain.h5")
+def same(grain: Grain, alone: Grain) -> None:
+    """Compare the grain of several processes, or of several runs, with that of one."""
     assert differences(grain, alone) < 1e-4
     assert np.array_equal(grain.mask, alone.mask)
     assert np.nanmax(np.abs(grain.orientation - alone.orientation)) < 1e-5
     assert grain.residual == pytest.approx(alone.residual, rel=1e-5)
+
+
+@pytest.mark.usefixtures("mpi")
+def test_three_processes_agree_with_one(on_disk, alone, recon3d, tmp_path):
+    there = on_disk.copied_to(tmp_path / "there")
+    status, printed = recon3d("reconstruct", there.ini, processes=3)
+    assert status == 0, printed
+    same(Grain.load(there.folder / "grain.h5"), alone)
     assert printed.count("written: ") == 4
     assert not list(there.folder.glob(".*"))
 
@@ -125,5 +128,6 @@ def test_resume_after_a_kill_gives_the_same_answer(
     status, printed = recon3d("reconstruct", there.ini, "--resume", processes=processes)
     assert status == 0, printed
     assert "resumed: pass" in printed
-    assert differences(Grain.load(there.folder / "grain.h5"), alone) < 1e-4
+    same(Grain.load(there.folder / "grain.h5"), alone)
+    assert printed.count("written: ") == 4
     assert not checkpoint.exists()
