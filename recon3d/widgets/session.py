@@ -27,12 +27,7 @@ from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
 from recon3d.scan.scan import Scan
 from recon3d.simulate.lesson import simulate_lesson
-from recon3d.widgets.controls.asked import (
-    NotAskedError,
-    Waiting,
-    tell_what_is_missing,
-    when_asked,
-)
+from recon3d.widgets.controls.asked import NotAskedError, Waiting, tell_what_is_missing, when_asked
 from recon3d.widgets.controls.experiment_form import ExperimentForm
 from recon3d.widgets.controls.panel import Panel
 from recon3d.widgets.display import is_served, open_viewer, png_of

@@ -19,11 +19,7 @@ from recon3d.config.cleaning import Cleaning
 from recon3d.config.declare import settings_of, values_of
 from recon3d.config.getdata import GetData
 from recon3d.config.settings_file import SettingsFile
-from recon3d.plot.scan.cleaning import (
-    CleaningFigure,
-    draw_kept,
-    update_kept,
-)
+from recon3d.plot.scan.cleaning import CleaningFigure, draw_kept, update_kept
 from recon3d.plot.scan.detector_frames import draw_frame_grid, grid_shape, setting_text, thinned
 from recon3d.scan.scan import Scan
 from recon3d.widgets.controls.canvas import new_canvas
