@@ -51,9 +51,7 @@ class Cleaning(Declared):
         metavar="PIX",
     )
     dark: bool = setting(
-        True,
-        "subtract the mean of the two weakest frames of each projection",
-        option="--no-dark",
+        True, "subtract the mean of the two weakest frames of each projection", option="--no-dark"
     )
     hot_pixels: float = setting(
         8.0,

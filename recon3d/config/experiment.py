@@ -60,10 +60,7 @@ class Detector(Declared):
         **_TILT,
     )
     tilt_z_deg: float = setting(
-        0.0,
-        "the same about its vertical axis; it stretches the columns",
-        key="t_z",
-        **_TILT,
+        0.0, "the same about its vertical axis; it stretches the columns", key="t_z", **_TILT
     )
     rotation_center_pix: float | None = setting(
         None,

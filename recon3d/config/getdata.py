@@ -35,8 +35,7 @@ class GetData(Declared):
     )
     bgdir: str = setting("-", "folder or HDF5 file with background frames, - for none")
     bgname: str = setting(
-        "-",
-        "what the names of the background frames begin with, or the detector, - for any",
+        "-", "what the names of the background frames begin with, or the detector, - for any"
     )
     poi: Pair | None = setting(
         None,
@@ -44,9 +43,7 @@ class GetData(Declared):
         unit="pixels",
     )
     imgsize: Pair | None = setting(
-        None,
-        "size of the region of interest, x,y; - for what the data suggest",
-        unit="pixels",
+        None, "size of the region of interest, x,y; - for what the data suggest", unit="pixels"
     )
     outputpath: str = setting(".", "folder in which to make the output folder")
     outputdirname: str = setting("results", "name of the output folder")
@@ -76,10 +73,7 @@ class GetData(Declared):
         metavar="NAMES",
     )
     entries: str | None = setting(
-        None,
-        "entries of an HDF5 file to use, such as 3.1,5-40",
-        option="--entries",
-        metavar="LIST",
+        None, "entries of an HDF5 file to use, such as 3.1,5-40", option="--entries", metavar="LIST"
     )
     binning: Pair = setting(
         (1, 1),

@@ -19,11 +19,7 @@ from recon3d.scan.scan import Scan
 
 FINAL, UNMASKED, RAW = "dataarray_final.npy", "cleaning_img.npy", "dataarray.npy"
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "final": (FINAL,),
-    "all": (FINAL, UNMASKED, RAW),
-}
+CHOICES: dict[str, tuple[str, ...]] = {"none": (), "final": (FINAL,), "all": (FINAL, UNMASKED, RAW)}
 """Which arrays of frames each choice of the user leaves."""
 
 

@@ -162,10 +162,7 @@ def _describe(grain: Grain, voxel: Voxel) -> str:
         return float(np.asarray(array[voxel]))
 
     x, y, z = grain.volume.centre_um(voxel)
-    lines = [
-        f"voxel {voxel[0]}, {voxel[1]}, {voxel[2]}",
-        f"x {x:.3f}  y {y:.3f}  z {z:.3f} µm",
-    ]
+    lines = [f"voxel {voxel[0]}, {voxel[1]}, {voxel[2]}", f"x {x:.3f}  y {y:.3f}  z {z:.3f} µm"]
     a, b = np.asarray(grain.orientation[voxel]).tolist()
     if np.isfinite(a):
         lines.append(f"μ, γ at ω = 0 (a, b): {1e3 * a:.2f}, {1e3 * b:.2f} mdeg")

@@ -258,10 +258,7 @@ def voxel_at(volume: Volume, point_um: ArrayLike) -> Voxel | None:
 
 
 def first_voxel(
-    volume: Volume,
-    shown: NDArray[np.bool_],
-    point_um: ArrayLike,
-    direction: ArrayLike,
+    volume: Volume, shown: NDArray[np.bool_], point_um: ArrayLike, direction: ArrayLike
 ) -> Voxel | None:
     """The first voxel of a shape, (nx, ny, nz), that a line of sight meets.
 

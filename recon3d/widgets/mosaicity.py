@@ -50,10 +50,7 @@ class Mosaicity(Panel):
 
     @checked()
     def __init__(
-        self,
-        store: CleanedScan,
-        grain: Grain | None = None,
-        experiment: Experiment | None = None,
+        self, store: CleanedScan, grain: Grain | None = None, experiment: Experiment | None = None
     ) -> None:
         super().__init__()
         if grain is not None and experiment is None:
@@ -175,11 +172,7 @@ class Mosaicity(Panel):
             ax.set_axis_on()
         bins = evidence.bins
         draw_tilt_map(
-            self._tilts,
-            evidence.tilts,
-            ("a", bins.a_deg),
-            ("b", bins.b_deg),
-            "backprojected",
+            self._tilts, evidence.tilts, ("a", bins.a_deg), ("b", bins.b_deg), "backprojected"
         )
         mark_tilt(self._tilts, mean)
         draw_illuminated_projections(self._frames, evidence, "counts where the voxel falls")

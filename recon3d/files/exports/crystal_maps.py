@@ -12,12 +12,7 @@ from recon3d import __version__
 from recon3d.files.exports.volumes import columns
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own
-from recon3d.files.rotations import (
-    euler_bunge_deg,
-    lattice,
-    notes,
-    rotation_matrices,
-)
+from recon3d.files.rotations import euler_bunge_deg, lattice, notes, rotation_matrices
 from recon3d.runtime.atomic import complete_or_absent
 
 FloatArray = NDArray[np.float64]

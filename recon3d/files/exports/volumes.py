@@ -18,12 +18,7 @@ from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 from recon3d.files.grain import Grain
 from recon3d.files.hdf5 import create_own, storable
-from recon3d.files.rotations import (
-    euler_bunge_deg,
-    lattice,
-    notes,
-    rotation_matrices,
-)
+from recon3d.files.rotations import euler_bunge_deg, lattice, notes, rotation_matrices
 from recon3d.runtime.atomic import complete_or_absent, explaining_writes
 
 _LAUE_NUMBERS = (4, 5, 6, 7, 8, 9, 10, 2, 0, 3, 1)

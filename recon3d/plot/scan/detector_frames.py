@@ -75,12 +75,7 @@ def draw_frame(
 
 
 def update_frame(
-    drawn: AxesImage,
-    image: Image,
-    *,
-    log: bool = False,
-    low: float = 0.0,
-    top: float | None = None,
+    drawn: AxesImage, image: Image, *, log: bool = False, low: float = 0.0, top: float | None = None
 ) -> None:
     """Show another image of the same region, from `low` to `top` counts (None: its own)."""
     shown = thinned(image)

@@ -67,11 +67,7 @@ def draw_mosaicity(
 
 @checked(measured="(rows, cols)", modelled="(rows, cols)")
 def draw_comparison(
-    ax_measured: Axes,
-    ax_modelled: Axes,
-    measured: Image,
-    modelled: Image,
-    extent_um: Extent,
+    ax_measured: Axes, ax_modelled: Axes, measured: Image, modelled: Image, extent_um: Extent
 ) -> tuple[AxesImage, AxesImage]:
     """Draw a measured image and its model side by side, on one scale of counts.
 

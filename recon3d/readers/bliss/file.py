@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from recon3d.config.goniometer import GONIOMETERS, Goniometer, choose_goniometer
 from recon3d.errors import DataError, warn
 from recon3d.readers.bliss.datasets import FrameReader
-from recon3d.readers.bliss.entries import (
-    choose_entries,
-    explained,
-    is_being_written,
-    opened,
-)
+from recon3d.readers.bliss.entries import choose_entries, explained, is_being_written, opened
 from recon3d.readers.bliss.records import (
     EntryRecord,
     absent_parts,

@@ -14,18 +14,8 @@ from numpy.typing import NDArray
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, warn
-from recon3d.readers.bliss.datasets import (
-    frame_datasets,
-    lost_frames,
-    presence,
-    shape_of,
-)
-from recon3d.readers.bliss.entries import (
-    explained,
-    link_target,
-    numbers_of,
-    text_of,
-)
+from recon3d.readers.bliss.datasets import frame_datasets, lost_frames, presence, shape_of
+from recon3d.readers.bliss.entries import explained, link_target, numbers_of, text_of
 from recon3d.readers.source import LARGEST_READING, list_damage
 from recon3d.runtime.progress import track
 

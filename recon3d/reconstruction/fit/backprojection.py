@@ -74,10 +74,7 @@ def backproject_at_once(
 
 
 def backproject_laboratory(
-    model: ScanModel,
-    points_um: FloatArray,
-    *,
-    illuminated: IlluminatedBits | None = None,
+    model: ScanModel, points_um: FloatArray, *, illuminated: IlluminatedBits | None = None
 ) -> FloatVolume:
     """Sum the nearest pixels over ω at fixed laboratory settings, as if tilts did not turn.
 
@@ -94,10 +91,7 @@ def backproject_laboratory(
 
 
 def _images(
-    model: ScanModel,
-    cell_pix: int | None,
-    illuminated: IlluminatedBits | None,
-    description: str,
+    model: ScanModel, cell_pix: int | None, illuminated: IlluminatedBits | None, description: str
 ) -> Iterator[list[IlluminatedCells]]:
     """Read this process's projections, as many at a time as are worked on, and as many ahead.
 
@@ -172,10 +166,7 @@ def _add_pixels(projector: Projector, views: Sequence[View], volume: FloatVolume
 
 
 def find_peaks(
-    volume: FloatVolume,
-    bins: OrientationBins,
-    reach: int,
-    columns: NDArray[np.int64] | None = None,
+    volume: FloatVolume, bins: OrientationBins, reach: int, columns: NDArray[np.int64] | None = None
 ) -> VoxelPeaks:
     """Centre of mass of each voxel's orientation distribution around its strongest bin.
 
