@@ -26,14 +26,15 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 MOST_WORKERS = 4
 """More of them make the scans that files share too often."""
+WITHOUT_KERNELS = ("tests/config/", "tests/files/", "tests/readers/", "tests/scan/")
 OF_THE_FIRST = (
-    "tests/files/",
+    *WITHOUT_KERNELS,
     "tests/notebooks/",
     "tests/parallel/",
     "tests/widgets/test_engines_widget.py",
 )
 """Files for the first process: those that wait most of the time, for servers, browsers and engines,
-and before them some without kernels, which the other processes compile meanwhile."""
+and before them those without kernels, which the other processes compile meanwhile."""
 
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
@@ -71,8 +72,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the demo: it compiles most of the kernels, and others then find them on disk."""
-    items.sort(key=lambda item: item.path.name != "test_demo.py")
+    """Begin with the demo, which compiles most of the kernels, and with what needs none."""
+    early = ("tests/cli/test_demo.py", *WITHOUT_KERNELS)
+    items.sort(key=lambda item: not item.nodeid.startswith(early))
 
 
 @pytest.fixture(scope="session", autouse=True)
