@@ -44,6 +44,7 @@ class CountTally:
     frames: int = 0
     _top: int = -1
     _at_top: dict[int, int] = field(default_factory=dict)
+    _always_at_top: NDArray[np.intp] | None = None
     _upper: int = 0
     _between: int = 0
     _full: int = 0
@@ -58,9 +59,12 @@ class CountTally:
         if pixels.dtype == np.uint16:
             self._look_for_wrapped(pixels, top)
         if top > self._top:
-            self._top, self._at_top = top, {}
+            self._top, self._at_top, self._always_at_top = top, {}, None
         if top == self._top and top in (*_TOPS, np.iinfo(pixels.dtype).max):
-            self._at_top[number] = int(np.count_nonzero(pixels == top))
+            at = np.flatnonzero(pixels == top)
+            self._at_top[number] = at.size
+            known = self._always_at_top
+            self._always_at_top = at if known is None else known[pixels.flat[known] == top]
         self.frames += 1
 
     def _look_for_wrapped(self, pixels: NDArray[np.uint16], top: int) -> None:
@@ -94,11 +98,23 @@ class CountTally:
         return self._upper if apart else 0
 
     @property
+    def stuck(self) -> int:
+        """How many pixels are at the detector's largest count in every frame."""
+        always = self._always_at_top
+        if self.frames < 3 or always is None or len(self._at_top) < self.frames:
+            return 0
+        return always.size
+
+    @property
     def saturated(self) -> dict[int, int]:
-        """How many pixels are at the detector's largest count, by the numbers of the frames."""
+        """How many pixels are at the detector's largest count, by the numbers of the frames.
+
+        What is there in every frame is a hot pixel, and does not count.
+        """
         if self.wrapped:
             return {}
-        return {k: count for k, count in sorted(self._at_top.items()) if count >= FEWEST_SATURATED}
+        found = {number: count - self.stuck for number, count in sorted(self._at_top.items())}
+        return {number: n for number, n in found.items() if n >= FEWEST_SATURATED}
 
 
 def mended(pixels: NDArray[np.uint16]) -> NDArray[np.int32]:
@@ -140,6 +156,8 @@ class CountWatch:
     wrapped_pixels: int = 0  # counts that were negative and wrapped around
     wrapped_projections: int = 0
     lost_pixels: int = 0  # counts that passed 65535 and began again at 0
+    stuck_pixels: int = 0  # pixels at the largest count in every frame of a projection
+    stuck_projections: int = 0  # those with at least `FEWEST_SATURATED` stuck pixels
     hot_pixels: int = 0  # how many pixels were hot and replaced
     dropped_pixels: int = 0  # pixels above the threshold, but in regions too small to be the grain
     # the brightest pixels of the projections of which nothing was left
@@ -154,6 +172,9 @@ class CountWatch:
             self.wrapped_pixels += tally.wrapped
             self.wrapped_projections += 1
         self.lost_pixels += 0 if tally.wrapped else tally.lost
+        if tally.stuck >= FEWEST_SATURATED:
+            self.stuck_pixels = max(self.stuck_pixels, tally.stuck)
+            self.stuck_projections += 1
         for number, count in tally.saturated.items():
             self.saturated_pixels += count
             self.saturated_frames.append(name(number))
@@ -162,9 +183,10 @@ class CountWatch:
         """Take over what another one found in other projections."""
         both = zip_longest(self.brightest, other.brightest, fillvalue=0.0)
         brightest = tuple(max(pair) for pair in both)
+        stuck = max(self.stuck_pixels, other.stuck_pixels)
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
-        self.brightest = brightest
+        self.brightest, self.stuck_pixels = brightest, stuck
 
     def provenance(self) -> dict[str, int]:
         """What was found, in numbers."""
@@ -184,6 +206,12 @@ class CountWatch:
                 f"{len(self.saturated_frames)} frames are saturated: {self.saturated_pixels} of "
                 "their pixels are at the detector's largest count, the first of them in "
                 f"{self.saturated_frames[0]}: their intensity is cut off"
+            )
+        if self.stuck_projections:
+            warn(
+                f"{self.stuck_pixels} pixels are at the detector's largest count in every frame of "
+                f"{self.stuck_projections} projections, but not in all frames of the scan (a gap "
+                "between modules that was not always marked?): --bad-pixels can leave them out"
             )
         if self.lost_pixels:
             warn(

@@ -133,7 +133,10 @@ def plain_verdict(frames):
         return int(high.sum()), {}
     if top not in (4095, 16383, 65535):
         return 0, {}
-    counts = (frames == top).sum(axis=(1, 2))
+    at_top = frames == top
+    if len(frames) > 2:
+        at_top &= ~at_top.all(axis=0)
+    counts = at_top.sum(axis=(1, 2))
     return 0, {k: int(n) for k, n in enumerate(counts) if n >= 10}
 
 
@@ -157,6 +160,17 @@ def test_a_tally_frame_by_frame_says_what_all_frames_say(frames, limit, hot):
     for number, frame in enumerate(frames):
         tally.look(number, frame)
     assert (tally.wrapped, tally.saturated) == plain_verdict(frames)
+
+
+def test_what_is_at_the_largest_count_in_every_frame_is_not_saturated():
+    tally = CountTally()
+    for number in range(4):
+        frame = np.full((6, 7), 40, np.uint16)
+        frame[0, :3] = 65535
+        if number == 2:
+            frame[3:5, :6] = 65535
+        tally.look(number, frame)
+    assert tally.saturated == {2: 12}
 
 
 def test_a_flat_field_of_uneven_pixels_is_taken_out_of_bins():

@@ -37,18 +37,34 @@ def test_dark_middles_of_rings_and_dead_pixels_are_not():
     assert lost_in_peaks(dead) == 0
 
 
-@pytest.mark.parametrize(("pixels", "told"), [(9, []), (10, ["0", "1"])])
-def test_peaks_that_are_cut_off_are_told(pixels, told):
-    frames = np.full((3, 20, 20), 100, np.uint32)
-    frames[:2, 5, :pixels] = 2**32 - 1
+def look_at(*frames):
     tally, watch = CountTally(), CountWatch()
     for number, frame in enumerate(frames):
         tally.look(number, frame)
     watch.take(tally, str)
-    assert watch.saturated_frames == told
+    return watch
+
+
+@pytest.mark.parametrize(("pixels", "told"), [(9, False), (10, True)])
+def test_a_gap_in_some_projections_alone_is_told(pixels, told):
+    lit = np.random.default_rng(0).integers(90, 110, (3, 20, 20)).astype(np.uint32)
+    gap = lit.copy()
+    gap[:, 5, :pixels] = 2**32 - 1
+    watch = look_at(*lit)
+    watch.add(look_at(*gap))
+    assert (watch.stuck_pixels, watch.stuck_projections) == ((pixels, 1) if told else (0, 0))
+    assert watch.saturated_frames == []
     if told:
-        with pytest.warns(Recon3DWarning, match=f"2 frames are saturated: {2 * pixels} of their"):
+        with pytest.warns(Recon3DWarning, match="10 pixels are at the detector's largest count"):
             watch.tell()
+
+
+def test_a_peak_that_is_cut_off_in_some_frames_is_no_gap():
+    frames = np.full((3, 20, 20), 100, np.uint32)
+    frames[:2, 5:9, 5:9] = 2**32 - 1
+    watch = look_at(*frames)
+    assert watch.stuck_pixels == 0
+    assert watch.saturated_frames == ["0", "1"]
 
 
 def test_negative_counts_that_wrapped_are_not_peaks():
