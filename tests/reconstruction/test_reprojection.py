@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recon3d.errors import ParameterError
 from recon3d.geometry import ProjectionGeometry
 from recon3d.reconstruction.build import build_model
+from recon3d.reconstruction.fit.frames import predict_sum
 from recon3d.reconstruction.model.scan_model import orient
 from recon3d.reconstruction.quality.reprojection import (
     experiment_of,
@@ -20,7 +21,9 @@ from recon3d.reconstruction.quality.reprojection import (
     parallel_vectors,
     pixel_counts,
     place_of,
+    reproject,
     voxel_bins,
+    voxels_of,
 )
 from recon3d.reconstruction.run import reconstruct
 
@@ -108,3 +111,38 @@ def test_the_file_holds_the_sums_of_the_used_projections(planted, tmp_path):
         assert left_out not in file["omega"][()]
         assert file["vectors"].shape == (len(model.projections), 12)
         assert file["sums"][3] == pytest.approx(scan.store.read_projection(4).sum(axis=0))
+
+
+@pytest.fixture(scope="module")
+def strained(planted):
+    """The planted grain of a strain scan in place of what is found of it, and its model."""
+    scan = planted("strain", grain="strained", omega_deg=tuple(range(0, 180, 12)))
+    chosen = scan.experiment.with_settings(method="backprojection")
+    grain = reconstruct(scan.store, chosen, show_progress=False)
+    truth = scan.truth.sample_on(grain.volume)
+    arrays = {
+        "occupancy": truth.occupancy.astype(np.float32),
+        "mask": truth.inside,
+        "orientation": np.stack([truth.a_deg, truth.b_deg], axis=-1).astype(np.float32),
+        "strain": truth.strain.astype(np.float32),
+    }
+    return replace(grain, **arrays), find_model(grain, None, scan.store.path)
+
+
+def test_frames_of_a_strained_grain_are_predicted_with_its_strain(strained):
+    grain, model = strained
+    measured = model.frames(3).ravel()
+    with_strain, without = (
+        np.corrcoef(measured, reproject(one, model, 3).ravel())[0, 1]
+        for one in (grain, replace(grain, strain=None))
+    )
+    assert 1 - with_strain < 0.5 * (1 - without)
+
+
+def test_an_acceptance_that_moves_over_the_image_is_reprojected_as_it_was_fitted(strained):
+    grain, model = strained
+    sloping = replace(model, acceptance=replace(model.acceptance, slope_deg_per_pix=(0.004, 0.002)))
+    voxels = voxels_of(grain, np.flatnonzero(grain.mask), model.geometry.theta_deg)
+    expected = predict_sum(sloping, voxels, 3)
+    found = reproject(grain, sloping, 3).sum(axis=0)
+    np.testing.assert_allclose(found / found.sum(), expected / expected.sum(), atol=1e-6)

@@ -24,6 +24,7 @@ from recon3d.projection.operator import IlluminatedPixels, Projector, voxel_cent
 from recon3d.projection.oriented_voxels import OrientedVoxels
 from recon3d.projection.weights import OrientationBins
 from recon3d.reconstruction.build import build_model, with_dead_pixels
+from recon3d.reconstruction.fit.frames import settings_in_place
 from recon3d.reconstruction.model.scan_model import ScanModel, UnknownPixels, orient
 from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
 
@@ -70,12 +71,17 @@ def _lit_as(grain: Grain, model: ScanModel) -> ScanModel:
     return replace(model, unknown=replace(unknown, lit=lit))
 
 
-def voxels_of(grain: Grain, inside: NDArray[np.int64]) -> OrientedVoxels:
-    """Some voxels of a grain, by their numbers in its volume, at their own orientations."""
+def voxels_of(grain: Grain, inside: NDArray[np.int64], theta_deg: float) -> OrientedVoxels:
+    """Some voxels of a grain, by their numbers in its volume, at their own orientation and strain.
+
+    `theta_deg`: the Bragg angle of the grain without strain.
+    """
     points = np.ascontiguousarray(voxel_centres_um(grain.volume)[inside])
     a, b = grain.orientation.reshape(-1, 2)[inside].T.astype(float)
     strength = grain.occupancy.reshape(-1)[inside].astype(float)
-    orientations = np.stack([a, b, np.zeros_like(a)])
+    strain = np.zeros(grain.mask.size) if grain.strain is None else grain.strain.reshape(-1)
+    dtheta = -np.degrees(np.tan(np.radians(theta_deg)) * strain[inside].astype(float))
+    orientations = np.stack([a, b, dtheta])
     return OrientedVoxels(Projector(points, grain.volume.voxel_um), orientations, strength)
 
 
@@ -86,10 +92,10 @@ def reproject(grain: Grain, model: ScanModel, projection: int) -> NDArray[np.flo
     occupancy; the counts are scaled to the total of the measured projection, over those pixels that
     are known. Beyond an edge of the light it is what a wider beam would give.
     """
-    voxels = voxels_of(grain, np.flatnonzero(grain.mask))
+    voxels = voxels_of(grain, np.flatnonzero(grain.mask), model.geometry.theta_deg)
     measured = model.frames(projection)
     pixels = IlluminatedPixels.from_mask(np.ones(measured.shape[1:], bool))
-    settings = model.scaled_settings(projection, voxels.orientations)
+    settings = settings_in_place(model, voxels, projection)
     images = voxels.frames(settings, model.affine(projection), pixels)
     frames = images[:-1].T.reshape(measured.shape)
     known = np.ones(measured.shape[1:], bool)

@@ -138,7 +138,7 @@ def _tilted(grain: Grain, task: Task) -> Trial:
     step = min(setting_steps_deg(task.model.store))
     tilt = TILT_STEPS * step * np.array([0.8, -0.6])
     inside = np.flatnonzero(grain.mask & np.isfinite(grain.orientation).all(axis=-1))
-    voxels = voxels_of(grain, inside)
+    voxels = voxels_of(grain, inside, task.model.geometry.theta_deg)
     place = Place(inside, grain.volume.shape)
     unknowns = unknowns_of(task.model, task.experiment)
     still = Refinement(task.model, voxels, unknowns, place, "tilt").may(
