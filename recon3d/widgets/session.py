@@ -41,6 +41,7 @@ from recon3d.widgets.roi import RegionOfInterest
 from recon3d.widgets.threshold import Threshold
 
 SIMULATED = "simulated"
+_VERDICT_COLORS = {True: "#080", False: "#c00", None: "#666"}
 Made = TypeVar("Made")
 
 
@@ -387,8 +388,7 @@ class Session:
 def _table(trials: Sequence[Trial]) -> controls.HTML:
     """What came out of some trials, a row for each."""
     rows = [
-        f"<tr><td style='color:{'#080' if trial.passed else '#c00'}'>"
-        f"{'ok' if trial.passed else 'bad'}</td>"
+        f"<tr><td style='color:{_VERDICT_COLORS[trial.passed]}'>{trial.verdict}</td>"
         f"<th style='text-align:left'>{html.escape(trial.name)}</th>"
         f"<td style='text-align:left'>{html.escape(trial.words)}</td></tr>"
         for trial in trials

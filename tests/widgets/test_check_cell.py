@@ -21,5 +21,5 @@ def test_a_grain_is_checked_when_the_button_is_pressed_and_told_in_words(finishe
     assert asked == [finished.folder / "grain.h5"]
     table = panel.children[-1].value
     assert table.count("<tr>") == 2
-    assert "bad</td><th style='text-align:left'>wrong support</th>" in table
+    assert "BAD</td><th style='text-align:left'>wrong support</th>" in table
     assert "residual &lt; 1: not told" in table
