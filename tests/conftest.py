@@ -26,7 +26,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 MOST_WORKERS = 4
 """More of them make the scans that files share too often."""
-WITHOUT_KERNELS = ("tests/config/", "tests/files/", "tests/readers/", "tests/scan/")
+WITHOUT_KERNELS = (
+    "tests/config/",
+    "tests/files/",
+    "tests/parallel/test_guard.py",
+    "tests/readers/",
+    "tests/scan/",
+)
 OF_THE_FIRST = (
     *WITHOUT_KERNELS,
     "tests/notebooks/",
