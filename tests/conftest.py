@@ -26,20 +26,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 MOST_WORKERS = 4
 """More of them make the scans that files share too often."""
-WITHOUT_KERNELS = (
-    "tests/config/",
-    "tests/files/",
-    "tests/parallel/test_guard.py",
-    "tests/readers/",
-    "tests/scan/",
-)
-OF_THE_FIRST = (
-    *WITHOUT_KERNELS,
-    "tests/notebooks/",
-    "tests/parallel/",
-    "tests/widgets/test_engines_widget.py",
-)
-"""Files for the first process: those that wait most of the time, for servers, browsers and engines,
+WITHOUT_KERNELS = ("tests/config/", "tests/files/", "tests/readers/", "tests/scan/")
+ENGINES = ("tests/parallel/", "tests/widgets/test_engines_widget.py")
+OF_THE_FIRST = (*WITHOUT_KERNELS, *ENGINES, "tests/notebooks/")
+"""Files for the first process: those that wait most of the time, for engines, servers and browsers,
 and before them those without kernels, which the other processes compile meanwhile."""
 
 # Compiled kernels take their time at the first call only.
@@ -78,9 +68,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the demo, which compiles most of the kernels, and with what needs none."""
-    early = ("tests/cli/test_demo.py", *WITHOUT_KERNELS)
-    items.sort(key=lambda item: not item.nodeid.startswith(early))
+    """Begin with the demo, which compiles most of the kernels, and with what needs none.
+
+    Engines come next: their processes would wait for each other if several files had some at the
+    end, when all processes take what is left.
+    """
+    order = (("tests/cli/test_demo.py", *WITHOUT_KERNELS), ENGINES)
+    items.sort(key=lambda item: [not item.nodeid.startswith(names) for names in order])
 
 
 @pytest.fixture(scope="session", autouse=True)
