@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -26,11 +26,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 MOST_WORKERS = 4
 """More of them make the scans that files share too often."""
-WITHOUT_KERNELS = ("tests/config/", "tests/files/", "tests/readers/", "tests/scan/")
-ENGINES = ("tests/parallel/", "tests/widgets/test_engines_widget.py")
-OF_THE_FIRST = (*WITHOUT_KERNELS, *ENGINES, "tests/notebooks/")
-"""Files for the first process: those that wait most of the time, for engines, servers and browsers,
-and before them those without kernels, which the other processes compile meanwhile."""
+COME_FIRST = (
+    "tests/cli/test_demo.py",
+    "tests/config/",
+    "tests/files/",
+    "tests/readers/",
+    "tests/scan/",
+)
+"""The demo, which compiles most of the kernels, and meanwhile what needs hardly any of them."""
 
 # Compiled kernels take their time at the first call only.
 settings.register_profile("compiled", deadline=None)
@@ -44,37 +47,17 @@ ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_TH
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Test single files by this process, and folders by one process of one thread a core.
 
-    One more is for the files that wait.
+    With one more the processes of engines and of mpiexec wait for each other.
     """
     if not any(Path(name.partition("::")[0]).is_dir() for name in config.args):
         return 0
     os.environ |= ONE_THREAD
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS) + 1
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the first process its files, one after the other, as long as there are any."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _assign_work_unit(self, node: Any) -> None:
-            first = node.gateway.id == "gw0"
-            suited = (file for file in self.workqueue if file.startswith(OF_THE_FIRST) == first)
-            if file := next(suited, ""):
-                self.workqueue.move_to_end(file, last=False)
-            super()._assign_work_unit(node)
-
-    return Scheduling(config, log) if config.option.dist == "loadfile" else None
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the demo, which compiles most of the kernels, and with what needs none.
-
-    Engines come next: their processes would wait for each other if several files had some at the
-    end, when all processes take what is left.
-    """
-    order = (("tests/cli/test_demo.py", *WITHOUT_KERNELS), ENGINES)
-    items.sort(key=lambda item: [not item.nodeid.startswith(names) for names in order])
+    """Compile first, so that later tests find what they need on disk."""
+    items.sort(key=lambda item: not item.nodeid.startswith(COME_FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)
