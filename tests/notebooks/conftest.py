@@ -141,8 +141,9 @@ def answered(dialog: Any) -> None:
     (buttons.last if "kernel" in text.lower() else buttons.first).click()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(require_or_skip):
+    """A browser; its event loop, which runs in this thread, ends before tests of other modules."""
     program = chromium(require_or_skip)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=FLAGS)
