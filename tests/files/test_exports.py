@@ -26,12 +26,16 @@ def crystal(grain_factory):
     return grain_factory(provenance=CELL | {"euler_bunge": MEAN})
 
 
-@pytest.fixture
-def orix(monkeypatch):
-    """As plain Python: at its first import all of it would be compiled, for 25 s."""
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
-    import orix.io
-    import orix.quaternion
+@pytest.fixture(scope="module")
+def orix():
+    """As plain Python: at its first import all of it would be compiled, for 25 s.
+
+    What others import after it is compiled again.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        import orix.io
+        import orix.quaternion
 
     return orix
 
