@@ -241,8 +241,8 @@ def lit_cells(
     """Merge the pixels of frames into cells, and keep the cells that any frame lights.
 
     `frames`, (frames, rows, cols): a cell that reaches beyond them sees zeros there. `bits`,
-    (frames, rows * cols / 8): filled with one bit for each pixel that is lit, as
-    ``numpy.packbits(frames > 0, bitorder="little")`` has those of a frame, while they are at hand.
+    (frames / 8, rows * cols): filled with one bit for each pixel that is lit, as
+    `completeness.pack` gives them, while they are at hand.
     Returns the cells of `across` x `across` pixels and their means, (cells + 1, frames), the last
     row zero, in memory that `rooms` lend.
     """
@@ -250,8 +250,9 @@ def lit_cells(
     lookup = np.full((rows + 2, cols + 2), -1, np.int32)
     # Room for all cells: memory that is never written to is not taken.
     means = (rooms or Rooms()).lend(rows * cols + 1, len(frames))
-    packed = np.empty((0, 0), np.uint8) if bits is None else bits
-    count = _merge_lit(frames, across, lookup, means, packed)
+    if bits is None:
+        bits = np.empty((-(-len(frames) // 8), frames[0].size), np.uint8)
+    count = _merge_lit(np.ascontiguousarray(frames), across, lookup, means, bits)
     lookup[lookup < 0] = count
     means[count] = 0
     return IlluminatedPixels(lookup, count), means[: count + 1]
@@ -262,32 +263,35 @@ def _merge_lit(frames, across, lookup, means, bits):  # type: ignore[no-untyped-
     """Fill the arrays of `lit_cells`, and count the cells; serial, to run beside other loops.
 
     Eight rows of cells at a time, of all frames, stay in the cache; fewer would break up what is
-    read into pieces so short that memory cannot foresee the next, and not fill whole bytes of bits.
+    read into pieces so short that memory cannot foresee the next.
     """
     rows, cols = frames.shape[1:]
     height, width = lookup.shape[0] - 2, lookup.shape[1] - 2
     share = frames.dtype.type(1 / across**2)
-    strips = np.zeros((8 * across, width), frames.dtype)
-    merged = np.zeros((frames.shape[0], 8, width), frames.dtype)
-    most = np.zeros((8, width), frames.dtype)
-    lit = np.zeros(8 * across * cols, np.uint8)
+    flat = frames.reshape(frames.shape[0], rows * cols)
+    lines = np.empty((8, cols), frames.dtype)
+    merged = np.empty((frames.shape[0], 8, width), frames.dtype)
+    most = np.empty((8, width), frames.dtype)
     count = 0
     for start in range(0, height, 8):
         most[:] = 0
+        present = min(8, height - start)
         first, stop = start * across, min((start + 8) * across, rows)
-        strips[stop - first :] = 0
         for frame in range(frames.shape[0]):
-            pixels = np.ascontiguousarray(frames[frame, first:stop])
-            if bits.size > 0:
-                _pack(pixels.reshape(-1), lit, bits[frame, first * cols // 8 :])
+            pixels = flat[frame, first * cols : stop * cols]
+            # At first in one go: memory foresees what is read next along one line alone.
+            _pack(pixels, frame % 8, bits[frame // 8, first * cols : stop * cols])
+            if across > 1:
+                for row in range(present):
+                    _sum_rows(pixels[row * across * cols : (row + 1) * across * cols], lines[row])
+            summed = lines.reshape(-1)[: present * cols] if across > 1 else pixels
             if cols % across == 0:  # all rows in one go
-                _sum_cols(pixels.reshape(-1), across, strips.reshape(-1))
+                _sum_cols(summed, across, merged[frame].reshape(-1))
             else:
-                for row in range(stop - first):
-                    _sum_cols(pixels[row], across, strips[row])
-            for row in range(8):
-                _sum_rows(strips[row * across : (row + 1) * across], merged[frame, row], most[row])
-        for row in range(min(8, height - start)):
+                for row in range(present):
+                    _sum_cols(summed[row * cols : (row + 1) * cols], across, merged[frame, row])
+            _raise(merged[frame].reshape(-1), most.reshape(-1))
+        for row in range(present):
             for col in range(width):
                 if most[row, col] > 0:
                     lookup[start + row + 1, col + 1] = count
@@ -299,7 +303,7 @@ def _merge_lit(frames, across, lookup, means, bits):  # type: ignore[no-untyped-
 
 @njit(inline="always")
 def _sum_cols(pixels, across, sums):  # type: ignore[no-untyped-def]
-    """Sum each few pixels of a row, the last ones being fewer if need be."""
+    """Sum each few pixels, the last ones being fewer if need be."""
     whole = pixels.size // across
     if across == 2:  # by far the most frequent; a step known to the compiler is quicker
         for i in range(whole):
@@ -314,26 +318,31 @@ def _sum_cols(pixels, across, sums):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _sum_rows(strips, sums, most):  # type: ignore[no-untyped-def]
-    """Sum the rows of a row of cells, and raise what is most to these sums."""
-    for col in range(sums.size):
-        sums[col] = strips[0, col]
-    for row in range(1, strips.shape[0]):
-        for col in range(sums.size):
-            sums[col] += strips[row, col]
-    for col in range(sums.size):
-        most[col] = max(most[col], sums[col])
+def _sum_rows(pixels, sums):  # type: ignore[no-untyped-def]
+    """Sum rows of pixels that follow each other, as long as `sums` is."""
+    cols = sums.size
+    if pixels.size == cols:
+        sums[:] = pixels
+        return
+    for col in range(cols):
+        sums[col] = pixels[col] + pixels[cols + col]
+    for first in range(2 * cols, pixels.size, cols):
+        for col in range(cols):
+            sums[col] += pixels[first + col]
 
 
 @njit(inline="always")
-def _pack(pixels, lit, packed):  # type: ignore[no-untyped-def]
-    """Make one byte of eight pixels, a bit for each that is lit, the first the lowest.
+def _raise(values, most):  # type: ignore[no-untyped-def]
+    """Raise what is most to these values."""
+    for i in range(most.size):
+        most[i] = max(most[i], values[i])
 
-    The factor shifts each of eight that are 0 or 1 to its place in the highest byte of the product.
-    """
+
+@njit(inline="always")
+def _pack(pixels, place, bits):  # type: ignore[no-untyped-def]
+    """Set a bit, at a place from the lowest on, for each pixel that is lit; the first clears."""
+    if place == 0:
+        bits[:] = 0
+    bit = np.uint8(1 << place)
     for i in range(pixels.size):
-        lit[i] = pixels[i] > 0
-    lit[pixels.size :] = 0
-    eights = lit.view(np.uint64)
-    for i in range((pixels.size + 7) // 8):
-        packed[i] = (eights[i] * np.uint64(0x0102040810204080)) >> np.uint64(56)
+        bits[i] |= bit if pixels[i] > 0 else np.uint8(0)

@@ -19,7 +19,7 @@ def test_bits_are_kept_while_there_is_room_and_read_again_otherwise(planted, mon
     model = build_model(scan.store, scan.experiment, -1)
     first, second = (int(k) for k in model.projections[:2])
     _, frames, rows, cols = model.store.shape
-    one = frames * -(-rows * cols // 8)
+    one = -(-frames // 8) * rows * cols
     monkeypatch.setattr("recon3d.reconstruction.fit.completeness.MOST_BYTES", one)
     bits = IlluminatedBits(model)
     found = [read_illuminated(model, k, 1, bits) for k in (first, second)]
@@ -49,16 +49,15 @@ def test_cells_hold_the_means_of_their_pixels(planted):
 @pytest.mark.parametrize("cols", [7, 8, 21])
 def test_voxels_count_where_their_own_frame_is_lit(cols):
     rng = np.random.default_rng(cols)
-    frames = rng.random((4, 11, cols)) * (rng.random((4, 11, cols)) > 0.5)
+    frames = rng.random((14, 11, cols)) * (rng.random((14, 11, cols)) > 0.5)
     known = rng.random((11, cols)) > 0.1
     points = rng.uniform(-2, 23, (300, 3))
     affine = np.array([[0.6, 0.1, 0, 0.3], [0, 0.8, 0.1, -0.4]])
-    # Six kinds of voxel: those of the four frames, of a dark frame, and of none.
-    frame_of = np.array([2, 0, DARK, 3, UNMEASURED, 1])
+    # Six kinds of voxel: those of four of the frames, of a dark frame, and of none.
+    frame_of = np.array([12, 0, DARK, 7, UNMEASURED, 8])
     kinds = rng.integers(-1, 6, 300)
     hits, seen = np.zeros((2, 300), np.int32)
-    bits = (pack(frames), pack(known))
-    count_illuminated(hits, seen, points, affine, *bits, (11, cols), frame_of, kinds)
+    count_illuminated(hits, seen, points, affine, pack(frames), known, frame_of, kinds)
     expected = np.zeros((2, 300), int)
     for voxel, (point, kind) in enumerate(zip(points, kinds, strict=True)):
         row, col = np.floor(affine @ [*point, 1] + 0.5).astype(int)

@@ -45,9 +45,8 @@ def find_support(
     disk = morphology.iterate_structure(morphology.generate_binary_structure(2, 1), margin_pix)
     for number in track(model.own, "support", unit="projection"):
         illuminated = model.summed(number) != 0
-        bits = pack(morphology.binary_dilation(illuminated, disk) if margin_pix else illuminated)
-        everywhere = np.full_like(bits, 255)
-        where = (points_um, model.affine(number), bits[None], everywhere, model.image_shape)
+        lit = morphology.binary_dilation(illuminated, disk) if margin_pix else illuminated
+        where = (points_um, model.affine(number), pack(lit[None]), np.ones_like(lit))
         count_illuminated(hits, seen, *where, the_sum, alike)
     model.communicator.sum(hits)
     model.communicator.sum(seen)
@@ -81,8 +80,8 @@ def completeness(
     ):
         place = np.full(model.store.shape[1] + 1, DARK)
         place[numbers], place[-1] = np.arange(numbers.size), UNMEASURED
-        unknown = np.zeros(shape, bool) if model.unknown is None else model.unknown.of(int(number))
-        where = (points_um, model.affine(int(number)), packed, pack(~unknown), shape)
+        known = np.ones(shape, bool) if model.unknown is None else ~model.unknown.of(int(number))
+        where = (points_um, model.affine(int(number)), packed, known)
         count_illuminated(hits, seen, *where, place[frame_of], peak_bins)
     model.communicator.sum(hits)
     model.communicator.sum(seen)
@@ -130,23 +129,24 @@ class IlluminatedBits:
         self._kept: dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
         # One array, which the system provides in large pages; what is never written is not taken.
         frames, rows, cols = model.store.shape[1:]
-        in_bytes = -(-rows * cols // 8)
-        count = min(MOST_BYTES // (frames * in_bytes), len(model.own))
-        self._room = np.empty((count, frames, in_bytes), np.uint8)
+        one = -(-frames // 8), rows * cols
+        count = min(MOST_BYTES // (one[0] * one[1]), len(model.own))
+        self._room = np.empty((count, *one), np.uint8)
         self._places = {int(number): place for place, number in enumerate(model.own[:count])}
 
     def keep(self, projection: int, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Room for what `of` gives for a projection, to be filled; kept where there is enough."""
+        eights = -(-numbers.size // 8)
         if projection not in self._places:
-            return np.empty((numbers.size, self._room.shape[2]), np.uint8)
-        packed = self._room[self._places[projection], : numbers.size]
+            return np.empty((eights, self._room.shape[2]), np.uint8)
+        packed = self._room[self._places[projection], :eights]
         self._kept[projection] = numbers, packed
         return packed
 
     def of(self, projection: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """The numbers of the frames of a projection that are not all dark, and their lit pixels.
 
-        These are (lit frames, rows * cols / 8), as `pack` gives them.
+        These are (lit frames / 8, rows * cols), as `pack` gives them.
         """
         if projection in self._kept:
             return self._kept[projection]
@@ -183,23 +183,23 @@ def read_illuminated(
     return IlluminatedCells(number, numbers, *merged)
 
 
-def pack(images: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """One bit for each pixel that is lit: (..., rows, cols) to (..., rows * cols / 8)."""
-    lit = (images > 0).reshape(*images.shape[:-2], -1)
-    return np.packbits(lit, axis=-1, bitorder="little")
+def pack(frames: AnyFloats | NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """One bit for each pixel that is lit: (frames, rows, cols) to (frames / 8, rows * cols)."""
+    return np.packbits((frames > 0).reshape(len(frames), -1), axis=0, bitorder="little")
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def count_illuminated(hits, seen, points, affine, bits, known, shape, frame_of, kinds):  # type: ignore[no-untyped-def]
+def count_illuminated(hits, seen, points, affine, bits, known, frame_of, kinds):  # type: ignore[no-untyped-def]
     """Count, for each voxel, whether its own frame is lit at the pixel nearest to it.
 
     `hits` and `seen`, (voxels,), are added to: projections in which the frame is lit, and in which
-    it could be. `bits`, (frames, rows * cols / 8): lit pixels of some frames of a `shape`, as
-    `pack` gives them; `known`, (rows * cols / 8,): those that count. `frame_of`, (kinds,): which of
-    the frames a kind of voxel ought to light, `DARK` or `UNMEASURED`; `kinds`, (voxels,): the kind
-    of each, below 0 for none.
+    it could be. `bits`, (frames / 8, rows * cols): lit pixels of some frames, as `pack` gives them;
+    `known`, (rows, cols): the pixels that count. `frame_of`, (kinds,): which of the frames a kind
+    of voxel ought to light, `DARK` or `UNMEASURED`; `kinds`, (voxels,): the kind of each, below 0
+    for none.
     """
-    rows, cols = shape
+    rows, cols = known.shape
+    counts = known.reshape(-1)
     for voxel in prange(points.shape[0]):
         kind = kinds[voxel]
         if kind < 0 or frame_of[kind] == UNMEASURED:
@@ -210,8 +210,8 @@ def count_illuminated(hits, seen, points, affine, bits, known, shape, frame_of, 
         if 0 <= down < rows and 0 <= right < cols:
             # Without a sign: a negative place would be asked for each time.
             pixel = np.uint64(down) * np.uint64(cols) + np.uint64(right)
-            byte, bit = pixel >> np.uint64(3), pixel & np.uint64(7)
-            counts = (known[byte] >> bit) & np.uint8(1)
-            seen[voxel] += counts
-            if frame_of[kind] >= 0:
-                hits[voxel] += counts & (bits[np.uint64(frame_of[kind]), byte] >> bit)
+            seen[voxel] += counts[pixel]
+            if counts[pixel] and frame_of[kind] >= 0:
+                frame = np.uint64(frame_of[kind])
+                byte = bits[frame >> np.uint64(3), pixel]
+                hits[voxel] += (byte >> (frame & np.uint64(7))) & np.uint8(1)
