@@ -46,7 +46,7 @@ _LONGEST_SHOWN = 80
 _LARGEST_WHOLE = 2**63
 _LONGEST_NAME = 255
 """Bytes of a file's name."""
-_WORDS = {
+WORDS = {
     "NoneType": "None",
     "str": "a text",
     "bool": "True or False",
@@ -196,18 +196,25 @@ def wrong(argument: str, value: object, expected: str) -> ParameterError:
 def _taken(name: str, value: Any, kind: Any, expected: str = "") -> Any:
     """The value as the function takes it; a ParameterError if not allowed, or out of bounds."""
     bounds = expected if expected[:1] in ("<", ">") else ""
+    try:
+        return as_argument(value, kind, bounds)
+    except (TypeError, ValueError):
+        if bounds or not expected or expected.startswith("("):
+            expected = _words(kind, bounds)
+        raise wrong(name, value, expected) from None
+
+
+def as_argument(value: Any, kind: Any, bounds: str = "") -> Any:
+    """The value as a kind, which may be a union, within bounds; else a TypeError or ValueError."""
     for each in _alternatives(kind):
         try:
-            taken = as_kind(value, each)
+            taken = _as_kind(value, each)
             _require(each is not float or math.isfinite(taken) or "inf" in bounds)
         except (TypeError, ValueError, OverflowError):
             continue
-        if bounds and taken is not None and not within(taken, bounds):
-            break
+        _require(taken is None or _within(taken, bounds))
         return taken
-    if bounds or not expected or expected.startswith("("):
-        expected = _words(kind, bounds)
-    raise wrong(name, value, expected)
+    raise TypeError
 
 
 def _alternatives(kind: Any) -> list[Any]:
@@ -216,7 +223,7 @@ def _alternatives(kind: Any) -> list[Any]:
     return [each for each in kinds if each is not str or Path not in kinds]
 
 
-def as_kind(value: Any, kind: Any) -> Any:
+def _as_kind(value: Any, kind: Any) -> Any:
     """The value as one kind, a type but no union; a TypeError or ValueError where it is none."""
     name, inner = get_origin(kind) or kind, get_args(kind)
     if name in _SIMPLE:
@@ -331,7 +338,7 @@ def _require(condition: bool) -> None:
         raise TypeError
 
 
-def within(value: Any, bounds: str) -> bool:
+def _within(value: Any, bounds: str) -> bool:
     """Whether a number, or each of several, is within bounds such as ">= 1, < 100"."""
     values = np.ravel(value)
     for bound in filter(None, bounds.split(",")):
@@ -358,7 +365,7 @@ def _words(kind: Any, bounds: str = "") -> str:
     kind = alternatives[0]
     name, inner = get_origin(kind) or kind, get_args(kind)
     if name in (int, float):
-        return f"{_WORDS[name.__name__]} {bounds}".rstrip()
+        return f"{WORDS[name.__name__]} {bounds}".rstrip()
     if name is np.ndarray:
         return f"an array of {_items(kind)}"
     if name is Literal:
@@ -369,6 +376,6 @@ def _words(kind: Any, bounds: str = "") -> str:
         many = len(inner) if name is tuple and inner[-1] is not ... else "several"
         return f"{many} of: {_words(inner[0]).removeprefix('a ')}"
     own = name.__module__.startswith("recon3d")
-    return _WORDS.get(
+    return WORDS.get(
         name.__name__, f"a recon3d.{name.__name__}" if own else f"an object of type {name.__name__}"
     )

@@ -31,22 +31,20 @@ class Cleaning(Declared):
         "width of the rim of a frame that holds no signal; 0 for a grain that fills the frame (no "
         "frame background is then subtracted); - for what the data suggest",
         unit="pixels",
-        least=0,
-        most=_MOST_PIXELS,
+        bounds=f">= 0, <= {_MOST_PIXELS}",
     )
     binth: float | None = setting(
         None,
         "counts above which a pixel is signal; - for what the data suggest",
         unit="counts",
-        least=0,
+        bounds=">= 0",
     )
     min_region_pix: int = setting(
         100,
         "smallest lit region that is kept",
         key="min_region",
         unit="pixels",
-        least=0,
-        most=_MOST_PIXELS,
+        bounds=f">= 0, <= {_MOST_PIXELS}",
         option="--min-region",
         metavar="PIX",
     )
@@ -58,7 +56,7 @@ class Cleaning(Declared):
         "a pixel is hot where it exceeds its neighbours' median by this many standard deviations "
         "of the counting noise, and stands alone; 0 for none",
         unit="standard deviations",
-        least=0,
+        bounds=">= 0",
         option="--hot-pixels",
         metavar="SIGMA",
     )
@@ -66,7 +64,7 @@ class Cleaning(Declared):
         None,
         "counts above the dark frame from which on a pixel is hot in any case",
         unit="counts",
-        above=0,
+        bounds="> 0",
         option="--hot-limit",
         metavar="COUNTS",
     )
@@ -82,8 +80,7 @@ class Cleaning(Declared):
         "radius of the disk that closes the mask; 0 for none",
         key="close_radius",
         unit="pixels",
-        least=0,
-        most=50,
+        bounds=">= 0, <= 50",
         option="--close-radius",
         metavar="PIX",
     )

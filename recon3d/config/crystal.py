@@ -44,10 +44,13 @@ class Crystal(Declared):
     unit_cell: Six = setting(help="a, b, c in Å and α, β, γ in degrees, of any crystal system")
     hkl: tuple[int, int, int] = setting(help="Miller indices of the imaged reflection")
     wavelength_angstrom: float = setting(
-        help="X-ray wavelength", key="wavelength", unit="Å", above=0
+        help="X-ray wavelength", key="wavelength", unit="Å", bounds="> 0"
     )
     space_group: int = setting(
-        1, "number of the space group, for the symmetry of exports", key="sg_no", least=1, most=230
+        1,
+        "number of the space group, for the symmetry of exports",
+        key="sg_no",
+        bounds=">= 1, <= 230",
     )
     orientation_matrix: Nine | None = setting(
         None,
@@ -59,8 +62,7 @@ class Crystal(Declared):
         "φ1, Φ, φ2 after Bunge, from the sample's axes to the crystal's: in place of U",
         key="euler_bunge",
         unit="degrees",
-        least=-360,
-        most=360,
+        bounds=">= -360, <= 360",
     )
 
     def __post_init__(self) -> None:

@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from recon3d.arguments import NamedFields, as_kind, choices_text, is_several, within, wrong
+from recon3d.arguments import WORDS, NamedFields, as_argument, choices_text, is_several, wrong
 from recon3d.errors import warn
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SEPARATORS = re.compile(r"[\s,;x×]+")
+_BOUNDS = {">=": " of {} or more", ">": " above {}", "<=": " of {} at most", "<": " below {}"}
 _BRACKETS = str.maketrans("[](){}", " " * 6)
 
 
@@ -31,10 +32,7 @@ class Setting:
     help: str  # a sentence without a full stop
     unit: str = ""  # of its numbers
     key: str = ""  # its name in .ini files; the field's name where empty
-    least: float | None = None  # may be reached, as `most` may
-    above: float | None = None  # may not be reached, as `below` may not
-    most: float | None = None
-    below: float | None = None
+    bounds: str = ""  # of its numbers, as `recon3d.arguments.checked` takes them
     choices: tuple[Any, ...] = ()
     # words that stand for a value in files, such as auto for 0
     words: Mapping[str, Any] = field(default_factory=dict)
@@ -73,59 +71,35 @@ class Setting:
             return self.expect
         if self.choices:
             return choices_text([*words, *self.choices])
-        text = _count_text(self.single, self.count, self.one_for_all) + self._bounds()
+        text = self._numbers_text() + _bounds_text(self.bounds)
         if self.unit and self.unit != "1":
             text += f", in {self.unit}"
         return " or ".join([text, *words])
 
-    @property
-    def limits(self) -> str:
-        """Its bounds, as `recon3d.arguments.checked` takes them."""
-        bounds = {">=": self.least, ">": self.above, "<=": self.most, "<": self.below}
-        return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
-
-    def _bounds(self) -> str:
-        if self.least is not None and self.most is not None:
-            return f" from {_plain(self.least)} to {_plain(self.most)}"
-        found = [
-            text.format(_plain(bound))
-            for text, bound in (
-                (" of {} or more", self.least),
-                (" above {}", self.above),
-                (" of {} at most", self.most),
-                (" below {}", self.below),
-            )
-            if bound is not None
-        ]
-        return " and".join(found)
+    def _numbers_text(self) -> str:
+        if self.single is bool:
+            return "true or false"
+        article, _, name = WORDS[self.single.__name__].partition(" ")
+        if self.count is None:
+            return name if self.single is str else f"{article} {name}"
+        several = f"{self.count} {name}s" if self.count else f"{name}s"
+        return f"one {name} or {several}" if self.one_for_all else several
 
     def check(self, value: Any) -> Any:
         """Take a value of Python as the declared type; a ValueError says what is expected."""
         if isinstance(value, str) and value in self.words:
             return self.words[value]
-        if value is None and type(None) in get_args(self.kind):
-            return None
-        if self.count is None:
-            return self._check_one(value)
-        if not is_several(value):
-            raise ValueError(self.expected)
-        flat = [n for item in value for n in (item if is_several(item) else [item])]
-        items = tuple(self._check_one(item) for item in flat)
-        if self.count and len(items) != self.count:
-            raise ValueError(self.expected)
-        return items
-
-    def _check_one(self, value: Any) -> Any:
-        # A path, though it is kept as a text, may be given as a path.
-        value = str(value) if self.single is str and isinstance(value, Path) else value
+        if self.single is str and isinstance(value, Path):
+            value = str(value)  # a path, though it is kept as a text, may be given as a path
+        if self.count is not None and is_several(value):
+            value = [n for item in value for n in (item if is_several(item) else [item])]
         try:
-            taken = as_kind(value, self.single)
-        except (TypeError, ValueError, OverflowError):
+            taken = as_argument(value, self.kind, self.bounds)
+        except (TypeError, ValueError):
             raise ValueError(self.expected) from None
-        if self.choices and taken not in (*self.choices, *self.words.values()):
-            raise ValueError(self.expected)
-        if isinstance(taken, (int, float)) and not (
-            math.isfinite(taken) and within(taken, self.limits)
+        known = (*self.choices, *self.words.values(), None)
+        if self.choices and not all(
+            n in known for n in (taken if isinstance(taken, tuple) else [taken])
         ):
             raise ValueError(self.expected)
         return taken
@@ -171,7 +145,12 @@ class Declared(NamedFields):
     """A dataclass of settings: checks its fields, and shows those that are not the default."""
 
     def __post_init__(self) -> None:
-        validate(self)
+        for declared in settings_of(type(self)).values():
+            value = getattr(self, declared.name)
+            try:
+                object.__setattr__(self, declared.name, declared.check(value))
+            except ValueError as error:
+                raise wrong(declared.name, value, str(error)) from None
 
     def __repr__(self) -> str:
         shown = [
@@ -204,19 +183,6 @@ def _settings_of(cls: Any) -> dict[str, Setting]:
                 required=required,
             )
     return found
-
-
-def validate(settings: Any) -> None:
-    """Check every declared field of a frozen dataclass, and bring it to its type.
-
-    A ParameterError names a value of another type, or out of bounds.
-    """
-    for declared in settings_of(type(settings)).values():
-        value = getattr(settings, declared.name)
-        try:
-            object.__setattr__(settings, declared.name, declared.check(value))
-        except ValueError as error:
-            raise wrong(declared.name, value, str(error)) from None
 
 
 def parse_texts(
@@ -310,17 +276,8 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _count_text(single: type, count: int | None, one_for_all: bool) -> str:
-    if single is bool:
-        return "true or false"
-    name = {"int": "whole number", "float": "number", "str": "text", "Path": "path"}[
-        single.__name__
-    ]
-    if count is None:
-        return name if single is str else f"a {name}"
-    several = f"{count} {name}s" if count else f"{name}s"
-    return f"one {name} or {several}" if one_for_all else several
-
-
-def _plain(bound: float) -> str:
-    return f"{bound:.0f}" if float(bound).is_integer() else f"{bound:g}"
+def _bounds_text(bounds: str) -> str:
+    parts = [bound.split() for bound in bounds.split(",") if bound]
+    if [sign for sign, _ in parts] == [">=", "<="]:
+        return f" from {parts[0][1]} to {parts[1][1]}"
+    return " and".join(_BOUNDS[sign].format(number) for sign, number in parts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recon3d.arguments import NamedFields, check_fields, checked
+from recon3d.arguments import check_fields, checked
 from recon3d.config.crystal import Crystal
 from recon3d.config.declare import (
     Declared,
@@ -19,7 +19,6 @@ from recon3d.config.declare import (
     record_of,
     setting,
     settings_of,
-    validate,
     warn_of_unknown,
 )
 from recon3d.config.ini import read_ini
@@ -28,7 +27,7 @@ from recon3d.config.volume import Volume
 from recon3d.errors import ParameterError
 
 Three = tuple[float, float, float]
-_TILT: dict[str, Any] = {"unit": "degrees", "above": -80, "below": 80}
+_TILT: dict[str, Any] = {"unit": "degrees", "bounds": "> -80, < 80"}
 FLIPS = ("none", "rows", "columns", "both")
 _NO_OFFSET = "0: such a displacement or rotation is not modelled"
 
@@ -41,7 +40,7 @@ class Detector(Declared):
         help="magnification: pixels for one µm in the sample",
         key="M",
         unit="pixels per µm",
-        above=0,
+        bounds="> 0",
     )
     omega_sense: int = setting(
         1, "sense of the ω motor in the map from sample to detector", choices=(1, -1)
@@ -98,7 +97,7 @@ class NotModelled(Declared):
 
 
 @dataclass(frozen=True)
-class Experiment(NamedFields):
+class Experiment(Declared):
     """Everything that an .ini file says of an experiment.
 
     Parameters
@@ -133,7 +132,7 @@ class Experiment(NamedFields):
     )
 
     def __post_init__(self) -> None:
-        validate(self)
+        super().__post_init__()
         check_fields(self, *_PARTS)
 
     @classmethod

@@ -20,7 +20,7 @@ NOT_GIVEN = (*SUGGESTED, "phi0", "chi0", "angsteps", "numangsteps")
 PATHS = ("datadir", "bgdir", "outputpath", "flat_field", "bad_pixels")
 """The keys whose values are paths; those in a settings file count from its folder."""
 
-_ANGLE: dict[str, Any] = {"unit": "degrees", "least": -360, "most": 360}
+_ANGLE: dict[str, Any] = {"unit": "degrees", "bounds": ">= -360, <= 360"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +62,7 @@ class GetData(Declared):
     numangsteps: Pair | None = setting(
         None,
         "number of settings, one number or mu,gamma; - for none (the motors are the truth)",
-        least=1,
+        bounds=">= 1",
         one_for_all=True,
     )
     motors: str = setting(
@@ -80,7 +80,7 @@ class GetData(Declared):
         "sum N x N pixels, or ROWSxCOLUMNS such as 2x1, to one as frames are read; all other "
         "numbers stay in pixels of the detector and counts of one of them",
         unit="pixels",
-        least=1,
+        bounds=">= 1",
         one_for_all=True,
         option="--binning",
         metavar="N",

@@ -11,12 +11,10 @@ FRAMES = ("sample", "lab")
 ALGORITHMS = ("mlem", "sirt")
 ALIGNMENTS = ("drift", "axis", "none")
 
-_SMALLEST_ANGLE_DEG = 1e-6
-
 
 def _angle(help: str, key: str) -> float | None:
     """Declare a positive angle that is found from the data where it is not given."""
-    found: float | None = setting(None, help, key=key, unit="degrees", least=_SMALLEST_ANGLE_DEG)
+    found: float | None = setting(None, help, key=key, unit="degrees", bounds=">= 1e-06")
     return found
 
 
@@ -37,12 +35,16 @@ class Settings(Declared):
         option="--frame",
     )
     iterations: int = setting(
-        10, "passes of the iterative method, at most", least=1, option="--iterations", metavar="N"
+        10,
+        "passes of the iterative method, at most",
+        bounds=">= 1",
+        option="--iterations",
+        metavar="N",
     )
     stop_change: float = setting(
         0.01,
         "relative change of the residual from one pass to the next below which it stops",
-        least=0,
+        bounds=">= 0",
     )
     algorithm: str = setting(
         "mlem", "mlem (for counts) or sirt (least squares)", choices=ALGORITHMS
@@ -51,8 +53,7 @@ class Settings(Declared):
         0.0,
         "weight of the total variation that smooths the occupancy after each pass, as a share of a "
         "typical voxel's; 0 for none",
-        least=0,
-        most=100,
+        bounds=">= 0, <= 100",
     )
     handedness: int = setting(
         0, "relative sense of the tilt motors and ω", choices=(1, -1), words={"auto": 0}
@@ -82,8 +83,7 @@ class Settings(Declared):
         None,
         "completeness from which a voxel belongs to the grain (backprojection); auto for the cut "
         "whose projections agree best with the lit pixels",
-        least=0,
-        most=1,
+        bounds=">= 0, <= 1",
         words={"auto": None},
     )
     bin_deg: float | None = _angle(
@@ -108,7 +108,7 @@ class Settings(Declared):
         "how often the state of the iterative method is saved, so that --resume can go on from it; "
         "0 for never",
         unit="s",
-        least=0,
+        bounds=">= 0",
         option="--checkpoint",
         metavar="SECONDS",
     )

@@ -33,7 +33,7 @@ class OfFile:
         8.0,
         "what the orientation distributions may take",
         unit="GiB",
-        above=0,
+        bounds="> 0",
         option="--memory",
         metavar="GIB",
     )

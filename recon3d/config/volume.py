@@ -33,11 +33,11 @@ class Volume(Declared):
     """
 
     position_um: Three = setting(help="centre of the box", key="grain_pos", unit="µm")
-    size_um: Three = setting(help="edges of the box", key="grain_dim", unit="µm", above=0)
+    size_um: Three = setting(help="edges of the box", key="grain_dim", unit="µm", bounds="> 0")
     shape: tuple[int, int, int] = setting(
         help="voxels along each axis; one number serves for all three",
         key="grain_steps",
-        least=1,
+        bounds=">= 1",
         one_for_all=True,
     )
 

@@ -172,7 +172,7 @@ def clean_together(
         pipeline.clean(scan, cleaning, out, communicator=communicator, **options)
 
 
-@checked(memory_gib=KEYS["memory_gib"].limits)
+@checked(memory_gib=KEYS["memory_gib"].bounds)
 def reconstruct(
     clean: CleanedScan | str | Path,
     experiment: Experiment,

@@ -103,7 +103,7 @@ class Scan(ScanTable):
         self.binning.require_room((roi.rows, roi.cols))
         return replace(self, roi=roi)
 
-    @checked(rows=GETDATA_KEYS["binning"].limits, cols=GETDATA_KEYS["binning"].limits)
+    @checked(rows=GETDATA_KEYS["binning"].bounds, cols=GETDATA_KEYS["binning"].bounds)
     def binned(self, rows: int, cols: int | None = None) -> Scan:
         """The same scan, its pixels summed in blocks while frames are read.
 

@@ -163,9 +163,9 @@ def test_the_texts_of_a_plan_give_it_again(cleaning, skip, arrays):
 
 
 def test_bounds_of_a_setting_are_those_of_the_argument_of_its_name():
-    assert KEYS["memory_gib"].limits == "> 0"
-    assert KEYS["tv_weight"].limits == ">= 0, <= 100"
-    assert KEYS["t_x"].limits == "> -80, < 80"
+    assert KEYS["memory_gib"].bounds == "> 0"
+    assert KEYS["tv_weight"].bounds == ">= 0, <= 100"
+    assert KEYS["t_x"].bounds == "> -80, < 80"
 
 
 def test_the_page_of_settings_is_that_of_the_declarations(repository):

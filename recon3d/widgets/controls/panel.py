@@ -240,16 +240,16 @@ def text_line(name: str, placeholder: str, tip: str) -> controls.Text:
 def control(
     declared: Setting,
     value: Any,
-    low: float | None = None,
-    high: float | None = None,
+    low: float = 0,
+    high: float = 1,
     *,
     step: float = 1,
     label: str = "",
 ) -> Any:
     """The control of a setting: a box to tick, a list, or a slider, with its help as the tip.
 
-    `low`, `high`, `step`: what a slider covers; the bounds of the setting where None. `label`: what
-    stands beside it; the setting's key where empty.
+    `low`, `high`, `step`: what a slider covers. `label`: what stands beside it; the setting's key
+    where empty.
     """
     label = label or declared.key
     if declared.single is bool:
@@ -258,8 +258,6 @@ def control(
         return choice(label, declared.choices, value, declared.help)
     if declared.unit and declared.unit not in label:
         label = f"{label} ({declared.unit})"
-    low = declared.least or 0 if low is None else low
-    high = declared.most or 1 if high is None else high
     return slider(label, value, low, high, step=step, tip=declared.help)
 
 
