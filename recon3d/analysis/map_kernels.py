@@ -1,11 +1,13 @@
-"""The loops over the pixels of one projection's frames, compiled."""
+"""The loops over the pixels of one projection's frames, compiled.
+
+What takes `start` and `stop` works on the rows between, for `in_parts`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.runtime.compiled import njit
@@ -19,19 +21,22 @@ _BLOCK = 128
 """Frames whose rows are held at once, and summed in single precision."""
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def means(
+    start: int,
+    stop: int,
     frames: NDArray[Any],
     known: NDArray[np.int64],
     weights: NDArray[Any],
     middle_mu: float,
     middle_gamma: float,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Total and means, from weights of shape (3, frames): 1, μ and γ from their middle."""
-    _, rows, cols = frames.shape
-    total = np.empty((rows, cols))
-    mean_mu, mean_gamma = np.empty_like(total), np.empty_like(total)
-    for row in prange(rows):
+    total: FloatArray,
+    mean_mu: FloatArray,
+    mean_gamma: FloatArray,
+) -> None:
+    """Fill in total and means, by weights of shape (3, frames): 1, μ and γ from their middle."""
+    cols = frames.shape[2]
+    for row in range(start, stop):
         counts = np.empty((min(len(known), _BLOCK), cols), weights.dtype)
         sums = np.zeros((3, cols))
         for first in range(0, len(known), _BLOCK):
@@ -39,17 +44,20 @@ def means(
             part = np.zeros((3, cols), weights.dtype)
             read_row(frames, block, row, 0.0, counts)
             accumulate(counts[: len(block)], weights[:, first : first + _BLOCK], part)
-            sums += part
+            for term in range(3):
+                for col in range(cols):
+                    sums[term, col] += part[term, col]
         for col in range(cols):
             total[row, col] = sums[0, col]
             share = 1 / total[row, col] if total[row, col] > 0 else np.nan
             mean_mu[row, col] = middle_mu + sums[1, col] * share
             mean_gamma[row, col] = middle_gamma + sums[2, col] * share
-    return total, mean_mu, mean_gamma
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def maps(
+    start: int,
+    stop: int,
     frames: NDArray[Any],
     known: NDArray[np.int64],
     settings: FloatArray,
@@ -64,21 +72,20 @@ def maps(
     background: float,
     peak_share: float,
     peaks: bool,
-) -> tuple[
-    FloatArray, FloatArray, FloatArray, FloatArray, NDArray[np.int64], FloatArray, FloatArray
-]:
-    """Total, (mean, skewness, kurtosis), covariance, the highest points of curves, and peaks."""
-    _, rows, cols = frames.shape
-    axes = len(sizes)
-    total = np.empty((rows, cols))
-    moments = np.empty((3, rows, cols, axes))
-    covariance = np.empty((rows, cols, axes, axes))
-    amplitude = np.empty((rows, cols, axes))
-    count = np.zeros((rows, cols), np.int64)
-    most = MOST_PEAKS if peaks else 0
-    peak_setting = np.full((rows, cols, most, axes), np.nan)
-    share = np.full((rows, cols, most), np.nan)
-    for row in prange(rows):
+    total: FloatArray,
+    moments: FloatArray,
+    covariance: FloatArray,
+    amplitude: FloatArray,
+    count: NDArray[np.int64],
+    peak_setting: FloatArray,
+    share: FloatArray,
+) -> None:
+    """Fill in total, (mean, skewness, kurtosis), covariance, highest points of curves, and peaks.
+
+    Peaks that there are not stay as they are.
+    """
+    cols, axes = frames.shape[2], len(sizes)
+    for row in range(start, stop):
         counts = np.empty((len(known), cols))
         read_row(frames, known, row, background, counts)
         mixed = np.zeros((len(products), cols))
@@ -100,7 +107,6 @@ def maps(
                 counts, settings, neighbours, peak_share, total[row], count[row], peak_setting[row],
                 share[row],
             )  # fmt: skip
-    return total, moments, covariance, amplitude, count, peak_setting, share
 
 
 @njit(cache=True)

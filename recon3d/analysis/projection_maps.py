@@ -24,6 +24,7 @@ from recon3d.config.cleaning import Cleaning
 from recon3d.errors import ParameterError
 from recon3d.files.hdf5 import create_own
 from recon3d.files.nexus import add_key, as_bytes, call_image, new_group, write_entry, write_process
+from recon3d.runtime.compiled import in_parts
 from recon3d.runtime.progress import track
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import Projection, ScanTable
@@ -75,7 +76,10 @@ def projection_moments(
     weights = np.stack([np.ones(known.size), mu[known] - middle[0], gamma[known] - middle[1]])
     single = np.can_cast(frames.dtype, np.float32) or frames.dtype.itemsize <= 4
     weights = weights.astype(np.float32 if single else np.float64)
-    return map_kernels.means(np.ascontiguousarray(frames), known, weights, *middle)
+    found = np.empty((3, *frames.shape[1:]))
+    given = np.ascontiguousarray(frames), known, weights, *middle
+    in_parts(map_kernels.means, frames.shape[1], *given, *found)
+    return found[0], found[1], found[2]
 
 
 def illuminated(total: NDArray[Any], share: float = 0.05) -> NDArray[np.bool_]:
@@ -234,14 +238,22 @@ def mosaicity(
     first, second = np.triu_indices(len(sizes), 1)
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
-    total, moments, covariance, amplitude, count, peak_setting, share = map_kernels.maps(
+    axes, image = len(sizes), frames.shape[1:]
+    most = map_kernels.MOST_PEAKS if peaks else 0
+    total, amplitude = np.empty(image), np.empty((*image, axes))
+    moments, covariance = np.empty((3, *image, axes)), np.empty((*image, axes, axes))
+    count = np.zeros(image, np.int64)
+    setting, share = np.full((*image, most, axes), np.nan), np.full((*image, most), np.nan)
+    in_parts(
+        map_kernels.maps, image[0],
         np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale,
         _powers(reduced), _powers(_settings_of_places(reduced, own, sizes)),
         reduced[first] * reduced[second], own, sizes, _neighbours(places, sizes, known),
         float(background), float(peak_share), peaks,
+        total, moments, covariance, amplitude, count, setting, share,
     )  # fmt: skip
     mean, skewness, kurtosis = moments
-    found = Peaks(count, peak_setting, share)
+    found = Peaks(count, setting, share)
     return Mosaicity(names, total, mean, covariance, skewness, kurtosis, amplitude, found)
 
 

@@ -19,6 +19,7 @@ from recon3d.cleaning.kernels.frames import BoolFrame, FloatArray, FloatFrame
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError, ParameterError
+from recon3d.runtime.compiled import in_parts
 
 Frames = NDArray[np.float32]
 
@@ -75,7 +76,7 @@ def work_on_projection(
     framebg, _ = cleaning.chosen
     start = subtract_projection(raw, valid, currents, cleaning, calibration, normalizer, room)
     frames = start.frames
-    kernels.scale_frames(frames, start.factors, framebg)
+    scale_frames(frames, start.factors, framebg)
     unmasked = frames.copy() if keep_unmasked else None
     sums, dropped = mask_frames(frames, cleaning)
     return CleanedProjection(
@@ -83,17 +84,26 @@ def work_on_projection(
     )
 
 
-def mask_frames(
-    frames: Frames, cleaning: Cleaning
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def scale_frames(frames: Frames, factors: NDArray[np.float32], framebg: int) -> None:
+    """Do steps 4 and 5 on frames in place."""
+    in_parts(kernels.scale_frames, len(frames), frames, factors, framebg)
+
+
+def mask_frames(frames: Frames, cleaning: Cleaning) -> tuple[FloatArray, NDArray[np.int64]]:
     """Do step 6 on frames in place; what is left of each, and how many pixels were dropped."""
-    return mask_kernels.mask_frames(
+    sums, dropped = np.empty(len(frames)), np.empty(len(frames), np.int64)
+    in_parts(
+        mask_kernels.mask_frames,
+        len(frames),
         frames,
         cleaning.chosen[1],
         int(cleaning.min_region_pix),
         int(cleaning.close_radius_pix),
         cleaning.fill_holes,
+        sums,
+        dropped,
     )
+    return sums, dropped
 
 
 def brightest_pixels(
@@ -110,7 +120,7 @@ def brightest_pixels(
     """
     given = raw, valid, currents, cleaning, calibration, normalizer.begun_again()
     start = subtract_projection(*given)
-    kernels.scale_frames(start.frames, start.factors, cleaning.chosen[0])
+    scale_frames(start.frames, start.factors, cleaning.chosen[0])
     read = raw[valid][:, ~calibration.bad]
     return float(read.max(initial=0)), float(start.frames.max(initial=0))
 
@@ -168,18 +178,28 @@ def subtract_pedestal(
     `averaged`: how many frames the pedestal is the mean of; None for very many. Returns the total
     of each frame, and how many of its pixels were hot.
     """
-    return kernels.subtract_frames(
+    variance = counting_variance(pedestal, calibration.gain, averaged)
+    sigmas = float(cleaning.hot_pixels)
+    limit = kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit)
+    totals, hot = np.empty(len(raw)), np.empty(len(raw), np.int64)
+    in_parts(
+        kernels.subtract_frames,
+        len(raw),
         raw,
         valid,
         pedestal,
         calibration.gain,
         calibration.bad,
         calibration.bad_at,
-        counting_variance(pedestal, calibration.gain, averaged),
-        float(cleaning.hot_pixels),
-        kernels.NO_LIMIT if cleaning.hot_limit is None else float(cleaning.hot_limit),
+        variance,
+        *kernels.hot_thresholds(variance, sigmas, limit),
+        sigmas,
+        limit,
         frames,
+        totals,
+        hot,
     )
+    return totals, hot
 
 
 def dark_frame(
@@ -196,7 +216,8 @@ def dark_frame(
     cols): pixels to leave out of the sums.
     """
     bad_at = places_of(np.zeros(frames.shape[1:], bool) if bad is None else bad)
-    sums = kernels.integrate_frames(as_counts(frames), bad_at)
+    sums = np.empty(len(frames))
+    in_parts(kernels.integrate_frames, len(frames), as_counts(frames), bad_at, sums)
     usable = np.flatnonzero(sums > 0 if valid is None else valid & (sums > 0))
     if usable.size < LEAST_FRAMES_FOR_DARK:
         return None

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from recon3d.arguments import checked
 from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.frame_preview import FramePreview
-from recon3d.cleaning.kernels import frames as kernels
 from recon3d.cleaning.light import (
     LEAST_KEPT,
     Light,
@@ -25,7 +24,7 @@ from recon3d.cleaning.light import (
     spread_projections,
     whole_frames,
 )
-from recon3d.cleaning.steps import mask_frames
+from recon3d.cleaning.steps import mask_frames, scale_frames
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
 from recon3d.readers.source import Roi
@@ -260,7 +259,7 @@ class _Judge:
         for rim in self.rims:
             own = self._own(rim, 0.0, 0)
             unmasked = signal.start.frames.copy()
-            kernels.scale_frames(unmasked, signal.start.factors, own.chosen[0])
+            scale_frames(unmasked, signal.start.factors, own.chosen[0])
             for width, region in self.masks:
                 own = self._own(rim, self._binth(width, signal.noise), region)
                 frames = unmasked.copy()

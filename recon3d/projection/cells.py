@@ -322,7 +322,8 @@ def _sum_rows(pixels, sums):  # type: ignore[no-untyped-def]
     """Sum rows of pixels that follow each other, as long as `sums` is."""
     cols = sums.size
     if pixels.size == cols:
-        sums[:] = pixels
+        for col in range(cols):  # an assignment of arrays takes 2 s to compile
+            sums[col] = pixels[col]
         return
     for col in range(cols):
         sums[col] = pixels[col] + pixels[cols + col]

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.projection.kernels import FloatArray, Frames, add_weighted, corner
 from recon3d.projection.operator import IlluminatedPixels, Projector, spread
-from recon3d.runtime.compiled import njit
+from recon3d.runtime.compiled import in_parts, njit
 
 ScaledSettings = tuple[FloatArray, FloatArray]
 
@@ -43,8 +41,9 @@ class OrientedVoxels:
         """
         of_frames, of_voxels = settings
         images = np.zeros((pixels.count + 1, len(of_frames)), np.float32)
-        where = (self.projector.points_um, affine, pixels.lookup, numba.get_num_threads())
-        project_oriented(images, self.intensity, of_voxels, of_frames, *where)
+        given = images, self.intensity, of_voxels, of_frames, self.projector.points_um, affine
+        # Each part finds the places of all voxels, so there is one for each thread.
+        in_parts(project_oriented, len(of_frames), *given, pixels.lookup, parts_a_thread=1)
         images[-1] = 0
         return spread(images, pixels, *self.projector.footprint(affine))
 
@@ -61,7 +60,8 @@ class OrientedVoxels:
         """Predict the sum of the frames of a projection: an image (rows, cols); see `frames`."""
         of_frames, of_voxels = settings
         share = np.empty(len(of_voxels))
-        visible_share(share, of_voxels, of_frames)
+        blocks = -(-len(of_voxels) // BLOCK)
+        in_parts(visible_share, blocks, share, of_voxels, of_frames)
         return self.projector.image((share * self.intensity).astype(np.float32), affine, shape)
 
 
@@ -152,39 +152,38 @@ def mark_reached(reached, of_voxels, of_frames):  # type: ignore[no-untyped-def]
             reached[frame] |= inside
 
 
-@njit(parallel=True, cache=True, nogil=True, fastmath={"contract"})
-def project_oriented(images, intensity, of_voxels, of_frames, points, affine, lookup, lanes):  # type: ignore[no-untyped-def]
-    """Project every voxel into the frames that its own orientation lights.
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def project_oriented(start, stop, images, intensity, of_voxels, of_frames, points, affine, lookup):  # type: ignore[no-untyped-def]
+    """Project every voxel into the frames, of those from `start`, that its orientation lights.
 
     `images`: (pixels + 1, frames), added to. `of_voxels`, `of_frames`: (voxels, 3), (frames, 3),
     in widths of the instrument; NaN for a missing frame. `lookup`: number of each pixel, with a
-    border of one. `lanes`: parts of the frames; threads write to their own, so they never meet.
+    border of one.
     """
     rows, cols = lookup.shape[0] - 2, lookup.shape[1] - 2
     voxels, frames = points.shape[0], of_frames.shape[0]
     apart = _axes_apart(of_frames)
-    for lane in prange(lanes):
-        room = np.empty(frames, np.float32)
-        for first in range(0, voxels, BLOCK):
-            last = min(first + BLOCK, voxels)
-            begin, end = _near_frames(of_voxels, first, last, apart)
-            begin, end = max(begin, lane * frames // lanes), min(end, (lane + 1) * frames // lanes)
-            if begin >= end:
+    room = np.empty(frames, np.float32)
+    for first in range(0, voxels, BLOCK):
+        last = min(first + BLOCK, voxels)
+        begin, end = _near_frames(of_voxels, first, last, apart)
+        begin, end = max(begin, start), min(end, stop)
+        if begin >= end:
+            continue
+        weights = room[: end - begin]
+        for voxel in range(first, last):
+            row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
+            if not seen:
                 continue
-            weights = room[: end - begin]
-            for voxel in range(first, last):
-                row, col, down, right, seen = corner(points[voxel], affine, rows, cols)
-                if not seen:
-                    continue
-                _fill_weights(weights, apart, begin, of_voxels[voxel], intensity[voxel])
-                p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
-                p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
-                down, right = np.float32(down), np.float32(right)
-                up, left = np.float32(1) - down, np.float32(1) - right
-                add_weighted(images[p00, begin:end], weights, up * left)
-                add_weighted(images[p01, begin:end], weights, up * right)
-                add_weighted(images[p10, begin:end], weights, down * left)
-                add_weighted(images[p11, begin:end], weights, down * right)
+            _fill_weights(weights, apart, begin, of_voxels[voxel], intensity[voxel])
+            p00, p01 = lookup[row + 1, col + 1], lookup[row + 1, col + 2]
+            p10, p11 = lookup[row + 2, col + 1], lookup[row + 2, col + 2]
+            down, right = np.float32(down), np.float32(right)
+            up, left = np.float32(1) - down, np.float32(1) - right
+            add_weighted(images[p00, begin:end], weights, up * left)
+            add_weighted(images[p01, begin:end], weights, up * right)
+            add_weighted(images[p10, begin:end], weights, down * left)
+            add_weighted(images[p11, begin:end], weights, down * right)
 
 
 @njit(inline="always")
@@ -199,16 +198,15 @@ def _fill_weights(weights, of_frames, begin, of_voxel, intensity):  # type: igno
         weights[k] = scale * _weight(distance + (two_theta[k] - at_two_theta) ** 2)
 
 
-@njit(parallel=True, cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def visible_share(start, stop, out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
     """Sum the weights of each voxel's orientation over all frames into `out`, (voxels,).
 
-    `of_voxels`, `of_frames`: as in `project_oriented`.
+    `start`, `stop`: blocks of voxels. `of_voxels`, `of_frames`: as in `project_oriented`.
     """
     voxels, frames = of_voxels.shape[0], of_frames.shape[0]
-    apart = _axes_apart(of_frames)
-    for block in prange((voxels + BLOCK - 1) // BLOCK):
-        room = np.empty(frames, np.float32)
+    apart, room = _axes_apart(of_frames), np.empty(frames, np.float32)
+    for block in range(start, stop):
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
         begin, end = _near_frames(of_voxels, first, last, apart)
         weights = room[: max(end - begin, 0)]
@@ -217,11 +215,23 @@ def visible_share(out, of_voxels, of_frames):  # type: ignore[no-untyped-def]
             out[voxel] = weights.sum()
 
 
-@njit(parallel=True, cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def gather_slopes(  # type: ignore[no-untyped-def]
-    own, moments, strengths, turning, tilts, of_voxels, of_frames, points, affine, lookup, images
+    start,
+    stop,
+    own,
+    moments,
+    strengths,
+    turning,
+    tilts,
+    of_voxels,
+    of_frames,
+    points,
+    affine,
+    lookup,
+    images,
 ):
-    """Add to the normal equations of every voxel what one projection says.
+    """Add to the normal equations of voxels, in blocks from `start`, what one projection says.
 
     With :math:`d` a voxel's distance to a frame in widths and :math:`W = e^{-d^2 / 2}`, the slope
     of its prediction along an axis is :math:`W d`; r are the differences in `images`, (pixels + 1,
@@ -240,7 +250,7 @@ def gather_slopes(  # type: ignore[no-untyped-def]
     steady = turning.shape[1] - tilts.shape[0]
     nowhere = images.shape[0] - 1
     apart = _axes_apart(of_frames)
-    for block in prange((voxels + BLOCK - 1) // BLOCK):
+    for block in range(start, stop):
         first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
         begin, end = _near_frames(of_voxels, first, last, apart)
         rest = np.empty(max(end - begin, 0), images.dtype)
@@ -263,7 +273,8 @@ def gather_slopes(  # type: ignore[no-untyped-def]
             _sum_slopes(sums, rest, apart, begin, of_voxels[voxel])
             strengths[voxel, 0] += sums[0]
             strengths[voxel, 1] += sums[1]
-            place[1:] = points[voxel]
+            for axis in range(3):  # an assignment of arrays takes 2 s to compile
+                place[1 + axis] = points[voxel, axis]
             for i in range(tilts.shape[0]):
                 follow[1, steady + i] = 0
                 for axis in range(3):

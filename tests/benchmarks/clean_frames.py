@@ -10,7 +10,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from scipy import ndimage
 
 from recon3d.cleaning import steps
 from recon3d.cleaning.calibration import Calibration
-from recon3d.cleaning.kernels import frames as kernels
-from recon3d.cleaning.kernels import masks as mask_kernels
 from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.pipeline import clean
 from recon3d.cleaning.steps import work_on_projection
@@ -146,25 +144,23 @@ def stages(raw: NDArray[np.uint16]) -> dict[str, float]:
     """Milliseconds a frame of each stage."""
     frames = len(raw)
     shape = raw.shape[1:]
-    gain, bad = np.ones(shape, np.float32), np.zeros(shape, bool)
-    at, valid = np.empty((0, 2), np.int64), np.ones(frames, bool)
+    calibration, valid = Calibration.none(shape), np.ones(frames, bool)
     dark = steps.dark_frame(raw)
     assert dark is not None
-    variance = steps.counting_variance(dark, gain, 2)
     counts, flat = np.empty(raw.shape, np.float32), np.empty(raw.shape, np.float32)
     factors = np.full(frames, 1.01, np.float32)
-    limit = kernels.NO_LIMIT
 
     def subtract(sigmas: float) -> None:
-        kernels.subtract_frames(raw, valid, dark, gain, bad, at, variance, sigmas, limit, counts)
+        cleaning = replace(CLEANING, hot_pixels=sigmas)
+        steps.subtract_pedestal(raw, valid, dark, 2, cleaning, calibration, counts)
 
     def scale() -> None:
         flat[:] = counts
-        kernels.scale_frames(flat, factors, CLEANING.framebg)
+        steps.scale_frames(flat, factors, CLEANING.framebg)
 
     def mask() -> None:
         work = flat.copy()
-        mask_kernels.mask_frames(work, CLEANING.binth, CLEANING.min_region_pix, 1, True)
+        steps.mask_frames(work, CLEANING)
 
     found = {"weakest frames": best_ms(lambda: steps.dark_frame(raw), frames)}
     found["subtract, clip"] = best_ms(lambda: subtract(0.0), frames)

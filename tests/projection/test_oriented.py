@@ -78,11 +78,11 @@ def test_slopes_are_those_of_the_squared_differences():
     moments = np.zeros((-(-count // BLOCK), 3, 4, 5))
     where = (POINTS, AFFINE, PIXELS.lookup)
     laws = (turning, tilts, of_voxels, of_frames)
-    gather_slopes(own, moments, strengths, *laws, *where, rest)
+    gather_slopes(0, len(moments), own, moments, strengths, *laws, *where, rest)
     shared = _of_shared(moments.sum(axis=0), turning[:, 2:], tilts)
     # Summed over the voxels, they are what each voxel would have of its own.
     all_own = np.zeros((count, 4, 5))
-    gather_slopes(all_own, moments, strengths.copy(), *laws, *where, rest)
+    gather_slopes(0, len(moments), all_own, moments, strengths.copy(), *laws, *where, rest)
     np.testing.assert_allclose(all_own[:, 2:, 2:].sum(axis=0), shared, rtol=1e-9, atol=1e-9)
     ones = OrientedVoxels(grain.projector, grain.orientations, np.ones(count))
 
@@ -116,7 +116,8 @@ def test_slopes_are_those_of_the_squared_differences():
 @pytest.mark.parametrize("squared", [0.0, 0.3, 4.0, 15.9, 16.0, 1e8])
 def test_weights_are_gaussians_up_to_four_widths(squared):
     share = np.empty(1)
-    visible_share(share, np.zeros((1, 3)), np.array([[np.sqrt(squared), 0, 0], [np.nan] * 3]))
+    of_frames = np.array([[np.sqrt(squared), 0, 0], [np.nan] * 3])
+    visible_share(0, 1, share, np.zeros((1, 3)), of_frames)
     expected = np.exp(-squared / 2) if squared < 16 else 0
     assert share[0] == pytest.approx(expected, rel=1e-5, abs=0)
 

@@ -13,7 +13,17 @@ def peaks_of(volume, shape, reach):
     axes[0], axes[1] = AXIS, AXIS
     moments = np.zeros((len(volume), 5))
     bins = np.zeros(len(volume), np.int64)
-    local_peaks(volume, np.arange(volume.shape[1]), np.array(shape), axes, reach, moments, bins)
+    local_peaks(
+        0,
+        len(volume),
+        volume,
+        np.arange(volume.shape[1]),
+        np.array(shape),
+        axes,
+        reach,
+        moments,
+        bins,
+    )
     return moments, bins
 
 
@@ -56,5 +66,15 @@ def test_centre_along_the_shift_of_the_bragg_angle():
     axes = np.zeros((3, 13))
     axes[0], axes[1], axes[2, :3] = AXIS, AXIS, [-0.002, 0, 0.002]
     moments, bins = np.zeros((1, 5)), np.zeros(1, np.int64)
-    local_peaks(volume, np.arange(volume.shape[1]), np.array([13, 13, 3]), axes, 1, moments, bins)
+    local_peaks(
+        0,
+        len(volume),
+        volume,
+        np.arange(volume.shape[1]),
+        np.array([13, 13, 3]),
+        axes,
+        1,
+        moments,
+        bins,
+    )
     assert moments[0, 1:4] == pytest.approx([0, 0, 0.001])

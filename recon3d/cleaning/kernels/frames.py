@@ -1,6 +1,7 @@
-"""Compiled loops on the counts of one frame, and on all frames of a projection in parallel.
+"""Compiled loops on the counts of one frame, and on some of the frames of a projection.
 
-Frames are (rows, cols) float32 and are changed in place. Nothing here checks its arguments:
+Frames are (rows, cols) float32 and are changed in place. What takes `first` and `stop` works on
+the frames between, for `in_parts`. Nothing here checks its arguments:
 `recon3d.cleaning.steps` does. Arrays are copied by loops: numba takes 3 s to compile the error of
 an assignment between arrays, whose shapes may differ.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.runtime.compiled import njit
@@ -35,6 +35,17 @@ def total(frame: NDArray[Any]) -> float:
     for value in frame.flat:
         result += value
     return result
+
+
+@njit(cache=True)
+def sort(values: NDArray[np.float32]) -> None:
+    """Sort a few values in place; NumPy's own way takes a second to compile."""
+    for last in range(1, values.size):
+        value, place = values[last], last
+        while place > 0 and values[place - 1] > value:
+            values[place] = values[place - 1]
+            place -= 1
+        values[place] = value
 
 
 @njit(cache=True)
@@ -63,7 +74,7 @@ def repair_pixels(frame: FloatFrame, bad: BoolFrame, bad_at: NDArray[np.int64]) 
                 if not bad[r, c]:
                     good[found] = frame[r, c]
                     found += 1
-        good[:found].sort()
+        sort(good[:found])
         frame[row, col] = 0.5 * (good[(found - 1) // 2] + good[found // 2]) if found else 0.0
 
 
@@ -75,7 +86,7 @@ def _median_if_hot(
     value = frame[row, col]
     ring = np.empty(8, np.float32)
     neighbours(frame, row, col, ring)
-    ring.sort()
+    sort(ring)
     median = 0.5 * (ring[3] + ring[4])
     if value > limit:
         return median
@@ -88,7 +99,7 @@ def _median_if_hot(
     square = np.empty(16, np.float32)
     if not _square_around(frame, row, col, square):
         return -1.0
-    square.sort()
+    sort(square)
     median = 0.5 * (square[7] + square[8])
     return median if _stands_out(value, median, square[1], square[14], variance, sigmas) else -1.0
 
@@ -130,7 +141,6 @@ def _may_be_hot(frame: FloatFrame, row: int, col: int, least: float) -> bool:
     return near <= 4
 
 
-@njit(cache=True)
 def hot_thresholds(
     variance: FloatFrame, sigmas: float, limit: float
 ) -> tuple[FloatFrame, FloatFrame]:
@@ -245,19 +255,21 @@ def subtract_and_clip(
     return signed
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def integrate_frames(raw: NDArray[Any], bad_at: NDArray[np.int64]) -> FloatArray:
-    """Sum of each frame without its bad pixels."""
-    sums = np.empty(raw.shape[0])
-    for f in prange(raw.shape[0]):
+@njit(cache=True, nogil=True)
+def integrate_frames(
+    first: int, stop: int, raw: NDArray[Any], bad_at: NDArray[np.int64], sums: FloatArray
+) -> None:
+    """Fill in the sum of each frame without its bad pixels."""
+    for f in range(first, stop):
         sums[f] = total(raw[f])
         for row, col in bad_at:
             sums[f] -= raw[f, row, col]
-    return sums
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def subtract_frames(
+    first: int,
+    stop: int,
     raw: NDArray[Any],
     valid: NDArray[np.bool_],
     pedestal: FloatFrame,
@@ -265,18 +277,20 @@ def subtract_frames(
     bad: BoolFrame,
     bad_at: NDArray[np.int64],
     variance: FloatFrame,
+    least: FloatFrame,
+    lowest: FloatFrame,
     sigmas: float,
     limit: float,
     frames: NDArray[np.float32],
-) -> tuple[FloatArray, NDArray[np.int64]]:
+    totals: FloatArray,
+    hot: NDArray[np.int64],
+) -> None:
     """Do steps 0 to 3 on every valid frame.
 
-    Return their signed totals without hot pixels, and the number of hot pixels of each.
+    Fill in their signed totals without hot pixels, and the number of hot pixels of each.
     """
-    totals = np.zeros(raw.shape[0])
-    least, lowest = hot_thresholds(variance, sigmas, limit)
-    hot = np.zeros(raw.shape[0], np.int64)
-    for f in prange(raw.shape[0]):
+    for f in range(first, stop):
+        totals[f], hot[f] = 0, 0
         if not valid[f]:
             frames[f] = 0
             continue
@@ -284,13 +298,18 @@ def subtract_frames(
         if sigmas > 0 or limit < NO_LIMIT:
             removed, hot[f] = replace_hot_pixels(frames[f], variance, least, lowest, sigmas, limit)
             totals[f] -= removed
-    return totals, hot
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def scale_frames(frames: NDArray[np.float32], factors: NDArray[np.float32], framebg: int) -> None:
+@njit(cache=True, nogil=True)
+def scale_frames(
+    first: int,
+    stop: int,
+    frames: NDArray[np.float32],
+    factors: NDArray[np.float32],
+    framebg: int,
+) -> None:
     """Do steps 4 and 5: normalise every frame and subtract its own background."""
-    for f in prange(frames.shape[0]):
+    for f in range(first, stop):
         if factors[f] != 1:
             for row in range(frames.shape[1]):
                 for col in range(frames.shape[2]):

@@ -9,7 +9,6 @@ ends, and the rim need only be as wide as each function says.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.cleaning.kernels.frames import FloatFrame, total
@@ -208,16 +207,22 @@ def mask_frame(
     return left_over, dropped
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def mask_frames(
-    frames: NDArray[np.float32], binth: float, min_region: int, radius: int, fill: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    first: int,
+    stop: int,
+    frames: NDArray[np.float32],
+    binth: float,
+    min_region: int,
+    radius: int,
+    fill: bool,
+    sums: NDArray[np.float64],
+    dropped: NDArray[np.int64],
+) -> None:
     """Do step 6 on every frame of a projection.
 
-    Return the sum of what is left of each, and the number of pixels above `binth` that were
+    Fill in the sum of what is left of each, and the number of pixels above `binth` that were
     dropped from it.
     """
-    sums, dropped = np.zeros(frames.shape[0]), np.zeros(frames.shape[0], np.int64)
-    for f in prange(frames.shape[0]):
+    for f in range(first, stop):
         sums[f], dropped[f] = mask_frame(frames[f], binth, min_region, radius, fill)
-    return sums, dropped

@@ -9,7 +9,6 @@ from itertools import chain, islice
 
 import numba
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from recon3d.projection.cells import AT_A_TIME, Rooms, View, add_views, cell_affine
@@ -23,7 +22,7 @@ from recon3d.reconstruction.fit.completeness import (
 )
 from recon3d.reconstruction.fit.frames import read_ahead
 from recon3d.reconstruction.model.scan_model import ScanModel
-from recon3d.runtime.compiled import njit
+from recon3d.runtime.compiled import in_parts, njit
 
 FloatVolume = NDArray[np.float32]
 Law = Callable[[int], Frames]
@@ -179,14 +178,15 @@ def find_peaks(
     for row, axis in zip(axes, (bins.a_deg, bins.b_deg, bins.dtheta_deg), strict=True):
         row[: axis.size] = axis
     held = np.arange(bins.size) if columns is None else columns
-    local_peaks(volume, held, np.array(bins.shape), axes, reach, moments, peak_bins)
+    given = volume, held, np.array(bins.shape), axes, reach, moments, peak_bins
+    in_parts(local_peaks, len(volume), *given)
     intensity, a, b, dtheta, spread = moments.T
     return VoxelPeaks(intensity, a, b, dtheta, spread, peak_bins)
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # type: ignore[no-untyped-def]
-    """Centre of mass and second moment around the strongest bin of each voxel.
+@njit(cache=True, nogil=True)
+def local_peaks(start, stop, volume, columns, shape, axes, reach, moments, peak_bins):  # type: ignore[no-untyped-def]
+    """Centre of mass and second moment around the strongest bin of each voxel, from `start` on.
 
     The lowest value of the window, `reach` bins to either side, is taken off as background, so that
     what other voxels smear over all bins does not pull the centre to the middle of the window; with
@@ -201,7 +201,7 @@ def local_peaks(volume, columns, shape, axes, reach, moments, peak_bins):  # typ
     column_of = np.full(n_a * n_b * n_t, -1)
     for column in range(columns.size):  # an assignment of arrays takes 3 s to compile
         column_of[columns[column]] = column
-    for voxel in prange(volume.shape[0]):
+    for voxel in range(start, stop):
         values = volume[voxel]
         strongest = _strongest(values)
         if not values[strongest] > 0:

@@ -35,6 +35,7 @@ from recon3d.reconstruction.fit.frames import (
     read_ahead,
 )
 from recon3d.reconstruction.model.scan_model import ScanModel
+from recon3d.runtime.compiled import in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -242,7 +243,8 @@ def gather(
         of_frames, of_voxels = settings
         where = (points, model.affine(number), measured.known_lookup())
         moments[...] = 0
-        gather_slopes(own, moments, strengths, turning, tilts, of_voxels, of_frames, *where, rest)
+        given = own, moments, strengths, turning, tilts, of_voxels, of_frames, *where, rest
+        in_parts(gather_slopes, len(moments), *given)
         shared += _of_shared(moments.sum(axis=0), turning[:, rows:], tilts)
     for array in (own, shared, strengths, total):
         model.communicator.sum(array)
