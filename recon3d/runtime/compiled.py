@@ -45,14 +45,21 @@ def in_parts(
     to the others.
     """
     threads = numba.get_num_threads()
+    size = count if threads == 1 else max(-(-count // (threads * parts_a_thread)), 1)
+    starts = iter(range(0, count, size or 1))  # all threads take from it
+
+    def work() -> None:
+        for first in starts:
+            kernel(first, min(first + size, count), *arguments)
+
     if threads == 1:
-        kernel(0, count, *arguments)
+        work()
         return
-    size = max(-(-count // (threads * parts_a_thread)), 1)
-    starts = range(0, count, size)
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(lambda at: kernel(at, min(at + size, count), *arguments), starts):
-            pass  # raises what a part has raised
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+    for other in others:
+        other.result()
 
 
 class _CheckedFiles(caching.IndexDataCacheFile):
