@@ -108,41 +108,15 @@ class MpiCommunicator(Communicator):
 
 
 class Copied(Held):
-    """An array of which every member has a copy, kept the same by messages.
-
-    Each member sums and changes a share of the rows, and sends it to the others: as much is sent as
-    for a sum alone.
-    """
+    """An array of which every member has a copy, kept the same by messages."""
 
     def __init__(self, communicator: MpiCommunicator, shape: tuple[int, int]) -> None:
         super().__init__(shape)
         self._communicator = communicator
 
     def update(self, change: Change) -> None:
-        # A piece after the other, so that it stays in the processor's cache.
-        communicator, whole, parts = self._communicator, self.whole, self.parts
-        began = time.perf_counter()
-        worked, rows = 0.0, len(whole) - len(whole) % communicator.size
-        step = (
-            max(PIECE_ELEMENTS // max(whole[0].size * communicator.size, 1), 1) * communicator.size
-        )
-        for start in range(0, rows, step):
-            piece = slice(start, min(start + step, rows))
-            share = (piece.stop - start) // communicator.size
-            block = np.empty((share, *parts.shape[1:]), parts.dtype)
-            communicator.comm.Reduce_scatter_block(parts[piece], block)
-            changing = time.perf_counter()
-            first = start + communicator.rank * share
-            change(whole[first : first + share], block)
-            parts[piece] = 0
-            worked += time.perf_counter() - changing
-            communicator.comm.Allgather(MPI.IN_PLACE, whole[piece])
-            communicator.sent_bytes += 2 * (communicator.size - 1) * block.nbytes
-        if rows < len(whole):
-            communicator.sum(parts[rows:])
-            change(whole[rows:], parts[rows:])
-            parts[rows:] = 0
-        communicator.waited_s += time.perf_counter() - began - worked
+        self._communicator.sum(self.parts)
+        super().update(change)
 
 
 class Shared(Held):
