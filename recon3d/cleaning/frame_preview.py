@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from recon3d.cleaning.calibration import calibrated
@@ -72,18 +72,11 @@ class FramePreview:
     The dark frame and the factor of a frame depend on its whole projection. They are found by
     `prepare`, which reads it; until then a frame is shown with those of the last projection. Where
     the scan is binned, cleaning is given in counts and pixels of the detector, and the images are
-    of bins.
+    of bins. `images`: those of `recon3d.clean`.
     """
 
-    def __init__(
-        self,
-        scan: Scan,
-        *,
-        background: ArrayLike | None = None,
-        flat_field: ArrayLike | None = None,
-        bad_pixels: ArrayLike | None = None,
-    ) -> None:
-        self.scan, self.calibration, _ = calibrated(scan, background, flat_field, bad_pixels)
+    def __init__(self, scan: Scan, **images: Any) -> None:
+        self.scan, self.calibration, _ = calibrated(scan, **images)
         self._currents = scan.motors.ring_current_ma
         self._levels: OrderedDict[tuple[Any, ...], _Level] = OrderedDict()
         self._references: dict[tuple[Any, ...], Normalizer] = {}
@@ -135,10 +128,8 @@ class FramePreview:
         The last sums are of the whole projection; between two of them there is time to stop.
         """
         cleaning = self.own(cleaning)
-        raw = self.scan.read_projection(k)
-        start = self._subtract(k, cleaning, raw)
+        raw, start, noise = self._begin(k, cleaning)
         self._remember(k, cleaning, start)
-        noise = self._noise(k, raw, start, cleaning)
         inside = total = 0.0
         summed = np.zeros(raw.shape[1:], np.float32)
         for frame in np.flatnonzero(self.scan.valid[k]).tolist():
@@ -152,26 +143,25 @@ class FramePreview:
 
     def signal(self, k: int, cleaning: Cleaning) -> Signal:
         """What of a projection is signal beyond doubt, before any rim or threshold is chosen."""
-        cleaning = self.own(cleaning)
-        raw = self.scan.read_projection(k)
-        start = self._subtract(k, cleaning, raw)
-        noise = self._noise(k, raw, start, cleaning)
+        raw, start, noise = self._begin(k, self.own(cleaning))
         above = np.zeros(raw.shape, np.float32)
         for frame in np.flatnonzero(self.scan.valid[k]).tolist():
             above[frame] = self._above_noise(raw[frame], start, frame, noise)
         return Signal(start, above, noise)
 
-    def _noise(self, k: int, raw: NDArray[Any], start: Subtracted, cleaning: Cleaning) -> float:
-        """Standard deviation of the counts without signal, less the dark frame.
+    def _begin(self, k: int, cleaning: Cleaning) -> tuple[NDArray[Any], Subtracted, float]:
+        """Read a projection, do steps 0 to 3 on it, and find the deviation of its dark counts.
 
         It is that of the difference of the two weakest frames, which hold the least signal.
         """
+        raw = self.scan.read_projection(k)
+        start = self._subtract(k, cleaning, raw)
         frames = np.flatnonzero(self.scan.valid[k])
         weakest = frames[np.argsort(start.frames[frames].sum(axis=(1, 2)), kind="stable")[:2]]
         between = raw[weakest[0]].astype(np.float32) - raw[weakest[-1]]
         noise = noise_of(between * self.calibration.gain) * float(start.factors[weakest[0]])
         of_dark = 0.5 if cleaning.dark and start.dark_subtracted else 0.0
-        return noise * float(np.sqrt(1 + of_dark))
+        return raw, start, noise * float(np.sqrt(1 + of_dark))
 
     def _above_noise(
         self, raw: NDArray[Any], start: Subtracted, frame: int, noise: float

@@ -35,28 +35,26 @@ def clean(
     cleaning: Cleaning,
     out: str | Path,
     *,
-    background: ArrayLike | None = None,
-    flat_field: ArrayLike | None = None,
-    bad_pixels: ArrayLike | None = None,
     provenance: dict[str, Any] | None = None,
     sink: ArrayWriter | None = None,
     skip_damaged: bool = False,
     show_progress: bool = True,
     communicator: Communicator = ALONE,
+    **images: ArrayLike | None,
 ) -> CleanedScan:
     """Clean a scan and write it to a store: `recon3d.clean`, in each process that shares it.
 
-    The first process of the communicator writes, so the others may leave out the sink.
+    The first process of the communicator writes, so the others may leave out the sink. `images`:
+    background, flat field and bad pixels.
     """
     check_region(scan.shape[2:], cleaning.for_bins(*scan.binning))
     require_rocking(scan)
-    given = {"background": background, "flat_field": flat_field, "bad_pixels": bad_pixels}
     region = (scan.roi.center, scan.roi.size)
     cleaning, suggested = from_first(
         communicator,
-        lambda: with_suggestions(scan, cleaning, *region, **given, show_progress=show_progress),
+        lambda: with_suggestions(scan, cleaning, *region, **images, show_progress=show_progress),
     )
-    scan, calibration, silent = calibrated(scan, **given, communicator=communicator)
+    scan, calibration, silent = calibrated(scan, **images, communicator=communicator)
     keep = communicator.agree(sink is not None and sink.needs_unmasked)
     normalizer = Normalizer(way_for_scan(scan, cleaning.normalize))
     show = show_progress and communicator.rank == 0
