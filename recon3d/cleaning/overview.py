@@ -16,7 +16,6 @@ from recon3d.cleaning.steps import work_on_projection
 from recon3d.cleaning.suggest import with_suggestions
 from recon3d.config.cleaning import Cleaning
 from recon3d.files.store import CleanedScan
-from recon3d.geometry import frame_settings
 from recon3d.readers.edf.folder import natural
 from recon3d.scan.scan import Scan
 from recon3d.scan.table import ScanTable
@@ -111,11 +110,9 @@ class GrowingOverview:
 def _glance(
     table: ScanTable, k: int, taken: float, summed: Image, integrated: FloatArray
 ) -> ProjectionGlance:
-    motors, binning = table.motors[k], table.binning
-    mu, gamma = frame_settings(
-        motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg, table.origin, 1
-    )
-    current = motors.ring_current_ma[np.isfinite(motors.ring_current_ma)]
+    binning, (mu, gamma) = table.binning, table.settings(k)
+    current = table.motors.ring_current_ma[k]
+    current = current[np.isfinite(current)]
     image, size = binned(summed, LARGEST_IMAGE)
     return ProjectionGlance(
         omega_deg=float(table.omega_deg[k]),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import ParameterError
+from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.runtime.compiled import njit
 
 
@@ -150,6 +151,11 @@ class MotorTable:
     def __getitem__(self, index: Any) -> MotorTable:
         """The rows that `index` picks, as NumPy would from one column."""
         return self.map(lambda column: column[index])
+
+    def settings(self, origin: TiltOrigin, handedness: int) -> tuple[FloatArray, FloatArray]:
+        """(μ, γ) in the laboratory, as `recon3d.geometry.frame_settings` has them."""
+        readings = (self.omega_deg, self.base_tilt_deg, self.chi_deg, self.phi_deg)
+        return frame_settings(*readings, origin, handedness)
 
     def at(self, slots: NDArray[np.int64]) -> MotorTable:
         """The readings of the rows that `slots` names, NaN where it is negative."""

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from recon3d.arguments import NamedFields, check_fields
 from recon3d.errors import NoSuchProjectionError, ParameterError
-from recon3d.geometry import TiltOrigin, frame_settings
+from recon3d.geometry import TiltOrigin
 from recon3d.readers.source import NO_BINNING, Binning, MotorTable, Roi
 
 FloatArray = NDArray[np.float64]
@@ -148,9 +148,7 @@ class ScanTable(NamedFields):
     def settings(self, k: int | slice) -> tuple[FloatArray, FloatArray]:
         """(μ, γ) of the frames of one projection, or of several, as in `Projection`."""
         own = self.motors[k if isinstance(k, slice) else self.number(k)]
-        return frame_settings(
-            own.omega_deg, own.base_tilt_deg, own.chi_deg, own.phi_deg, self.origin, +1
-        )
+        return own.settings(self.origin, +1)
 
     def number(self, k: int) -> int:
         """The number of a projection from 0, of one that may be counted from the end (-1).

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from recon3d.errors import ParameterError
-from recon3d.geometry import frame_settings, turn_to_laboratory
+from recon3d.geometry import turn_to_laboratory
 from recon3d.runtime.compiled import njit
 from recon3d.simulate.phantom import Phantom
 from recon3d.simulate.scan_plan import ScanPlan, true_motors
@@ -121,14 +121,7 @@ def ideal_frames(cloud: PointCloud, plan: ScanPlan, projection: int) -> NDArray[
 def frame_points(plan: ScanPlan, projection: int) -> FloatArray:
     """Settings μ_f, γ_f and 2θ of the frames, (frames, 3), in widths of the acceptance."""
     motors = true_motors(plan, projection)
-    mu, gamma = frame_settings(
-        motors.omega_deg,
-        motors.base_tilt_deg,
-        motors.chi_deg,
-        motors.phi_deg,
-        plan.origin,
-        plan.handedness,
-    )
+    mu, gamma = motors.settings(plan.origin, plan.handedness)
     two_theta = motors.two_theta_deg - 2 * plan.crystal.bragg_angle_deg
     return np.column_stack((mu, gamma, two_theta)) / _widths(plan)
 

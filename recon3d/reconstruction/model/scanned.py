@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 from recon3d.errors import DataError
 from recon3d.files.store import CleanedScan
-from recon3d.geometry import TiltOrigin, frame_settings
+from recon3d.geometry import TiltOrigin
 from recon3d.projection.kernels import FloatArray
 from recon3d.projection.weights import FrameSettings, OrientationBins, centred_axis, nearest_frames
 from recon3d.reconstruction.model.scan_model import ScanModel
@@ -36,8 +36,7 @@ def settings_of_frames(
     motors, origin = store.motors, store.origin
     if azimuth_deg is not None:
         origin = TiltOrigin(origin.base_tilt_deg, origin.chi_deg, origin.phi_deg, azimuth_deg)
-    readings = (motors.omega_deg, motors.base_tilt_deg, motors.chi_deg, motors.phi_deg)
-    mu, gamma = frame_settings(*readings, origin, handedness)
+    mu, gamma = motors.settings(origin, handedness)
     two_theta = np.where(np.isnan(mu), np.nan, 0.0)
     if scanned := strain_axis(store):
         (values,) = (axis.values_deg for axis in store.axes if axis.name == scanned)
