@@ -32,10 +32,12 @@ def orix():
 
     What others import after it is compiled again.
     """
+    numba.njit(lambda: 0)()  # imports what of numba itself has to be compiled
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba.config, "DISABLE_JIT", True)
         import orix.io
-        import orix.quaternion
+        from orix.crystal_map import CrystalMap  # noqa: F401 (its modules load what they name)
+        from orix.quaternion import Rotation  # noqa: F401
 
     return orix
 
