@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 LONGEST_MESSAGE = 460
@@ -20,6 +21,12 @@ def shortened(message: str) -> str:
         return message
     end = LONGEST_MESSAGE // 3
     return f"{message[: LONGEST_MESSAGE - end - 3]} … {message[-end:]}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """As many names as that in a row, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 class Recon3DError(Exception):

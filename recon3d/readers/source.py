@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon3d.config.goniometer import Goniometer
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, listed
 from recon3d.geometry import TiltOrigin, frame_settings
 from recon3d.runtime.compiled import njit
 
@@ -192,8 +192,7 @@ def list_damage(damaged: Iterable[Damage], between: str = " ") -> str:
     for reason, names in reasons.items():
         ends = np.cumsum([len(name) + len(", ") for name in names])
         shown = max(int(np.searchsorted(ends, _ROOM)), 1)
-        more = f" and {len(names) - shown} more" if shown < len(names) else ""
-        part = f"{', '.join(names[:shown])}{more}{between}{shorten(reason, _ROOM)}"
+        part = f"{listed(names, shown)}{between}{shorten(reason, _ROOM)}"
         if rest or (text and len(text) + len(part) > _ROOM):
             rest += names
         else:

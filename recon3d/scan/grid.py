@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d.config.goniometer import GONIOMETERS, Goniometer
-from recon3d.errors import DataError, GridError
+from recon3d.errors import DataError, GridError, listed
 from recon3d.geometry import TiltOrigin
 from recon3d.scan.coordinates import Coordinates, Grouping, middle
 from recon3d.scan.table import SettingAxis, short
@@ -232,7 +232,10 @@ def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniomete
 
     The GridError names the motors and the rotation angles.
     """
-    flat = _flat(coordinates, grid)
+    if len(grid.moving) < 2:
+        return
+    half_done = math.prod(grid.grid_shape[1:]) // 2 + 1
+    flat = flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
     if not flat.size:
         return
     moving = [_MOTORS[coordinate](goniometer) for coordinate in grid.moving]
@@ -241,14 +244,6 @@ def refuse_flat(coordinates: Coordinates, grid: Candidate, goniometer: Goniomete
         f"({goniometer.omega}) = {_list(flat)}: there the frames cover only a line of "
         f"orientations, not a grid{_other_azimuth(coordinates)}"
     )
-
-
-def _flat(coordinates: Coordinates, grid: Candidate) -> FloatArray:
-    """Rotation angles at which two moving motors span a line only."""
-    if len(grid.moving) < 2:
-        return np.empty(0)
-    half_done = math.prod(grid.grid_shape[1:]) // 2 + 1
-    return flat_projections(coordinates, grid.omega, grid.step_deg, half_done)
 
 
 def explain_misfit(coordinates: Coordinates, goniometer: Goniometer, doubled: str) -> DataError:
@@ -367,6 +362,4 @@ def _fits(coordinates: Coordinates, origin: TiltOrigin) -> bool:
 
 
 def _list(omega_deg: NDArray[np.float64]) -> str:
-    listed = ", ".join(short(value) for value in omega_deg[:_NAMED])
-    more = f" and {omega_deg.size - _NAMED} more" if omega_deg.size > _NAMED else ""
-    return f"{listed}{more} degrees"
+    return f"{listed([*map(short, omega_deg)], _NAMED)} degrees"

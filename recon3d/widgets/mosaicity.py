@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backend_bases import MouseEvent
-from numpy.typing import NDArray
 
 from recon3d.analysis.projection_maps import illuminated, projection_moments
 from recon3d.arguments import checked
 from recon3d.colors import orientation_range
 from recon3d.config.experiment import Experiment
-from recon3d.errors import ParameterError
+from recon3d.errors import ParameterError, listed
 from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan
 from recon3d.plot.grain.slices import SHOWN_AXES, draw_slice, name_cut
@@ -27,8 +26,12 @@ from recon3d.plot.scan.projections import (
     image_extent,
     mark_tilt,
 )
-from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps_deg
-from recon3d.reconstruction.quality.reprojection import VoxelEvidence, look_at_voxel, model_of
+from recon3d.reconstruction.quality.reprojection import (
+    VoxelEvidence,
+    look_at_voxel,
+    model_of,
+    voxel_bins,
+)
 from recon3d.scan.table import Projection
 from recon3d.widgets.controls.canvas import new_canvas
 from recon3d.widgets.controls.panel import Panel, choice, row, show_if, slider
@@ -134,7 +137,7 @@ class Mosaicity(Panel):
         self.canvas.draw_idle()
         self.tell(
             f"row {row_pix}, column {col_pix}: mean μ = {mean[0]:.4f}°, γ = {mean[1]:.4f}°; lit by "
-            f"frames {_listed(illuminated)}"
+            f"frames {listed([*map(str, frames)], 12) or 'none'}"
         )
 
     @checked()
@@ -144,8 +147,7 @@ class Mosaicity(Panel):
         `delay_s`: how long to hold back.
         """
         assert self.grain is not None
-        volume = self.grain.volume
-        point = tuple(float(volume.axis_um(axis)[voxel[axis]]) for axis in range(3))
+        point = self.grain.volume.centre_um(voxel)
         self._picked = {"voxel": voxel, "point_um": point}
         self.tell(f"voxel {voxel}: looking at all projections ...")
         self.background.start(self._look(point), self._show_voxel, delay_s=delay_s)
@@ -154,8 +156,7 @@ class Mosaicity(Panel):
         assert self.grain is not None
         assert self.experiment is not None
         model = model_of(self.grain, self.store, self.experiment)
-        bins = orientation_bins(model, min(setting_steps_deg(self.store)) / 2)
-        yield from look_at_voxel(model, bins, point_um)
+        yield from look_at_voxel(model, voxel_bins(model), point_um)
 
     def _show_voxel(self, evidence: VoxelEvidence) -> None:
         seen, all_of_them = evidence.omega_deg.size, self.store.shape[0]
@@ -271,8 +272,3 @@ class Mosaicity(Panel):
     def _pressed(self, event: MouseEvent) -> None:
         if event.inaxes is self.ax and event.xdata is not None and event.ydata is not None:
             self.attempt(self.click, event.xdata, event.ydata)
-
-
-def _listed(numbers: NDArray[np.int64], most: int = 12) -> str:
-    more = f" and {numbers.size - most} more" if numbers.size > most else ""
-    return (", ".join(str(n) for n in numbers[:most]) or "none") + more

@@ -122,7 +122,7 @@ def histograms_figure(grain: Grain) -> Figure:
 
 
 def _known_tilts(grain: Grain) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    inside = grain.mask & np.isfinite(grain.orientation).all(axis=-1)
+    inside = grain.oriented
     if not inside.any():
         raise ParameterError("no voxel of the grain has an orientation to draw")
     return inside, grain.orientation[inside].astype(float)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401 (an import registers the filters of compressed frames)
 
-from recon3d.errors import DataError, ParameterError, Recon3DError
+from recon3d.errors import DataError, ParameterError, Recon3DError, listed
 
 SUFFIXES = (".h5", ".hdf5", ".nxs")
 _LINK = re.compile(r"(?:.*_)?\d{1,9}\.\d{1,9}")
@@ -92,7 +92,7 @@ _GIVE_SCAN = ": are these frames of a detector? Give the file of their scan, in 
 
 def _contents(path: Path | str) -> str:
     with opened(path) as file:
-        held = _listed([*file]) or "nothing at all"
+        held = listed([*file], _NAMED) or "nothing at all"
     return f"{path} has no entry 1.1, 2.1, ..., as BLISS writes them, but {held}"
 
 
@@ -211,7 +211,8 @@ def choose_entries(file: h5py.File, wanted: str | None = None) -> list[str]:
         first, last = _parse_range(part.strip(), wanted)
         found = [entry for entry in entries if first <= numbers_of(entry) <= last]
         if not found:
-            raise ParameterError(f"entries {part.strip()}: {file.filename} has {_listed(entries)}")
+            has = listed(entries, _NAMED)
+            raise ParameterError(f"entries {part.strip()}: {file.filename} has {has}")
         chosen.update(found)
     return sorted(chosen, key=numbers_of)
 
@@ -228,11 +229,6 @@ def _parse_range(part: str, wanted: str) -> tuple[tuple[int, int], tuple[int, in
         last, last_part = first, first_part
     end = int(last_part[1:]) if last_part else _LARGEST_PART
     return (int(first), int((first_part or ".0")[1:])), (int(last), end)
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def item_at(group: h5py.Group, path: str) -> Any:

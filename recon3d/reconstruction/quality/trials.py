@@ -139,7 +139,7 @@ def _tilted(grain: Grain, task: Task) -> Trial:
     """Tilt the grain in its own frames by a known angle, and look whether it is found."""
     step = min(setting_steps_deg(task.model.store))
     tilt = TILT_STEPS * step * np.array([0.8, -0.6])
-    inside = np.flatnonzero(grain.mask & np.isfinite(grain.orientation).all(axis=-1))
+    inside = np.flatnonzero(grain.oriented)
     voxels = voxels_of(grain, inside, task.model.geometry.theta_deg)
     place = Place(inside, grain.volume.shape)
     unknowns = unknowns_of(task.model, task.experiment)
