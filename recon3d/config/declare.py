@@ -9,12 +9,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import types
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from recon3d.arguments import WORDS, NamedFields, as_argument, choices_text, is_several, wrong
 from recon3d.errors import warn
@@ -44,24 +43,10 @@ class Setting:
     record: bool = True  # whether it belongs in the record of a run
     name: str = ""
     kind: Any = str
+    single: type = str  # the type of one value: int, float, bool, str or Path
+    count: int | None = None  # of a tuple's values; 0 for any number, None where there is no tuple
     default: Any = None
     required: bool = False
-
-    @property
-    def single(self) -> type:
-        """The type of one value: int, float, bool, str or Path."""
-        inner = _without_none(self.kind)
-        found: type = get_args(inner)[0] if get_origin(inner) is tuple else inner
-        return found
-
-    @property
-    def count(self) -> int | None:
-        """How many values the tuple has; 0 for any number, None where there is no tuple."""
-        inner = _without_none(self.kind)
-        if get_origin(inner) is not tuple:
-            return None
-        arguments = get_args(inner)
-        return 0 if arguments[-1] is Ellipsis else len(arguments)
 
     @property
     def expected(self) -> str:
@@ -174,11 +159,16 @@ def _settings_of(cls: Any) -> dict[str, Setting]:
         if "setting" in one.metadata:
             declared: Setting = one.metadata["setting"]
             key, required = declared.key or one.name, one.default is MISSING
+            kind = hints[one.name]
+            single = get_args(kind)[0] if type(None) in get_args(kind) else kind
+            several = get_args(single) if get_origin(single) is tuple else None
             found[key] = replace(
                 declared,
                 key=key,
                 name=one.name,
-                kind=hints[one.name],
+                kind=kind,
+                single=single if several is None else several[0],
+                count=None if several is None else len(several) * (several[-1] is not Ellipsis),
                 default=None if required else one.default,
                 required=required,
             )
@@ -260,12 +250,6 @@ def warn_of_unknown(keys: Iterable[str], known: Collection[str], path: Path) -> 
     elif told:
         listed = ", ".join(name + hint for name, hint in told)
         warn(f"{path}: the keys {listed} are not known and are ignored")
-
-
-def _without_none(kind: Any) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):
-        return next(part for part in get_args(kind) if part is not type(None))
-    return kind
 
 
 def _number(text: str) -> float:
