@@ -24,13 +24,13 @@ def open_source(
     goniometer: str | Goniometer,
     *,
     entries: str | None = None,
-    skip_damaged: bool = False,
-    show_progress: bool = True,
     known: dict[str, EdfFile] | None = None,
+    **how: bool,
 ) -> EdfFolder | BlissFile:
     """Open a folder of EDF files, or a BLISS file, with the arguments and errors of `open_scan`.
 
-    `known`: EDF files that were read before, by name; those that are read now are added.
+    `known`: EDF files that were read before, by name; those that are read now are added. `how`:
+    `skip_damaged` and `show_progress`.
     """
     if not os.fspath(path):
         raise ParameterError("path is empty: expected a folder of EDF files or an HDF5 file")
@@ -39,19 +39,10 @@ def open_source(
     if file is not None:
         if file != Path(path):
             warn(f"{path} holds no frames itself: the scan in {file} is read")
-        return BlissFile.open(
-            file,
-            prefix,
-            names,
-            entries=entries,
-            skip_damaged=skip_damaged,
-            show_progress=show_progress,
-        )
+        return BlissFile.open(file, prefix, names, entries=entries, **how)
     if entries is not None:
         raise ParameterError(f"entries is '{entries}', but {path} is no HDF5 file: it has none")
-    return EdfFolder.open(
-        path, prefix, names, skip_damaged=skip_damaged, show_progress=show_progress, known=known
-    )
+    return EdfFolder.open(path, prefix, names, known=known, **how)
 
 
 def look_at_frame_shape(path: str | Path, prefix: str) -> tuple[int, int] | None:

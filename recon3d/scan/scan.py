@@ -267,14 +267,8 @@ def open_scan(
     (12, 25, 20, 24)
     """
     choices = Choices(phi0_deg, chi0_deg, tilt_azimuth_deg, recorded_at, step_deg)
-    source = open_source(
-        path,
-        prefix,
-        goniometer,
-        entries=entries,
-        skip_damaged=skip_damaged,
-        show_progress=show_progress,
-    )
+    how: dict[str, Any] = {"skip_damaged": skip_damaged, "show_progress": show_progress}
+    source = open_source(path, prefix, goniometer, entries=entries, **how)
     try:
         scan = arrange_scan(source, choices, skip_doubled=skip_damaged)
     except DataError as error:
