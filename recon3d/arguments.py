@@ -212,7 +212,7 @@ def as_argument(value: Any, kind: Any, bounds: str = "") -> Any:
             _require(each is not float or math.isfinite(taken) or "inf" in bounds)
         except (TypeError, ValueError, OverflowError):
             continue
-        _require(taken is None or _within(taken, bounds))
+        _require(taken is None or not bounds or _within(taken, bounds))
         return taken
     raise TypeError
 

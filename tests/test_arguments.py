@@ -27,6 +27,16 @@ class Scan:
     """Something that bears the name of a class of ours."""
 
 
+class Listed:
+    """Something like a client: what it has by numbers is of different lengths."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, number: int):
+        return [0] * range(1, 3)[number]
+
+
 @checked(share=">= 0, <= 1", wide="> 0, <= inf", image="(rows, cols)", mask="(rows, cols)")
 def work(
     count: int = 1,
@@ -114,6 +124,11 @@ def test_arrays_come_as_arrays_of_one_shape():
 def test_a_class_may_be_known_by_its_name_alone():
     assert isinstance(work(scan=Scan())["scan"], Scan)
     assert next(iter(inspect.signature(work).parameters)) == "count"
+
+
+def test_an_object_with_items_is_given_on_as_it_is():
+    listed = Listed()
+    assert work(anything=listed)["anything"] is listed
 
 
 @dataclass(frozen=True)
