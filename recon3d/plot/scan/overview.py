@@ -141,7 +141,7 @@ class SettingIntensity:
             margin = 0.08 * (high - low) + 1e-3
             set_limits(low - margin, high + margin)
         label(ax, "μ (°)", "γ (°)", "√counts over (μ, γ), and the mean's track")
-        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_locator(MaxNLocator(4))
         self.update(glances[0])
 
     def update(self, glance: ProjectionGlance) -> None:
@@ -174,13 +174,13 @@ class Film:
     def __init__(self, figure: Figure, glances: Sequence[ProjectionGlance]) -> None:
         first = glances[0]
         self.top = max(bright_counts(glance.summed) for glance in glances)
-        self.ax = figure.add_axes((0.07, 0.14, 0.23, 0.74))
+        self.ax = figure.add_axes((0.06, 0.14, 0.22, 0.74))
         whole = np.kron(first.summed, np.ones(first.bin_pix, np.float32))
         self.image = draw_frame(self.ax, whole)
-        bar = figure.add_axes((0.308, 0.14, 0.009, 0.74))
+        bar = figure.add_axes((0.287, 0.14, 0.009, 0.74))
         draw_color_bar(self.image, bar, "sum over the frames (counts)")
-        self.settings = SettingIntensity(figure.add_axes((0.45, 0.14, 0.21, 0.74)), glances)
-        right = figure.add_axes((0.73, 0.14, 0.25, 0.74))
+        self.settings = SettingIntensity(figure.add_axes((0.465, 0.14, 0.19, 0.74)), glances)
+        right = figure.add_axes((0.745, 0.14, 0.235, 0.74))
         draw_counts(right, [glance.omega_deg for glance in glances], glances, "ω (°)")
         self.here = right.axvline(first.omega_deg, color=VERMILION, linewidth=1.4)
         animate_frame(self.image)
