@@ -137,9 +137,8 @@ def _clean_on_engines(
     from recon3d.parallel.driver import EngineDisplay, run_to_the_end
 
     out = out.resolve()
-    job = partial(
-        clean_together, scan=scan, cleaning=cleaning, out=out, folder=Path.cwd(), options=options
-    )
+    given = {"scan": scan, "cleaning": cleaning, "out": out, **options}
+    job = partial(clean_together, folder=Path.cwd(), **given)
     first_file = Path(scan.source.name(0).split(", entry ")[0])
     run_to_the_end(
         client,
@@ -157,19 +156,16 @@ def clean_together(
     communicator: Communicator,
     publisher: Publisher,  # noqa: ARG001 (the bars are published by themselves)
     *,
-    scan: Scan,
-    cleaning: Cleaning,
-    out: Path,
     folder: Path,
-    options: dict[str, Any],
+    **given: Any,
 ) -> None:
     """Clean a scan on every engine, as `cleaning.pipeline.clean` does; the first one writes it.
 
-    `folder`: where the names of the scan's files count from.
+    `folder`: where the names of the scan's files count from. `given`: as of that function.
     """
     # Where names are absolute the folder of the driver need not be there.
     with chdir(folder) if folder.is_dir() else nullcontext():
-        pipeline.clean(scan, cleaning, out, communicator=communicator, **options)
+        pipeline.clean(communicator=communicator, **given)
 
 
 @checked(memory_gib=KEYS["memory_gib"].bounds)
@@ -311,16 +307,14 @@ def reconstruct_together(
     publisher: Publisher,
     *,
     store: Path,
-    experiment: Experiment,
-    memory_gib: float,
-    checkpoints: Checkpoints,
     out: Path,
     preview: Path | None,
+    **given: Any,
 ) -> None:
     """Reconstruct a grain on every engine, as `reconstruction.run` does; the first one writes it.
 
     `store`: the cleaned scan, which every engine sees. `preview`: where the grain so far is written
-    after every pass; None for nowhere.
+    after every pass; None for nowhere. `given`: the rest, as of that function.
     """
     passed: list[tuple[str, int, float]] = []
 
@@ -331,13 +325,6 @@ def reconstruct_together(
         passed.append((stage, number, residual))
         publisher.publish(passed=passed)
 
-    grain = run.reconstruct(
-        open_store(store),
-        experiment,
-        memory_gib=memory_gib,
-        report=tell,
-        checkpoints=checkpoints,
-        communicator=communicator,
-    )
+    grain = run.reconstruct(open_store(store), report=tell, communicator=communicator, **given)
     if communicator.rank == 0:
         grain.save(out)
