@@ -255,29 +255,6 @@ def test_parts_of_a_grain_are_checked(grain):
         replace(grain, mask=grain.mask.astype(float))
 
 
-class Untouched:
-    """What costs much, or fails, when it is read as numbers; a scan and a client are such."""
-
-    def __getattr__(self, name):
-        raise TypeError(f"asked for {name}")
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, key):
-        raise TypeError(f"read at {key}")
-
-
-def test_an_object_without_bounds_is_not_read():
-    @checked()
-    def take(one: Untouched | None = None) -> Untouched | None:
-        return one
-
-    given = Untouched()
-    assert take(given) is given
-    assert take() is None
-
-
 def test_a_wrong_argument_is_told_before_a_missing_one():
     with pytest.raises(ParameterError, match=r"scan is Cleaning\(\): expected a scan"):
         r3.clean(r3.Cleaning(), "scan")
