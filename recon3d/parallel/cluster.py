@@ -20,6 +20,14 @@ from recon3d.parallel.guard import guarded
 from recon3d.parallel.thread_policy import WAITING
 from recon3d.parallel.work import EngineInfo
 
+BEAT_MS = 500
+"""How often engines on this machine show that they live. The controller takes a new one in at its
+second beat: with ipyparallel's 3 s, six seconds of every start were waited for nothing else."""
+
+BEATS_MISSED_BY_ENGINE, BEATS_MISSED_BY_CONTROLLER = 60, 175
+"""After how many an engine, or the controller, is given up; in all as long as is usual, since a
+busy machine may take long to answer. An engine looks half a second after each beat."""
+
 
 class Cluster:
     """Engines for `recon3d.reconstruct(..., client=cluster.client)`; a context manager.
@@ -169,6 +177,11 @@ class Cluster:
             path = f"{here}{os.pathsep}{os.environ.get('PATH', '')}"
             launcher.environment = environment | {"PATH": path}
             launcher.mpi_cmd = guarded([str(mpiexec) if mpiexec.exists() else "mpiexec"])
+            launcher.engine_args = [f"--IPEngine.max_heartbeat_misses={BEATS_MISSED_BY_CONTROLLER}"]
+            cluster.controller_args = [
+                f"--HeartMonitor.period={BEAT_MS}",
+                f"--HeartMonitor.max_heartmonitor_misses={BEATS_MISSED_BY_ENGINE}",
+            ]
         else:
             launcher = cluster.config.SlurmEngineSetLauncher
             # ipyparallel would leave its batch file in the working directory.

@@ -131,7 +131,7 @@ def restart(client: Client) -> None:
             raise EngineFault(
                 f"they were started again, but after {START_S:.0f} s not all {count} were there"
             )
-        time.sleep(0.5)
+        time.sleep(POLL_S)
 
 
 def _all_there(client: Client, count: int) -> bool:
