@@ -23,10 +23,20 @@ OWNER = """
 import subprocess, sys, time
 from recon3d.parallel.guard import guarded
 
-child = subprocess.Popen(guarded(["sh", "-c", sys.argv[1]]))
+words = guarded(["sh", "-c", sys.argv[1]])
+words[1:3] = ["-c", sys.argv[2]]
+child = subprocess.Popen(words)
 print(child.pid, flush=True)
 time.sleep(600)
 """
+QUICK = """
+import sys
+from recon3d.parallel import guard
+
+guard.POLL_S, guard.GRACE_S = 0.1, 0.5
+guard.main(sys.argv[1:])
+"""
+"""The guard, which looks more often, and has less patience."""
 STUBBORN = "trap '' TERM; sleep 500 & wait; wait"
 
 
@@ -49,7 +59,7 @@ def test_engines_of_a_killed_notebook_end():
 def test_a_command_ends_with_its_owner(command):
     import psutil
 
-    words = [sys.executable, "-c", OWNER, command]
+    words = [sys.executable, "-c", OWNER, command, QUICK]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as owner:
         process = psutil.Process(int(owner.stdout.readline()))
         while process.name() not in ("sh", "sleep"):  # what becomes of the guard
