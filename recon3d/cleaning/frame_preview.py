@@ -15,6 +15,7 @@ from recon3d.cleaning.calibration import calibrated
 from recon3d.cleaning.kernels.frames import BoolFrame, FloatFrame
 from recon3d.cleaning.light import noise_of, plane_below
 from recon3d.cleaning.normalize import Normalizer
+from recon3d.cleaning.sharing import RawProjection, read_projection
 from recon3d.cleaning.steps import (
     Subtracted,
     check_region,
@@ -25,6 +26,8 @@ from recon3d.cleaning.steps import (
     subtract_projection,
 )
 from recon3d.config.cleaning import Cleaning
+from recon3d.errors import DataError
+from recon3d.readers.source import list_damage
 from recon3d.scan.scan import Scan
 
 _REMEMBERED = 10
@@ -128,11 +131,12 @@ class FramePreview:
         The last sums are of the whole projection; between two of them there is time to stop.
         """
         cleaning = self.own(cleaning)
-        raw, start, noise = self._begin(k, cleaning)
+        read, start, noise = self._begin(k, cleaning)
+        raw = read.counts
         self._remember(k, cleaning, start)
         inside = total = 0.0
         summed = np.zeros(raw.shape[1:], np.float32)
-        for frame in np.flatnonzero(self.scan.valid[k]).tolist():
+        for frame in np.flatnonzero(read.valid).tolist():
             factor = float(start.factors[frame])
             steps = steps_of(raw[frame], start.frames[frame], start.pedestal, factor, cleaning)
             signal = self._above_noise(raw[frame], start, frame, noise)
@@ -143,25 +147,33 @@ class FramePreview:
 
     def signal(self, k: int, cleaning: Cleaning) -> Signal:
         """What of a projection is signal beyond doubt, before any rim or threshold is chosen."""
-        raw, start, noise = self._begin(k, self.own(cleaning))
+        read, start, noise = self._begin(k, self.own(cleaning))
+        raw = read.counts
         above = np.zeros(raw.shape, np.float32)
-        for frame in np.flatnonzero(self.scan.valid[k]).tolist():
+        for frame in np.flatnonzero(read.valid).tolist():
             above[frame] = self._above_noise(raw[frame], start, frame, noise)
         return Signal(start, above, noise)
 
-    def _begin(self, k: int, cleaning: Cleaning) -> tuple[NDArray[Any], Subtracted, float]:
+    def _read(self, k: int) -> RawProjection:
+        """Read a projection as the cleaning does, without damaged frames while there are others."""
+        read = read_projection(self.scan, k)
+        if read.damaged and not read.valid.any():
+            raise DataError(list_damage(read.damaged.values()))
+        return read
+
+    def _begin(self, k: int, cleaning: Cleaning) -> tuple[RawProjection, Subtracted, float]:
         """Read a projection, do steps 0 to 3 on it, and find the deviation of its dark counts.
 
         It is that of the difference of the two weakest frames, which hold the least signal.
         """
-        raw = self.scan.read_projection(k)
-        start = self._subtract(k, cleaning, raw)
-        frames = np.flatnonzero(self.scan.valid[k])
+        read = self._read(k)
+        start, raw = self._subtract(k, cleaning, read), read.counts
+        frames = np.flatnonzero(read.valid)
         weakest = frames[np.argsort(start.frames[frames].sum(axis=(1, 2)), kind="stable")[:2]]
         between = raw[weakest[0]].astype(np.float32) - raw[weakest[-1]]
         noise = noise_of(between * self.calibration.gain) * float(start.factors[weakest[0]])
         of_dark = 0.5 if cleaning.dark and start.dark_subtracted else 0.0
-        return raw, start, noise * float(np.sqrt(1 + of_dark))
+        return read, start, noise * float(np.sqrt(1 + of_dark))
 
     def _above_noise(
         self, raw: NDArray[Any], start: Subtracted, frame: int, noise: float
@@ -192,20 +204,22 @@ class FramePreview:
             return self._levels[key]
         return self._levels[alike[-1]]
 
-    def _subtract(self, k: int, cleaning: Cleaning, raw: NDArray[Any] | None = None) -> Subtracted:
+    def _subtract(
+        self, k: int, cleaning: Cleaning, read: RawProjection | None = None
+    ) -> Subtracted:
         """Do steps 0 to 3 on a projection, on the scale of the first one."""
         early = _early(cleaning)
         if early not in self._references:
             normalizer = Normalizer(cleaning.normalize)
-            self._run(0, cleaning, normalizer, raw if k == 0 else None)
+            self._run(0, cleaning, normalizer, read if k == 0 else None)
             self._references[early] = normalizer
-        return self._run(k, cleaning, self._references[early].begun_again(), raw)
+        return self._run(k, cleaning, self._references[early].begun_again(), read)
 
     def _run(
-        self, k: int, cleaning: Cleaning, normalizer: Normalizer, raw: NDArray[Any] | None
+        self, k: int, cleaning: Cleaning, normalizer: Normalizer, read: RawProjection | None
     ) -> Subtracted:
-        frames = self.scan.read_projection(k) if raw is None else raw
-        recorded = frames, self.scan.valid[k], self._currents[k]
+        read = read or self._read(k)
+        recorded = read.counts, read.valid, self._currents[k]
         return subtract_projection(*recorded, cleaning, self.calibration, normalizer)
 
     def _remember(self, k: int, cleaning: Cleaning, start: Subtracted) -> None:

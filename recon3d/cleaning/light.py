@@ -62,19 +62,27 @@ def look_for_light(scan: Scan, k: int) -> Iterator[Light | None]:
     Frames are averaged in blocks of 2 x 2 pixels or more, so that only small ones are kept. The
     mean of the weakest frames is subtracted from each, and a plane. A block has light where its
     second brightest frame, or the sum of all but the brightest, is 5 standard deviations above the
-    noise: a cosmic ray strikes no block twice. Regions of a few blocks are left out.
+    noise: a cosmic ray strikes no block twice. Regions of a few blocks are left out, and so are
+    damaged frames; a DataError where there are no others.
     """
     size = max(2, -(-max(scan.shape[2:]) // _BLOCKS_ALONG_EDGE))
     summed = np.zeros(scan.shape[2:], np.float32)
     largest = np.zeros_like(summed)
     blocks, frame = [], np.empty(scan.shape[2:], scan.dtype)
     recorded = scan.room_for_recorded()
+    damage = None
     for slot in np.sort(scan.slots[k][scan.valid[k]]):
-        scan.read_into(int(slot), frame, recorded)
+        try:
+            scan.read_counts(int(slot), frame, recorded)
+        except DataError as error:
+            damage = damage or error  # told of when all frames are cleaned
+            continue
         summed += frame
         np.maximum(largest, frame, out=largest)
         blocks.append(_block_means(frame, size))
         yield None
+    if damage and not blocks:
+        raise damage
     signal = np.zeros_like(summed)
     if len(blocks) > 1:
         found = _signal_of_blocks(np.stack(blocks))

@@ -17,7 +17,7 @@ from recon3d.cleaning.normalize import Normalizer
 from recon3d.cleaning.steps import CleanedProjection, brightest_pixels, work_on_projection
 from recon3d.config.cleaning import Cleaning
 from recon3d.errors import DataError
-from recon3d.readers.source import Damage, list_damage, trouble_in
+from recon3d.readers.source import Damage, list_damage
 from recon3d.runtime.communicator import Communicator
 from recon3d.runtime.progress import track
 from recon3d.scan.scan import Scan
@@ -202,15 +202,11 @@ def read_projection(scan: Scan, k: int, room: NDArray[Any] | None = None) -> Raw
     for frame in np.argsort(slots)[np.count_nonzero(~valid) :].tolist():  # as they were taken
         slot = int(slots[frame])
         try:
-            pixels = scan.read_into(slot, frames[frame], recorded)
-            reason = trouble_in(pixels)
+            tally.look(frame, scan.read_counts(slot, frames[frame], recorded))
         except DataError as error:
-            reason = str(error).removeprefix(scan.source.name(slot)).strip()
-        if reason:
             frames[frame], valid[frame] = 0, False
-            damaged[frame] = (scan.source.name(slot), reason)
-        else:
-            tally.look(frame, pixels)
+            name = scan.source.name(slot)
+            damaged[frame] = (name, str(error).removeprefix(name).strip())
     if recorded is not None and tally.wrapped:
         _bin_mended(scan, slots, frames, valid, recorded)
     return RawProjection(k, frames, valid, damaged, tally)

@@ -15,7 +15,7 @@ from recon3d.config.getdata import GETDATA_KEYS
 from recon3d.config.goniometer import Goniometer
 from recon3d.errors import DataError, ParameterError, warn
 from recon3d.readers.open import open_source
-from recon3d.readers.source import Binning, Damage, FrameSource, Roi
+from recon3d.readers.source import Binning, Damage, FrameSource, Roi, trouble_in
 from recon3d.scan.coordinates import Choices
 from recon3d.scan.doubled import Settled, settle_doubled
 from recon3d.scan.grid import (
@@ -188,6 +188,15 @@ class Scan(ScanTable):
             np.copyto(pixels, 0, where=self.masked[self.roi.slices])
         if recorded is not None:
             self.binning.sum_into(recorded, frame)
+        return pixels
+
+    def read_counts(
+        self, slot: int, frame: NDArray[Any], recorded: NDArray[Any] | None
+    ) -> NDArray[Any]:
+        """The same; a DataError too where counts are not finite, or beyond all reason."""
+        pixels = self.read_into(slot, frame, recorded)
+        if trouble := trouble_in(pixels):
+            raise DataError(f"{self.source.name(slot)} {trouble}")
         return pixels
 
 

@@ -63,6 +63,19 @@ def test_faint_light_is_kept_by_a_lower_threshold(scan):
     assert found.binth <= 2.51 * found.noise
 
 
+def test_damaged_frames_are_left_out_while_there_are_others(scan):
+    whole = with_light(scan, (25, 41), (28, 52))
+    frames = whole.source.frames.astype(np.float32)
+    frames[[0, 4, 13], 30, 40] = np.nan
+    holed = replace(whole, source=replace(whole.source, frames=frames))
+    found, sought = quiet(holed), quiet(whole)
+    assert found.box == sought.box
+    assert found.noise == pytest.approx(sought.noise, rel=0.1)
+    frames[:9, 30, 40] = np.inf
+    with pytest.raises(DataError, match=r"frame_0000.edf holds 1 counts that are not finite"):
+        quiet(replace(whole, source=replace(whole.source, frames=frames)))
+
+
 def test_what_is_given_is_kept(scan):
     planted = with_light(scan, (25, 41), (28, 52))
     assert quiet(planted, Cleaning(framebg=3)).framebg == 3
