@@ -127,9 +127,13 @@ class Cluster:
                 self.client.close()
         finally:
             self.client = None
-            self.cluster.stop_cluster_sync()
-            if self._scratch is not None:
-                self._scratch.cleanup()
+            try:
+                # Without a controller that hears it, engines would say for 3 s that they end.
+                self.cluster.stop_engines_sync()
+            finally:
+                self.cluster.stop_cluster_sync()
+                if self._scratch is not None:
+                    self._scratch.cleanup()
 
     def sights(self, timeout_s: float = 60.0) -> list[EngineInfo]:
         """What each engine says of itself, by their ranks.
