@@ -111,8 +111,7 @@ def _looked_at(
     scan = open_data(plan, crop=False, show_progress=show_progress)
     logger.info("%r", scan)
     require_rocking(scan)
-    if plan.angsteps and plan.numangsteps:
-        compare_steps(scan, plan.angsteps, plan.numangsteps)
+    compare_steps(scan, plan.angsteps, plan.numangsteps)
     plan, suggestion = completed(plan, scan, images, show_progress=show_progress)
     make_folder(folder)
     scan = region_of(scan, plan)

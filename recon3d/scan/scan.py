@@ -334,21 +334,24 @@ def _warn_of_missing(scan: Scan) -> None:
     warn(f"{len(gaps)} of {scan.slots.size} frames are missing: {'; '.join(named)}{more}")
 
 
-def compare_steps(scan: Scan, steps_deg: tuple[float, float], numbers: tuple[float, float]) -> None:
+def compare_steps(
+    scan: Scan, steps_deg: tuple[float, float] | None, numbers: tuple[int, int] | None
+) -> None:
     """Warn where the user's steps are not those of the motors, which are the truth.
 
-    `steps_deg` and `numbers`: size and number of the steps of the two tilts, as given. A warning
-    also tells of uneven steps, or of a single projection.
+    `steps_deg` and `numbers`: size and number of the steps of the two tilts, where they are given.
+    A warning also tells of uneven steps, or of a single projection.
     """
+    unknown = None, None
     tilts = [axis for axis in scan.axes if axis.name not in ("two_theta", "energy")]
-    for axis, step, number in zip(tilts, steps_deg, numbers, strict=False):
+    for axis, step, number in zip(tilts, steps_deg or unknown, numbers or unknown, strict=False):
         values = axis.values_deg
-        if number != values.size:
+        if number is not None and number != values.size:
             warn(
                 f"NUMANGSTEPS is {number:g}, but the motors took {values.size} settings of "
                 f"{axis.name}: the motors are used"
             )
-        if values.size < 2:
+        if step is None or values.size < 2:
             continue
         measured = (values[-1] - values[0]) / (values.size - 1)
         if abs(abs(step) - measured) > 0.1 * measured:

@@ -321,7 +321,7 @@ def one_lone_frame(scan):
 def uneven(scan):
     for number in range(45, 60):
         frame(scan, number).unlink()
-    return getdata(scan)
+    return getdata(scan, angsteps="-", numangsteps="-")
 
 
 @fault(
