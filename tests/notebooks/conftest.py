@@ -36,18 +36,40 @@ def copied(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def run_notebook(copied):
-    """Run a notebook by its name; it must show widgets, and no traceback."""
+@pytest.fixture(scope="module")
+def kernel(copied) -> Iterator[Any]:
+    """A kernel in the folder with the notebooks, for all of a module: one takes 4 s to be ready."""
+    from jupyter_client.manager import KernelManager
 
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(cwd=str(copied))
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def client_of(copied, kernel):
+    """What runs a notebook by its name, in a kernel that knows no name of those before."""
     import nbformat
     from nbclient import NotebookClient
 
-    def run(name: str) -> None:
+    def make(name: str) -> Any:
+        forget = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset -f")])
+        NotebookClient(forget, timeout=600, km=kernel).execute()
         notebook = nbformat.read(copied / f"{name}.ipynb", 4)
-        place = {"metadata": {"path": str(copied)}}
-        client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=place)
+        return NotebookClient(notebook, timeout=600, km=kernel)
+
+    return make
+
+
+@pytest.fixture
+def run_notebook(client_of):
+    """Run a notebook by its name; it must show widgets, and no traceback."""
+
+    def run(name: str) -> None:
+        client = client_of(name)
         client.execute()
+        notebook = client.nb
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         shown = [key for output in outputs for key in output.get("data", {})]
         assert "application/vnd.jupyter.widget-view+json" in shown

@@ -56,7 +56,7 @@ def test_its_logic_lives_in_the_library(nbformat, path):
             assert cell.source.count("\n") < 20
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom(run_notebook, name):
     run_notebook(name)
 

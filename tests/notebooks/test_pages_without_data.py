@@ -3,21 +3,23 @@
 import pytest
 
 
+@pytest.fixture(scope="module", autouse=True)
+def served():
+    """Before the kernel begins, which takes its environment from here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERVER_SOFTWARE", "voila/0.5.11")
+        yield
+
+
 @pytest.mark.parametrize("name", ["00_learn_dfxm", "06_analyse_grain"])
-def test_the_page_ends_at_what_is_missing(copied, monkeypatch, name):
-    import nbformat
-    from nbclient import NotebookClient
+def test_the_page_ends_at_what_is_missing(copied, client_of, name):
     from nbclient.exceptions import CellExecutionError
 
-    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.11")
-    notebook = nbformat.read(copied / f"{name}.ipynb", 4)
-    client = NotebookClient(
-        notebook, kernel_name="python3", resources={"metadata": {"path": copied}}
-    )
+    client = client_of(name)
     # Voila shows the cells up to the one that ends so.
     with pytest.raises(CellExecutionError):
         client.execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    outputs = [output for cell in client.nb.cells for output in cell.get("outputs", [])]
     assert [output for output in outputs if output.output_type == "error"] == []
     states = [*client.widget_state.values()]
     told = [state["value"] for state in states if "value" in state]
