@@ -257,6 +257,7 @@ def _parameters(task: Task, model: ScanModel) -> dict[str, Any]:
     used: dict[str, Any] = {
         "method": settings.method,
         "frame": settings.frame,
+        "roi": list(vars(model.store.roi).values()),
         "rotation_center": model.rotation_center,
         "turning_center": [turning.centre_mu_deg, turning.centre_gamma_deg],
         "turning_center_drift": list(model.centre_drift_deg),

@@ -50,6 +50,18 @@ def test_the_scan_beside_a_grain_is_found_and_a_missing_one_named(solved, tmp_pa
         experiment_of(bare)
 
 
+def test_another_scan_is_refused(solved):
+    scan, grain = solved
+    roi, omega = grain.provenance["roi"], grain.projections["omega"]
+    moved = {"provenance": {**grain.provenance, "roi": [roi[0] + 2, *roi[1:]]}}
+    fewer = {"projections": {**grain.projections, "omega": omega[1:]}}
+    for change in (moved, fewer):
+        with pytest.raises(ParameterError, match="is not the scan that the grain was made from"):
+            find_model(replace(grain, **change), None, scan.store.path)
+    before = {name: value for name, value in grain.provenance.items() if name != "roi"}
+    find_model(replace(grain, provenance=before), None, scan.store.path)
+
+
 def test_counts_at_a_place_are_those_of_the_frames(solved):
     scan, grain = solved
     model = find_model(grain, None, scan.store.path)

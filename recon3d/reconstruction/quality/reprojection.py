@@ -30,7 +30,10 @@ from recon3d.reconstruction.model.scanned import orientation_bins, setting_steps
 
 
 def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanModel:
-    """The model with which a grain was reconstructed; its provenance says what was found."""
+    """The model with which a grain was reconstructed; its provenance says what was found.
+
+    Raises a ParameterError where the scan is another, or the run was not recorded.
+    """
     found = grain.provenance
     for key in ("rotation_center", "turning_center", "handedness"):
         if key not in found:
@@ -41,7 +44,9 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     detector = replace(experiment.detector, rotation_center_pix=float(found["rotation_center"]))
     mu, gamma = (float(value) for value in found["turning_center"])
     given = replace(experiment, detector=detector).with_settings(turning_center_deg=(mu, gamma))
-    model = with_dead_pixels(build_model(store, given, int(found["handedness"])))
+    model = build_model(store, given, int(found["handedness"]))
+    _require_own(grain, store, store.omega_deg[model.projections])
+    model = with_dead_pixels(model)
     slope = np.multiply(found.get("acceptance_slope", (0, 0)), model.pixels.size)
     keys = ("rocking_width", "rolling_width", "two_theta_width")
     widths = {f"{key}_deg": float(found[key]) for key in keys if key in found}
@@ -54,6 +59,26 @@ def model_of(grain: Grain, store: CleanedScan, experiment: Experiment) -> ScanMo
     if "drift" in grain.projections:
         drift[model.projections] = grain.projections["drift"] / model.pixels.size
     return _lit_as(grain, replace(model, drift_pix=drift))
+
+
+def _require_own(grain: Grain, store: CleanedScan, omega_deg: FloatArray) -> None:
+    """Refuse another scan than the grain's: the axis and the drift that were found are not its."""
+    own_roi, own_omega = vars(store.roi).values(), omega_deg
+    roi, omega = grain.provenance.get("roi", own_roi), grain.projections.get("omega", own_omega)
+    of_grain, of_scan = _in_words(omega, *roi), _in_words(own_omega, *own_roi)
+    if of_grain != of_scan:
+        raise ParameterError(
+            f"{store.path}: is not the scan that the grain was made from: it has {of_scan}, the "
+            f"grain {of_grain}. Was getdata run again, or is omega_exclude another? Reconstruct "
+            "anew, or name the right scan"
+        )
+
+
+def _in_words(omega_deg: FloatArray, row: int, col: int, rows: int, cols: int) -> str:
+    return (
+        f"{len(omega_deg)} projections from ω = {omega_deg[0]:.2f} to {omega_deg[-1]:.2f}°, "
+        f"{rows} x {cols} pixels from row {row}, column {col}"
+    )
 
 
 def _lit_as(grain: Grain, model: ScanModel) -> ScanModel:
