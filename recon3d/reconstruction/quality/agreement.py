@@ -145,7 +145,8 @@ def _look(
     rest = np.where(lit, measured - scaled, -np.maximum(scaled - threshold, 0))
     rest[~(lit | dark)] = 0
     measured[~(lit | dark)] = 0
-    far = rest > OUTLIER * np.sqrt(scaled + threshold) + OUTLIER * threshold
+    # Where the model is wrong altogether, the fitted scale can be negative.
+    far = rest > OUTLIER * np.sqrt(np.maximum(scaled, 0) + threshold) + OUTLIER * threshold
     total = scaled.sum()
     row = np.array(
         [
