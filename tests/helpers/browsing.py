@@ -53,6 +53,19 @@ def looks(page: Any, every_ms: int = 200) -> Iterator[None]:
         page.wait_for_timeout(every_ms)
 
 
+def whole_at(page: Any, *widths: int) -> None:
+    """See that nothing is cut off, now and when the page is as wide as each of these."""
+    for width in (0, *widths):
+        if width:
+            page.set_viewport_size({"width": width, "height": 1400})
+            page.wait_for_timeout(500)
+        cut: list[str] = []
+        for _ in looks(page):  # a figure follows the page's width in its own time
+            if not (cut := cut_off(page)):
+                break
+        assert cut == [], width
+
+
 def wait_for(page: Any, true: Callable[[], bool]) -> None:
     """Wait until a browser and its kernel have agreed on something."""
     for _ in looks(page):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import CANVAS, files, repeated, screenshot, settled, slide, wait_for
+from browsing import CANVAS, files, repeated, screenshot, settled, slide, wait_for, whole_at
 from widget_scan import widget_session
 
 from recon3d.config.settings_file import SettingsFile
@@ -64,10 +64,13 @@ def test_a_rectangle_is_dragged(page, night, copied):
 
 
 def test_a_threshold_is_moved_and_the_scan_is_cleaned(page, night, copied):
+    kept = files(copied)
     page.goto(f"{night}/02_tune_threshold.ipynb")
     page.get_by_text("of the signal is kept").wait_for()
+    whole_at(page, 900, 1280)
     before = settled(page)
     screenshot(page, "02_tune_threshold")
+    assert files(copied) == kept
     readout = float(slide(page, "binth", "ArrowRight", 8))
     assert settled(page, unlike=before)
     wait_for(page, lambda: chosen_of(copied).get("binth") == str(readout))

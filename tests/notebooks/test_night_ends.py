@@ -1,10 +1,12 @@
-"""The end of a night, by clicks alone: engines make the grain, and it is looked at."""
+"""The end of a night, by clicks alone: engines make the grain, and pages are opened again."""
 
 from __future__ import annotations
 
 import pytest
-from browsing import CANVAS, colours, files, repeated, screenshot, settled, turn
+from browsing import CANVAS, colours, files, repeated, screenshot, settled, turn, whole_at
 from widget_scan import widget_session
+
+ERRORS = "[data-mime-type='application/vnd.jupyter.error']"
 
 
 @pytest.fixture(scope="module")
@@ -49,4 +51,23 @@ def test_a_voxel_is_clicked_and_the_grain_is_turned(page, night, copied):
     place = (box["x"] + 0.18 * box["width"], box["y"] + 0.47 * box["height"])
     repeated(page, lambda: page.mouse.click(*place), lambda: settled(page, 1) != before)
     screenshot(page, "05_view_grain")
+    assert files(copied) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("01_choose_roi", "of the light falls outside"), ("04_reconstruct", "press start")],
+)
+def test_pages_that_are_opened_again_change_no_file(page, night, copied, name, text):
+    kept = files(copied)
+    assert {path.name for path in kept} >= {"choices.ini", "scan.h5", "grain.h5"}
+    page.goto(f"{night}/{name}.ipynb", wait_until="commit")
+    page.get_by_text(text).first.wait_for()
+    page.locator("canvas").first.wait_for()
+    assert page.locator(ERRORS).count() == 0
+    if name == "01_choose_roi":
+        page.get_by_text("the experiment (.ini file)").click()
+        page.get_by_text("detector", exact=True).click()
+        page.get_by_text("omega_sense").wait_for()
+    whole_at(page, 900, 1280)
     assert files(copied) == kept
