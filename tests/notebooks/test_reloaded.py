@@ -50,7 +50,6 @@ def restart(page):
 def has_come_back(page):
     page.locator(CANVAS).first.wait_for()
     assert settled(page)
-    page.wait_for_timeout(3500)
     assert not page.locator(GONE).is_visible()
     assert page.locator(PANEL).first.evaluate(OPACITY) == "1"
 
@@ -71,6 +70,8 @@ def test_widgets_come_back_or_a_line_says_what_to_do(page, lab, spot):
         lambda: is_saved_with_output(lab.folder / spot),
     )
     page.reload()
+    has_come_back(page)
+    page.wait_for_timeout(3500)  # the line is seen after three seconds
     has_come_back(page)
     # It is restarted from elsewhere, and the page is loaded again.
     (kernel,) = (one["kernel"]["id"] for one in ask(lab, "sessions") if one["path"] == spot)
