@@ -152,6 +152,11 @@ def task_of(experiment: Experiment, model: ScanModel, **outside: Any) -> Task:
             f"{model.store.path}: no voxel of the volume is lit in {share:.0%} of the "
             "projections: are grain_pos, grain_dim, M and rotation_center those of this scan?"
         )
+    if fitted and not np.ptp(points[:, [0, 2]], axis=0).any():
+        raise DataError(
+            f"{model.store.path}: the grain is one voxel wide along x and z, in which no field of "
+            "orientations can be fitted: are grain_dim and grain_steps right?"
+        )
     bins, reach = _choose_bins(experiment, model)
     dark = threshold_of(model.store) / bright_counts(model) if fitted else 0.0
     return Task(experiment, model, inside, points, bins, reach, dark=dark, **outside)

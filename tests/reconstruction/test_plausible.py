@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recon3d.config.volume import Volume
-from recon3d.errors import ParameterError
+from recon3d.errors import DataError, ParameterError
 from recon3d.reconstruction.model.checks import check_before, require_memory, require_plausible
 from recon3d.reconstruction.run import reconstruct
 
@@ -91,3 +91,10 @@ def test_centres_of_another_region_than_the_suggested_one_are_refused(planted):
     check_before(suggested, scan.experiment)
     said["getdata"] = {"poi": "48,48", "imgsize": "80,80"}
     check_before(replace(suggested, provenance=scan.store.provenance | said), experiment)
+
+
+def test_a_grain_of_one_voxel_is_refused(planted):
+    scan = planted("demo")
+    single = replace(scan.experiment, volume=replace(scan.experiment.volume, shape=(1, 1, 1)))
+    with pytest.raises(DataError, match="one voxel wide along x and z"):
+        reconstruct(scan.store, single, show_progress=False)
