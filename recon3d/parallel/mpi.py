@@ -34,7 +34,7 @@ class MpiCommunicator(Communicator):
 
     def __init__(
         self,
-        comm: MPI.Intracomm,
+        comm: MPI.Comm,
         asked_to_stop: Callable[[], bool] = lambda: False,
         *,
         share_memory: bool = True,
@@ -44,6 +44,13 @@ class MpiCommunicator(Communicator):
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.sent_bytes = 0
         self.waited_s = 0.0
+        self._here = self._firsts = MPI.COMM_NULL
+
+    def free(self) -> None:
+        """Give up the communicators of MPI; the members end together."""
+        for comm in (self._firsts, self._here, self.comm):
+            if comm != MPI.COMM_NULL:
+                comm.Free()
 
     def sum(self, array: NDArray[Any]) -> None:
         flat = array.reshape(-1)
@@ -69,8 +76,17 @@ class MpiCommunicator(Communicator):
         self.sent_bytes += 2 * (self.size - 1) * block.nbytes
 
     def hold(self, shape: tuple[int, int]) -> Held:
-        memory = map_together(self.comm, self.size + 1, shape) if self._share_memory else None
-        return Copied(self, shape) if memory is None else Shared(self, memory)
+        if not self._share_memory:
+            return Copied(self, shape)
+        if self._here == MPI.COMM_NULL:
+            self._here = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
+            is_first = self._here.Get_rank() == 0
+            self._firsts = self.comm.Split(0 if is_first else MPI.UNDEFINED)
+        memory = map_together(self._here, shape)
+        everywhere = self.comm.allreduce(memory is not None, MPI.LAND)
+        if memory is None or not everywhere:
+            return Copied(self, shape)
+        return Shared(self, self._here, self._firsts, memory)
 
     def collect(self, results: Sequence[T]) -> list[T]:
         with self.waiting():
@@ -120,20 +136,31 @@ class Copied(Held):
 
 
 class Shared(Held):
-    """An array that the members of a communicator hold together, in memory that all of them see.
+    """An array that members of one machine hold together, in memory that all of them see.
 
-    `memory`, (members + 1, ...): the array, and what each member has to add to it.
+    `here`, `firsts`: the members on this machine, and the first ones of all machines, of which
+    the others are none. `memory`, (members here + 1, ...): the array, and what each has to add.
     """
 
-    def __init__(self, communicator: MpiCommunicator, memory: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        communicator: MpiCommunicator,
+        here: MPI.Comm,
+        firsts: MPI.Comm,
+        memory: NDArray[np.float32],
+    ) -> None:
         self._communicator = communicator
+        self._machines = MpiCommunicator(firsts) if firsts != MPI.COMM_NULL else None
+        self._several = here.Get_size() < communicator.size
         self.whole, self._all_parts = memory[0], memory[1:]
-        self.parts = self._all_parts[communicator.rank]
-        rows = len(self.whole)
-        self._rows = slice(
-            communicator.rank * rows // communicator.size,
-            (communicator.rank + 1) * rows // communicator.size,
-        )
+        rank, size, rows = here.Get_rank(), here.Get_size(), len(self.whole)
+        self.parts = self._all_parts[rank]
+        step = max(PIECE_ELEMENTS // max(self.whole[0].size, 1), 1)
+        stop = (rank + 1) * rows // size
+        self._rows = slice(rank * rows // size, stop)
+        # Pieces of this member's rows that stay in the cache.
+        starts = range(self._rows.start, stop, step)
+        self._pieces = [slice(first, min(first + step, stop)) for first in starts]
 
     def each_row(self, work: Callable[[slice], None]) -> None:
         self._meet()
@@ -141,20 +168,32 @@ class Shared(Held):
         self._meet()
 
     def update(self, change: Change) -> None:
-        # This member's rows, a piece that stays in the cache after the other.
-        communicator = self._communicator
+        total, *others = self._all_parts
         self._meet()
-        step = max(PIECE_ELEMENTS // max(self.whole[0].size, 1), 1)
-        for start in range(self._rows.start, self._rows.stop, step):
-            piece = slice(start, min(start + step, self._rows.stop))
-            total = self.parts[piece]
-            for rank, parts in enumerate(self._all_parts):
-                if rank != communicator.rank:
-                    total += parts[piece]
-                    parts[piece] = 0
-                    communicator.sent_bytes += total.nbytes
-            change(self.whole[piece], total)
-            total[...] = 0
+        for piece in self._pieces:
+            for parts in others:
+                total[piece] += parts[piece]
+                parts[piece] = 0
+            self._communicator.sent_bytes += len(others) * total[piece].nbytes
+            if not self._several:
+                self._change(piece, change)
+        if self._several:
+            self._sum_over_machines(total)
+            for piece in self._pieces:
+                self._change(piece, change)
+        self._meet()
+
+    def _change(self, piece: slice, change: Change) -> None:
+        total = self._all_parts[0][piece]
+        change(self.whole[piece], total)
+        total[...] = 0
+
+    def _sum_over_machines(self, total: NDArray[np.float32]) -> None:
+        self._meet()
+        if self._machines is not None:
+            before = self._machines.sent_bytes
+            self._machines.sum(total)
+            self._communicator.sent_bytes += self._machines.sent_bytes - before
         self._meet()
 
     def _meet(self) -> None:
@@ -168,16 +207,14 @@ def _end_if(stop: bool) -> None:
         raise KeyboardInterrupt
 
 
-def map_together(
-    comm: MPI.Intracomm, count: int, shape: tuple[int, int]
-) -> NDArray[np.float32] | None:
-    """Arrays of zeros, (count, *shape), in memory that all members of a communicator see.
+def map_together(comm: MPI.Comm, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Arrays of zeros, (members + 1, *shape), in memory that all members on a machine see.
 
-    It has no name, and is gone with the last process. None where the processes are not all on one
-    machine, or cannot share memory there.
+    It has no name, and is gone with the last process. None where they cannot share memory.
     """
+    count = comm.Get_size() + 1
     size = 4 * count * shape[0] * shape[1]
-    if size == 0 or not _on_one_machine(comm):
+    if size == 0:
         return None
     descriptor, token = -1, os.urandom(TOKEN_BYTES)
     if comm.Get_rank() == 0:
@@ -196,13 +233,6 @@ def map_together(
         memory[:TOKEN_BYTES] = bytes(TOKEN_BYTES)
     comm.Barrier()
     return np.frombuffer(memory, np.float32, size // 4).reshape(count, *shape)
-
-
-def _on_one_machine(comm: MPI.Intracomm) -> bool:
-    here = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    together = bool(here.Get_size() == comm.Get_size())
-    here.Free()
-    return comm.allreduce(together, MPI.LAND)
 
 
 def _create(size: int, token: bytes) -> int:

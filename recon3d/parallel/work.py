@@ -102,7 +102,7 @@ def work_together(work: Callable[..., None], given: dict[str, Any] | None) -> Ou
         try:
             with told_to(publisher):
                 work(communicator, publisher, **(communicator.agree(given) or {}))
-            world.Free()
+            communicator.free()
         except (Exception, KeyboardInterrupt) as caught:
             error, trace = caught, traceback.format_exc()
     texts = tuple(str(w.message) for w in told if issubclass(w.category, Recon3DWarning))

@@ -1,6 +1,6 @@
 """Run under mpiexec: hold an array together, change it, and say what came of it.
 
-python held_together.py share|copy
+python held_together.py share|machines|copy
 """
 
 import sys
@@ -17,11 +17,15 @@ SHAPE = (11, 5)
 
 def main() -> None:
     mpi.PIECE_ELEMENTS = 10  # several pieces, and rows left over
-    communicator = MpiCommunicator(MPI.COMM_WORLD, share_memory=sys.argv[1] == "share")
+    way, world = sys.argv[1], MPI.COMM_WORLD
+    here = world.Split_type(MPI.COMM_TYPE_SHARED).Get_size()
+    assert (here < world.size) == (way == "machines" and world.size > 1)
+    communicator = MpiCommunicator(world.Dup(), share_memory=way != "copy")
     kinds = communicator.collect([hold_and_change(communicator)])
     assert memory_descriptors() == 0, "memory is kept that nobody uses"
     if communicator.rank == 0:
         print(*sorted(kinds))
+    communicator.free()
 
 
 def hold_and_change(communicator: MpiCommunicator) -> str:
