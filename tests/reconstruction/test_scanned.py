@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recon3d.errors import DataError
 from recon3d.geometry import TiltOrigin, turn_to_laboratory
 from recon3d.projection.weights import FrameSettings, OrientationBins
+from recon3d.readers.source import MotorTable
 from recon3d.reconstruction.model import scanned
 from recon3d.reconstruction.model.scanned import (
     effective_bins,
@@ -70,9 +71,7 @@ def test_strain_is_counted_from_the_middle_of_the_axis_not_of_the_outermost_read
     read[0, 0] -= 2e-4
     read[2, 8] += 1e-4
     still = np.zeros((3, 9))
-    motors = SimpleNamespace(
-        omega_deg=still, base_tilt_deg=still, chi_deg=still, phi_deg=still, two_theta_deg=read
-    )
+    motors = MotorTable(still, still, still, still, read, still, still)
     axes = [SimpleNamespace(name="two_theta", values_deg=planned)]
     origin = TiltOrigin(0.0, 0.0, 0.0, 0.0)
     store = SimpleNamespace(motors=motors, axes=axes, origin=origin)
