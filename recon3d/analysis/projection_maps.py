@@ -238,23 +238,32 @@ def mosaicity(
     first, second = np.triu_indices(len(sizes), 1)
     if frames.dtype != np.uint16:  # the loops are compiled for raw and for cleaned frames
         frames = frames.astype(np.float32, copy=False)
-    axes, image = len(sizes), frames.shape[1:]
-    most = map_kernels.MOST_PEAKS if peaks else 0
-    total, amplitude = np.empty(image), np.empty((*image, axes))
-    moments, covariance = np.empty((3, *image, axes)), np.empty((*image, axes, axes))
-    count = np.zeros(image, np.int64)
-    setting, share = np.full((*image, most, axes), np.nan), np.full((*image, most), np.nan)
+    found = _room_for_maps(frames.shape[1:], len(sizes), peaks)
     in_parts(
-        map_kernels.maps, image[0],
+        map_kernels.maps, frames.shape[1],
         np.ascontiguousarray(frames), np.flatnonzero(known), settings, middle, scale,
         _powers(reduced), _powers(_settings_of_places(reduced, own, sizes)),
         reduced[first] * reduced[second], own, sizes, _neighbours(places, sizes, known),
-        float(background), float(peak_share), peaks,
-        total, moments, covariance, amplitude, count, setting, share,
+        float(background), float(peak_share), peaks, *found,
     )  # fmt: skip
-    mean, skewness, kurtosis = moments
-    found = Peaks(count, setting, share)
-    return Mosaicity(names, total, mean, covariance, skewness, kurtosis, amplitude, found)
+    total, (mean, skewness, kurtosis), covariance, amplitude, *of_peaks = found
+    return Mosaicity(
+        names, total, mean, covariance, skewness, kurtosis, amplitude, Peaks(*of_peaks)
+    )
+
+
+def _room_for_maps(image: tuple[int, ...], axes: int, peaks: bool) -> list[NDArray[Any]]:
+    """Arrays for `map_kernels.maps` to fill: without a peak the last three stay as they are."""
+    most = map_kernels.MOST_PEAKS if peaks else 0
+    return [
+        np.empty(image),
+        np.empty((3, *image, axes)),
+        np.empty((*image, axes, axes)),
+        np.empty((*image, axes)),
+        np.zeros(image, np.int64),
+        np.full((*image, most, axes), np.nan),
+        np.full((*image, most), np.nan),
+    ]
 
 
 def _powers(settings: FloatArray) -> FloatArray:
