@@ -250,7 +250,7 @@ def lit_cells(
     lookup = np.full((rows + 2, cols + 2), -1, np.int32)
     # Room for all cells: memory that is never written to is not taken.
     means = (rooms or Rooms()).lend(rows * cols + 1, len(frames))
-    if bits is None:
+    if bits is None:  # they are filled all the same, for the way in which that reads the frames
         bits = np.empty((-(-len(frames) // 8), frames[0].size), np.uint8)
     count = _merge_lit(np.ascontiguousarray(frames), across, lookup, means, bits)
     lookup[lookup < 0] = count

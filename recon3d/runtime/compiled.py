@@ -45,8 +45,9 @@ def in_parts(
     to the others.
     """
     threads = numba.get_num_threads()
-    size = count if threads == 1 else max(-(-count // (threads * parts_a_thread)), 1)
-    starts = iter(range(0, count, size or 1))  # all threads take from it
+    parts = 1 if threads == 1 else threads * parts_a_thread
+    size = max(-(-count // parts), 1)
+    starts = iter(range(0, count, size))  # all threads take from it
 
     def work() -> None:
         for first in starts:

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numba.np.ufunc.parallel as numba_threads
+import numpy as np
 import pytest
 
 import recon3d
+from recon3d.runtime.compiled import in_parts
 
 KERNEL = """
 from recon3d.runtime.compiled import njit
@@ -85,3 +88,30 @@ def test_what_tests_start_shares_their_compiled_code(tmp_path):
     words = [sys.executable, "-c", "import recon3d; print(recon3d.__file__)"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == recon3d.__file__
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+def test_threads_share_a_range_once(monkeypatch, threads, count):
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+    done, parts = np.zeros(count, int), []
+
+    def kernel(first, stop, added):
+        done[first:stop] += added
+        parts.append(first)
+
+    in_parts(kernel, count, 5)
+    assert (done == 5).all()
+    assert len(parts) <= (4 * threads if threads > 1 else 1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_a_part_raises_is_raised(monkeypatch, threads):
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+
+    def kernel(first, stop):
+        if first <= 55 < stop:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        in_parts(kernel, 100)
