@@ -28,7 +28,7 @@ LEAST_FRAMES_FOR_DARK = 3
 
 COMPILED_FOR = (np.uint16, np.int32, np.float32, np.float64)
 """Counts of other types are converted to the first of these that holds them: compiling the loops
-for a type takes some 5 s."""
+for a type takes some 4 s."""
 
 
 @dataclass(frozen=True, eq=False)
