@@ -21,6 +21,35 @@ def chosen_of(copied):
     return SettingsFile(copied / "choices.ini").read()
 
 
+TOLD_IN_TURN = """
+import asyncio, threading, time
+from ipywidgets import HTML
+from recon3d.widgets.controls.panel import Panel
+
+panel, texts = Panel(), [HTML("before") for _ in range(120)]
+panel.children = texts
+loop = asyncio.get_running_loop()
+
+def tell():
+    for text in texts:
+        time.sleep(0.04)
+        loop.call_soon_threadsafe(setattr, text, "value", "after")
+
+threading.Thread(target=tell, daemon=True).start()
+panel
+"""
+
+
+def test_what_changes_while_a_page_opens_is_not_lost(page, night, copied):
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell(TOLD_IN_TURN)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), copied / "told.ipynb")
+    page.goto(f"{night}/told.ipynb")
+    shown = page.locator(".widget-html-content")
+    wait_for(page, lambda: shown.all_inner_texts() == ["after"] * 120)
+
+
 def test_a_rectangle_is_dragged(page, night, copied):
     page.goto(f"{night}/01_choose_roi.ipynb")
     page.get_by_text("of the light falls outside").wait_for()

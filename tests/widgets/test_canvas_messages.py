@@ -8,7 +8,7 @@ import numpy as np
 from recon3d.widgets import RegionOfInterest, Threshold
 from recon3d.widgets.controls.background import Background
 from recon3d.widgets.controls.canvas import new_canvas
-from recon3d.widgets.controls.panel import button
+from recon3d.widgets.controls.panel import Panel, button, mend_button, row
 
 
 def test_a_browser_that_has_begun_is_told_again_that_nothing_is_resized(monkeypatch):
@@ -19,6 +19,17 @@ def test_a_browser_that_has_begun_is_told_again_that_nothing_is_resized(monkeypa
     canvas._handle_message(canvas, {"type": "initialized"}, [])
     assert sent == ["resizable"]
     assert canvas.resizable is False
+
+
+def test_a_page_that_opens_is_sent_what_changed_before_it_listened(monkeypatch):
+    panel = Panel()
+    hidden, inner = mend_button(lambda: None, "tip"), Panel()
+    panel.children = [row(hidden, inner), new_canvas(2.0), panel.status]
+    sent = []
+    for part in (hidden, hidden.layout, inner.status, panel.status):
+        monkeypatch.setattr(part, "send_state", lambda part=part: sent.append(part))
+    panel.page._handle_custom_msg("shown", [])
+    assert sent == [hidden, hidden.layout, panel.status]  # the other panel is told by its own page
 
 
 def test_a_figure_is_drawn_and_a_button_answers_when_nobody_else_changes_figures():

@@ -122,7 +122,7 @@ def push(canvas: Canvas) -> None:
 
 
 class PageWidth(anywidget.AnyWidget):
-    """A line of no height that tells how wide it is, whenever that changes."""
+    """A line of no height that tells a message when a page shows it, and how wide it is then."""
 
     _esm = """
     function render({ model, el }) {
@@ -135,6 +135,7 @@ class PageWidth(anywidget.AnyWidget):
       };
       const watch = new ResizeObserver(tell);
       watch.observe(el);
+      model.send("shown");
       return () => watch.disconnect();
     }
     export default { render };

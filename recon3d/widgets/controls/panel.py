@@ -8,14 +8,13 @@ from typing import Any
 
 import ipywidgets as controls
 import numpy as np
-from ipympl.backend_nbagg import Canvas
 from traitlets import CFloat, validate
 
 from recon3d.config.declare import Setting, as_text
 from recon3d.config.settings_file import SettingsFile
 from recon3d.errors import Recon3DError
 from recon3d.widgets.controls.background import TOUCHING, Background
-from recon3d.widgets.controls.canvas import DPI, WIDTH_IN, PageWidth, size_for
+from recon3d.widgets.controls.canvas import DPI, WIDTH_IN, PageWidth, WholeCanvas, size_for
 from recon3d.widgets.display import is_served
 
 _GONE = """<style>
@@ -46,6 +45,7 @@ class Panel(controls.VBox):  # type: ignore[misc]
         super().__init__()
         self.add_class("recon3d-panel")
         self.page.observe(lambda _: self.attempt(self._fit), "width_px")
+        self.page.on_msg(lambda *_: self.attempt(self._tell_again))
         self.settings = settings
         self.status = controls.HTML()
         self.background = Background(self._show_error)
@@ -65,20 +65,32 @@ class Panel(controls.VBox):  # type: ignore[misc]
         others = [child for child in proposed["value"] if child is not self.page]
         return (self.page, *others)
 
+    def _tell_again(self) -> None:
+        """Send a page that has just opened what every control shows.
+
+        What changes after a page has asked for it, and before it listens, is lost.
+        """
+        for part in self._parts(self):
+            # Figures ask for their pictures themselves.
+            if isinstance(part, controls.CoreWidget) and not isinstance(part, controls.Box):
+                part.send_state()
+            part.layout.send_state()
+
     def _fit(self) -> None:
         """Give every figure the width that the page has now."""
-        for canvas in self._canvases(self):
+        canvases = (part for part in self._parts(self) if isinstance(part, WholeCanvas))
+        for canvas in canvases:
             size = size_for(canvas.designed_in, WIDTH_IN, self.page.width_px, DPI)
             if not np.allclose(size, canvas.figure.get_size_inches(), atol=0.02):
                 canvas.figure.set_size_inches(*size)
                 canvas.draw_idle()
 
-    def _canvases(self, box: Any) -> Iterator[Canvas]:
+    def _parts(self, box: controls.Widget) -> Iterator[controls.DOMWidget]:
+        """All controls and figures in a box, but those of panels within, which do the same."""
         for child in getattr(box, "children", ()):
-            if isinstance(child, Canvas) and hasattr(child, "designed_in"):
-                yield child
-            elif not isinstance(child, Panel):
-                yield from self._canvases(child)
+            yield child
+            if not isinstance(child, Panel):
+                yield from self._parts(child)
 
     @property
     def params(self) -> dict[str, Any]:
