@@ -173,7 +173,7 @@ class Projector:
         of_voxels = (runs.values, runs.starts, runs.firsts, self.points_um)
         kernels.backproject(*of_voxels, affine, pixels.lookup, images, first)
 
-    def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> AnyFloats:
+    def lend(self, rows: int, cols: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Lend an array, (rows, cols), whose memory every loan of that type shares.
 
         Fresh memory takes the system longer to provide than the loops to fill, and several times as
@@ -186,7 +186,7 @@ class Projector:
         return kept[: rows * cols].reshape(rows, cols)
 
     @cached_property
-    def _lent(self) -> dict[np.dtype[Any], AnyFloats]:
+    def _lent(self) -> dict[np.dtype[Any], NDArray[Any]]:
         return {}
 
     @cached_property
