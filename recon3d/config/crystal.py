@@ -118,25 +118,33 @@ class Crystal(Declared):
         return (second @ tilt @ first).T
 
     @property
-    def d_spacing_angstrom(self) -> float:
-        r"""Distance of the lattice planes, :math:`1 / \sqrt{h^T G^{*} h}`, in Å.
+    def reflection(self) -> NDArray[np.float64]:
+        r"""**G** of hkl in the crystal's axes (x along a, z along c*), shape (3,), in 1/Å.
 
-        :math:`G^{*}` is the inverse of the cell's metric tensor (International Tables
-        for Crystallography, volume D, section 1.1.2), so every crystal system is covered.
+        Its products with the edges of the cell are h, k and l (International Tables for
+        Crystallography, volume D, section 1.1.2), so every crystal system is covered.
         """
-        lengths = np.array(self.unit_cell[:3])
+        a, b, c = self.unit_cell[:3]
         cos_alpha, cos_beta, cos_gamma = np.cos(np.radians(self.unit_cell[3:]))
-        cosines = np.array(
-            [[1, cos_gamma, cos_beta], [cos_gamma, 1, cos_alpha], [cos_beta, cos_alpha, 1]]
-        )
-        metric = np.outer(lengths, lengths) * cosines
-        if np.linalg.det(cosines) <= 1e-12:
+        sin_gamma = np.sin(np.radians(self.unit_cell[5]))
+        across = (cos_alpha - cos_beta * cos_gamma) / sin_gamma
+        above = 1 - cos_beta**2 - across**2
+        if above * sin_gamma**2 <= 1e-12:
             raise ParameterError(
                 f"unit_cell angles {list(self.unit_cell[3:])} degrees close no cell: "
                 "check α, β, γ (degrees, after a, b, c)"
             )
-        hkl = np.array(self.hkl, dtype=float)
-        return float(1 / np.sqrt(hkl @ np.linalg.solve(metric, hkl)))
+        edges = [
+            [a, 0, 0],
+            [b * cos_gamma, b * sin_gamma, 0],
+            [c * cos_beta, c * across, c * np.sqrt(above)],
+        ]
+        return np.linalg.solve(edges, self.hkl)
+
+    @property
+    def d_spacing_angstrom(self) -> float:
+        """Distance of the lattice planes in Å, one by the length of **G**."""
+        return float(1 / np.linalg.norm(self.reflection))
 
     @property
     def bragg_angle_deg(self) -> float:

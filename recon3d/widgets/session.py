@@ -21,7 +21,7 @@ from recon3d.files.grain import Grain
 from recon3d.files.store import CleanedScan, open_store
 from recon3d.plot.grain.quality import quality_figure, write_results
 from recon3d.readers.open import look_at_frame_shape
-from recon3d.reconstruction.model.checks import check_centres, check_energy
+from recon3d.reconstruction.model.checks import check_centres, check_crystal
 from recon3d.reconstruction.quality.trials import Trial, check_grain
 from recon3d.reconstruction.run import reconstruct
 from recon3d.scan.follow import Follower
@@ -116,7 +116,7 @@ class Session:
         elif data is not None:
             session._take(Path(data).expanduser(), name, experiment, more)
             if session._has_experiment and not (growing or is_served()):
-                check_energy(session.scan.motors, session.experiment.crystal)
+                check_crystal(session.scan.motors, session.experiment.crystal)
         elif more or experiment is not None:
             extra = {} if experiment is None else {"experiment": Path(experiment).resolve()}
             session.settings.update({**more, **extra})

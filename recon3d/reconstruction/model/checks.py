@@ -29,6 +29,18 @@ from recon3d.reconstruction.model.scanned import (
 _TWO_THETA_TOLERANCE_DEG = 0.2
 _PARKED_BELOW_DEG = 1.0
 _ENERGY_TOLERANCE = 0.005
+_OFF_AXIS_DEG = 5.0
+"""Angle from the rotation axis that a base tilt can make up for."""
+_EDGES_ALIKE, _ANGLES_ALIKE_DEG = 0.01, 0.5
+_TRIGONAL = 143
+_CELLS = (
+    (195, "cubic (a = b = c, angles of 90°)", 3, (90, 90, 90)),
+    (168, "hexagonal (a = b, angles of 90, 90 and 120°)", 2, (90, 90, 120)),
+    (_TRIGONAL, "trigonal (as hexagonal, or all edges and all angles alike)", 2, (90, 90, 120)),
+    (75, "tetragonal (a = b, angles of 90°)", 2, (90, 90, 90)),
+    (16, "orthorhombic (angles of 90°)", 1, (90, 90, 90)),
+)
+"""First space group of a system, what its cells are like, how many edges are alike, the angles."""
 _BYTES_A_VOXEL = 80
 
 _COUNTED = (
@@ -69,6 +81,44 @@ def check_energy(motors: MotorTable, crystal: Crystal) -> None:
             f"wavelength {crystal.wavelength_angstrom:g} Å is {crystal.energy_kev:.4f} keV: check "
             "the wavelength"
         )
+
+
+def check_crystal(motors: MotorTable, crystal: Crystal) -> None:
+    """Warn of what contradicts itself in a crystal, or the motors.
+
+    Besides what `check_energy` compares, that is a unit cell which the system of the space group
+    does not allow, and an orientation that does not put the imaged reflection along y.
+    """
+    check_energy(motors, crystal)
+    if needed := _needed_cell(crystal):
+        warn(
+            f"sg_no {crystal.space_group} is {needed}, and unit_cell is "
+            f"{list(crystal.unit_cell)}: exports would tell a wrong symmetry; which is right?"
+        )
+    if crystal.orientation is None:
+        return
+    x, y, z = crystal.orientation @ crystal.reflection
+    off = math.degrees(math.atan2(math.hypot(x, z), abs(y)))
+    if off > _OFF_AXIS_DEG:
+        warn(
+            f"the orientation given (orientation_matrix or euler_bunge) puts hkl {crystal.hkl} "
+            f"{off:.1f}° off y, the axis that ω turns about, where the imaged reflection stands: "
+            "exports would be turned by as much; was it measured in other axes?"
+        )
+
+
+def _needed_cell(crystal: Crystal) -> str | None:
+    """The system of the space group, where the cell is of another, and what its cells are like."""
+    edges, angles = np.split(np.array(crystal.unit_cell), 2)
+    system = next((cell for cell in _CELLS if crystal.space_group >= cell[0]), None)
+    if system is None:
+        return None
+    first, told, equal, right_deg = system
+    fits = np.ptp(edges[:equal]) <= _EDGES_ALIKE * edges[0]
+    fits &= np.allclose(angles, right_deg, rtol=0, atol=_ANGLES_ALIKE_DEG)
+    if first == _TRIGONAL:
+        fits |= np.ptp(edges) <= _EDGES_ALIKE * edges[0] and np.ptp(angles) <= _ANGLES_ALIKE_DEG
+    return None if fits else told
 
 
 def require_memory(volume: Volume) -> None:
@@ -123,9 +173,9 @@ def check_before(store: CleanedScan, experiment: Experiment) -> None:
 
     Raises a DataError where too few projections have signal, a ParameterError where the volume does
     not fit into the memory of this computer, or centres count from another region of interest;
-    warns where the detector arm or the photon energy is not that of the reflection.
+    warns of what `check_crystal` finds.
     """
-    check_energy(store.motors, experiment.crystal)
+    check_crystal(store.motors, experiment.crystal)
     lit = int((store.integrated > 0).any(axis=1).sum())
     if lit < FEWEST_PROJECTIONS:
         raise DataError(
