@@ -105,7 +105,8 @@ def add_views(projector: Projector, views: Sequence[View], volume: Frames) -> No
     """
     starts = np.cumsum([0, *(view.cells.count for view in views)])
     dark, bins = int(starts[-1]), volume.shape[1]
-    cells = np.full((AT_A_TIME, len(volume)), dark, np.int32)
+    cells = projector.lend(AT_A_TIME, len(volume), np.dtype(np.int32))
+    cells[len(views) :] = dark
     voxels = [slice(v, v + VOXELS_A_PIECE) for v in range(0, len(volume), VOXELS_A_PIECE)]
     at_a_time = max(MOST_BYTES // (2 * (dark + 1)), 1)
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:

@@ -1,5 +1,6 @@
 """Axis, drift and the edges of the light, found by reprojection."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from recon3d.reconstruction.fit.alignment import (
 )
 from recon3d.reconstruction.fit.completeness import find_support
 from recon3d.reconstruction.fit.passes import parts_for
+from recon3d.reconstruction.quality.doubts import _jump
 from recon3d.reconstruction.run import reconstruct
 
 
@@ -58,6 +60,22 @@ def test_align_finds_axis_and_drift(drifting):
     )
     error = found.drift_pix - planted.drift_pix
     assert np.sqrt((error**2).mean()) < 0.1 < np.sqrt((planted.drift_pix**2).mean())
+
+
+def test_a_jump_of_the_sample_is_found_and_told(planted):
+    jump = tuple((-1.0, 5.0) if k < 11 else (0.0, 0.0) for k in range(18))
+    scan = planted("demo", drift_pix=jump)
+    model = build_model(scan.store, scan.experiment, 1)
+    points = voxel_centres_um(scan.experiment.volume)
+    points = points[find_support(model, points, 0.5, 6)]
+    allowed = Alignment(axis=True, drift=True)
+    found = align(model, points, scan.experiment.volume, allowed)
+    step = found.drift_pix[11] - found.drift_pix[10]
+    # Ten degrees further a displacement of the sample looks different, too.
+    assert step == pytest.approx((1.0, -5.0), abs=0.7)
+    told = _jump(SimpleNamespace(model=found))
+    omega = scan.store.omega_deg
+    assert re.search(rf"by 4\.\d pixels between ω = {omega[10]:.2f}, {omega[11]:.2f}°", told)
 
 
 def test_displacements_of_the_sample_are_no_drift(drifting):

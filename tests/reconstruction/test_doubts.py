@@ -27,6 +27,7 @@ def case(
     record=None,
     aside=(),
     unknown=None,
+    drift=0.0,
     **found,
 ):
     """A scan in which all is well, but for what is given."""
@@ -53,6 +54,8 @@ def case(
         suspected=frozenset(aside),
         unknown=unknown,
         centre_drift_deg=(0.0, 0.0),
+        drift_pix=np.zeros((count, 2)) + drift,
+        pixels=SimpleNamespace(size=2),
         image_shape=(64, 64),
         omega_deg=lambda k: float(omega[k]),
     )
@@ -104,6 +107,8 @@ CUT = UnknownPixels(
     np.zeros((64, 64), bool),
     np.array([[(0, 0), (64, 40 if k < 6 else 64)] for k in range(18)]),
 )
+JUMP = np.outer(np.arange(18) > 6, (1.5, 2.0))
+SCATTER = np.random.default_rng(2).normal(size=(18, 2))
 DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
 
 
@@ -111,6 +116,8 @@ DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
     ("given", "words"),
     [
         ({"record": {"effective_bins_minus": 4.0}}, "the scan says -1"),
+        ({"drift": JUMP}, "jumped by 5.0 pixels between ω = 60.00, 70.00°"),
+        ({"drift": JUMP + 0.1 * SCATTER}, "jumped by .* between ω = 60.00, 70.00°"),
         ({"binth": 150.0}, "binth 150 is 75% of a bright pixel.*clean with binth 50"),
         ({"omega": OMEGA / 2}, "only 90° of ω"),
         ({"evidence": {"shift_deg": DRIFT}}, "drifts over the scan .μ_c by 30 mdeg"),
@@ -133,6 +140,20 @@ def test_each_fault_is_named_alone(monkeypatch, given, words):
     assert len(told) == 1, told
     assert re.search(words, told[0]), told[0]
     assert len(told[0]) < 500
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        0.2 * JUMP,
+        3 * SCATTER,
+        np.outer(np.linspace(0, 9, 18), (1, 1)),
+        np.outer(np.arange(18) == 6, (4.0, 0.0)),
+    ],
+    ids=["small", "scatter", "steady", "one projection"],
+)
+def test_a_drift_that_is_no_jump_is_not_told(monkeypatch, drift):
+    assert doubts_of(case(monkeypatch, drift=drift)) == ()
 
 
 def test_what_is_made_dark_is_not_taken_for_extinction(monkeypatch):

@@ -46,6 +46,11 @@ DRIFT_SIGMAS = 5.0
 """Drift of μ and of γ, in steps of the scan, and in standard errors, from which it is told: the
 instrument is wider in γ."""
 
+JUMP_PIX = 1.5
+JUMP_TIMES = 4.0
+"""Pixels by which the sample moves from one projection to the next, and how many times more than
+from the ones beside them, from which it jumped: what is found elsewhere is smooth, or scatters."""
+
 MOST_OUTLIERS = 0.4
 """Share of the squared differences that a few far too bright pixels may have."""
 
@@ -242,6 +247,27 @@ def _span(model: ScanModel, projections: NDArray[np.int64]) -> str:
     return f"ω from {min(omega):.0f} to {max(omega):.0f}°"
 
 
+def _jump(case: Case) -> str | None:
+    """A sudden displacement of the sample, and calm on both sides of it."""
+    model = case.model
+    drift = model.drift_pix[model.projections] * model.pixels.size
+    steps = np.linalg.norm(np.diff(drift, axis=0), axis=1)
+    if steps.size < 5:
+        return None
+    calm = JUMP_TIMES * np.maximum(np.maximum(steps[:-2], steps[2:]), np.median(steps))
+    jumps = np.flatnonzero(steps[1:-1] > np.maximum(calm, JUMP_PIX)) + 1
+    if not jumps.size:
+        return None
+    told = [
+        f"by {steps[k]:.1f} pixels between ω = {_angles(model, model.projections[k : k + 2])}°"
+        for k in jumps
+    ]
+    return (
+        f"the sample jumped {', '.join(told)}: this was found and taken off, so the shape holds, "
+        "but the grain's place is a mean of those before and after; did something slip?"
+    )
+
+
 def _drift(case: Case, evidence: Evidence) -> str | None:
     """Trends of μ and γ over the scan that no tilt of a voxel turns with."""
     model = case.model
@@ -338,7 +364,7 @@ def _suspects(case: Case, evidence: Evidence) -> str | None:
     )
 
 
-def _angles(model: ScanModel, projections: Sequence[int]) -> str:
+def _angles(model: ScanModel, projections: Sequence[int] | NDArray[np.int64]) -> str:
     angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in projections)
     return f"{angles[:160]} ..." if len(angles) > 160 else angles
 
@@ -398,7 +424,8 @@ def _extinction(case: Case, evidence: Evidence) -> str | None:
 
 
 CHECKS: tuple[Callable[[Case], str | None], ...] = (
-    _handedness, _range, _counts, _scanned_range, _region, _edges, _slope, _bend, _two_orientations,
+    _handedness, _range, _counts, _scanned_range, _region, _edges, _jump, _slope, _bend,
+    _two_orientations,
 )  # fmt: skip
 CHECKS_OF_FRAMES: tuple[Callable[[Case, Evidence], str | None], ...] = (
     _threshold, _hidden, _drift, _suspects, _outliers, _dead_columns, _extinction,
