@@ -68,7 +68,6 @@ def kernel_environment() -> dict[str, str]:
 def jupyterlab_command(folder: Path) -> list[str]:
     """The command that serves a folder on the loopback address."""
     options = [f"--ServerApp.ip={LOOPBACK}", f"--ServerApp.root_dir={folder.resolve()}"]
-    options.append("--LabApp.news_url=None")  # JupyterLab would ask about news, over the first page
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in a container; JupyterLab asks for it
         options.append("--allow-root")
     return [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url={FIRST}"]

@@ -28,7 +28,6 @@ def test_a_new_user_runs_all_and_follows_the_link(page, lab):
         assert f"{saved} " in (lab.folder / "choices.ini").read_text("utf-8")
         page.locator(".jp-Notebook:visible a", has_text=re.compile(r"^0\d_")).last.click()
     page.locator(".jp-Notebook:visible h1", has_text="3. ").wait_for()
-    assert page.get_by_text("Jupyter news").count() == 0
 
 
 def test_h5web_shows_the_orientations_of_a_grain_first(page, lab, grain_factory):
