@@ -156,6 +156,12 @@ def test_a_drift_that_is_no_jump_is_not_told(monkeypatch, drift):
     assert doubts_of(case(monkeypatch, drift=drift)) == ()
 
 
+def test_no_drift_of_projections_set_aside_is_no_jump(monkeypatch):
+    drift = np.outer(~np.isin(np.arange(18), (8, 9)), (3.0, 0.0))
+    (told,) = doubts_of(case(monkeypatch, drift=drift, aside=(8, 9)))
+    assert "set aside" in told
+
+
 def test_what_is_made_dark_is_not_taken_for_extinction(monkeypatch):
     assert not doubts_of(case(monkeypatch, binth=25.0, evidence={"curvature": np.full(18, -0.1)}))
 

@@ -250,7 +250,9 @@ def _span(model: ScanModel, projections: NDArray[np.int64]) -> str:
 def _jump(case: Case) -> str | None:
     """A sudden displacement of the sample, and calm on both sides of it."""
     model = case.model
-    drift = model.drift_pix[model.projections] * model.pixels.size
+    # No drift is taken from projections that were set aside.
+    trusted = model.projections[~np.isin(model.projections, list(model.suspected))]
+    drift = model.drift_pix[trusted] * model.pixels.size
     steps = np.linalg.norm(np.diff(drift, axis=0), axis=1)
     if steps.size < 5:
         return None
@@ -259,8 +261,7 @@ def _jump(case: Case) -> str | None:
     if not jumps.size:
         return None
     told = [
-        f"by {steps[k]:.1f} pixels between ω = {_angles(model, model.projections[k : k + 2])}°"
-        for k in jumps
+        f"by {steps[k]:.1f} pixels between ω = {_angles(model, trusted[k : k + 2])}°" for k in jumps
     ]
     return (
         f"the sample jumped {', '.join(told)}: this was found and taken off, so the shape holds, "
