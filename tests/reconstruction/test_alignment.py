@@ -75,7 +75,7 @@ def test_a_jump_of_the_sample_is_found_and_told(planted):
     assert step == pytest.approx((1.0, -5.0), abs=0.7)
     told = _jump(SimpleNamespace(model=found))
     omega = scan.store.omega_deg
-    assert re.search(rf"by 4\.\d pixels between ω = {omega[10]:.2f}, {omega[11]:.2f}°", told)
+    assert re.search(rf"by 4\.\d pixels between ω = {omega[10]:.2f} and {omega[11]:.2f}°", told)
 
 
 def test_displacements_of_the_sample_are_no_drift(drifting):

@@ -116,8 +116,8 @@ DEAD = np.stack([np.where(np.arange(64) == 30, 0.0, 1.0), np.ones(64)])
     ("given", "words"),
     [
         ({"record": {"effective_bins_minus": 4.0}}, "the scan says -1"),
-        ({"drift": JUMP}, "jumped by 5.0 pixels between ω = 60.00, 70.00°"),
-        ({"drift": JUMP + 0.1 * SCATTER}, "jumped by .* between ω = 60.00, 70.00°"),
+        ({"drift": JUMP}, "jumped by 5.0 pixels between ω = 60.00 and 70.00°"),
+        ({"drift": JUMP + 0.1 * SCATTER}, "jumped by .* between ω = 60.00 and 70.00°"),
         ({"binth": 150.0}, "binth 150 is 75% of a bright pixel.*clean with binth 50"),
         ({"omega": OMEGA / 2}, "only 90° of ω"),
         ({"evidence": {"shift_deg": DRIFT}}, "drifts over the scan .μ_c by 30 mdeg"),

@@ -260,12 +260,14 @@ def _jump(case: Case) -> str | None:
     jumps = np.flatnonzero(steps[1:-1] > np.maximum(calm, JUMP_PIX)) + 1
     if not jumps.size:
         return None
+    omega = [model.omega_deg(int(k)) for k in trusted]
     told = [
-        f"by {steps[k]:.1f} pixels between ω = {_angles(model, trusted[k : k + 2])}°" for k in jumps
+        f"by {steps[k]:.1f} pixels between ω = {omega[k]:.2f} and {omega[k + 1]:.2f}°"
+        for k in jumps
     ]
     return (
         f"the sample jumped {', '.join(told)}: this was found and taken off, so the shape holds, "
-        "but the grain's place is a mean of those before and after; did something slip?"
+        "but the grain's place lies between that before and that after; did something slip?"
     )
 
 
@@ -365,7 +367,7 @@ def _suspects(case: Case, evidence: Evidence) -> str | None:
     )
 
 
-def _angles(model: ScanModel, projections: Sequence[int] | NDArray[np.int64]) -> str:
+def _angles(model: ScanModel, projections: Sequence[int]) -> str:
     angles = ", ".join(f"{model.omega_deg(int(k)):.2f}" for k in projections)
     return f"{angles[:160]} ..." if len(angles) > 160 else angles
 
