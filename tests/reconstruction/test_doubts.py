@@ -156,6 +156,15 @@ def test_a_drift_that_is_no_jump_is_not_told(monkeypatch, drift):
     assert doubts_of(case(monkeypatch, drift=drift)) == ()
 
 
+def test_a_steady_drift_is_no_jump_where_projections_are_left_out(monkeypatch):
+    creeping = case(monkeypatch, drift=np.outer(np.arange(18), (0.15, 0.0)))
+    model = creeping.found.task.model
+    model.projections = np.delete(np.arange(18), slice(5, 12))
+    assert doubts._jump(creeping) is None
+    model.drift_pix[12:] += 5
+    assert "between ω = 40.00 and 120.00°" in doubts._jump(creeping)
+
+
 def test_no_drift_of_projections_set_aside_is_no_jump(monkeypatch):
     drift = np.outer(~np.isin(np.arange(18), (8, 9)), (3.0, 0.0))
     (told,) = doubts_of(case(monkeypatch, drift=drift, aside=(8, 9)))

@@ -87,7 +87,8 @@ def check_crystal(motors: MotorTable, crystal: Crystal) -> None:
     """Warn of what contradicts itself in a crystal, or the motors.
 
     Besides what `check_energy` compares, that is a unit cell which the system of the space group
-    does not allow, and an orientation that does not put the imaged reflection along y.
+    (orthorhombic or higher) does not allow, and an orientation that does not put the imaged
+    reflection along y.
     """
     check_energy(motors, crystal)
     if needed := _needed_cell(crystal):

@@ -256,8 +256,11 @@ def _jump(case: Case) -> str | None:
     steps = np.linalg.norm(np.diff(drift, axis=0), axis=1)
     if steps.size < 5:
         return None
-    calm = JUMP_TIMES * np.maximum(np.maximum(steps[:-2], steps[2:]), np.median(steps))
-    jumps = np.flatnonzero(steps[1:-1] > np.maximum(calm, JUMP_PIX)) + 1
+    # Where projections are left out between two, a steady drift takes as many steps in one.
+    apart = np.diff(trusted)
+    each = steps / apart
+    calm = JUMP_TIMES * np.maximum(np.maximum(each[:-2], each[2:]), np.median(each))
+    jumps = np.flatnonzero(steps[1:-1] > np.maximum(calm * apart[1:-1], JUMP_PIX)) + 1
     if not jumps.size:
         return None
     omega = [model.omega_deg(int(k)) for k in trusted]
